@@ -1,0 +1,138 @@
+# One Makefile for the whole tree.  make help
+#
+# VARIANT picks flags and build folder: debug release asan tsan cov fuzz
+# SPDX-License-Identifier: Apache-2.0
+VARIANT ?= release
+OUT     ?= build
+B       := $(OUT)/$(VARIANT)
+GEN     := $(OUT)/gen
+
+ROOMS    := base data model model/ops model/onnx model/zoo compress secure \
+            proto net client aggregator sim
+PROGRAMS := client aggregator sim
+SRC      := $(wildcard $(ROOMS:=/*.c))
+HDR      := $(wildcard $(ROOMS:=/*.h))
+MAIN     := $(wildcard $(PROGRAMS:=/main.c))
+TEST     := $(wildcard tests/*/*_test.c)
+FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
+BENCH    := $(wildcard tests/bench/*_bench.c)
+TESTLIB  := $(wildcard tests/support/*.c)
+PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
+
+LIB     := $B/libfedge.a
+BIN     := $(MAIN:%/main.c=$B/fedge-%)
+TESTS   := $(TEST:%.c=$B/%)
+FUZZS   := $(FUZZ:%.c=$B/%)
+BENCHES := $(BENCH:%.c=$B/%)
+PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
+obj      = $(patsubst %.c,$B/%.o,$(1))
+pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
+
+VERSION  := 0.1.0
+CPPFLAGS += -I. -I$(GEN) -D_POSIX_C_SOURCE=200809L -MMD -MP \
+            -DFL_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
+            $(CFLAGS_$(VARIANT))
+LDFLAGS  += $(LDFLAGS_$(VARIANT))
+LDLIBS   += -lnng -lsodium -lopenblas -lprotobuf-c -lsqlite3 -ljansson \
+            -linih -lpng -ljpeg -lcsv -lz -lm -pthread
+WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
+        -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wold-style-definition -Wvla -Wundef -Wwrite-strings -Wcast-qual \
+        -Wcast-align -Wpointer-arith -Wswitch-enum -Wdouble-promotion \
+        -Wformat=2 -Wimplicit-fallthrough
+ifeq ($(findstring clang,$(CC)),)
+WARN += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
+endif
+
+CFLAGS_debug    := -O1
+CFLAGS_release  := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+CFLAGS_asan     := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+                   -fno-omit-frame-pointer
+LDFLAGS_asan    := -fsanitize=address,undefined
+CFLAGS_tsan     := -O1 -fsanitize=thread
+LDFLAGS_tsan    := -fsanitize=thread
+CFLAGS_cov      := -O0 --coverage
+LDFLAGS_cov     := --coverage
+CFLAGS_fuzz     := -O1 -fsanitize=fuzzer-no-link,address,undefined \
+                   -fno-sanitize-recover=all
+LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
+
+.PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
+.PHONY: layers format help clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: set-up               ## programs and library, after installing what is missing
+	@$(MAKE) --no-print-directory programs
+programs: $(BIN) $(LIB)   ## programs and library; installs nothing
+set-up:                   ## install the Debian packages that building needs
+	@tools/install-packages build
+
+demo:                     ## set up, build, simulate, then run a real federation
+	@tools/install-packages build demo
+	@$(MAKE) --no-print-directory programs
+	@tests/e2e/demo.sh
+
+test:                     ## set up, build, pass the unit and end-to-end tests
+	@tools/install-packages build demo test
+	@$(MAKE) --no-print-directory programs unit e2e
+unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
+	@tools/run-tests $^
+e2e: programs             ## real processes on loopback
+	@B=$B tools/run-tests $(sort $(wildcard tests/e2e/*_e2e.sh))
+interop: programs         ## the exported model in ONNX Runtime
+	@tools/install-packages interop
+	@B=$B tests/e2e/onnxruntime.sh
+
+bench:                    ## ratios against peers, measured in one run
+	@tools/install-packages build demo bench
+	@$(MAKE) --no-print-directory programs bench-run
+bench-run: $(BENCHES)
+	@B=$B tests/bench/run
+
+fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
+	@tools/install-packages build fuzz
+	@$(MAKE) --no-print-directory CC=clang-14 VARIANT=fuzz fuzz-run
+fuzz-run: $(FUZZS)
+	@tests/fuzz/run $^
+
+layers:                   ## includes follow docs/architecture.md
+	@tools/check-layers
+lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
+	@tools/install-packages build lint
+	@$(MAKE) --no-print-directory $(PBC)
+	@tools/lint "$(SRC)" "$(HDR)" \
+	    "$(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)"
+format:                   ## rewrite the sources in place
+	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) \
+	    $(wildcard tests/*.h tests/*/*.h)
+help:                     ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+clean:                    ## remove build/
+	rm -rf $(OUT)
+
+$(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BIN): $B/fedge-%: $B/%/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(TESTS): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Generated code comes first, since nearly everything may include it.
+$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)): | $(PBC)
+$(GEN)/%.pb-c.c: %.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(GEN) $<
+$B/%.pb-c.o: $(GEN)/%.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -w -c -o $@ $<
+$B/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB))

@@ -1,0 +1,48 @@
+/*
+ * Whole files: read with a maximum, written so that a crash at any instant
+ * leaves either the old content or the new.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_BASE_FILE_H
+#define FL_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+
+/*
+ * Reads all of `path`; the caller frees *bytes. A byte 0 follows the content
+ * (not counted), so text can be used as a string. FL_ERR_NOT_FOUND: no such
+ * file. FL_ERR_LIMIT: longer than `cap`. FL_ERR_SYSTEM: cannot be read.
+ */
+FL_CHECK fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path,
+                             size_t cap, fl_reason *why);
+
+/*
+ * Replaces `path`: temporary name in the same folder, fsync, rename, fsync of
+ * the folder. `mode` as in open(2). FL_ERR_SYSTEM: *why says what failed (disk
+ * full, not writable); the old file is whole and the temporary one gone.
+ */
+FL_CHECK fl_err fl_file_write(const char *path, const void *bytes, size_t len,
+                              unsigned mode, fl_reason *why);
+
+/* Makes a folder and its parents. FL_OK when it is there already. */
+FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
+
+/*
+ * Holds `path` (made when missing) locked until the process ends or fl_file_
+ * unlock: two daemons never share a state folder. FL_ERR_STATE: someone else
+ * holds it.
+ */
+FL_CHECK fl_err fl_file_lock(int *lock, const char *path, fl_reason *why);
+void fl_file_unlock(int lock);
+
+/* dst = folder "/" name. FL_ERR_SPACE: does not fit. */
+FL_CHECK fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,
+                             const char *name);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * JSON for programs: objects built key by key, one a line. Keys keep their
+ * order. Numbers that JSON does not have (NaN, infinity) become null.
+ *
+ * A failed allocation is remembered and reported by fl_json_text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_BASE_JSON_H
+#define FL_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct fl_json fl_json;
+
+/* An empty object; NULL when memory is out (accepted by all below). */
+fl_json *fl_json_new(void);
+void fl_json_free(fl_json *object);
+
+void fl_json_text_set(fl_json *object, const char *key, const char *value);
+void fl_json_count_set(fl_json *object, const char *key, uint64_t value);
+void fl_json_int_set(fl_json *object, const char *key, int64_t value);
+void fl_json_number_set(fl_json *object, const char *key, double value);
+void fl_json_bool_set(fl_json *object, const char *key, bool value);
+void fl_json_null_set(fl_json *object, const char *key);
+
+/* Puts `value` (taken) under `key`. */
+void fl_json_object_set(fl_json *object, const char *key, fl_json *value);
+
+/* Appends `item` (taken) to the array under `key`, made when missing. */
+void fl_json_array_add(fl_json *object, const char *key, fl_json *item);
+
+/* One line without newline; the caller frees *text. FL_ERR_MEMORY. */
+FL_CHECK fl_err fl_json_text(char **text, const fl_json *object);
+
+#endif

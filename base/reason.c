@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/reason.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void replace_control_characters(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = '?';
+    }
+}
+
+fl_err fl_reason_set(fl_reason *why, fl_err err, const char *format, ...)
+{
+    if (!why) return err;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why->text, sizeof why->text, format, args);
+    va_end(args);
+    replace_control_characters(why->text);
+    return err;
+}
+
+fl_err fl_reason_prefix(fl_reason *why, fl_err err, const char *format, ...)
+{
+    if (!why) return err;
+    fl_reason old = *why;
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(why->text, sizeof why->text, format, args);
+    va_end(args);
+    if (len < 0) len = 0;
+    if ((size_t)len < sizeof why->text) {
+        snprintf(why->text + len, sizeof why->text - (size_t)len, ": %s",
+                 old.text);
+    }
+    replace_control_characters(why->text);
+    return err;
+}

@@ -1,0 +1,107 @@
+/*
+ * The graph of a network: nodes in the order in which they run.
+ *
+ * Node i produces value i, one (height, width, channels) block an example;
+ * node 0 is the input. A node's inputs have smaller numbers, so a graph
+ * cannot have a cycle. Parameters live in one flat array; a node holds the
+ * offsets of its weight and its bias.
+ *
+ * SUB and DIV have a constant per channel on their right side, kept in
+ * `constants`: not trained, not part of an update.
+ *
+ * Layouts: activations NHWC; CONV weight (O, kernel_h, kernel_w, I); DENSE
+ * weight (O, I), where I runs over the input's H, W, C in that order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_MODEL_GRAPH_H
+#define FL_MODEL_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+#include "data/data.h"
+
+enum {
+    FL_GRAPH_NODES_MAX = 1024,
+    FL_NODE_INPUTS_MAX = 8,
+    FL_NODE_NAME_CAP = 64,
+};
+
+/* One line an operator: enum value, ONNX's name for it. */
+#define FL_OP_LIST(X)           \
+    X(FL_OP_INPUT, "Input")     \
+    X(FL_OP_SUB, "Sub")         \
+    X(FL_OP_DIV, "Div")         \
+    X(FL_OP_CONV, "Conv")       \
+    X(FL_OP_DENSE, "Gemm")      \
+    X(FL_OP_RELU, "Relu")       \
+    X(FL_OP_MAXPOOL, "MaxPool") \
+    X(FL_OP_FLATTEN, "Flatten")
+
+typedef enum {
+#define FL_OP_ENUM(name, onnx) name,
+    FL_OP_LIST(FL_OP_ENUM)
+#undef FL_OP_ENUM
+        FL_OP_COUNT
+} fl_op_kind;
+
+/* Of CONV and the pools. */
+typedef struct {
+    uint32_t kernel_h, kernel_w;
+    uint32_t stride_h, stride_w;
+    uint32_t pad_top, pad_left, pad_bottom, pad_right;
+} fl_window;
+
+typedef struct {
+    fl_op_kind op;
+    char name[FL_NODE_NAME_CAP];  // ONNX's node name, for messages
+    uint32_t inputs[FL_NODE_INPUTS_MAX];
+    uint32_t input_count;
+    fl_shape shape;                  // of the value it produces
+    fl_window window;                // CONV, MAXPOOL
+    uint32_t out_count;              // CONV: output channels; DENSE: outputs
+    size_t weight_at, weight_count;  // floats, in the parameter array
+    size_t bias_at, bias_count;      // 0 when it has none
+    size_t constant_at;  // SUB, DIV: shape.channels floats in `constants`
+} fl_node;
+
+typedef struct {
+    fl_node *nodes;
+    uint32_t node_count;
+    size_t param_count;
+    float *constants;
+    size_t constant_count;
+} fl_graph;
+
+struct fl_model {
+    fl_graph graph;
+    float *params;
+};
+
+/*
+ * Appends one node: checks its inputs, works out its output shape, and gives
+ * it parameter offsets behind those of the earlier nodes (`has_bias` only
+ * matters to CONV and DENSE). *node is a template: op, name, inputs, window,
+ * out_count (INPUT: shape) are read, the rest is filled in. `constants`: SUB
+ * and DIV's, one a channel, copied; else NULL.
+ * FL_ERR_FORMAT: shapes do not fit together (*why names the node).
+ * FL_ERR_LIMIT: too many nodes or parameters. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_graph_add(fl_graph *graph, const fl_node *node,
+                             bool has_bias, const float *constants,
+                             fl_reason *why);
+
+/* A deep copy; the caller owns *copy: fl_graph_fini. */
+FL_CHECK fl_err fl_graph_copy(fl_graph *copy, const fl_graph *graph);
+
+/* Frees the nodes, not the struct. Accepts a zeroed graph. */
+void fl_graph_fini(fl_graph *graph);
+
+/* "Conv", "Gemm", ...; never NULL. */
+const char *fl_op_name(fl_op_kind op);
+
+#endif

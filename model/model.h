@@ -1,0 +1,174 @@
+/*
+ * The network: ONNX in and out, training, evaluation.
+ *
+ * A model is a graph of layers and one flat float array of parameters; layers
+ * hold offsets into it. Activations are NHWC, convolution weights OHWI; ONNX
+ * (NCHW, OIHW) is transposed at the door, exactly, so that import and export
+ * give back the same bits.
+ *
+ *   fl_model    the graph and its parameters; read-only while trainers use it
+ *   fl_trainer  a plan compiled once for a graph and a batch size, with all
+ *               the memory that a step needs; one thread at a time
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_MODEL_MODEL_H
+#define FL_MODEL_MODEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/random.h"
+#include "base/reason.h"
+#include "data/data.h"
+
+#define FL_MODEL_PARAMS_MAX (1u << 28)  // floats: 1 GiB
+#define FL_MODEL_BYTES_MAX  (FL_MODEL_PARAMS_MAX * (size_t)4 + (1u << 24))
+
+typedef struct fl_model fl_model;
+
+/* ---- models ------------------------------------------------------------ */
+
+/* What a built-in architecture is made for. */
+typedef struct {
+    const char *name;
+    fl_shape input;
+    uint32_t class_count;
+    /*
+     * The first layers compute (x - mean) / deviation per channel; both
+     * (channels), borrowed; NULL: no such layers. They are constants of the
+     * graph, not parameters, and travel in the ONNX file: whoever runs the
+     * model feeds it plain values.
+     */
+    const float *mean, *deviation;
+    uint64_t seed;  // of the first parameters
+} fl_model_options;
+
+/*
+ * A built-in architecture with fresh parameters drawn from the seed: weights
+ * and biases uniform in +-1/sqrt(fan_in), which is what PyTorch starts from.
+ *   mlp     fc 128, ReLU, fc 64, ReLU, fc class_count
+ *   lenet   conv5x5 16, ReLU, pool 2, conv5x5 32, ReLU, pool 2, fc 128, ReLU,
+ *           fc class_count; 80,202 parameters for (28, 28, 1) and 10 classes
+ * The caller owns *model: fl_model_free.
+ * FL_ERR_NOT_FOUND: no such name (*why lists them). FL_ERR_RANGE: the input
+ * is too small for the architecture, or class_count < 2.
+ */
+FL_CHECK fl_err fl_model_new(fl_model **model, const fl_model_options *options,
+                             fl_reason *why);
+
+/* Names of the built-in architectures; NULL when index is past the last. */
+const char *fl_model_builtin_name(size_t index);
+
+/*
+ * Reads an ONNX file's bytes (opset 11 to 17). Safe on untrusted bytes.
+ * FL_ERR_FORMAT: not ONNX, or it contradicts itself (shapes, offsets, NaN
+ * parameters, cycles, duplicate names). FL_ERR_UNSUPPORTED: an operator or
+ * attribute that this version does not know; *why names node and operator.
+ * FL_ERR_LIMIT: beyond the maxima. The caller owns *model: fl_model_free.
+ */
+FL_CHECK fl_err fl_model_decode(fl_model **model, const uint8_t *src,
+                                size_t src_len, fl_reason *why);
+
+/* Exact number of bytes that fl_model_encode writes. */
+size_t fl_model_bytes(const fl_model *model);
+
+/*
+ * Writes the model as ONNX (IR 8, opset 13; input "input" of (N, C, H, W),
+ * output "logits" of (N, classes)). The same model gives the same bytes.
+ * FL_ERR_SPACE: dst_cap < fl_model_bytes(model).
+ */
+FL_CHECK fl_err fl_model_encode(const fl_model *model, uint8_t *dst,
+                                size_t dst_cap);
+
+/* Accepts NULL. */
+void fl_model_free(fl_model *model);
+
+fl_shape fl_model_input(const fl_model *model);
+uint32_t fl_model_class_count(const fl_model *model);
+size_t fl_model_param_count(const fl_model *model);
+
+/* The parameters, fl_model_param_count of them; they live in the model. */
+float *fl_model_params(fl_model *model);
+
+/* ---- training and evaluation ------------------------------------------- */
+
+typedef enum {
+    FL_SCHEDULE_CONSTANT,
+    FL_SCHEDULE_COSINE,  // from lr to 0 over `schedule_steps` steps
+    FL_SCHEDULE_STEP,    // times `schedule_factor` every `schedule_steps`
+} fl_schedule;
+
+typedef struct {
+    uint32_t epochs;  // passes over the rows, at least 1
+    uint32_t batch;   // rows a step, 1 to the trainer's batch_cap; the last
+                      // step of an epoch takes what is left
+    float lr;
+    float momentum;      // 0: none; v = momentum * v + g (PyTorch's SGD)
+    float weight_decay;  // added to g as weight_decay * parameter
+    float clip_norm;     // L2 norm of a step's gradient; 0: no clipping
+    fl_schedule schedule;
+    uint32_t schedule_steps;
+    float schedule_factor;
+    const atomic_bool *stop;  // set by anyone: leave after this step; or NULL
+} fl_train_options;
+
+/* Sums over examples, so that sums over clients are sums too. */
+typedef struct {
+    uint64_t sample_count;
+    uint64_t correct_count;
+    double loss_sum;  // softmax cross-entropy, natural logarithm
+} fl_metrics;
+
+typedef struct fl_trainer fl_trainer;
+
+/*
+ * Compiles a plan for batches of up to batch_cap rows. `with_gradients` false
+ * makes a plan that can only evaluate, in less memory. The model is borrowed
+ * for the call: its graph is copied, its parameters are not used. The caller
+ * owns *trainer: fl_trainer_free.
+ * FL_ERR_MEMORY: *why says how many bytes and for which layer.
+ */
+FL_CHECK fl_err fl_trainer_new(fl_trainer **trainer, const fl_model *model,
+                               uint32_t batch_cap, bool with_gradients,
+                               fl_reason *why);
+
+/* Accepts NULL. */
+void fl_trainer_free(fl_trainer *trainer);
+
+/* Bytes of the plan's arena. */
+size_t fl_trainer_bytes(const fl_trainer *trainer);
+
+/*
+ * Trains `params` in place on rows[0..row_count) of the dataset, shuffled
+ * each epoch by `random`. *metrics: the first epoch's, each batch measured
+ * before its step. Nothing is allocated.
+ * FL_ERR_RANGE: an option or the dataset's shape does not fit, or a loss or
+ * parameter became NaN or infinite (*why says which step and what to lower).
+ * FL_ERR_CANCELLED: *stop was set. `params` are undefined after an error.
+ */
+FL_CHECK fl_err fl_trainer_run(fl_trainer *trainer, float *params,
+                               fl_metrics *metrics, const fl_dataset *dataset,
+                               const uint32_t *rows, size_t row_count,
+                               const fl_train_options *options,
+                               fl_random *random, fl_reason *why);
+
+/*
+ * Measures `params` on rows[0..row_count). FL_ERR_RANGE: the dataset's shape
+ * does not fit, or a loss is NaN or infinite.
+ */
+FL_CHECK fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
+                                    const float *params,
+                                    const fl_dataset *dataset,
+                                    const uint32_t *rows, size_t row_count,
+                                    fl_reason *why);
+
+/* logits (count, classes) for x (count, H, W, C); count <= batch_cap. */
+FL_CHECK fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
+                                   const float *params, const float *x,
+                                   size_t count);
+
+#endif
