@@ -25,7 +25,7 @@
 #include "base/reason.h"
 #include "data/data.h"
 
-#define FL_MODEL_PARAMS_MAX (1u << 28)  // floats: 1 GiB
+#define FL_MODEL_PARAMS_MAX (1u << 26)  // floats: 256 MiB
 #define FL_MODEL_BYTES_MAX  (FL_MODEL_PARAMS_MAX * (size_t)4 + (1u << 24))
 
 typedef struct fl_model fl_model;

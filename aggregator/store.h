@@ -1,0 +1,121 @@
+/*
+ * What an aggregator keeps on disk: one folder, one owner.
+ *
+ *   STATE/lock            held while an aggregator runs
+ *   STATE/fedge.sqlite    clients, rounds, counters (WAL)
+ *   STATE/identity.key    secure/'s
+ *   STATE/models/HASH.onnx  content-addressed, never changed
+ *
+ * A round is finished by one transaction that follows the fsync of its model:
+ * after a crash at any instant the last finished round is whole, and a model
+ * that no round names is deleted at the next start.
+ *
+ * One thread at a time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_STORE_H
+#define FL_AGGREGATOR_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+#include "secure/secure.h"
+
+typedef struct fl_store fl_store;
+
+/* One finished round. Metrics that were not measured are NaN. */
+typedef struct {
+    uint32_t round;       // from 1
+    uint32_t attempt;     // from 1; above 1 when a quorum was missed before
+    int64_t finished_ms;  // wall clock
+    uint32_t selected_count, update_count;  // cohort; updates in the sum
+    uint64_t sample_count;                  // weight of the sum
+    double client_loss, client_accuracy;    // weighted means over the cohort
+    double loss, accuracy;                  // on the held-out set
+    uint64_t bytes_up, bytes_down;
+    int64_t took_ms;
+    uint8_t model[FL_HASH_BYTES];  // content hash of the new global model
+} fl_round_record;
+
+typedef struct {
+    uint8_t public_key[FL_KEY_BYTES];
+    int64_t first_seen_ms, last_seen_ms;  // wall clock
+    uint64_t sample_count;                // as last checked in
+    uint32_t round_count;                 // updates that entered a sum
+    uint32_t last_round;                  // the latest of these; 0: none
+} fl_client_record;
+
+/*
+ * Opens or makes the folder (0700), takes the lock unless `read_only`, counts
+ * this start. The caller owns *store: fl_store_close.
+ * FL_ERR_STATE: another aggregator runs there. FL_ERR_SYSTEM: not writable,
+ * disk full. FL_ERR_FORMAT: damaged, or made by a newer version.
+ * FL_ERR_NOT_FOUND: read_only and there is nothing. *why says the remedy.
+ */
+FL_CHECK fl_err fl_store_open(fl_store **store, const char *folder,
+                              bool read_only, fl_reason *why);
+
+/* Accepts NULL. */
+void fl_store_close(fl_store *store);
+
+/* Whether an aggregator holds the lock of this folder now. */
+bool fl_store_is_running(const char *folder);
+
+/* How often this folder has been opened for writing, this time included. */
+uint64_t fl_store_start_count(const fl_store *store);
+
+/*
+ * The settings that a federation keeps for life (model, cohort, seed, ...):
+ * written at the first start, compared at the next. FL_ERR_STATE: this key
+ * holds another value (*why names the key and both values).
+ */
+FL_CHECK fl_err fl_store_pin_setting(fl_store *store, const char *key,
+                                     const char *value, fl_reason *why);
+
+/*
+ * The last finished round and its model. Round 0 is the initial model: a
+ * record with only `round`, `finished_ms` and `model` set. *bytes is the
+ * caller's to free. FL_ERR_NOT_FOUND: nothing was saved yet. FL_ERR_FORMAT:
+ * the file does not have its hash.
+ */
+FL_CHECK fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
+                                    uint8_t **bytes, size_t *len,
+                                    fl_reason *why);
+
+/*
+ * Saves a finished round (or round 0) with its model, durably, before it
+ * returns; fills record->model. Rounds follow each other without gaps.
+ * FL_ERR_STATE: not the round after the last. FL_ERR_SYSTEM: disk full, ...:
+ * nothing has changed then.
+ */
+FL_CHECK fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
+                                      const uint8_t *bytes, size_t len,
+                                      fl_reason *why);
+
+/* Adds the client or replaces its record. */
+FL_CHECK fl_err fl_store_put_client(fl_store *store,
+                                    const fl_client_record *client,
+                                    fl_reason *why);
+
+/* FL_ERR_NOT_FOUND: no such client. */
+FL_CHECK fl_err fl_store_get_client(fl_store *store, fl_client_record *client,
+                                    const uint8_t public_key[FL_KEY_BYTES],
+                                    fl_reason *why);
+
+/* Calls `visit` for every finished round from `from` on, in order. */
+FL_CHECK fl_err fl_store_each_round(fl_store *store, uint32_t from,
+                                    void (*visit)(void *self,
+                                                  const fl_round_record *),
+                                    void *self, fl_reason *why);
+
+/* Calls `visit` for every client, the latest seen first. */
+FL_CHECK fl_err fl_store_each_client(fl_store *store,
+                                     void (*visit)(void *self,
+                                                   const fl_client_record *),
+                                     void *self, fl_reason *why);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * The messages of fedge: structs here, bytes on the wire, nothing else.
+ *
+ * A frame (net/ puts its length in front) is, little-endian:
+ *
+ *   u16 magic 0xFED6 | u8 version | u8 type | u16 flags 0 | u16 header length
+ *   | session 16 | u64 counter | u64 operation | u32 round | body
+ *
+ * The counter rises with every frame of a session. The operation is the same
+ * in every retry and in the answer, so that nothing happens twice. Control
+ * bodies are protobuf (fedge.proto is the contract), chunks are raw bytes.
+ * Length limits are checked by type before a body is looked at.
+ *
+ *   client                                     aggregator
+ *   HELLO    versions, key, nonce   -------->
+ *                                   <--------  WELCOME  session, key, proof
+ *   PROOF    proof                  -------->
+ *   CHECK_IN samples, mail position -------->
+ *                                   <--------  ACK
+ *                                   <--------  MAIL     plan of a round
+ *   FETCH    manifest or chunk      -------->
+ *                                   <--------  MANIFEST, CHUNK
+ *   OPEN     manifest, metrics      -------->
+ *                                   <--------  GRANT    what is missing, window
+ *   CHUNK                           -------->
+ *                                   <--------  ACK
+ *   COMMIT                          -------->
+ *                                   <--------  ACK
+ *
+ * Any request may be answered by REFUSAL instead. PING carries the mail
+ * position; its answers are PONG and whatever mail is newer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_PROTO_PROTO_H
+#define FL_PROTO_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/reason.h"
+
+enum {
+    FL_PROTO_VERSION = 1,
+    FL_PROTO_HEADER_BYTES = 44,
+    FL_PROTO_HASH_BYTES = 32,
+    FL_PROTO_KEY_BYTES = 32,
+    FL_PROTO_NONCE_BYTES = 32,
+    FL_PROTO_SESSION_BYTES = 16,
+    FL_PROTO_SIGNATURE_BYTES = 64,
+    FL_PROTO_TEXT_CAP = 200,  // build and refusal texts, final 0 included
+
+    FL_PROTO_CHUNK_BYTES = 64 * 1024,
+    FL_PROTO_OBJECT_BYTES_MAX = 320 * 1024 * 1024,
+    FL_PROTO_CHUNKS_MAX = FL_PROTO_OBJECT_BYTES_MAX / FL_PROTO_CHUNK_BYTES,
+
+    FL_PROTO_FRAME_MAX = 256 * 1024 + 64,  // longest frame of any type
+    FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
+};
+
+typedef enum {
+    FL_MESSAGE_HELLO = 1,
+    FL_MESSAGE_WELCOME = 2,
+    FL_MESSAGE_PROOF = 3,
+    FL_MESSAGE_CHECK_IN = 4,
+    FL_MESSAGE_ACK = 5,
+    FL_MESSAGE_REFUSAL = 6,
+    FL_MESSAGE_MAIL = 7,
+    FL_MESSAGE_FETCH = 8,
+    FL_MESSAGE_MANIFEST = 9,
+    FL_MESSAGE_CHUNK = 10,
+    FL_MESSAGE_OPEN = 11,
+    FL_MESSAGE_GRANT = 12,
+    FL_MESSAGE_COMMIT = 13,
+    FL_MESSAGE_PING = 14,
+    FL_MESSAGE_PONG = 15,
+} fl_message_type;
+
+/* The client's first words. Its session is all zeros. */
+typedef struct {
+    uint32_t version_min, version_max;
+    char build[FL_PROTO_TEXT_CAP];  // "fedge 0.1.0", for the log
+    uint8_t public_key[FL_PROTO_KEY_BYTES];
+    uint8_t nonce[FL_PROTO_NONCE_BYTES];
+} fl_hello;
+
+/* The aggregator's answer; `proof` signs fl_handshake_transcript. */
+typedef struct {
+    uint32_t version;
+    uint8_t session[FL_PROTO_SESSION_BYTES];
+    uint8_t public_key[FL_PROTO_KEY_BYTES];
+    uint8_t nonce[FL_PROTO_NONCE_BYTES];
+    uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
+} fl_welcome;
+
+/* The client signs the same transcript. */
+typedef struct {
+    uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
+} fl_proof;
+
+/* "I am here and have that many examples." */
+typedef struct {
+    uint64_t sample_count;  // at least 1
+    uint64_t mail_after;    // sequence number of the last mail read
+} fl_check_in;
+
+typedef struct {
+    uint32_t code;  // an fl_err
+    char text[FL_PROTO_TEXT_CAP];
+} fl_refusal;
+
+/* What a client of the cohort is asked to do. */
+typedef struct {
+    uint32_t round;                      // from 1
+    uint8_t model[FL_PROTO_HASH_BYTES];  // object name of the ONNX file
+    uint64_t param_count;
+    uint32_t deadline_ms;  // from the sending of this plan
+    uint32_t local_epochs;
+    uint32_t batch;
+    float lr;
+    float momentum;
+    float weight_decay;
+    float clip_norm;
+    uint32_t schedule;  // an fl_schedule
+    uint32_t schedule_steps;
+    float schedule_factor;
+    uint64_t seed;  // of the order of rows
+} fl_plan;
+
+typedef enum {
+    FL_MAIL_PLAN = 1,      // you are in the cohort: the plan
+    FL_MAIL_CLOSED = 2,    // that round is over; drop what you have for it
+    FL_MAIL_FINISHED = 3,  // no more rounds
+} fl_mail_kind;
+
+/* One row of a client's mailbox. */
+typedef struct {
+    uint64_t sequence;  // rises by at least 1
+    fl_mail_kind kind;
+    uint32_t round;  // PLAN, CLOSED: which; FINISHED: the last
+    fl_plan plan;    // PLAN only
+} fl_mail;
+
+/* Asks for an object's manifest, or for one of its chunks. */
+typedef struct {
+    uint8_t object[FL_PROTO_HASH_BYTES];
+    bool wants_manifest;
+    uint32_t index;  // of the chunk; 0 with wants_manifest
+} fl_fetch;
+
+typedef enum {
+    FL_OBJECT_MODEL = 1,   // an ONNX file
+    FL_OBJECT_UPDATE = 2,  // param_count floats, little-endian: local - global
+} fl_object_kind;
+
+/*
+ * An object's content by chunks. The object's name is the hash of the bytes
+ * of this message's body as they travelled (`encoded`).
+ */
+typedef struct {
+    fl_object_kind kind;
+    uint32_t round;
+    uint64_t size;         // 1 .. FL_PROTO_OBJECT_BYTES_MAX
+    uint32_t chunk_bytes;  // FL_PROTO_CHUNK_BYTES; the last chunk is shorter
+    uint32_t chunk_count;  // what size and chunk_bytes give; not on the wire
+    const uint8_t *chunk_hashes;  // chunk_count * FL_PROTO_HASH_BYTES; borrowed
+} fl_manifest;
+
+/* A piece of an object; type CHUNK, raw bytes, in both directions. */
+typedef struct {
+    uint8_t object[FL_PROTO_HASH_BYTES];
+    uint32_t index;
+    const uint8_t *bytes;  // borrowed
+    size_t len;            // 1 .. FL_PROTO_CHUNK_BYTES
+} fl_chunk;
+
+/* "I have an update for you": what it is made from and what it weighs. */
+typedef struct {
+    const uint8_t *manifest;  // encoded fl_manifest; borrowed
+    size_t manifest_len;
+    uint8_t model[FL_PROTO_HASH_BYTES];  // the model it started from
+    uint64_t sample_count;               // its weight, at least 1
+    uint64_t correct_count;              // at most sample_count
+    int64_t loss_sum_micro;              // sum of losses, in millionths, >= 0
+} fl_open;
+
+typedef struct {
+    uint8_t object[FL_PROTO_HASH_BYTES];
+    uint32_t window;        // chunks that may be on their way; 0: come later
+    uint32_t later_ms;      // with window 0: when to ask again
+    const uint8_t *bitmap;  // chunks that are there already; borrowed
+    size_t bitmap_len;
+} fl_grant;
+
+typedef struct {
+    uint8_t object[FL_PROTO_HASH_BYTES];
+} fl_commit;
+
+typedef struct {
+    uint64_t mail_after;
+} fl_ping;
+
+typedef struct {
+    fl_message_type type;
+    uint8_t session[FL_PROTO_SESSION_BYTES];
+    uint64_t counter;
+    uint64_t operation;
+    uint32_t round;
+    union {  // ACK and PONG have no body
+        fl_hello hello;
+        fl_welcome welcome;
+        fl_proof proof;
+        fl_check_in check_in;
+        fl_refusal refusal;
+        fl_mail mail;
+        fl_fetch fetch;
+        struct {
+            const uint8_t *bytes;  // an encoded fl_manifest, borrowed
+            size_t len;
+        } manifest;
+        fl_chunk chunk;
+        fl_open open;
+        fl_grant grant;
+        fl_commit commit;
+        fl_ping ping;
+    };
+} fl_message;
+
+/* Bytes that are enough for this message's frame. */
+size_t fl_message_bound(const fl_message *message);
+
+/*
+ * Writes the frame without length prefix; *len bytes.
+ * FL_ERR_SPACE: dst_cap is too small. FL_ERR_RANGE: the message breaks a
+ * limit stated above (a bug of the caller, or an object that is too large).
+ */
+FL_CHECK fl_err fl_message_encode(uint8_t *dst, size_t dst_cap, size_t *len,
+                                  const fl_message *message);
+
+/*
+ * Reads a frame. Safe on untrusted bytes. What `message` borrows lives in
+ * `src` or in the arena. Every enum, length, float (finite) and limit stated
+ * above has been checked; a text has its final 0 and no control characters.
+ * FL_ERR_FORMAT: malformed, or too long for its type. FL_ERR_UNSUPPORTED:
+ * another protocol version or an unknown type. FL_ERR_MEMORY: the arena's
+ * maximum was reached.
+ */
+FL_CHECK fl_err fl_message_decode(fl_message *message, fl_arena *arena,
+                                  const uint8_t *src, size_t src_len,
+                                  fl_reason *why);
+
+/* The name of a type for the log: "check_in"; never NULL. */
+const char *fl_message_type_name(fl_message_type type);
+
+size_t fl_manifest_bound(uint32_t chunk_count);
+
+/* FL_ERR_RANGE: a limit is broken. FL_ERR_SPACE: dst_cap is too small. */
+FL_CHECK fl_err fl_manifest_encode(uint8_t *dst, size_t dst_cap, size_t *len,
+                                   const fl_manifest *manifest);
+
+/*
+ * As fl_message_decode. The hashes are borrowed from the arena. There is one
+ * encoding per manifest: what does not encode back to `src` is FL_ERR_FORMAT,
+ * since the bytes are hashed.
+ */
+FL_CHECK fl_err fl_manifest_decode(fl_manifest *manifest, fl_arena *arena,
+                                   const uint8_t *src, size_t src_len,
+                                   fl_reason *why);
+
+/* Chunks of an object of that size; size >= 1. */
+uint32_t fl_manifest_chunk_count(uint64_t size);
+
+/*
+ * What both sides sign in the handshake: everything said so far, in one
+ * encoding (docs/format.md). Returns the number of bytes written.
+ */
+enum { FL_TRANSCRIPT_CAP = 512 };
+size_t fl_handshake_transcript(uint8_t dst[FL_TRANSCRIPT_CAP],
+                               const fl_hello *hello,
+                               const fl_welcome *welcome);
+
+#endif
