@@ -29,6 +29,7 @@ enum {
     FL_GRAPH_NODES_MAX = 1024,
     FL_NODE_INPUTS_MAX = 8,
     FL_NODE_NAME_CAP = 64,
+    FL_GRAPH_VALUES_MAX = 1 << 26,  // floats of one value of one example
 };
 
 /* One line an operator: enum value, ONNX's name for it. */
@@ -86,10 +87,11 @@ struct fl_model {
  * Appends one node: checks its inputs, works out its output shape, and gives
  * it parameter offsets behind those of the earlier nodes (`has_bias` only
  * matters to CONV and DENSE). *node is a template: op, name, inputs, window,
- * out_count (INPUT: shape) are read, the rest is filled in. `constants`: SUB
- * and DIV's, one a channel, copied; else NULL.
- * FL_ERR_FORMAT: shapes do not fit together (*why names the node).
- * FL_ERR_LIMIT: too many nodes or parameters. FL_ERR_MEMORY.
+ * out_count (INPUT: shape) are read, the graph's node has the rest.
+ * `constants`: SUB and DIV's, one a channel, copied; else NULL. FL_ERR_FORMAT:
+ * shapes do not fit together, or a constant is not finite or divides by zero
+ * (*why names the node). FL_ERR_LIMIT: too many nodes or parameters, or too
+ * large a value. FL_ERR_MEMORY. After an error the graph is unchanged.
  */
 FL_CHECK fl_err fl_graph_add(fl_graph *graph, const fl_node *node,
                              bool has_bias, const float *constants,
