@@ -23,19 +23,21 @@ fl_err fl_reason_set(fl_reason *why, fl_err err, const char *format, ...)
     return err;
 }
 
+static void append(fl_reason *why, const char *text)
+{
+    strncat(why->text, text, sizeof why->text - strlen(why->text) - 1);
+}
+
 fl_err fl_reason_prefix(fl_reason *why, fl_err err, const char *format, ...)
 {
     if (!why) return err;
-    fl_reason old = *why;
+    const fl_reason old = *why;
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(why->text, sizeof why->text, format, args);
+    vsnprintf(why->text, sizeof why->text, format, args);
     va_end(args);
-    if (len < 0) len = 0;
-    if ((size_t)len < sizeof why->text) {
-        snprintf(why->text + len, sizeof why->text - (size_t)len, ": %s",
-                 old.text);
-    }
+    append(why, ": ");
+    append(why, old.text);
     replace_control_characters(why->text);
     return err;
 }
