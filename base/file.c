@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _XOPEN_SOURCE 700  // realpath
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_MIN = 4096, TEMPORARY_ATTEMPTS = 100 };
+
+// `doing` is a word like "open"; errno says the rest.
+static fl_err system_error(fl_reason *why, const char *path, const char *doing)
+{
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot %s: %s", path, doing,
+                         strerror(errno));
+}
+
+// Up to dst_cap bytes; fewer only at the end of the file.
+static fl_err read_fully(int fd, uint8_t *dst, size_t dst_cap, size_t *len)
+{
+    *len = 0;
+    while (*len < dst_cap) {
+        const ssize_t got = read(fd, dst + *len, dst_cap - *len);
+        if (got == 0) return FL_OK;
+        if (got > 0) *len += (size_t)got;
+        if (got < 0 && errno != EINTR) return FL_ERR_SYSTEM;
+    }
+    return FL_OK;
+}
+
+// How much to make room for: what the folder says, at most `cap`.
+static size_t expected_len(int fd, size_t cap)
+{
+    struct stat about;
+    size_t len = READ_MIN;
+    if (fstat(fd, &about) == 0 && about.st_size > READ_MIN) {
+        const uintmax_t size = (uintmax_t)about.st_size;
+        len = size < SIZE_MAX / 2 ? (size_t)size : SIZE_MAX / 2;
+    }
+    return len < cap ? len : cap;
+}
+
+// The length is not known in advance: pipes and /proc announce none.
+static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
+                           const char *path, size_t cap, fl_reason *why)
+{
+    size_t room = expected_len(fd, cap), used = 0;
+    for (;;) {
+        // One byte more than the room tells "full" from "too long", and
+        // holds the closing 0.
+        uint8_t *grown = realloc(*bytes, room + 1);
+        if (!grown) {
+            return fl_reason_set(why, FL_ERR_MEMORY,
+                                 "%s: no memory for %zu bytes", path, room);
+        }
+        *bytes = grown;
+        size_t got;
+        if (read_fully(fd, grown + used, room + 1 - used, &got))
+            return system_error(why, path, "read");
+        used += got;
+        if (used <= room) break;
+        if (room == cap) {
+            return fl_reason_set(why, FL_ERR_LIMIT,
+                                 "%s: longer than the %zu bytes allowed", path,
+                                 cap);
+        }
+        room = room < cap / 2 ? room * 2 : cap;
+    }
+    (*bytes)[used] = 0;
+    *len = used;
+    return FL_OK;
+}
+
+fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
+                    fl_reason *why)
+{
+    if (cap > SIZE_MAX / 2) cap = SIZE_MAX / 2;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    if (fd < 0) return system_error(why, path, "open");
+    uint8_t *content = NULL;
+    const fl_err err = read_growing(&content, len, fd, path, cap, why);
+    close(fd);
+    if (err) {
+        free(content);
+        return err;
+    }
+    *bytes = content;
+    return FL_OK;
+}
+
+static fl_err write_fully(int fd, const uint8_t *src, size_t src_len)
+{
+    while (src_len > 0) {
+        const ssize_t put = write(fd, src, src_len);
+        if (put < 0 && errno != EINTR) return FL_ERR_SYSTEM;
+        if (put > 0) {
+            src += put;
+            src_len -= (size_t)put;
+        }
+    }
+    return FL_OK;
+}
+
+// Whether `path` still names the open file.
+static bool names_file(const char *path, int fd)
+{
+    struct stat named, opened;
+    return stat(path, &named) == 0 && fstat(fd, &opened) == 0 &&
+           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+static fl_err lock_file(int fd)
+{
+    while (flock(fd, LOCK_EX)) {
+        if (errno != EINTR) return FL_ERR_SYSTEM;
+    }
+    return FL_OK;
+}
+
+// A crash left `temporary` behind, or somebody is writing it: wait for the
+// latter, then remove what is still there.
+static fl_err clear_temporary(const char *temporary)
+{
+    const int fd = open(temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT ? FL_OK : FL_ERR_SYSTEM;
+    fl_err err = lock_file(fd);
+    if (!err && names_file(temporary, fd) && unlink(temporary))
+        err = FL_ERR_SYSTEM;
+    close(fd);
+    return err;
+}
+
+// There is one temporary name for a path, so that a daemon killed over and
+// over leaves one such file and not a full disk. Its lock keeps writers apart.
+static fl_err make_temporary(int *made, const char *temporary, unsigned mode)
+{
+    for (int i = 0; i < TEMPORARY_ATTEMPTS; i++) {
+        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+        const int fd = open(temporary, flags, (mode_t)mode);
+        if (fd < 0) {
+            if (errno != EEXIST) return FL_ERR_SYSTEM;
+            FL_TRY(clear_temporary(temporary));
+            continue;
+        }
+        const fl_err err = lock_file(fd);
+        if (!err && names_file(temporary, fd)) {
+            *made = fd;
+            return FL_OK;
+        }
+        if (err) unlink(temporary);
+        close(fd);
+        FL_TRY(err);  // else it was taken for a leftover before our lock
+    }
+    errno = EBUSY;
+    return FL_ERR_SYSTEM;
+}
+
+static fl_err sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? path : ".";
+    size_t len = slash ? (size_t)(slash - path) : 1;
+    if (slash == path) len = 1;
+    memcpy(folder, name, len);
+    folder[len] = 0;
+
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return FL_ERR_SYSTEM;
+    // Some file systems have nothing to sync for a folder, and say EINVAL.
+    const bool ok = fsync(fd) == 0 || errno == EINVAL;
+    close(fd);
+    return ok ? FL_OK : FL_ERR_SYSTEM;
+}
+
+// A device or pipe cannot be replaced, only written to.
+static fl_err write_in_place(const char *path, const void *bytes, size_t len,
+                             fl_reason *why)
+{
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return system_error(why, path, "open");
+    fl_err err = write_fully(fd, bytes, len);
+    if (err) err = system_error(why, path, "write");
+    close(fd);
+    return err;
+}
+
+static fl_err replace(const char *path, const void *bytes, size_t len,
+                      unsigned mode, fl_reason *why)
+{
+    char temporary[PATH_MAX];
+    const int name_len = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (name_len < 0 || (size_t)name_len >= sizeof temporary) {
+        errno = ENAMETOOLONG;
+        return system_error(why, path, "write");
+    }
+    int fd;
+    if (make_temporary(&fd, temporary, mode))
+        return system_error(why, temporary, "make");
+
+    const char *failed = NULL;
+    if (write_fully(fd, bytes, len)) {
+        failed = "write";
+    } else if (fsync(fd)) {
+        failed = "sync";
+    } else if (rename(temporary, path)) {
+        failed = "rename";
+    }
+    fl_err err = FL_OK;
+    if (failed) {
+        err = system_error(why, temporary, failed);
+        unlink(temporary);
+    } else if (sync_folder_of(path)) {
+        err = system_error(why, path, "sync the folder");
+    }
+    close(fd);  // only now: the lock covers the removal
+    return err;
+}
+
+fl_err fl_file_write(const char *path, const void *bytes, size_t len,
+                     unsigned mode, fl_reason *why)
+{
+    struct stat about;
+    const bool exists = stat(path, &about) == 0;
+    if (exists && !S_ISREG(about.st_mode))
+        return write_in_place(path, bytes, len, why);
+
+    // A link stays, and what it points to is replaced.
+    char *target = exists ? realpath(path, NULL) : NULL;
+    const fl_err err = replace(target ? target : path, bytes, len, mode, why);
+    free(target);
+    return err;
+}
+
+static fl_err make_one(const char *path, unsigned mode)
+{
+    if (mkdir(path, (mode_t)mode) == 0) return FL_OK;
+    struct stat about;
+    const int number = errno;  // a read-only parent hides that it is there
+    if (stat(path, &about) == 0) {
+        if (S_ISDIR(about.st_mode)) return FL_OK;
+        errno = ENOTDIR;
+        return FL_ERR_SYSTEM;
+    }
+    errno = number;
+    return FL_ERR_SYSTEM;
+}
+
+fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
+{
+    char part[PATH_MAX];
+    const size_t len = strlen(path);
+    if (len == 0 || len >= sizeof part) {
+        return fl_reason_set(why, FL_ERR_SYSTEM,
+                             "cannot make the folder \"%s\": the name is %s",
+                             path, len ? "too long" : "empty");
+    }
+    for (size_t i = 0; i <= len; i++) {
+        part[i] = 0;
+        if (i > 0 && (path[i] == '/' || i == len) && path[i - 1] != '/') {
+            if (make_one(part, mode))
+                return system_error(why, part, "make the folder");
+        }
+        part[i] = path[i];
+    }
+    return FL_OK;
+}
+
+// Only a hint for the person who reads the refusal.
+static void write_process_id(int fd)
+{
+    char text[32];
+    const int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0)) return;
+    (void)!write(fd, text, (size_t)len);
+}
+
+static long read_process_id(int fd)
+{
+    char text[32] = "";
+    size_t len;
+    if (read_fully(fd, (uint8_t *)text, sizeof text - 1, &len)) return 0;
+    return strtol(text, NULL, 10);
+}
+
+fl_err fl_file_lock(int *lock, const char *path, fl_reason *why)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return system_error(why, path, "open");
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        write_process_id(fd);
+        *lock = fd;
+        return FL_OK;
+    }
+    fl_err err;
+    if (errno == EWOULDBLOCK) {
+        err = fl_reason_set(why, FL_ERR_STATE,
+                            "%s: in use by process %ld; stop it, or choose "
+                            "another state folder",
+                            path, read_process_id(fd));
+    } else {
+        err = system_error(why, path, "lock");
+    }
+    close(fd);
+    return err;
+}
+
+void fl_file_unlock(int lock)
+{
+    close(lock);
+}
+
+fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,
+                    const char *name)
+{
+    const int len = snprintf(dst, dst_cap, "%s/%s", folder, name);
+    return len >= 0 && (size_t)len < dst_cap ? FL_OK : FL_ERR_SPACE;
+}
