@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+static char folder[64];
+static fl_reason why;
+
+static const char *inside(const char *name)
+{
+    static _Thread_local char path[PATH_MAX];
+    assert_ok(fl_path_join(path, sizeof path, folder, name));
+    return path;
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/fl_file_test_XXXXXX");
+    why = (fl_reason){""};
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);  // NOLINT(cert-env33-c): the path is ours
+}
+
+static int count_entries(void)
+{
+    int count = 0;
+    DIR *listing = opendir(folder);
+    assert_non_null(listing);
+    while (readdir(listing))
+        count++;
+    closedir(listing);
+    return count - 2;  // "." and ".."
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_ok(fl_file_read(&bytes, &len, path, 1 << 20, &why));
+    assert_int_equal(len, strlen(expected));
+    assert_string_equal((char *)bytes, expected);
+    free(bytes);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    assert_ok(fl_file_write(path, text, strlen(text), 0644, &why));
+}
+
+TEST(file_reads_what_it_wrote)
+{
+    write_text(inside("a"), "first");
+    assert_content(inside("a"), "first");
+    write_text(inside("a"), "second, longer");
+    assert_content(inside("a"), "second, longer");
+    write_text(inside("a"), "");
+    assert_content(inside("a"), "");
+    assert_int_equal(count_entries(), 1);
+}
+
+TEST(file_reads_exactly_as_much_as_is_allowed)
+{
+    enum { LEN = 10000 };
+    uint8_t written[LEN], *bytes = NULL;
+    size_t len;
+    memset(written, 'x', LEN);
+    assert_ok(fl_file_write(inside("a"), written, LEN, 0600, &why));
+    assert_ok(fl_file_read(&bytes, &len, inside("a"), LEN, &why));
+    assert_int_equal(len, LEN);
+    assert_memory_equal(bytes, written, LEN);
+    assert_int_equal(bytes[LEN], 0);
+    free(bytes);
+    assert_err(fl_file_read(&bytes, &len, inside("a"), LEN - 1, &why),
+               FL_ERR_LIMIT);
+    assert_reason_names(why, "9999");
+    assert_err(fl_file_read(&bytes, &len, inside("a"), 0, NULL), FL_ERR_LIMIT);
+}
+
+TEST(file_reads_what_announces_no_length)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    assert_ok(fl_file_read(&bytes, &len, "/proc/self/status", SIZE_MAX, &why));
+    assert_memory_equal(bytes, "Name:", 5);
+    assert_int_equal(len, strlen((char *)bytes));
+    free(bytes);
+    assert_err(fl_file_read(&bytes, &len, "/dev/zero", 100000, &why),
+               FL_ERR_LIMIT);
+}
+
+TEST(file_reports_a_missing_file)
+{
+    uint8_t *bytes;
+    size_t len;
+    assert_err(fl_file_read(&bytes, &len, inside("none"), 10, &why),
+               FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "/none");
+    assert_err(fl_file_read(&bytes, &len, inside("none/none"), 10, &why),
+               FL_ERR_NOT_FOUND);
+}
+
+TEST(file_reports_what_cannot_be_read)
+{
+    uint8_t *bytes;
+    size_t len;
+    assert_err(fl_file_read(&bytes, &len, folder, 10, &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, folder);
+}
+
+TEST(file_gets_the_mode_asked_for)
+{
+    struct stat about;
+    write_text(inside("key"), "public at first");
+    assert_ok(fl_file_write(inside("key"), "secret", 6, 0600, &why));
+    assert_int_equal(stat(inside("key"), &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0600);
+}
+
+TEST(file_cannot_be_written_into_a_missing_folder)
+{
+    assert_err(fl_file_write(inside("none/a"), "x", 1, 0600, &why),
+               FL_ERR_SYSTEM);
+    assert_reason_names(why, "none/a");
+    assert_int_equal(count_entries(), 0);
+}
+
+TEST(file_refuses_a_name_that_is_too_long)
+{
+    static char path[PATH_MAX + 10];
+    memset(path, 'x', sizeof path - 1);
+    assert_err(fl_file_write(path, "x", 1, 0600, &why), FL_ERR_SYSTEM);
+    path[PATH_MAX - 2] = 0;
+    assert_err(fl_file_write(path, "x", 1, 0600, &why), FL_ERR_SYSTEM);
+    assert_err(fl_folder_make(path, 0700, &why), FL_ERR_SYSTEM);
+}
+
+TEST(file_keeps_the_old_content_when_the_disk_is_full)
+{
+    static uint8_t large[100000];
+    struct rlimit old, small = {.rlim_cur = 5000};
+    write_text(inside("a"), "old");
+    getrlimit(RLIMIT_FSIZE, &old);
+    small.rlim_max = old.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);  // a write beyond it fails half-way
+    const fl_err err =
+        fl_file_write(inside("a"), large, sizeof large, 0600, &why);
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_err(err, FL_ERR_SYSTEM);
+    assert_reason_names(why, "cannot write");
+    assert_content(inside("a"), "old");
+    assert_int_equal(count_entries(), 1);
+}
+
+TEST(file_survives_a_crash_in_the_middle_of_writing)
+{
+    write_text(inside("a"), "old");
+    // What a process that was killed leaves: half a file of another mode.
+    const int leftover = open(inside("a.tmp"), O_WRONLY | O_CREAT, 0666);
+    assert_int_equal(write(leftover, "half a", 6), 6);
+    close(leftover);
+    assert_content(inside("a"), "old");
+    assert_ok(fl_file_write(inside("a"), "new", 3, 0600, &why));
+    assert_content(inside("a"), "new");
+    struct stat about;
+    assert_int_equal(stat(inside("a"), &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0600);
+    assert_int_equal(count_entries(), 1);
+}
+
+TEST(file_is_whole_whenever_the_writer_is_killed)
+{
+    enum { LEN = 200000 };
+    static uint8_t content[LEN];
+    memset(content, 'a', LEN);
+    assert_ok(fl_file_write(inside("a"), content, LEN, 0600, &why));
+    for (int i = 0; i < 20; i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            for (int letter = 'a';; letter = letter == 'z' ? 'a' : letter + 1) {
+                memset(content, letter, LEN);
+                if (fl_file_write(inside("a"), content, LEN, 0600, NULL))
+                    _exit(1);
+            }
+        }
+        nanosleep(&(struct timespec){.tv_nsec = i * 700000L}, NULL);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+
+        uint8_t *bytes = NULL;
+        size_t len;
+        assert_ok(fl_file_read(&bytes, &len, inside("a"), LEN, &why));
+        assert_int_equal(len, LEN);
+        for (size_t k = 1; k < len; k++)
+            assert_int_equal(bytes[k], bytes[0]);
+        free(bytes);
+        assert_true(count_entries() <= 2);  // never more than one leftover
+    }
+}
+
+static void *write_many(void *text)
+{
+    for (int i = 0; i < 30; i++) {
+        if (fl_file_write(inside("a"), text, 3, 0600, NULL)) return text;
+    }
+    return NULL;
+}
+
+TEST(file_may_be_written_from_two_threads)
+{
+    static char one[] = "one", two[] = "two";
+    pthread_t other;
+    void *failed;
+    write_text(inside("a"), one);
+    pthread_create(&other, NULL, write_many, one);
+    assert_null(write_many(two));
+    pthread_join(other, &failed);
+    assert_null(failed);
+    uint8_t *bytes = NULL;
+    size_t len;
+    assert_ok(fl_file_read(&bytes, &len, inside("a"), 3, &why));
+    assert_true(memcmp(bytes, one, 3) == 0 || memcmp(bytes, two, 3) == 0);
+    free(bytes);
+    assert_int_equal(count_entries(), 1);
+}
+
+TEST(file_writes_into_a_device_instead_of_replacing_it)
+{
+    struct stat about;
+    assert_ok(fl_file_write("/dev/null", "x", 1, 0600, &why));
+    assert_err(fl_file_write("/dev/full", "x", 1, 0600, &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, "/dev/full");
+    assert_int_equal(stat("/dev/full", &about), 0);
+    assert_true(S_ISCHR(about.st_mode));
+    assert_err(fl_file_write(folder, "x", 1, 0600, &why), FL_ERR_SYSTEM);
+}
+
+TEST(file_replaces_what_a_link_points_to)
+{
+    struct stat about;
+    write_text(inside("target"), "old");
+    assert_int_equal(symlink("target", inside("link")), 0);
+    write_text(inside("link"), "new");
+    assert_content(inside("target"), "new");
+    assert_int_equal(lstat(inside("link"), &about), 0);
+    assert_true(S_ISLNK(about.st_mode));
+}
+
+TEST(file_makes_a_folder_and_its_parents)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/a//b/c/", folder);
+    assert_ok(fl_folder_make(path, 0700, &why));
+    assert_ok(fl_folder_make(path, 0700, &why));
+    write_text(inside("a/b/c/file"), "x");
+    assert_ok(fl_folder_make("/", 0700, &why));
+    assert_err(fl_folder_make(inside("a/b/c/file"), 0700, &why), FL_ERR_SYSTEM);
+    assert_err(fl_folder_make(inside("a/b/c/file/d"), 0700, &why),
+               FL_ERR_SYSTEM);
+    assert_reason_names(why, "a/b/c/file");
+    assert_err(fl_folder_make("", 0700, &why), FL_ERR_SYSTEM);
+}
+
+TEST(file_lock_keeps_a_second_one_out)
+{
+    int first, second;
+    assert_ok(fl_file_lock(&first, inside("lock"), &why));
+    assert_err(fl_file_lock(&second, inside("lock"), &why), FL_ERR_STATE);
+    char number[24];
+    snprintf(number, sizeof number, "process %ld", (long)getpid());
+    assert_reason_names(why, number);
+    fl_file_unlock(first);
+    assert_ok(fl_file_lock(&second, inside("lock"), &why));
+    fl_file_unlock(second);
+}
+
+TEST(file_lock_ends_with_the_process)
+{
+    const char *path = inside("lock");
+    const pid_t child = fork();
+    if (child == 0) {
+        int lock;
+        _exit(fl_file_lock(&lock, path, NULL) == FL_OK ? 0 : 1);
+    }
+    int status = -1, lock;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_ok(fl_file_lock(&lock, inside("lock"), &why));
+    fl_file_unlock(lock);
+}
+
+TEST(file_lock_needs_a_folder)
+{
+    int lock;
+    assert_err(fl_file_lock(&lock, inside("none/lock"), &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, "none/lock");
+}
+
+TEST(file_joins_a_path_that_fits)
+{
+    char path[6];
+    assert_ok(fl_path_join(path, sizeof path, "ab", "cd"));
+    assert_string_equal(path, "ab/cd");
+    assert_err(fl_path_join(path, sizeof path, "ab", "cde"), FL_ERR_SPACE);
+}
+
+#define IN_FOLDER(test) \
+    cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
+          IN_FOLDER(file_reads_exactly_as_much_as_is_allowed),
+          IN_FOLDER(file_reads_what_announces_no_length),
+          IN_FOLDER(file_reports_a_missing_file),
+          IN_FOLDER(file_reports_what_cannot_be_read),
+          IN_FOLDER(file_gets_the_mode_asked_for),
+          IN_FOLDER(file_cannot_be_written_into_a_missing_folder),
+          IN_FOLDER(file_refuses_a_name_that_is_too_long),
+          IN_FOLDER(file_keeps_the_old_content_when_the_disk_is_full),
+          IN_FOLDER(file_survives_a_crash_in_the_middle_of_writing),
+          IN_FOLDER(file_is_whole_whenever_the_writer_is_killed),
+          IN_FOLDER(file_may_be_written_from_two_threads),
+          IN_FOLDER(file_writes_into_a_device_instead_of_replacing_it),
+          IN_FOLDER(file_replaces_what_a_link_points_to),
+          IN_FOLDER(file_makes_a_folder_and_its_parents),
+          IN_FOLDER(file_lock_keeps_a_second_one_out),
+          IN_FOLDER(file_lock_ends_with_the_process),
+          IN_FOLDER(file_lock_needs_a_folder),
+          IN_FOLDER(file_joins_a_path_that_fits))
