@@ -59,8 +59,11 @@ CFLAGS_fuzz     := -O1 -fsanitize=fuzzer-no-link,address,undefined \
                    -fno-sanitize-recover=all
 LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 
+# One short line a command; `make V=1` shows the commands.
+run = $(if $(V),,@echo "  $(1) $@";) $(2)
+
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
-.PHONY: layers format help clean
+.PHONY: layers format help clean generated tool-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -77,9 +80,11 @@ demo:                     ## set up, build, simulate, then run a real federation
 
 test:                     ## set up, build, pass the unit and end-to-end tests
 	@tools/install-packages build demo test
-	@$(MAKE) --no-print-directory programs unit e2e
+	@$(MAKE) --no-print-directory programs unit tool-tests e2e
 unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
 	@tools/run-tests $^
+tool-tests:               ## tests of the scripts that check this tree
+	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 e2e: programs             ## real processes on loopback
 	@B=$B tools/run-tests $(sort $(wildcard tests/e2e/*_e2e.sh))
 interop: programs         ## the exported model in ONNX Runtime
@@ -102,7 +107,7 @@ layers:                   ## includes follow docs/architecture.md
 	@tools/check-layers
 lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
-	@$(MAKE) --no-print-directory $(PBC)
+	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
 	    "$(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
@@ -115,24 +120,25 @@ clean:                    ## remove build/
 
 $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call run,AR,$(AR) rcs $@ $^)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 $(TESTS): %: %.o $(call obj,$(TESTLIB)) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
 $(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 
 # Generated code comes first, since nearly everything may include it.
+generated: $(PBC)
 $(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)): | $(PBC)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(GEN) $<
+	$(call run,PB,protoc-c --c_out=$(GEN) $<)
 $B/%.pb-c.o: $(GEN)/%.pb-c.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -w -c -o $@ $<
+	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -w -c -o $@ $<)
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
 -include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB))

@@ -30,7 +30,7 @@ root=$kept/root
 if [ -z "${FRESH_MACHINE_INSIDE:-}" ]; then
     "$tree/tools/install-packages" fresh
     mkdir -p "$root" "$kept/archives/partial"
-    exec env FRESH_MACHINE_INSIDE=1 FRESH_MACHINE_USER=$as_user \
+    exec env FRESH_MACHINE_INSIDE=1 FRESH_MACHINE_USER="$as_user" \
         unshare --mount --pid --fork --kill-child "$0" "$@"
 fi
 
@@ -103,12 +103,12 @@ mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount --bind "$kept/archives" "$root/var/cache/apt/archives"
 copy_network
-if [ $as_user = yes ]; then
+if [ "$as_user" = yes ]; then
     add_person
     home=/home/person login=person:person
 fi
 git clone -q "$tree" "$root$home/fedge"
-[ $as_user = no ] || chown -R 1000:1000 "$root$home/fedge"
+[ "$as_user" = no ] || chown -R 1000:1000 "$root$home/fedge"
 echo "ok      bare Debian $(cat "$root/etc/debian_version"), $((
     $(date +%s) - began)) s"
 
