@@ -25,7 +25,10 @@ fl_err fl_reason_set(fl_reason *why, fl_err err, const char *format, ...)
 
 static void append(fl_reason *why, const char *text)
 {
-    strncat(why->text, text, sizeof why->text - strlen(why->text) - 1);
+    const size_t len = strlen(why->text);
+    const size_t more = strnlen(text, sizeof why->text - 1 - len);
+    memcpy(why->text + len, text, more);
+    why->text[len + more] = '\0';
 }
 
 fl_err fl_reason_prefix(fl_reason *why, fl_err err, const char *format, ...)
