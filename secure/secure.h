@@ -22,6 +22,7 @@ enum {
     FL_SIGNATURE_BYTES = 64,
     FL_SEED_BYTES = 32,
     FL_HEX_CAP = 2 * 32 + 1,
+    FL_SIGNED_BYTES_MAX = 4096,  // label, 0 and bytes; hash what is longer
 };
 
 /* Call once, before anything else here and before there are threads. */
@@ -67,14 +68,17 @@ FL_CHECK fl_err fl_identity_open(fl_identity *identity, const char *path,
 void fl_identity_fini(fl_identity *identity);
 
 /*
- * Signs label || 0 || src, so that a signature made for one purpose is never
- * valid for another.
+ * Signs label || 0 || src (FL_SIGNED_BYTES_MAX at most), so that a signature
+ * made for one purpose is never valid for another.
  */
 void fl_identity_sign(uint8_t signature[FL_SIGNATURE_BYTES],
                       const fl_identity *identity, const char *label,
                       const void *src, size_t src_len);
 
-/* FL_ERR_AUTH: not that key's signature of these bytes for this purpose. */
+/*
+ * FL_ERR_AUTH: not that key's signature of these bytes for this purpose, or
+ * more bytes than anybody signs.
+ */
 FL_CHECK fl_err fl_signature_check(const uint8_t signature[FL_SIGNATURE_BYTES],
                                    const uint8_t public_key[FL_KEY_BYTES],
                                    const char *label, const void *src,
