@@ -84,9 +84,9 @@ void fl_event_heap_set(fl_event_heap *heap, fl_event_node *node, double at)
 {
     fl_event_heap_remove(heap, node);
     assert(heap->count < heap->joined);
-    sift_up(heap, heap->count++,
-            (fl_event_entry){
-                .at = at, .sequence = heap->sequence++, .node = node});
+    sift_up(
+        heap, heap->count++,
+        (fl_event_entry){.at = at, .sequence = heap->sequence++, .node = node});
 }
 
 void fl_event_heap_remove(fl_event_heap *heap, fl_event_node *node)

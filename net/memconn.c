@@ -41,8 +41,7 @@ static fl_err join_half(fl_mempair *pair, int i)
     half->peer = &pair->halves[1 - i];
     half->fin = (fl_memframe){.from = half, .is_fin = true};
     FL_TRY(fl_event_heap_join(heap, &half->node, FL_MEM_HALF, half));
-    FL_TRY(
-        fl_event_heap_join(heap, &half->fin.node, FL_MEM_FRAME, &half->fin));
+    FL_TRY(fl_event_heap_join(heap, &half->fin.node, FL_MEM_FRAME, &half->fin));
     return fl_conn_table_add(&pair->memnet->conns, &half->conn, half);
 }
 
@@ -96,8 +95,9 @@ static fl_memframe *take_waiting(fl_memhalf *half)
 static void drop_frames(fl_memhalf *half)
 {
     fl_memframe *frame;
-    while ((frame = take_waiting(half)))
+    while ((frame = take_waiting(half))) {
         fl_memconn_free_frame(frame);
+    }
     if (!half->end) return;
     fl_mempipe_purge(half->pair->memnet, &half->end->up);
     fl_mempipe_purge(half->pair->memnet, &half->end->down);
@@ -172,7 +172,7 @@ void fl_memconn_fin_left(fl_memhalf *half)
 
 fl_err fl_memconn_dial(fl_memend *end, fl_memend *target, fl_conn *conn)
 {
-    fl_mempair *pair;
+    fl_mempair *pair = NULL;
     FL_TRY(new_pair(&pair, end->memnet));
     fl_memhalf *dialler = &pair->halves[0];
     *conn = dialler->conn;

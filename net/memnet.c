@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +14,18 @@
 static size_t bucket_of(const char *url)
 {
     uint32_t hash = 2166136261U;
-    for (; *url; url++)
+    for (; *url; url++) {
         hash = (hash ^ (uint8_t)*url) * 16777619U;
+    }
     return hash % FL_MEM_NAME_BUCKETS;
 }
 
 static fl_memend *find_listener(const fl_memnet *memnet, const char *url)
 {
     const fl_memname *name = memnet->names[bucket_of(url)];
-    while (name && strcmp(name->url, url) != 0)
+    while (name && strcmp(name->url, url) != 0) {
         name = name->in_bucket;
+    }
     return name ? name->end : NULL;
 }
 
@@ -31,8 +34,9 @@ static void forget_names(fl_memend *end)
     while (end->names) {
         fl_memname *name = end->names;
         fl_memname **at = &end->memnet->names[bucket_of(name->url)];
-        while (*at != name)
+        while (*at != name) {
             at = &(*at)->in_bucket;
+        }
         *at = name->in_bucket;
         end->names = name->of_end;
         free(name);
@@ -59,8 +63,8 @@ static fl_err mem_listen(fl_net *net, const char *url, fl_reason *why)
     fl_memname *name = malloc(sizeof *name + url_bytes);
     if (!name) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
     fl_memname **bucket = &end->memnet->names[bucket_of(url)];
-    *name = (fl_memname){
-        .in_bucket = *bucket, .of_end = end->names, .end = end};
+    *name =
+        (fl_memname){.in_bucket = *bucket, .of_end = end->names, .end = end};
     memcpy(name->url, url, url_bytes);
     *bucket = end->names = name;
     return FL_OK;
@@ -224,8 +228,7 @@ fl_err fl_memnet_post(fl_net *net, void *posted, int64_t at_ms)
     fl_mempost *post = malloc(sizeof *post);
     if (!post) return FL_ERR_MEMORY;
     *post = (fl_mempost){.end = end, .posted = posted};
-    const fl_err err =
-        fl_event_heap_join(heap, &post->node, FL_MEM_POST, post);
+    const fl_err err = fl_event_heap_join(heap, &post->node, FL_MEM_POST, post);
     if (err) {
         free(post);
         return err;
@@ -289,13 +292,15 @@ fl_err fl_memnet_next(fl_memnet *memnet, fl_net_event *event, void **owner)
 void fl_memnet_free(fl_memnet *memnet)
 {
     if (!memnet) return;
-    for (fl_memend *end = memnet->ends; end; end = end->next)
+    for (fl_memend *end = memnet->ends; end; end = end->next) {
         mem_free(&end->net);
-    // With every endpoint freed this shows no event, it only cleans up.
+    }
+    // Freed endpoints show no events: this takes none, it only cleans up.
     fl_net_event event;
     void *owner;
-    while (!fl_memnet_next(memnet, &event, &owner))
-        continue;
+    const fl_err err = fl_memnet_next(memnet, &event, &owner);
+    assert(err == FL_ERR_CLOSED);
+    (void)err;
     while (memnet->ends) {
         fl_memend *end = memnet->ends;
         memnet->ends = end->next;
@@ -308,7 +313,8 @@ void fl_memnet_free(fl_memnet *memnet)
 
 int64_t fl_memnet_now(const fl_memnet *memnet)
 {
-    return (int64_t)memnet->now_ms;
+    // A nanosecond that rounding has lost must not cost a millisecond.
+    return (int64_t)(memnet->now_ms + 1e-6);
 }
 
 fl_link_stats fl_memnet_stats(const fl_net *net)

@@ -89,7 +89,7 @@ struct fl_memhalf {
     fl_event_node node;
     fl_mempair *pair;
     fl_memhalf *peer;
-    fl_memend *end;              // NULL: UNBORN
+    fl_memend *end;               // NULL: UNBORN
     fl_memhalf *previous, *next;  // of the same endpoint
     fl_conn conn;
     fl_mem_state state;
@@ -98,7 +98,7 @@ struct fl_memhalf {
     fl_err err;  // what CLOSED will say
     bool is_armed;
     fl_memframe *waiting, *waiting_last;
-    size_t queued_bytes;    // sent and not yet taken by the peer
+    size_t queued_bytes;  // sent and not yet taken by the peer
     double last_arrival;  // of what it sent: frames do not overtake
     fl_memframe fin;
 };

@@ -142,8 +142,8 @@ uint32_t fl_parts_bitmap_next_zero(const uint8_t *bitmap, uint32_t chunk_count,
     uint32_t i = from;
     while (i < chunk_count && fl_parts_bitmap_has(bitmap, i)) {
         // Whole bytes at a time: a large object has many chunks in a row.
-        const bool skip = i % 8 == 0 && chunk_count - i >= 8 &&
-                          bitmap[i / 8] == UINT8_MAX;
+        const bool skip =
+            i % 8 == 0 && chunk_count - i >= 8 && bitmap[i / 8] == UINT8_MAX;
         i += skip ? 8 : 1;
     }
     return i < chunk_count ? i : chunk_count;
