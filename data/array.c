@@ -9,6 +9,11 @@
 
 enum { CHUNK_NUMBERS = 8192 };
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static fl_err check_dims(const fl_array *array, const fl_stream *stream,
                          fl_reason *why)
 {
@@ -111,8 +116,7 @@ static fl_err read_numbers(void *dst, size_t count, const fl_array *array,
     uint8_t chunk[CHUNK_NUMBERS * sizeof(uint64_t)];
     const size_t kept_len = fl_number_len(fl_number_kept_as(array->type));
     for (size_t done = 0; done < count; done += CHUNK_NUMBERS) {
-        const size_t left = count - done;
-        const size_t part = left < CHUNK_NUMBERS ? left : CHUNK_NUMBERS;
+        const size_t part = smaller(count - done, CHUNK_NUMBERS);
         size_t bad = 0;
         FL_TRY(fl_stream_fill(chunk, part * len, stream, why));
         if (fl_number_decode((char *)dst + done * kept_len, &bad, chunk, part,
@@ -192,8 +196,7 @@ static fl_err read_labels(fl_dataset *dataset, const fl_array *array,
     const size_t len = fl_number_len(array->type);
     const uint32_t count = dataset->row_count;
     for (uint32_t done = 0; done < count; done += CHUNK_NUMBERS) {
-        const uint32_t left = count - done;
-        const uint32_t part = left < CHUNK_NUMBERS ? left : CHUNK_NUMBERS;
+        const uint32_t part = (uint32_t)smaller(count - done, CHUNK_NUMBERS);
         FL_TRY(fl_stream_fill(chunk, part * len, stream, why));
         for (uint32_t i = 0; i < part; i++) {
             FL_TRY(take_label(

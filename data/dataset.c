@@ -85,8 +85,8 @@ static void gather(void *dst, const void *src, const uint32_t *rows,
 // Shrinking cannot lose anything: without a new block the old one stays.
 static void shrink(void **items, size_t len)
 {
-    void *smaller = realloc(*items, len);
-    if (smaller) *items = smaller;
+    void *less = realloc(*items, len);
+    if (less) *items = less;
 }
 
 // Needs no second copy, which a board may not have room for.
@@ -167,6 +167,11 @@ void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
 
 enum { CHANNELS_AT_ONCE = 64, VALUES_AT_ONCE = 1024 };
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /*
  * sums[c] = sum over all pixels of (value - centers[c])^power, power 1 or 2,
  * for `count` channels from `first` on.
@@ -183,7 +188,7 @@ static void sum_channels(double *sums, const double *centers, int power,
         sums[c] = 0.0;
     }
     for (size_t p = 0; p < pixels; p += step) {
-        const size_t n = pixels - p < step ? pixels - p : step;
+        const size_t n = smaller(step, pixels - p);
         fl_number_read(x, dataset->values, p * shape.channels + first,
                        n * count, dataset->type);
         for (size_t i = 0; i < n * count; i += count) {
@@ -201,8 +206,7 @@ void fl_dataset_moments(float *mean, float *deviation,
     const fl_shape shape = dataset->shape;
     const double n = (double)shape.height * shape.width * dataset->row_count;
     for (size_t at = 0; at < shape.channels; at += CHANNELS_AT_ONCE) {
-        const size_t left = shape.channels - at;
-        const size_t count = left < CHANNELS_AT_ONCE ? left : CHANNELS_AT_ONCE;
+        const size_t count = smaller(shape.channels - at, CHANNELS_AT_ONCE);
         double centers[CHANNELS_AT_ONCE] = {0}, sums[CHANNELS_AT_ONCE];
         sum_channels(sums, centers, 1, dataset, at, count);
         for (size_t c = 0; c < count; c++) {

@@ -33,8 +33,9 @@ static void mix_fini(label_mix *mix)
 static fl_err mix_init(label_mix *mix, uint32_t pool_count)
 {
     mix->leaf_count = 1;
-    while (mix->leaf_count < pool_count)
+    while (mix->leaf_count < pool_count) {
         mix->leaf_count *= 2;
+    }
     mix->logs = calloc(pool_count, sizeof *mix->logs);
     mix->tree = calloc(2 * mix->leaf_count, sizeof *mix->tree);
     return mix->logs && mix->tree ? FL_OK : FL_ERR_MEMORY;

@@ -129,16 +129,19 @@ void fl_number_read(float *x, const void *kept, size_t first, size_t count,
         read_bytes(x, (const uint8_t *)kept + first, count);
         return;
     case FL_NUMBER_I8:
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             x[i] = ((const int8_t *)kept)[first + i];
+        }
         return;
     case FL_NUMBER_U16:
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             x[i] = ((const uint16_t *)kept)[first + i];
+        }
         return;
     case FL_NUMBER_I16:
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             x[i] = ((const int16_t *)kept)[first + i];
+        }
         return;
     case FL_NUMBER_F32:
         memcpy(x, (const float *)kept + first, count * sizeof *x);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "data/loader.h"
@@ -17,8 +17,8 @@
 static const fl_loader *const LOADERS[] = {
     &fl_loader_fashion,
     &fl_loader_idx,
+    NULL,
 };
-enum { LOADER_COUNT = sizeof LOADERS / sizeof *LOADERS };
 
 // One row in so many is held out when a source has no test part.
 enum { TEST_SHARE = 10 };
@@ -36,40 +36,30 @@ bool fl_loader_has_ending(const char *path, const char *ending)
 
 static const fl_loader *find_named(const char **place, const char *spec)
 {
-    for (size_t i = 0; i < LOADER_COUNT; i++) {
-        const size_t len = strlen(LOADERS[i]->name);
-        if (strncmp(spec, LOADERS[i]->name, len) != 0) continue;
+    for (const fl_loader *const *at = LOADERS; *at; at++) {
+        const size_t len = strlen((*at)->name);
+        if (strncmp(spec, (*at)->name, len) != 0) continue;
         if (spec[len] != ':' && spec[len] != '\0') continue;
         *place = spec + len + (spec[len] == ':');
-        return LOADERS[i];
+        return *at;
     }
     return NULL;
 }
 
-static const fl_loader *find_claiming(const char *path, bool is_folder)
+static const fl_loader *find_claiming(const char *path)
 {
-    for (size_t i = 0; i < LOADER_COUNT; i++) {
-        if (LOADERS[i]->claims(path, is_folder)) return LOADERS[i];
-    }
-    return NULL;
-}
-
-static fl_err find_loader(const fl_loader **loader, const char **place,
-                          const char *spec, fl_reason *why)
-{
-    struct stat status;
-    if (!spec || !*spec) {
-        return fl_reason_set(why, FL_ERR_RANGE, "no data given; use " FORMS);
-    }
-    *loader = find_named(place, spec);
-    if (*loader) return FL_OK;
-
     // "VALUES,LABELS" is no file, but its ending tells just the same.
-    *place = spec;
-    const bool is_there = stat(spec, &status) == 0;
-    *loader = find_claiming(spec, is_there && S_ISDIR(status.st_mode));
-    if (*loader) return FL_OK;
-    if (is_there) {
+    struct stat status;
+    const bool is_folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    for (const fl_loader *const *at = LOADERS; *at; at++) {
+        if ((*at)->claims(path, is_folder)) return *at;
+    }
+    return NULL;
+}
+
+static fl_err say_unknown(const char *spec, fl_reason *why)
+{
+    if (access(spec, F_OK) == 0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%s: its ending tells no format; use " FORMS,
                              spec);
@@ -78,23 +68,21 @@ static fl_err find_loader(const fl_loader **loader, const char **place,
                          "%s: no such file or folder; use " FORMS, spec);
 }
 
-static fl_err load(fl_dataset **dataset, const char *spec,
+// Fills the dataset, which is freed by the caller even after an error.
+static fl_err load(fl_dataset *dataset, const char *spec,
                    const fl_source *wanted, fl_reason *why)
 {
-    const fl_loader *loader = NULL;
     fl_source source = *wanted;
-    FL_TRY(find_loader(&loader, &source.place, spec, why));
-    fl_dataset *loaded = calloc(1, sizeof *loaded);
-    if (!loaded) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
-    fl_names_init(&loaded->class_names, FL_DATA_CLASSES_MAX);
-    fl_names_init(&loaded->columns, FL_DATA_VALUES_MAX);
-    const fl_err err = loader->load(loaded, &source, why);
-    if (err) {
-        fl_dataset_free(loaded);
-        return err;
+    if (!spec || !*spec) {
+        return fl_reason_set(why, FL_ERR_RANGE, "no data given; use " FORMS);
     }
-    *dataset = loaded;
-    return FL_OK;
+    source.place = spec;
+    const fl_loader *loader = find_named(&source.place, spec);
+    if (!loader) loader = find_claiming(spec);
+    if (!loader) return say_unknown(spec, why);
+    fl_names_init(&dataset->class_names, FL_DATA_CLASSES_MAX);
+    fl_names_init(&dataset->columns, FL_DATA_VALUES_MAX);
+    return loader->load(dataset, &source, why);
 }
 
 /* ---- two parts of one dataset ----------------------------------------- */
@@ -138,30 +126,36 @@ static int compare_rows(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Drops the rows that belong to the other part.
-static fl_err hold_out(fl_dataset *dataset, fl_data_part part, uint64_t seed,
-                       fl_reason *why)
+static uint32_t *shuffled_rows(uint32_t count, uint64_t seed)
 {
-    const uint32_t count = dataset->row_count;
-    uint32_t test_count = count / TEST_SHARE;
-    if (test_count == 0 && count > 1) test_count = 1;
-    if (test_count == 0) {
-        if (part == FL_DATA_TRAIN) return FL_OK;
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "the data has a single row, none to test with; "
-                             "give separate test data");
-    }
     uint32_t *rows = malloc(count * sizeof *rows);
-    if (!rows) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    if (!rows) return NULL;
     for (uint32_t i = 0; i < count; i++) {
         rows[i] = i;
     }
     fl_random random;
     fl_random_init(&random, seed, FL_RANDOM_SPLIT, 0);
     fl_random_shuffle(&random, rows, count);
-    uint32_t *kept = part == FL_DATA_TEST ? rows : rows + test_count;
-    const uint32_t kept_count =
-        part == FL_DATA_TEST ? test_count : count - test_count;
+    return rows;
+}
+
+// Drops the rows that belong to the other part.
+static fl_err hold_out(fl_dataset *dataset, fl_data_part part, uint64_t seed,
+                       fl_reason *why)
+{
+    const uint32_t count = dataset->row_count;
+    const bool is_test = part == FL_DATA_TEST;
+    if (count == 1 && !is_test) return FL_OK;
+    if (count == 1) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "the data has a single row, none to test with; "
+                             "give separate test data");
+    }
+    uint32_t *rows = shuffled_rows(count, seed);
+    if (!rows) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    const uint32_t test_count = count < TEST_SHARE ? 1 : count / TEST_SHARE;
+    uint32_t *kept = is_test ? rows : rows + test_count;
+    const uint32_t kept_count = is_test ? test_count : count - test_count;
     qsort(kept, kept_count, sizeof *kept, compare_rows);
     fl_err err = fl_dataset_keep(dataset, kept, kept_count);
     if (err) fl_reason_set(why, err, "out of memory");
@@ -175,36 +169,53 @@ static const char *spec_of(const fl_data_options *options, fl_data_part part)
                                                       : options->spec;
 }
 
-// Loads the part, and of the other one what both must agree on.
-static fl_err load_parts(fl_dataset **dataset, fl_dataset **other,
-                         fl_data_part part, const fl_data_options *options,
-                         fl_reason *why)
+/*
+ * Loads the part, and of the other one what both must agree on, unless all
+ * rows come from one place: then *has_other is false.
+ */
+static fl_err load_parts(fl_dataset *dataset, fl_dataset *other,
+                         bool *has_other, fl_data_part part,
+                         const fl_data_options *options, fl_reason *why)
 {
     const fl_data_part other_part =
         part == FL_DATA_TEST ? FL_DATA_TRAIN : FL_DATA_TEST;
     fl_source source = {.part = part, .options = options};
     FL_TRY(load(dataset, spec_of(options, part), &source, why));
-    if (!(*dataset)->has_parts && !options->test_spec) return FL_OK;
+    *has_other = dataset->has_parts || options->test_spec;
+    if (!*has_other) return FL_OK;
 
     source.part = other_part;
     source.labels_only = true;
     FL_TRY(load(other, spec_of(options, other_part), &source, why));
-    return check_alike(*dataset, *other, why);
+    return check_alike(dataset, other, why);
+}
+
+static fl_err open_part(fl_dataset *dataset, fl_dataset *other,
+                        fl_data_part part, const fl_data_options *options,
+                        fl_reason *why)
+{
+    bool has_other = false;
+    FL_TRY(load_parts(dataset, other, &has_other, part, options, why));
+    FL_TRY(fl_classes_number(dataset, has_other ? other : NULL, why));
+    if (!has_other) FL_TRY(hold_out(dataset, part, options->seed, why));
+    fl_names_fini(&dataset->columns);
+    return FL_OK;
 }
 
 fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
                        const fl_data_options *options, fl_reason *why)
 {
-    fl_dataset *opened = NULL, *other = NULL;
-    fl_err err = load_parts(&opened, &other, part, options, why);
-    if (!err) err = fl_classes_number(opened, other, why);
-    if (!err && !other) err = hold_out(opened, part, options->seed, why);
+    fl_dataset *opened = calloc(1, sizeof *opened);
+    fl_dataset *other = calloc(1, sizeof *other);
+    fl_err err = opened && other
+                     ? open_part(opened, other, part, options, why)
+                     : fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
     fl_dataset_free(other);
     if (err) {
         fl_dataset_free(opened);
         return err;
     }
-    fl_names_fini(&opened->columns);
+    // What parsing and the other part took is of no use any more.
     malloc_trim(0);
     *dataset = opened;
     return FL_OK;

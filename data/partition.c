@@ -181,6 +181,7 @@ static fl_err check_groups(const fl_pools *pools,
 static fl_err allocate(fl_partition *partition, uint32_t client_count,
                        uint32_t row_count)
 {
+    assert(row_count > 0);
     partition->client_count = client_count;
     partition->starts =
         calloc((size_t)client_count + 1, sizeof *partition->starts);
