@@ -10,9 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { READ_MIN = 4096, TEMPORARY_ATTEMPTS = 100 };
+enum { READ_MIN = 4096, TEMPORARY_ATTEMPTS = 100, LOCK_ATTEMPTS = 5 };
 
 // `doing` is a word like "open"; errno says the rest.
 static fl_err system_error(fl_reason *why, const char *path, const char *doing)
@@ -291,11 +292,21 @@ static long read_process_id(int fd)
     return strtol(text, NULL, 10);
 }
 
+// Tries again for a moment: fl_file_is_locked holds the lock for an instant.
+static bool take_lock(int fd)
+{
+    for (int attempt = 1;; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK || attempt == LOCK_ATTEMPTS) return false;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 fl_err fl_file_lock(int *lock, const char *path, fl_reason *why)
 {
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return system_error(why, path, "open");
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (take_lock(fd)) {
         write_process_id(fd);
         *lock = fd;
         return FL_OK;
@@ -316,6 +327,16 @@ fl_err fl_file_lock(int *lock, const char *path, fl_reason *why)
 void fl_file_unlock(int lock)
 {
     close(lock);
+}
+
+bool fl_file_is_locked(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool is_locked =
+        flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return is_locked;
 }
 
 fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,

@@ -41,6 +41,9 @@ FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
 FL_CHECK fl_err fl_file_lock(int *lock, const char *path, fl_reason *why);
 void fl_file_unlock(int lock);
 
+/* Whether somebody holds that lock now. Makes and changes nothing. */
+bool fl_file_is_locked(const char *path);
+
 /* dst = folder "/" name. FL_ERR_SPACE: does not fit. */
 FL_CHECK fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,
                              const char *name);

@@ -295,6 +295,18 @@ TEST(file_lock_keeps_a_second_one_out)
     fl_file_unlock(second);
 }
 
+TEST(file_is_locked_looks_and_changes_nothing)
+{
+    assert_false(fl_file_is_locked(inside("lock")));
+    assert_int_equal(access(inside("lock"), F_OK), -1);
+    int lock;
+    assert_ok(fl_file_lock(&lock, inside("lock"), &why));
+    assert_true(fl_file_is_locked(inside("lock")));
+    assert_true(fl_file_is_locked(inside("lock")));
+    fl_file_unlock(lock);
+    assert_false(fl_file_is_locked(inside("lock")));
+}
+
 TEST(file_lock_ends_with_the_process)
 {
     const char *path = inside("lock");
@@ -344,6 +356,7 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_replaces_what_a_link_points_to),
           IN_FOLDER(file_makes_a_folder_and_its_parents),
           IN_FOLDER(file_lock_keeps_a_second_one_out),
+          IN_FOLDER(file_is_locked_looks_and_changes_nothing),
           IN_FOLDER(file_lock_ends_with_the_process),
           IN_FOLDER(file_lock_needs_a_folder),
           IN_FOLDER(file_joins_a_path_that_fits))
