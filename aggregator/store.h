@@ -10,6 +10,10 @@
  * after a crash at any instant the last finished round is whole, and a model
  * that no round names is deleted at the next start.
  *
+ * Rows stay, files do not: the models of the last FL_STORE_MODELS_KEPT rounds
+ * and of the round with the best held-out accuracy are kept, older files are
+ * deleted when a round is finished. Files of other names are left alone.
+ *
  * One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -24,6 +28,11 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "secure/secure.h"
+
+enum {
+    FL_STORE_MODELS_KEPT = 10,
+    FL_STORE_CLIENTS_MAX = 100000,
+};
 
 typedef struct fl_store fl_store;
 
@@ -55,6 +64,8 @@ typedef struct {
  * FL_ERR_STATE: another aggregator runs there. FL_ERR_SYSTEM: not writable,
  * disk full. FL_ERR_FORMAT: damaged, or made by a newer version.
  * FL_ERR_NOT_FOUND: read_only and there is nothing. *why says the remedy.
+ * Read-only works beside a running aggregator and changes nothing; what
+ * writes must not be called then.
  */
 FL_CHECK fl_err fl_store_open(fl_store **store, const char *folder,
                               bool read_only, fl_reason *why);
@@ -87,16 +98,31 @@ FL_CHECK fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
                                     fl_reason *why);
 
 /*
+ * The model of any round whose file is still kept; *bytes is the caller's to
+ * free. FL_ERR_NOT_FOUND: no round has this model, or its file was deleted for
+ * its age. FL_ERR_FORMAT: the file does not have its hash.
+ */
+FL_CHECK fl_err fl_store_read_model(fl_store *store, uint8_t **bytes,
+                                    size_t *len,
+                                    const uint8_t model[FL_HASH_BYTES],
+                                    fl_reason *why);
+
+/*
  * Saves a finished round (or round 0) with its model, durably, before it
  * returns; fills record->model. Rounds follow each other without gaps.
  * FL_ERR_STATE: not the round after the last. FL_ERR_SYSTEM: disk full, ...:
- * nothing has changed then.
+ * nothing has changed then. When the disk failed so that this is not certain,
+ * everything but reading is refused until the store is opened again.
  */
 FL_CHECK fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
                                       const uint8_t *bytes, size_t len,
                                       fl_reason *why);
 
-/* Adds the client or replaces its record. */
+/*
+ * Adds the client or replaces its record. Survives the death of the program;
+ * against loss of power it is safe once the next round is finished.
+ * FL_ERR_LIMIT: there are FL_STORE_CLIENTS_MAX others.
+ */
 FL_CHECK fl_err fl_store_put_client(fl_store *store,
                                     const fl_client_record *client,
                                     fl_reason *why);
@@ -106,7 +132,11 @@ FL_CHECK fl_err fl_store_get_client(fl_store *store, fl_client_record *client,
                                     const uint8_t public_key[FL_KEY_BYTES],
                                     fl_reason *why);
 
-/* Calls `visit` for every finished round from `from` on, in order. */
+/*
+ * Calls `visit` for every finished round from `from` on, in order; from 0 on
+ * it begins with the initial model. `visit` may read from
+ * the store.
+ */
 FL_CHECK fl_err fl_store_each_round(fl_store *store, uint32_t from,
                                     void (*visit)(void *self,
                                                   const fl_round_record *),

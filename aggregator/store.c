@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/store.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aggregator/store_db.h"
+#include "aggregator/store_models.h"
+#include "base/file.h"
+
+#define LOCK_NAME     "lock"
+#define DATABASE_NAME "fedge.sqlite"
+#define MODELS_NAME   "models"
+
+// In the order in which bind_ and take_ below go through them.
+#define ROUND_COLUMNS                                              \
+    "round, attempt, finished_ms, selected_count, update_count, "  \
+    "sample_count, client_loss, client_accuracy, loss, accuracy, " \
+    "bytes_up, bytes_down, took_ms, model"
+#define CLIENT_COLUMNS                                        \
+    "public_key, first_seen_ms, last_seen_ms, sample_count, " \
+    "round_count, last_round"
+
+enum { NO_LOCK = -1 };
+
+struct fl_store {
+    fl_store_db db;
+    int lock;  // NO_LOCK: read-only
+    uint64_t start_count;
+    uint64_t client_count;
+    char models[PATH_MAX];  // the folder
+};
+
+static bool is_writable(const fl_store *store)
+{
+    return store->lock != NO_LOCK;
+}
+
+static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
+                    fl_reason *why)
+{
+    if (!fl_path_join(path, PATH_MAX, folder, name)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM,
+                         "%s: the name of the state folder is too long",
+                         folder);
+}
+
+/* ---- open and close ---- */
+
+// Deletes the models that are neither new nor good enough to stay.
+static fl_err delete_old_models(fl_store *store, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db,
+        "SELECT model FROM round"
+        " WHERE round > (SELECT max(round) FROM round) - ? "
+        "UNION SELECT model FROM (SELECT model FROM round"
+        " WHERE accuracy IS NOT NULL"
+        " ORDER BY accuracy DESC, round DESC LIMIT 1)",
+        why));
+    fl_store_query_bind_i64(&query, FL_STORE_MODELS_KEPT);
+
+    fl_store_hash kept[FL_STORE_MODELS_KEPT + 1];  // the best, too
+    size_t kept_count = 0;
+    while (fl_store_query_step(&query)) {
+        assert(kept_count <= FL_STORE_MODELS_KEPT);
+        fl_store_query_bytes(&query, kept[kept_count++].bytes, FL_HASH_BYTES);
+    }
+    FL_TRY(fl_store_query_end(&query, why));
+    fl_store_models_keep(store->models, kept, kept_count);
+    return FL_OK;
+}
+
+static fl_err get_count(fl_store *store, const char *sql, uint64_t *count,
+                        fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db, sql, why));
+    *count = fl_store_query_step(&query) ? fl_store_query_u64(&query) : 0;
+    return fl_store_query_end(&query, why);
+}
+
+static fl_err count_start(fl_store *store, fl_reason *why)
+{
+    FL_TRY(fl_store_db_begin(&store->db, why));
+    const fl_err err =
+        fl_store_db_run(&store->db, "UPDATE start SET count = count + 1", why);
+    return fl_store_db_finish(&store->db, err, why);
+}
+
+// Models without a database mean that it was lost: going on with a new one
+// would delete them all.
+static fl_err check_not_lost(const fl_store *store, const char *database,
+                             fl_reason *why)
+{
+    const bool is_there = access(database, F_OK) == 0;
+    if (is_there || !fl_store_models_exist(store->models)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_FORMAT,
+                         "%s: missing, though there are models beside it; "
+                         "restore it from a backup, or move the state folder "
+                         "away to start anew",
+                         database);
+}
+
+static fl_err open_for_writing(fl_store *store, const char *folder,
+                               const char *database, fl_reason *why)
+{
+    char lock[PATH_MAX];
+    FL_TRY(place(lock, folder, LOCK_NAME, why));
+    FL_TRY(fl_folder_make(folder, 0700, why));
+    FL_TRY(fl_file_lock(&store->lock, lock, why));
+    FL_TRY(fl_folder_make(store->models, 0700, why));
+    FL_TRY(check_not_lost(store, database, why));
+    FL_TRY(fl_store_db_open(&store->db, database, false, why));
+    FL_TRY(count_start(store, why));
+    return delete_old_models(store, why);
+}
+
+static fl_err open_parts(fl_store *store, const char *folder, bool read_only,
+                         fl_reason *why)
+{
+    char database[PATH_MAX];
+    FL_TRY(place(database, folder, DATABASE_NAME, why));
+    FL_TRY(place(store->models, folder, MODELS_NAME, why));
+    FL_TRY(read_only ? fl_store_db_open(&store->db, database, true, why)
+                     : open_for_writing(store, folder, database, why));
+    FL_TRY(
+        get_count(store, "SELECT count FROM start", &store->start_count, why));
+    return get_count(store, "SELECT count(*) FROM client", &store->client_count,
+                     why);
+}
+
+fl_err fl_store_open(fl_store **store, const char *folder, bool read_only,
+                     fl_reason *why)
+{
+    fl_store *made = calloc(1, sizeof *made);
+    if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    made->lock = NO_LOCK;
+    const fl_err err = open_parts(made, folder, read_only, why);
+    if (err) {
+        fl_store_close(made);
+        return err;
+    }
+    *store = made;
+    return FL_OK;
+}
+
+void fl_store_close(fl_store *store)
+{
+    if (!store) return;
+    fl_store_db_close(&store->db);
+    // Last: whoever gets the lock finds everything closed.
+    if (store->lock != NO_LOCK) fl_file_unlock(store->lock);
+    free(store);
+}
+
+bool fl_store_is_running(const char *folder)
+{
+    char lock[PATH_MAX];
+    return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
+           fl_file_is_locked(lock);
+}
+
+uint64_t fl_store_start_count(const fl_store *store)
+{
+    return store->start_count;
+}
+
+/* ---- settings ---- */
+
+static fl_err compare_setting(fl_store *store, bool *is_pinned, const char *key,
+                              const char *value, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db, "SELECT value FROM setting WHERE key = ?", why));
+    fl_store_query_bind_text(&query, key);
+    *is_pinned = fl_store_query_step(&query);
+    const char *pinned = *is_pinned ? fl_store_query_text(&query) : value;
+    fl_err err = FL_OK;
+    if (strcmp(pinned, value) != 0) {
+        err = fl_reason_set(
+            why, FL_ERR_STATE,
+            "%s: %s is \"%s\" here for life, now it is \"%s\"; set it back, "
+            "or name another state folder for a new federation",
+            store->db.path, key, pinned, value);
+    }
+    const fl_err query_err = fl_store_query_end(&query, why);
+    return query_err ? query_err : err;
+}
+
+static fl_err insert_setting(fl_store *store, const char *key,
+                             const char *value, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db, "INSERT INTO setting (key, value) VALUES (?, ?)",
+        why));
+    fl_store_query_bind_text(&query, key);
+    fl_store_query_bind_text(&query, value);
+    (void)fl_store_query_step(&query);
+    return fl_store_query_end(&query, why);
+}
+
+fl_err fl_store_pin_setting(fl_store *store, const char *key, const char *value,
+                            fl_reason *why)
+{
+    assert(is_writable(store));
+    bool is_pinned;
+    FL_TRY(compare_setting(store, &is_pinned, key, value, why));
+    if (is_pinned) return FL_OK;
+
+    FL_TRY(fl_store_db_begin(&store->db, why));
+    const fl_err err = insert_setting(store, key, value, why);
+    return fl_store_db_finish(&store->db, err, why);
+}
+
+/* ---- rounds ---- */
+
+static void bind_round(fl_store_query *query, const fl_round_record *record)
+{
+    fl_store_query_bind_u64(query, record->round);
+    fl_store_query_bind_u64(query, record->attempt);
+    fl_store_query_bind_i64(query, record->finished_ms);
+    fl_store_query_bind_u64(query, record->selected_count);
+    fl_store_query_bind_u64(query, record->update_count);
+    fl_store_query_bind_u64(query, record->sample_count);
+    fl_store_query_bind_double(query, record->client_loss);
+    fl_store_query_bind_double(query, record->client_accuracy);
+    fl_store_query_bind_double(query, record->loss);
+    fl_store_query_bind_double(query, record->accuracy);
+    fl_store_query_bind_u64(query, record->bytes_up);
+    fl_store_query_bind_u64(query, record->bytes_down);
+    fl_store_query_bind_i64(query, record->took_ms);
+    fl_store_query_bind_bytes(query, record->model, FL_HASH_BYTES);
+}
+
+static void take_round(fl_store_query *query, fl_round_record *record)
+{
+    record->round = fl_store_query_u32(query);
+    record->attempt = fl_store_query_u32(query);
+    record->finished_ms = fl_store_query_i64(query);
+    record->selected_count = fl_store_query_u32(query);
+    record->update_count = fl_store_query_u32(query);
+    record->sample_count = fl_store_query_u64(query);
+    record->client_loss = fl_store_query_double(query);
+    record->client_accuracy = fl_store_query_double(query);
+    record->loss = fl_store_query_double(query);
+    record->accuracy = fl_store_query_double(query);
+    record->bytes_up = fl_store_query_u64(query);
+    record->bytes_down = fl_store_query_u64(query);
+    record->took_ms = fl_store_query_i64(query);
+    fl_store_query_bytes(query, record->model, FL_HASH_BYTES);
+}
+
+// FL_ERR_NOT_FOUND: no round names this model.
+static fl_err get_model_len(fl_store *store, const fl_store_hash *hash,
+                            size_t *len, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT len FROM model WHERE hash = ?", why));
+    fl_store_query_bind_bytes(&query, hash->bytes, sizeof hash->bytes);
+    const bool found = fl_store_query_step(&query);
+    if (found) *len = (size_t)fl_store_query_u64(&query);
+    FL_TRY(fl_store_query_end(&query, why));
+    if (found) return FL_OK;
+    return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                         "%s: no round has made this model", store->db.path);
+}
+
+fl_err fl_store_read_model(fl_store *store, uint8_t **bytes, size_t *len,
+                           const uint8_t model[FL_HASH_BYTES], fl_reason *why)
+{
+    fl_store_hash hash;
+    memcpy(hash.bytes, model, sizeof hash.bytes);
+    size_t model_len = 0;
+    FL_TRY(get_model_len(store, &hash, &model_len, why));
+    FL_TRY(fl_store_models_read(store->models, bytes, model_len, &hash, why));
+    *len = model_len;
+    return FL_OK;
+}
+
+static fl_err find_last_round(fl_store *store, bool *found,
+                              fl_round_record *record, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT " ROUND_COLUMNS " FROM round"
+                                " ORDER BY round DESC LIMIT 1",
+                                why));
+    *found = fl_store_query_step(&query);
+    if (*found) take_round(&query, record);
+    return fl_store_query_end(&query, why);
+}
+
+fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
+                           uint8_t **bytes, size_t *len, fl_reason *why)
+{
+    bool found;
+    FL_TRY(find_last_round(store, &found, record, why));
+    if (!found) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no round is saved yet",
+                             store->db.path);
+    }
+    const fl_err err =
+        fl_store_read_model(store, bytes, len, record->model, why);
+    if (err != FL_ERR_NOT_FOUND) return err;
+    return fl_reason_prefix(why, FL_ERR_FORMAT,
+                            "the model of round %u is lost; restore it from a "
+                            "backup, or move the state folder away to start "
+                            "anew",
+                            record->round);
+}
+
+static fl_err check_is_next(fl_store *store, uint32_t round, fl_reason *why)
+{
+    bool found;
+    fl_round_record last;
+    FL_TRY(find_last_round(store, &found, &last, why));
+    const uint32_t next = found ? last.round + 1 : 0;
+    if (round == next) return FL_OK;
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "%s: round %u cannot be saved, round %u is the next",
+                         store->db.path, round, next);
+}
+
+static fl_err insert_model(fl_store *store, const fl_store_hash *hash,
+                           size_t len, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db,
+        "INSERT OR IGNORE INTO model (hash, len) VALUES (?, ?)", why));
+    fl_store_query_bind_bytes(&query, hash->bytes, sizeof hash->bytes);
+    fl_store_query_bind_u64(&query, len);
+    (void)fl_store_query_step(&query);
+    return fl_store_query_end(&query, why);
+}
+
+static fl_err insert_round(fl_store *store, const fl_round_record *record,
+                           fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "INSERT INTO round (" ROUND_COLUMNS ") VALUES "
+                                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                why));
+    bind_round(&query, record);
+    (void)fl_store_query_step(&query);
+    return fl_store_query_end(&query, why);
+}
+
+static fl_err save_round(fl_store *store, const fl_round_record *record,
+                         const fl_store_hash *hash, const uint8_t *bytes,
+                         size_t len, fl_reason *why)
+{
+    FL_TRY(fl_store_db_begin(&store->db, why));
+    fl_err err = fl_store_models_write(store->models, hash, bytes, len, why);
+    if (!err) err = insert_model(store, hash, len, why);
+    if (!err) err = insert_round(store, record, why);
+    return fl_store_db_finish(&store->db, err, why);
+}
+
+fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
+                             const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    assert(is_writable(store));
+    FL_TRY(check_is_next(store, record->round, why));
+    fl_store_hash hash;
+    fl_hash(hash.bytes, bytes, len);
+    memcpy(record->model, hash.bytes, sizeof hash.bytes);
+
+    const fl_err err = save_round(store, record, &hash, bytes, len, why);
+    // A model whose round may be on disk after all must stay. Not being able
+    // to delete is no failure of this round; the next one tries again.
+    if (!store->db.is_uncertain) (void)delete_old_models(store, NULL);
+    return err;
+}
+
+fl_err fl_store_each_round(fl_store *store, uint32_t from,
+                           void (*visit)(void *self, const fl_round_record *),
+                           void *self, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT " ROUND_COLUMNS " FROM round"
+                                " WHERE round >= ? ORDER BY round",
+                                why));
+    fl_store_query_bind_u64(&query, from);
+    while (fl_store_query_step(&query)) {
+        fl_round_record record;
+        take_round(&query, &record);
+        if (fl_store_query_is_ok(&query)) visit(self, &record);
+    }
+    return fl_store_query_end(&query, why);
+}
+
+/* ---- clients ---- */
+
+static void bind_client(fl_store_query *query, const fl_client_record *client)
+{
+    fl_store_query_bind_bytes(query, client->public_key, FL_KEY_BYTES);
+    fl_store_query_bind_i64(query, client->first_seen_ms);
+    fl_store_query_bind_i64(query, client->last_seen_ms);
+    fl_store_query_bind_u64(query, client->sample_count);
+    fl_store_query_bind_u64(query, client->round_count);
+    fl_store_query_bind_u64(query, client->last_round);
+}
+
+static void take_client(fl_store_query *query, fl_client_record *client)
+{
+    fl_store_query_bytes(query, client->public_key, FL_KEY_BYTES);
+    client->first_seen_ms = fl_store_query_i64(query);
+    client->last_seen_ms = fl_store_query_i64(query);
+    client->sample_count = fl_store_query_u64(query);
+    client->round_count = fl_store_query_u32(query);
+    client->last_round = fl_store_query_u32(query);
+}
+
+static fl_err find_client(fl_store *store, bool *found,
+                          fl_client_record *client,
+                          const uint8_t public_key[FL_KEY_BYTES],
+                          fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT " CLIENT_COLUMNS " FROM client"
+                                " WHERE public_key = ?",
+                                why));
+    fl_store_query_bind_bytes(&query, public_key, FL_KEY_BYTES);
+    *found = fl_store_query_step(&query);
+    if (*found) take_client(&query, client);
+    return fl_store_query_end(&query, why);
+}
+
+fl_err fl_store_get_client(fl_store *store, fl_client_record *client,
+                           const uint8_t public_key[FL_KEY_BYTES],
+                           fl_reason *why)
+{
+    bool found;
+    FL_TRY(find_client(store, &found, client, public_key, why));
+    if (found) return FL_OK;
+
+    char digits[FL_HEX_CAP];
+    fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
+    return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                         "%s: no client has the key %s; fedge-aggregator "
+                         "clients lists those that have one",
+                         store->db.path, digits);
+}
+
+static fl_err replace_client(fl_store *store, const fl_client_record *client,
+                             fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "INSERT OR REPLACE INTO client "
+                                "(" CLIENT_COLUMNS ") "
+                                "VALUES (?, ?, ?, ?, ?, ?)",
+                                why));
+    bind_client(&query, client);
+    (void)fl_store_query_step(&query);
+    return fl_store_query_end(&query, why);
+}
+
+// Without waiting for the disk: a hundred clients that check in at once would
+// each wait for an SD card. The next round's commit takes these along.
+static fl_err save_client(fl_store *store, const fl_client_record *client,
+                          fl_reason *why)
+{
+    fl_store_db *db = &store->db;
+    FL_TRY(fl_store_db_run(db, "PRAGMA synchronous = NORMAL", why));
+    fl_err err = fl_store_db_begin(db, why);
+    if (!err) {
+        err = replace_client(store, client, why);
+        err = fl_store_db_finish(db, err, why);
+    }
+    const fl_err run_err =
+        fl_store_db_run(db, "PRAGMA synchronous = FULL", err ? NULL : why);
+    return err ? err : run_err;
+}
+
+fl_err fl_store_put_client(fl_store *store, const fl_client_record *client,
+                           fl_reason *why)
+{
+    assert(is_writable(store));
+    bool is_known;
+    fl_client_record old;
+    FL_TRY(find_client(store, &is_known, &old, client->public_key, why));
+    if (!is_known && store->client_count >= FL_STORE_CLIENTS_MAX) {
+        return fl_reason_set(why, FL_ERR_LIMIT,
+                             "%s: %d clients are known, which is the maximum; "
+                             "name another state folder for more",
+                             store->db.path, FL_STORE_CLIENTS_MAX);
+    }
+    FL_TRY(save_client(store, client, why));
+    if (!is_known) store->client_count++;
+    return FL_OK;
+}
+
+fl_err fl_store_each_client(fl_store *store,
+                            void (*visit)(void *self, const fl_client_record *),
+                            void *self, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT " CLIENT_COLUMNS " FROM client"
+                                " ORDER BY last_seen_ms DESC, public_key",
+                                why));
+    while (fl_store_query_step(&query)) {
+        fl_client_record client;
+        take_client(&query, &client);
+        if (fl_store_query_is_ok(&query)) visit(self, &client);
+    }
+    return fl_store_query_end(&query, why);
+}

@@ -1,0 +1,880 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/store.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "tests/support/scratch.h"
+#include "tests/test.h"
+
+enum { MODEL_LEN = 3000, NOBODY = 65534 };
+
+static char folder[FL_SCRATCH_CAP];
+static fl_reason why;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    assert_ok(fl_secure_start());
+    return fl_scratch_make(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    fl_scratch_remove(folder);
+    return 0;
+}
+
+static const char *inside(const char *name)
+{
+    static char path[PATH_MAX];
+    assert_ok(fl_path_join(path, sizeof path, folder, name));
+    return path;
+}
+
+static fl_store *open_store(void)
+{
+    fl_store *store = NULL;
+    assert_ok(fl_store_open(&store, folder, false, &why));
+    return store;
+}
+
+static void refuse_store(bool read_only, fl_err err, const char *word)
+{
+    fl_store *store = NULL;
+    assert_err(fl_store_open(&store, folder, read_only, &why), err);
+    assert_reason_names(why, word);
+    assert_null(store);
+}
+
+// What round `round` would have learnt: nothing else looks like it.
+static void make_model(uint8_t bytes[MODEL_LEN], uint32_t round)
+{
+    fl_random random;
+    fl_random_init(&random, 1, FL_RANDOM_TEST, round);
+    for (size_t i = 0; i < MODEL_LEN; i++)
+        bytes[i] = (uint8_t)fl_random_u32(&random);
+}
+
+static fl_round_record make_record(uint32_t round, double accuracy)
+{
+    return (fl_round_record){
+        .round = round,
+        .attempt = 2,
+        .finished_ms = 1700000000000 + round,
+        .selected_count = 50,
+        .update_count = 48,
+        .sample_count = UINT64_MAX - round,
+        .client_loss = 0.5,
+        .client_accuracy = (double)NAN,
+        .loss = (double)NAN,
+        .accuracy = accuracy,
+        .bytes_up = UINT64_MAX,
+        .bytes_down = 7,
+        .took_ms = 912,
+    };
+}
+
+static fl_err finish(fl_store *store, uint32_t round, double accuracy)
+{
+    uint8_t model[MODEL_LEN];
+    make_model(model, round);
+    fl_round_record record = make_record(round, accuracy);
+    return fl_store_finish_round(store, &record, model, sizeof model, &why);
+}
+
+static void finish_up_to(fl_store *store, uint32_t last)
+{
+    for (uint32_t round = 0; round <= last; round++)
+        assert_ok(finish(store, round, 0.5));
+}
+
+static void assert_last_round(fl_store *store, uint32_t round)
+{
+    uint8_t *bytes = NULL, expected[MODEL_LEN];
+    size_t len = 0;
+    fl_round_record record;
+    assert_ok(fl_store_last_round(store, &record, &bytes, &len, &why));
+    assert_int_equal(record.round, round);
+    assert_int_equal(len, sizeof expected);
+    make_model(expected, round);
+    assert_memory_equal(bytes, expected, len);
+    free(bytes);
+}
+
+static void model_path(char path[PATH_MAX], uint32_t round)
+{
+    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES];
+    char digits[FL_HEX_CAP];
+    make_model(model, round);
+    fl_hash(hash, model, sizeof model);
+    fl_hex_encode(digits, sizeof digits, hash, sizeof hash);
+    snprintf(path, PATH_MAX, "%s/models/%s.onnx", folder, digits);
+}
+
+static bool has_model(uint32_t round)
+{
+    char path[PATH_MAX];
+    model_path(path, round);
+    return access(path, F_OK) == 0;
+}
+
+// What another program, or an accident, does to the database.
+static void tamper(const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(inside("fedge.sqlite"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void overwrite(const char *path, off_t at, size_t len)
+{
+    const int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t byte = (uint8_t)(0xa5 + i);
+        assert_int_equal(pwrite(fd, &byte, 1, at + (off_t)i), 1);
+    }
+    close(fd);
+}
+
+static void put_file(const char *name, const char *text)
+{
+    assert_ok(fl_file_write(inside(name), text, strlen(text), 0600, &why));
+}
+
+/* ---- opening ---- */
+
+TEST(store_makes_its_folder_and_counts_starts)
+{
+    strcat(folder, "/a");
+    fl_store *store = open_store();
+    struct stat about;
+    assert_int_equal(stat(folder, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0700);
+    assert_int_equal(fl_store_start_count(store), 1);
+    fl_store_close(store);
+    store = open_store();
+    assert_int_equal(fl_store_start_count(store), 2);
+    fl_store_close(store);
+    fl_store_close(NULL);
+    *strrchr(folder, '/') = 0;
+}
+
+TEST(store_refuses_a_second_aggregator)
+{
+    assert_false(fl_store_is_running(folder));
+    assert_false(fl_store_is_running("/nowhere"));
+    fl_store *store = open_store();
+    assert_true(fl_store_is_running(folder));
+    refuse_store(false, FL_ERR_STATE, "/lock");
+    assert_ok(finish(store, 0, 0));  // the first one is not disturbed
+    fl_store_close(store);
+    assert_false(fl_store_is_running(folder));
+}
+
+TEST(store_is_not_found_read_only_where_there_is_none)
+{
+    refuse_store(true, FL_ERR_NOT_FOUND, "fedge.sqlite");
+    assert_int_equal(fl_scratch_count(folder), 0);
+    put_file("fedge.sqlite", "");  // a start was cut short
+    refuse_store(true, FL_ERR_NOT_FOUND, "fedge.sqlite");
+    strcat(folder, "/none");
+    refuse_store(true, FL_ERR_NOT_FOUND, "fedge.sqlite");
+    assert_int_not_equal(access(folder, F_OK), 0);
+    *strrchr(folder, '/') = 0;
+}
+
+TEST(store_is_readable_while_an_aggregator_runs)
+{
+    fl_store *store = open_store(), *reader = NULL;
+    finish_up_to(store, 1);
+    assert_ok(fl_store_open(&reader, folder, true, &why));
+    assert_last_round(reader, 1);
+    assert_ok(finish(store, 2, 0.5));
+    assert_last_round(reader, 2);
+    assert_int_equal(fl_store_start_count(reader), 1);
+    fl_store_close(store);
+    assert_last_round(reader, 2);
+    fl_store_close(reader);
+}
+
+// As somebody who may look but not write; exits 0 when that works.
+static void read_as_nobody(void)
+{
+    fl_store *store = NULL;
+    fl_round_record record;
+    uint8_t *bytes = NULL;
+    size_t len;
+    if (geteuid() == 0 && setuid(NOBODY) != 0) _exit(2);
+    if (access(folder, W_OK) == 0) _exit(3);
+    if (fl_store_open(&store, folder, true, &why)) _exit(4);
+    if (fl_store_last_round(store, &record, &bytes, &len, &why)) _exit(5);
+    free(bytes);
+    fl_store_close(store);
+    _exit(record.round == 3 ? 0 : 6);
+}
+
+static void assert_readable_by_nobody(void)
+{
+    const size_t count = fl_scratch_count(folder);
+    const pid_t child = fork();
+    if (child == 0) read_as_nobody();
+    int status = -1;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(fl_scratch_count(folder), count);
+}
+
+static void allow_reading(void)
+{
+    char path[PATH_MAX];
+    assert_int_equal(chmod(inside("models"), 0555), 0);
+    for (uint32_t round = 0; round <= 3; round++) {
+        model_path(path, round);
+        assert_int_equal(chmod(path, 0444), 0);
+    }
+    assert_int_equal(chmod(inside("fedge.sqlite"), 0444), 0);
+    assert_int_equal(chmod(folder, 0555), 0);
+}
+
+static void disallow_reading(void)
+{
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_equal(chmod(inside("models"), 0700), 0);
+    assert_int_equal(chmod(inside("fedge.sqlite"), 0600), 0);
+}
+
+TEST(store_is_readable_by_one_who_cannot_write)
+{
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    fl_store_close(store);
+    allow_reading();
+    assert_readable_by_nobody();
+    disallow_reading();
+}
+
+static void finish_and_wait(void *self, int report)
+{
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    const uint32_t done = 3;
+    (void)self;
+    if (write(report, &done, sizeof done) == sizeof done) pause();
+}
+
+TEST(store_is_readable_by_one_who_cannot_write_after_a_crash)
+{
+    unsigned done = 0;
+    assert_true(fl_scratch_kill(finish_and_wait, NULL, 300000, &done));
+    assert_int_equal(done, 3);
+    assert_int_equal(access(inside("fedge.sqlite-wal"), F_OK), 0);
+    allow_reading();
+    assert_readable_by_nobody();
+    disallow_reading();
+}
+
+TEST(store_refuses_a_folder_it_cannot_write)
+{
+    char parent[FL_SCRATCH_CAP];
+    strcpy(parent, folder);
+    put_file("file", "");
+    strcat(folder, "/file/state");  // root may write anywhere but here
+    refuse_store(false, FL_ERR_SYSTEM, "/file");
+    strcpy(folder, "/proc/fedge");
+    refuse_store(false, FL_ERR_SYSTEM, "/proc/fedge");
+    strcpy(folder, parent);
+}
+
+TEST(store_refuses_a_name_that_is_too_long)
+{
+    char name[PATH_MAX];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    fl_store *store = NULL;
+    assert_err(fl_store_open(&store, name, false, &why), FL_ERR_SYSTEM);
+    assert_err(fl_store_open(&store, name, true, &why), FL_ERR_SYSTEM);
+    assert_false(fl_store_is_running(name));
+}
+
+TEST(store_opens_a_folder_with_an_odd_name)
+{
+    strcat(folder, "/50%?#x");
+    fl_store *store = open_store();
+    assert_ok(finish(store, 0, 0));
+    fl_store_close(store);
+    assert_int_equal(access(inside("fedge.sqlite"), F_OK), 0);
+    *strrchr(folder, '/') = 0;
+}
+
+/* ---- settings ---- */
+
+TEST(store_keeps_a_pinned_setting_for_life)
+{
+    fl_store *store = open_store();
+    assert_ok(fl_store_pin_setting(store, "seed", "7", &why));
+    assert_ok(fl_store_pin_setting(store, "model", "lenet5", &why));
+    fl_store_close(store);
+    store = open_store();
+    assert_ok(fl_store_pin_setting(store, "seed", "7", &why));
+    assert_err(fl_store_pin_setting(store, "seed", "8", &why), FL_ERR_STATE);
+    assert_reason_names(why, "seed");
+    assert_reason_names(why, "\"7\"");
+    assert_reason_names(why, "\"8\"");
+    fl_store_close(store);
+}
+
+/* ---- rounds ---- */
+
+static bool same_number(double a, double b)
+{
+    return isnan(a) ? isnan(b) : a == b;
+}
+
+static void assert_same_record(const fl_round_record *a,
+                               const fl_round_record *b)
+{
+    assert_int_equal(a->round, b->round);
+    assert_int_equal(a->attempt, b->attempt);
+    assert_int_equal(a->finished_ms, b->finished_ms);
+    assert_int_equal(a->selected_count, b->selected_count);
+    assert_int_equal(a->update_count, b->update_count);
+    assert_int_equal(a->sample_count, b->sample_count);
+    assert_true(same_number(a->client_loss, b->client_loss));
+    assert_true(same_number(a->client_accuracy, b->client_accuracy));
+    assert_true(same_number(a->loss, b->loss));
+    assert_true(same_number(a->accuracy, b->accuracy));
+    assert_int_equal(a->bytes_up, b->bytes_up);
+    assert_int_equal(a->bytes_down, b->bytes_down);
+    assert_int_equal(a->took_ms, b->took_ms);
+    assert_memory_equal(a->model, b->model, FL_HASH_BYTES);
+}
+
+TEST(store_gives_back_the_last_round_as_it_was)
+{
+    fl_store *store = open_store();
+    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES], *bytes = NULL;
+    size_t len = 0;
+    fl_round_record saved = make_record(0, 0.25), found;
+    assert_err(fl_store_last_round(store, &found, &bytes, &len, &why),
+               FL_ERR_NOT_FOUND);
+    make_model(model, 0);
+    fl_hash(hash, model, sizeof model);
+    assert_ok(fl_store_finish_round(store, &saved, model, sizeof model, &why));
+    assert_memory_equal(saved.model, hash, sizeof hash);
+    fl_store_close(store);
+
+    store = open_store();
+    assert_ok(fl_store_last_round(store, &found, &bytes, &len, &why));
+    assert_same_record(&saved, &found);
+    assert_int_equal(len, sizeof model);
+    assert_memory_equal(bytes, model, len);
+    free(bytes);
+    fl_store_close(store);
+}
+
+TEST(store_takes_rounds_one_after_the_other)
+{
+    fl_store *store = open_store();
+    assert_err(finish(store, 1, 0), FL_ERR_STATE);
+    assert_reason_names(why, "round 0 is the next");
+    assert_ok(finish(store, 0, 0));
+    assert_err(finish(store, 0, 0), FL_ERR_STATE);
+    assert_err(finish(store, 2, 0), FL_ERR_STATE);
+    assert_ok(finish(store, 1, 0));
+    assert_last_round(store, 1);
+    assert_false(has_model(2));
+    fl_store_close(store);
+}
+
+TEST(store_keeps_the_models_of_the_last_rounds_and_the_best)
+{
+    fl_store *store = open_store();
+    for (uint32_t round = 0; round < 15; round++)
+        assert_ok(finish(store, round, round == 2 ? 0.9 : round / 100.0));
+    assert_int_equal(fl_scratch_count(inside("models")),
+                     FL_STORE_MODELS_KEPT + 1);
+    for (uint32_t round = 0; round < 15; round++)
+        assert_int_equal(has_model(round), round == 2 || round >= 5);
+
+    assert_ok(finish(store, 15, 0.95));  // a better one
+    assert_false(has_model(2));
+    fl_store_close(store);
+}
+
+TEST(store_keeps_no_best_where_nothing_was_measured)
+{
+    fl_store *store = open_store();
+    for (uint32_t round = 0; round < 12; round++)
+        assert_ok(finish(store, round, (double)NAN));
+    assert_int_equal(fl_scratch_count(inside("models")), FL_STORE_MODELS_KEPT);
+    fl_store_close(store);
+}
+
+TEST(store_reads_any_model_that_is_kept)
+{
+    fl_store *store = open_store();
+    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES], *bytes = NULL;
+    size_t len = 0;
+    for (uint32_t round = 0; round < 12; round++)
+        assert_ok(finish(store, round, round / 100.0));
+    make_model(model, 5);
+    fl_hash(hash, model, sizeof model);
+    assert_ok(fl_store_read_model(store, &bytes, &len, hash, &why));
+    assert_int_equal(len, sizeof model);
+    assert_memory_equal(bytes, model, len);
+    free(bytes);
+
+    make_model(model, 1);  // too old
+    fl_hash(hash, model, sizeof model);
+    assert_err(fl_store_read_model(store, &bytes, &len, hash, &why),
+               FL_ERR_NOT_FOUND);
+    hash[0] ^= 1;  // never was
+    assert_err(fl_store_read_model(store, &bytes, &len, hash, &why),
+               FL_ERR_NOT_FOUND);
+    fl_store_close(store);
+}
+
+TEST(store_keeps_one_file_for_a_model_that_does_not_change)
+{
+    fl_store *store = open_store();
+    uint8_t model[MODEL_LEN];
+    make_model(model, 0);
+    for (uint32_t round = 0; round < 25; round++) {
+        fl_round_record record = make_record(round, 0.5);
+        assert_ok(
+            fl_store_finish_round(store, &record, model, sizeof model, &why));
+    }
+    assert_int_equal(fl_scratch_count(inside("models")), 1);
+    assert_true(has_model(0));
+    fl_store_close(store);
+}
+
+TEST(store_deletes_at_its_start_what_no_round_names)
+{
+    char path[PATH_MAX], cut[PATH_MAX + 8];
+    fl_store *store = open_store();
+    finish_up_to(store, 1);
+    fl_store_close(store);
+    model_path(path, 2);
+    assert_ok(fl_file_write(path, "x", 1, 0600, &why));
+    model_path(path, 1);
+    snprintf(cut, sizeof cut, "%s.tmp", path);
+    assert_ok(fl_file_write(cut, "x", 1, 0600, &why));
+    put_file("models/mine.onnx", "x");
+    put_file("models/README", "x");
+
+    store = open_store();
+    assert_int_equal(fl_scratch_count(inside("models")), 4);
+    assert_int_not_equal(access(cut, F_OK), 0);
+    assert_false(has_model(2));
+    assert_last_round(store, 1);
+    fl_store_close(store);
+}
+
+static void collect_round(void *self, const fl_round_record *record)
+{
+    uint32_t *next = self;
+    assert_int_equal(record->round, *next);
+    fl_round_record expected = make_record(record->round, 0.5);
+    memcpy(expected.model, record->model, sizeof expected.model);
+    assert_same_record(record, &expected);
+    ++*next;
+}
+
+TEST(store_lists_rounds_in_order)
+{
+    fl_store *store = open_store();
+    uint32_t next = 0;
+    assert_ok(fl_store_each_round(store, 0, collect_round, &next, &why));
+    assert_int_equal(next, 0);
+    finish_up_to(store, 12);
+    assert_ok(fl_store_each_round(store, 0, collect_round, &next, &why));
+    assert_int_equal(next, 13);
+    next = 5;
+    assert_ok(fl_store_each_round(store, 5, collect_round, &next, &why));
+    assert_int_equal(next, 13);
+    fl_store_close(store);
+}
+
+/* ---- clients ---- */
+
+static fl_client_record make_client(uint8_t number, int64_t last_seen_ms)
+{
+    fl_client_record client = {
+        .first_seen_ms = 1,
+        .last_seen_ms = last_seen_ms,
+        .sample_count = UINT64_MAX,
+        .round_count = UINT32_MAX,
+        .last_round = number,
+    };
+    memset(client.public_key, number, sizeof client.public_key);
+    return client;
+}
+
+TEST(store_knows_a_client_by_its_public_key)
+{
+    fl_store *store = open_store();
+    fl_client_record client = make_client(7, 100), found;
+    assert_err(fl_store_get_client(store, &found, client.public_key, &why),
+               FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "07070707");
+    assert_ok(fl_store_put_client(store, &client, &why));
+    client.last_seen_ms = 200;
+    assert_ok(fl_store_put_client(store, &client, &why));
+    fl_store_close(store);
+
+    store = open_store();
+    assert_ok(fl_store_get_client(store, &found, client.public_key, &why));
+    assert_memory_equal(found.public_key, client.public_key, FL_KEY_BYTES);
+    assert_int_equal(found.first_seen_ms, 1);
+    assert_int_equal(found.last_seen_ms, 200);
+    assert_int_equal(found.sample_count, UINT64_MAX);
+    assert_int_equal(found.round_count, UINT32_MAX);
+    assert_int_equal(found.last_round, 7);
+    fl_store_close(store);
+}
+
+typedef struct {
+    uint8_t numbers[8];
+    size_t count;
+} client_list;
+
+static void collect_client(void *self, const fl_client_record *client)
+{
+    client_list *list = self;
+    assert_true(list->count < sizeof list->numbers);
+    list->numbers[list->count++] = client->public_key[0];
+}
+
+TEST(store_lists_the_client_seen_last_first)
+{
+    fl_store *store = open_store();
+    const fl_client_record clients[] = {make_client(1, 20), make_client(2, 30),
+                                        make_client(3, 10), make_client(4, 20)};
+    for (size_t i = 0; i < 4; i++)
+        assert_ok(fl_store_put_client(store, &clients[i], &why));
+    client_list list = {.count = 0};
+    assert_ok(fl_store_each_client(store, collect_client, &list, &why));
+    const uint8_t expected[] = {2, 1, 4, 3};
+    assert_int_equal(list.count, 4);
+    assert_memory_equal(list.numbers, expected, 4);
+    fl_store_close(store);
+}
+
+TEST(store_takes_no_more_clients_than_the_maximum)
+{
+    fl_store_close(open_store());
+    char sql[300];
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+             " WHERE i < %d) INSERT INTO client"
+             " SELECT CAST(printf('%%032d', i) AS BLOB), 1, 1, 1, 0, 0 FROM n",
+             FL_STORE_CLIENTS_MAX - 1);
+    tamper(sql);
+
+    fl_store *store = open_store();
+    const fl_client_record last = make_client(1, 1), more = make_client(2, 1);
+    assert_ok(fl_store_put_client(store, &last, &why));
+    assert_err(fl_store_put_client(store, &more, &why), FL_ERR_LIMIT);
+    assert_reason_names(why, "100000");
+    assert_ok(fl_store_put_client(store, &last, &why));  // known: no growth
+    fl_store_close(store);
+}
+
+/* ---- damage ---- */
+
+static void make_rounds(void)
+{
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    fl_store_close(store);
+}
+
+TEST(store_refuses_a_database_that_is_damaged)
+{
+    make_rounds();
+    overwrite(inside("fedge.sqlite"), 0, 64);
+    refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");
+    assert_reason_names(why, "backup");
+    refuse_store(true, FL_ERR_FORMAT, "fedge.sqlite");
+}
+
+TEST(store_refuses_a_database_with_a_damaged_page)
+{
+    make_rounds();
+    struct stat about;
+    assert_int_equal(stat(inside("fedge.sqlite"), &about), 0);
+    for (off_t page = 1; page < about.st_size / 4096; page++)
+        overwrite(inside("fedge.sqlite"), page * 4096, 4096);
+    refuse_store(false, FL_ERR_FORMAT, "damaged");
+}
+
+TEST(store_refuses_a_database_that_was_cut)
+{
+    make_rounds();
+    assert_int_equal(truncate(inside("fedge.sqlite"), 2 * 4096), 0);
+    refuse_store(false, FL_ERR_FORMAT, "damaged");
+    assert_true(has_model(3));  // nothing was deleted
+}
+
+TEST(store_refuses_a_value_outside_its_range)
+{
+    make_rounds();
+    tamper("UPDATE round SET attempt = -1 WHERE round = 3");
+    fl_store *store = open_store();
+    fl_round_record record;
+    uint8_t *bytes = NULL;
+    size_t len;
+    assert_err(fl_store_last_round(store, &record, &bytes, &len, &why),
+               FL_ERR_FORMAT);
+    uint32_t next = 0;
+    assert_err(fl_store_each_round(store, 0, collect_round, &next, &why),
+               FL_ERR_FORMAT);
+    assert_int_equal(next, 3);  // the bad one was not shown
+    fl_store_close(store);
+}
+
+TEST(store_checks_the_whole_database_before_it_writes)
+{
+    make_rounds();
+    tamper("PRAGMA ignore_check_constraints = ON;"
+           "UPDATE model SET len = -1");
+    refuse_store(false, FL_ERR_FORMAT, "model");
+}
+
+TEST(store_refuses_a_database_without_its_tables)
+{
+    make_rounds();
+    tamper("DROP TABLE round");
+    refuse_store(false, FL_ERR_FORMAT, "round");
+}
+
+TEST(store_refuses_a_newer_version)
+{
+    make_rounds();
+    tamper("PRAGMA user_version = 2");
+    refuse_store(false, FL_ERR_FORMAT, "newer");
+    refuse_store(true, FL_ERR_FORMAT, "newer");
+    tamper("PRAGMA user_version = 1");
+    fl_store *store = open_store();
+    assert_last_round(store, 3);
+    fl_store_close(store);
+}
+
+TEST(store_refuses_the_database_of_another_program)
+{
+    tamper("CREATE TABLE songs (title TEXT)");
+    refuse_store(false, FL_ERR_FORMAT, "other program");
+    refuse_store(true, FL_ERR_FORMAT, "other program");
+}
+
+TEST(store_deletes_no_models_because_the_database_is_lost)
+{
+    make_rounds();
+    assert_int_equal(unlink(inside("fedge.sqlite")), 0);
+    refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");
+    refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");  // nor the second time
+    assert_true(has_model(3));
+}
+
+static void assert_last_model_refused(fl_store *store, const char *word)
+{
+    fl_round_record record;
+    uint8_t *bytes = NULL;
+    size_t len;
+    assert_err(fl_store_last_round(store, &record, &bytes, &len, &why),
+               FL_ERR_FORMAT);
+    assert_reason_names(why, word);
+    assert_reason_names(why, "backup");
+    assert_null(bytes);
+}
+
+TEST(store_refuses_a_model_that_is_damaged)
+{
+    make_rounds();
+    fl_store *store = open_store();
+    char path[PATH_MAX];
+    model_path(path, 3);
+    overwrite(path, 1000, 1);
+    assert_last_model_refused(store, ".onnx");
+    overwrite(path, MODEL_LEN, 1);
+    assert_last_model_refused(store, ".onnx");
+    assert_int_equal(truncate(path, 10), 0);
+    assert_last_model_refused(store, ".onnx");
+    assert_int_equal(unlink(path), 0);
+    assert_last_model_refused(store, "round 3 is lost");
+    fl_store_close(store);
+}
+
+/* ---- full disks and crashes ---- */
+
+TEST(store_changes_nothing_when_the_disk_is_full)
+{
+    if (!fl_scratch_mount(folder, 1 << 20)) skip();
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    const fl_client_record client = make_client(1, 1);
+    uint32_t next = 4;
+    unsigned failed = 0;
+    // Room for nothing, for the model, for the model and half the log, ...
+    for (size_t pages = 0; pages < 12; pages++) {
+        assert_true(fl_scratch_fill(folder, pages * 4096));
+        if (pages == 0) {
+            assert_err(fl_store_put_client(store, &client, &why),
+                       FL_ERR_SYSTEM);
+            assert_reason_names(why, "full");
+        }
+        const fl_err err = finish(store, next, 0.5);
+        if (err) {
+            failed++;
+            assert_err(err, FL_ERR_SYSTEM);
+            assert_reason_names(why, "room");
+            assert_false(has_model(next));
+        } else {
+            next++;
+        }
+        assert_last_round(store, next - 1);
+    }
+    assert_true(failed >= 3 && failed < 12);
+    assert_true(fl_scratch_fill(folder, SIZE_MAX));
+    assert_ok(finish(store, next, 0.5));
+    assert_ok(fl_store_put_client(store, &client, &why));
+    fl_store_close(store);
+    store = open_store();
+    assert_last_round(store, next);
+    fl_store_close(store);
+}
+
+TEST(store_does_not_open_on_a_full_disk)
+{
+    if (!fl_scratch_mount(folder, 1 << 18)) skip();
+    for (size_t pages = 0; pages < 12; pages++) {
+        assert_true(fl_scratch_fill(folder, pages * 4096));
+        fl_store *store = NULL;
+        const fl_err err = fl_store_open(&store, folder, false, &why);
+        if (err) assert_err(err, FL_ERR_SYSTEM);
+        fl_store_close(store);
+    }
+    assert_true(fl_scratch_fill(folder, SIZE_MAX));
+    fl_store *store = open_store();
+    assert_ok(finish(store, 0, 0));
+    fl_store_close(store);
+}
+
+TEST(store_takes_nothing_more_after_a_write_that_failed_half_way)
+{
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    struct stat about;
+    assert_int_equal(stat(inside("fedge.sqlite-wal"), &about), 0);
+    assert_true(fl_scratch_limit_files((size_t)about.st_size + 5000));
+    const fl_err err = finish(store, 4, 0.5);
+    assert_true(fl_scratch_limit_files(SIZE_MAX));
+    assert_err(err, FL_ERR_SYSTEM);
+
+    const fl_client_record client = make_client(1, 1);
+    assert_err(finish(store, 4, 0.5), FL_ERR_SYSTEM);
+    assert_reason_names(why, "start again");
+    assert_err(fl_store_put_client(store, &client, &why), FL_ERR_SYSTEM);
+    assert_err(fl_store_pin_setting(store, "a", "b", &why), FL_ERR_SYSTEM);
+    assert_last_round(store, 3);
+    fl_store_close(store);
+    store = open_store();
+    assert_last_round(store, 3);
+    assert_ok(finish(store, 4, 0.5));
+    fl_store_close(store);
+}
+
+// An aggregator's life; each round is reported after it was finished.
+static void finish_rounds(void *self, int report)
+{
+    (void)self;
+    fl_store *store = open_store();
+    uint8_t *bytes = NULL;
+    size_t len;
+    fl_round_record last;
+    const fl_err err = fl_store_last_round(store, &last, &bytes, &len, &why);
+    uint32_t next = err ? 0 : last.round + 1;
+    for (;; next++) {
+        if (finish(store, next, 0.5)) _exit(1);
+        if (write(report, &next, sizeof next) != sizeof next) _exit(1);
+    }
+}
+
+TEST(store_loses_no_finished_round_when_it_is_killed)
+{
+    fl_store *store = open_store();
+    assert_ok(finish(store, 0, 0.5));
+    fl_store_close(store);
+    fl_random random;
+    fl_random_init(&random, 3, FL_RANDOM_TEST, 0);
+    unsigned reported = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        const unsigned after_us = 500 + fl_random_below(&random, 40000);
+        assert_true(fl_scratch_kill(finish_rounds, NULL, after_us, &reported));
+        store = open_store();
+        uint32_t next = 0;
+        assert_ok(fl_store_each_round(store, 0, collect_round, &next, &why));
+        assert_true(next >= reported + 1 && next <= reported + 2);
+        assert_last_round(store, next - 1);
+        assert_true(fl_scratch_count(inside("models")) <=
+                    FL_STORE_MODELS_KEPT + 1);
+        reported = next - 1;
+        fl_store_close(store);
+    }
+    assert_true(reported > 10);  // it did get somewhere
+}
+
+#define IN_FOLDER(test) \
+    cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+RUN_TESTS(
+    IN_FOLDER(store_makes_its_folder_and_counts_starts),
+    IN_FOLDER(store_refuses_a_second_aggregator),
+    IN_FOLDER(store_is_not_found_read_only_where_there_is_none),
+    IN_FOLDER(store_is_readable_while_an_aggregator_runs),
+    IN_FOLDER(store_is_readable_by_one_who_cannot_write),
+    IN_FOLDER(store_is_readable_by_one_who_cannot_write_after_a_crash),
+    IN_FOLDER(store_refuses_a_folder_it_cannot_write),
+    IN_FOLDER(store_refuses_a_name_that_is_too_long),
+    IN_FOLDER(store_opens_a_folder_with_an_odd_name),
+    IN_FOLDER(store_keeps_a_pinned_setting_for_life),
+    IN_FOLDER(store_gives_back_the_last_round_as_it_was),
+    IN_FOLDER(store_takes_rounds_one_after_the_other),
+    IN_FOLDER(store_keeps_the_models_of_the_last_rounds_and_the_best),
+    IN_FOLDER(store_keeps_no_best_where_nothing_was_measured),
+    IN_FOLDER(store_reads_any_model_that_is_kept),
+    IN_FOLDER(store_keeps_one_file_for_a_model_that_does_not_change),
+    IN_FOLDER(store_deletes_at_its_start_what_no_round_names),
+    IN_FOLDER(store_lists_rounds_in_order),
+    IN_FOLDER(store_knows_a_client_by_its_public_key),
+    IN_FOLDER(store_lists_the_client_seen_last_first),
+    IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
+    IN_FOLDER(store_refuses_a_database_that_is_damaged),
+    IN_FOLDER(store_refuses_a_database_with_a_damaged_page),
+    IN_FOLDER(store_refuses_a_database_that_was_cut),
+    IN_FOLDER(store_refuses_a_value_outside_its_range),
+    IN_FOLDER(store_checks_the_whole_database_before_it_writes),
+    IN_FOLDER(store_refuses_a_database_without_its_tables),
+    IN_FOLDER(store_refuses_a_newer_version),
+    IN_FOLDER(store_refuses_the_database_of_another_program),
+    IN_FOLDER(store_deletes_no_models_because_the_database_is_lost),
+    IN_FOLDER(store_refuses_a_model_that_is_damaged),
+    IN_FOLDER(store_changes_nothing_when_the_disk_is_full),
+    IN_FOLDER(store_does_not_open_on_a_full_disk),
+    IN_FOLDER(store_takes_nothing_more_after_a_write_that_failed_half_way),
+    IN_FOLDER(store_loses_no_finished_round_when_it_is_killed))
