@@ -27,8 +27,9 @@ void fl_arena_init(fl_arena *arena, size_t cap)
 static fl_arena_block *add_block(fl_arena *arena, size_t len)
 {
     size_t room = BLOCK_MIN;
-    for (const fl_arena_block *b = arena->blocks; b; b = b->next)
+    for (const fl_arena_block *b = arena->blocks; b; b = b->next) {
         room += b->cap;
+    }
     const size_t allowed = arena->cap - arena->used;
     if (room > allowed) room = round_up(allowed);
     if (room < len) room = len;
@@ -48,8 +49,9 @@ void *fl_arena_take(fl_arena *arena, size_t len)
 
     const size_t rounded = round_up(len);
     fl_arena_block *block = arena->blocks;
-    while (block && rounded > block->cap - block->len)
+    while (block && rounded > block->cap - block->len) {
         block = block->next;
+    }
     if (!block) block = add_block(arena, rounded);
     if (!block) return NULL;
 
@@ -61,8 +63,9 @@ void *fl_arena_take(fl_arena *arena, size_t len)
 
 void fl_arena_reset(fl_arena *arena)
 {
-    for (fl_arena_block *block = arena->blocks; block; block = block->next)
+    for (fl_arena_block *block = arena->blocks; block; block = block->next) {
         block->len = 0;
+    }
     arena->used = 0;
 }
 

@@ -26,8 +26,9 @@ static uint64_t read_little_endian(fl_reader *reader, unsigned byte_count)
     const uint8_t *bytes = fl_reader_bytes(reader, byte_count);
     if (!bytes) return 0;
     uint64_t value = 0;
-    for (unsigned i = 0; i < byte_count; i++)
+    for (unsigned i = 0; i < byte_count; i++) {
         value |= (uint64_t)bytes[i] << (8 * i);
+    }
     return value;
 }
 
@@ -76,8 +77,9 @@ static void write_little_endian(fl_writer *writer, uint64_t value,
                                 unsigned byte_count)
 {
     uint8_t bytes[8];
-    for (unsigned i = 0; i < byte_count; i++)
+    for (unsigned i = 0; i < byte_count; i++) {
         bytes[i] = (uint8_t)(value >> (8 * i));
+    }
     fl_writer_bytes(writer, bytes, byte_count);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _XOPEN_SOURCE 700  // realpath
+#define _XOPEN_SOURCE 700  // realpath; NOLINT: the system's name
 #include "base/file.h"
 
 #include <errno.h>
@@ -62,8 +62,9 @@ static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
         }
         *bytes = grown;
         size_t got;
-        if (read_fully(fd, grown + used, room + 1 - used, &got))
+        if (read_fully(fd, grown + used, room + 1 - used, &got)) {
             return system_error(why, path, "read");
+        }
         used += got;
         if (used <= room) break;
         if (room == cap) {
@@ -83,8 +84,9 @@ fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
 {
     if (cap > SIZE_MAX / 2) cap = SIZE_MAX / 2;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    }
     if (fd < 0) return system_error(why, path, "open");
     uint8_t *content = NULL;
     const fl_err err = read_growing(&content, len, fd, path, cap, why);
@@ -133,8 +135,9 @@ static fl_err clear_temporary(const char *temporary)
     const int fd = open(temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return errno == ENOENT ? FL_OK : FL_ERR_SYSTEM;
     fl_err err = lock_file(fd);
-    if (!err && names_file(temporary, fd) && unlink(temporary))
+    if (!err && names_file(temporary, fd) && unlink(temporary)) {
         err = FL_ERR_SYSTEM;
+    }
     close(fd);
     return err;
 }
@@ -204,8 +207,9 @@ static fl_err replace(const char *path, const void *bytes, size_t len,
         return system_error(why, path, "write");
     }
     int fd;
-    if (make_temporary(&fd, temporary, mode))
+    if (make_temporary(&fd, temporary, mode)) {
         return system_error(why, temporary, "make");
+    }
 
     const char *failed = NULL;
     if (write_fully(fd, bytes, len)) {
@@ -231,8 +235,9 @@ fl_err fl_file_write(const char *path, const void *bytes, size_t len,
 {
     struct stat about;
     const bool exists = stat(path, &about) == 0;
-    if (exists && !S_ISREG(about.st_mode))
+    if (exists && !S_ISREG(about.st_mode)) {
         return write_in_place(path, bytes, len, why);
+    }
 
     // A link stays, and what it points to is replaced.
     char *target = exists ? realpath(path, NULL) : NULL;
@@ -264,13 +269,15 @@ fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
                              "cannot make the folder \"%s\": the name is %s",
                              path, len ? "too long" : "empty");
     }
-    for (size_t i = 0; i <= len; i++) {
+    memcpy(part, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        const char here = part[i];
+        if ((here != '/' && here != 0) || part[i - 1] == '/') continue;
         part[i] = 0;
-        if (i > 0 && (path[i] == '/' || i == len) && path[i - 1] != '/') {
-            if (make_one(part, mode))
-                return system_error(why, part, "make the folder");
+        if (make_one(part, mode)) {
+            return system_error(why, part, "make the folder");
         }
-        part[i] = path[i];
+        part[i] = here;
     }
     return FL_OK;
 }

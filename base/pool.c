@@ -37,8 +37,9 @@ static void run_job(fl_pool *pool, fl_job *job)
 static fl_job *take_job(fl_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    while (!pool->first && !pool->is_closing)
+    while (!pool->first && !pool->is_closing) {
         pthread_cond_wait(&pool->submitted, &pool->mutex);
+    }
     fl_job *job = pool->first;
     if (job) {
         pool->first = job->next;
@@ -51,8 +52,9 @@ static fl_job *take_job(fl_pool *pool)
 static void *work(void *self)
 {
     fl_pool *pool = self;
-    for (fl_job *job = take_job(pool); job; job = take_job(pool))
+    for (fl_job *job = take_job(pool); job; job = take_job(pool)) {
         run_job(pool, job);
+    }
     return NULL;
 }
 
@@ -102,8 +104,9 @@ void fl_pool_free(fl_pool *pool)
     pool->is_closing = true;
     pthread_cond_broadcast(&pool->submitted);
     pthread_mutex_unlock(&pool->mutex);
-    for (unsigned i = 0; i < pool->thread_count; i++)
+    for (unsigned i = 0; i < pool->thread_count; i++) {
         pthread_join(pool->threads[i], NULL);
+    }
 
     pthread_cond_destroy(&pool->finished);
     pthread_cond_destroy(&pool->submitted);
@@ -131,7 +134,8 @@ void fl_pool_wait(fl_pool *pool, fl_job *job)
 {
     assert(!job->done);
     pthread_mutex_lock(&pool->mutex);
-    while (job->state != JOB_FINISHED)
+    while (job->state != JOB_FINISHED) {
         pthread_cond_wait(&pool->finished, &pool->mutex);
+    }
     pthread_mutex_unlock(&pool->mutex);
 }

@@ -100,8 +100,9 @@ static struct timespec time_after(int64_t wait_ms)
 static void wait_for_change(fl_queue *queue, int64_t wait_ms)
 {
     if (wait_ms < 0 || wait_ms > WAIT_MAX_MS) {
-        while (queue->len == 0 && !queue->is_closed)
+        while (queue->len == 0 && !queue->is_closed) {
             pthread_cond_wait(&queue->changed, &queue->mutex);
+        }
         return;
     }
     if (wait_ms == 0) return;

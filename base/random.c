@@ -15,8 +15,9 @@ static void fill_block(fl_random *random)
 {
     uint32_t *x = random->block;
     uint32_t key_0 = random->key[0], key_1 = random->key[1];
-    for (int i = 0; i < BLOCK_WORDS; i++)
+    for (int i = 0; i < BLOCK_WORDS; i++) {
         x[i] = random->counter[i];
+    }
     for (int i = 0; i < ROUNDS; i++) {
         const uint64_t a = (uint64_t)MULTIPLIER_0 * x[0];
         const uint64_t b = (uint64_t)MULTIPLIER_1 * x[2];

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+enum { SIGNIFICANT_DIGITS = 15 };  // of a double: all that decimals survive
+
+struct fl_json {
+    json_t *root;
+    bool has_failed;
+};
+
+fl_json *fl_json_new(void)
+{
+    fl_json *object = calloc(1, sizeof *object);
+    if (!object) return NULL;
+    object->root = json_object();
+    if (!object->root) object->has_failed = true;
+    return object;
+}
+
+void fl_json_free(fl_json *object)
+{
+    if (!object) return;
+    json_decref(object->root);
+    free(object);
+}
+
+// Takes `value`; NULL means that its allocation failed.
+static void set(fl_json *object, const char *key, json_t *value)
+{
+    if (!object) {
+        json_decref(value);
+    } else if (json_object_set_new(object->root, key, value)) {
+        object->has_failed = true;
+    }
+}
+
+// What is not UTF-8 cannot be said in JSON: every byte beyond ASCII turns
+// into '?'. NULL: memory is out.
+static json_t *text_of_any_bytes(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value) return value;
+    const size_t len = strlen(text);
+    char *ascii = malloc(len + 1);
+    if (!ascii) return NULL;
+    for (size_t i = 0; i <= len; i++) {
+        ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    }
+    value = json_string(ascii);
+    free(ascii);
+    return value;
+}
+
+void fl_json_text_set(fl_json *object, const char *key, const char *value)
+{
+    set(object, key, value ? text_of_any_bytes(value) : json_null());
+}
+
+void fl_json_count_set(fl_json *object, const char *key, uint64_t value)
+{
+    // jansson has no unsigned integers.
+    set(object, key,
+        value <= INT64_MAX ? json_integer((json_int_t)value)
+                           : json_real((double)value));
+}
+
+void fl_json_int_set(fl_json *object, const char *key, int64_t value)
+{
+    set(object, key, json_integer(value));
+}
+
+void fl_json_number_set(fl_json *object, const char *key, double value)
+{
+    set(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+void fl_json_bool_set(fl_json *object, const char *key, bool value)
+{
+    set(object, key, json_boolean(value));
+}
+
+void fl_json_null_set(fl_json *object, const char *key)
+{
+    set(object, key, json_null());
+}
+
+// What is inside `value`, whose shell is freed; NULL: something had failed.
+static json_t *unwrap(fl_json *value)
+{
+    if (!value) return NULL;
+    json_t *root = value->has_failed ? NULL : json_incref(value->root);
+    fl_json_free(value);
+    return root;
+}
+
+void fl_json_object_set(fl_json *object, const char *key, fl_json *value)
+{
+    set(object, key, unwrap(value));
+}
+
+void fl_json_array_add(fl_json *object, const char *key, fl_json *item)
+{
+    json_t *root = unwrap(item);
+    if (!object) {
+        json_decref(root);
+        return;
+    }
+    json_t *array = json_object_get(object->root, key);
+    if (!array) {
+        set(object, key, json_array());
+        array = json_object_get(object->root, key);
+    }
+    if (json_array_append_new(array, root)) object->has_failed = true;
+}
+
+fl_err fl_json_text(char **text, const fl_json *object)
+{
+    if (!object || object->has_failed) return FL_ERR_MEMORY;
+    char *line = json_dumps(
+        object->root, JSON_COMPACT | JSON_REAL_PRECISION(SIGNIFICANT_DIGITS));
+    if (!line) return FL_ERR_MEMORY;
+    *text = line;
+    return FL_OK;
+}
