@@ -49,8 +49,9 @@ static json_t *text_of_any_bytes(const char *text)
     const size_t len = strlen(text);
     char *ascii = malloc(len + 1);
     if (!ascii) return NULL;
-    for (size_t i = 0; i <= len; i++) {
-        ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    memcpy(ascii, text, len + 1);
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)ascii[i] >= 0x80) ascii[i] = '?';
     }
     value = json_string(ascii);
     free(ascii);

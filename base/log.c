@@ -183,10 +183,10 @@ static const char *read_conversion(conversion *spec, const char *at,
 static intmax_t next_signed(const char *length, va_list *args)
 {
     switch (length[0]) {
-    case 'l': return length[1] ? va_arg(*args, long long) : va_arg(*args, long);
-    case 'j': return va_arg(*args, intmax_t);
     case 'z':
     case 't': return va_arg(*args, ptrdiff_t);
+    case 'l': return length[1] ? va_arg(*args, long long) : va_arg(*args, long);
+    case 'j': return va_arg(*args, intmax_t);
     case 'h': {
         const int number = va_arg(*args, int);
         return length[1] ? (signed char)number : (short)number;
@@ -198,12 +198,12 @@ static intmax_t next_signed(const char *length, va_list *args)
 static uintmax_t next_unsigned(const char *length, va_list *args)
 {
     switch (length[0]) {
+    case 'z':
+    case 't': return va_arg(*args, size_t);
     case 'l':
         return length[1] ? va_arg(*args, unsigned long long)
                          : va_arg(*args, unsigned long);
     case 'j': return va_arg(*args, uintmax_t);
-    case 'z':
-    case 't': return va_arg(*args, size_t);
     case 'h': {
         const unsigned number = va_arg(*args, unsigned);
         return length[1] ? (unsigned char)number : (unsigned short)number;
@@ -212,53 +212,51 @@ static uintmax_t next_unsigned(const char *length, va_list *args)
     }
 }
 
-// The compiler has checked the format where fl_log is called.
+// The compiler has checked the format where fl_log was called.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static void add_formatted(value_buffer *value, const char *format, ...)
+{
+    char text[VALUE_CAP + 1];
+    va_list args;
+    va_start(args, format);
+    const int len = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (len > 0) add_to_value(value, text, strlen(text));
+}
+#pragma GCC diagnostic pop
+
 static void convert(value_buffer *value, const conversion *spec, va_list *args)
 {
-    char text[VALUE_CAP], format[SPEC_CAP + 4];
+    char format[SPEC_CAP + 4];
     const bool is_integer = strchr("diuxXo", spec->letter) != NULL;
     snprintf(format, sizeof format, "%s%s%c", spec->flags,
              is_integer ? "j" : "", spec->letter);
-    int len = 0;
     switch (spec->letter) {
     case 'd':
     case 'i':
-        len = snprintf(text, sizeof text, format,
-                       next_signed(spec->length, args));
+        add_formatted(value, format, next_signed(spec->length, args));
         break;
+    case 'e':
+    case 'f':
+    case 'g': add_formatted(value, format, va_arg(*args, double)); break;
     case 'u':
     case 'x':
     case 'X':
     case 'o':
-        len = snprintf(text, sizeof text, format,
-                       next_unsigned(spec->length, args));
+        add_formatted(value, format, next_unsigned(spec->length, args));
         break;
-    case 'e':
-    case 'f':
-    case 'g':
-        len = snprintf(text, sizeof text, format, va_arg(*args, double));
-        break;
-    case 'c':
-        len = snprintf(text, sizeof text, format, va_arg(*args, int));
-        break;
-    case 'p':
-        len = snprintf(text, sizeof text, format, va_arg(*args, void *));
-        break;
+    case 'c': add_formatted(value, format, va_arg(*args, int)); break;
     case 's': {
-        const char *string = va_arg(*args, const char *);
-        len = snprintf(text, sizeof text, format, string ? string : "(null)");
+        const char *text = va_arg(*args, const char *);
+        add_formatted(value, format, text ? text : "(null)");
         break;
     }
-    case '%': len = snprintf(text, sizeof text, "%%"); break;
+    case 'p': add_formatted(value, format, va_arg(*args, void *)); break;
+    case '%': add_to_value(value, "%", 1); break;
     default: assert(!"fl_log does not know this conversion");
     }
-    if (len < 0) len = 0;
-    if ((size_t)len >= sizeof text) len = (int)sizeof text - 1;
-    add_to_value(value, text, (size_t)len);
 }
-#pragma GCC diagnostic pop
 
 static void add_pairs(line_buffer *line, const char *format, va_list *args)
 {

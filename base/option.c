@@ -63,7 +63,7 @@ static fl_err refuse_number(const fl_option *option, const char *text,
     char range[FL_OPTION_RANGE_CAP];
     fl_option_range_text(range, option);
     return fl_reason_set(
-        origin->why, origin->err, "%s: \"%.60s\" is not a %s (%s)",
+        origin->why, origin->err, "%s: \"%.60s\" must be a %s, %s",
         origin->where, text,
         option->kind == FL_OPTION_COUNT ? "whole number" : "number", range);
 }
@@ -90,7 +90,7 @@ fl_err fl_option_set(fl_options *options, const fl_option *option,
     case FL_OPTION_FLAG:
         if (read_flag(option->value, text)) return FL_OK;
         return fl_reason_set(origin->why, origin->err,
-                             "%s: \"%.60s\" is neither true nor false",
+                             "%s: \"%.60s\" must be true or false",
                              origin->where, text);
     case FL_OPTION_COUNT:
         if (read_count(option, text)) return FL_OK;

@@ -83,8 +83,8 @@ static const fl_option *find_option(const fl_options *options, const char *name,
     return NULL;
 }
 
-static fl_err refuse_option(const flag_reader *reader, const char *name,
-                            size_t name_len)
+static void refuse_option(const flag_reader *reader, const char *name,
+                          size_t name_len)
 {
     char wanted[FL_SPELLING_CAP];
     snprintf(wanted, sizeof wanted, "%.*s", (int)name_len, name);
@@ -92,10 +92,9 @@ static fl_err refuse_option(const flag_reader *reader, const char *name,
     for (size_t i = 0; i < reader->options->count + COMMON_COUNT; i++) {
         fl_spelling_consider(&near, option_at(reader->options, i)->key);
     }
-    return fl_reason_set(reader->why, FL_ERR_RANGE,
-                         "unknown option --%s; %s%s%s", wanted,
-                         near.name ? "did you mean --" : "see --help",
-                         near.name ? near.name : "", near.name ? "?" : "");
+    fl_reason_set(reader->why, FL_ERR_RANGE, "unknown option --%s; %s%s%s",
+                  wanted, near.name ? "did you mean --" : "see --help",
+                  near.name ? near.name : "", near.name ? "?" : "");
 }
 
 // The next option with its value; only when words are left.
@@ -103,24 +102,29 @@ static fl_err next_flag(flag *next, flag_reader *reader)
 {
     const char *word = reader->argv[reader->at++];
     if (strncmp(word, "--", 2) != 0 || word[2] == 0) {
-        return fl_reason_set(reader->why, FL_ERR_RANGE,
-                             "unexpected \"%.60s\"; options look like --key "
-                             "value, see --help",
-                             word);
+        fl_reason_set(reader->why, FL_ERR_RANGE,
+                      "unexpected \"%.60s\"; options look like --key "
+                      "value, see --help",
+                      word);
+        return FL_ERR_RANGE;
     }
     const char *name = word + 2;
     const size_t name_len = strcspn(name, "=");
     const fl_option *option = find_option(reader->options, name, name_len);
-    if (!option) return refuse_option(reader, name, name_len);
+    if (!option) {
+        refuse_option(reader, name, name_len);
+        return FL_ERR_RANGE;
+    }
 
     *next = (flag){option, "true"};
     if (name[name_len] == '=') {
         next->text = name + name_len + 1;
     } else if (option->kind != FL_OPTION_FLAG) {
         if (reader->at >= reader->argc) {
-            return fl_reason_set(reader->why, FL_ERR_RANGE,
-                                 "--%s needs a value: --%s %s", option->key,
-                                 option->key, option->argument);
+            fl_reason_set(reader->why, FL_ERR_RANGE,
+                          "--%s needs a value: --%s %s", option->key,
+                          option->key, option->argument);
+            return FL_ERR_RANGE;
         }
         next->text = reader->argv[reader->at++];
     }

@@ -151,8 +151,8 @@ void fl_progress_finish(fl_progress *progress)
 
 void fl_bytes_text(char dst[16], double bytes)
 {
-    static const char *const UNITS[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
-    enum { LAST = sizeof UNITS / sizeof *UNITS - 1 };
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    enum { LAST = sizeof units / sizeof *units - 1 };
     if (fabs(bytes) < 999.5) {
         snprintf(dst, 16, "%.0f B", bytes);
         return;
@@ -164,7 +164,7 @@ void fl_bytes_text(char dst[16], double bytes)
         i++;
     }
     snprintf(dst, 16, fabs(scaled) < 1e6 ? "%.1f %s" : "%.3g %s", scaled,
-             UNITS[i]);
+             units[i]);
 }
 
 void fl_duration_text(char dst[16], double seconds)

@@ -57,7 +57,7 @@ uint64_t fl_random_u64(fl_random *random)
 
 uint32_t fl_random_below(fl_random *random, uint32_t bound)
 {
-    const uint32_t reject_below = -bound % bound;
+    const uint32_t reject_below = (UINT32_MAX - bound + 1) % bound;
     uint64_t product;
     do {
         product = (uint64_t)fl_random_u32(random) * bound;
@@ -87,6 +87,7 @@ double fl_random_exponential(fl_random *random)
     return -log(1.0 - fl_random_double(random));
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): once, to a shape of 1 or more
 double fl_random_gamma(fl_random *random, double shape)
 {
     if (shape < 1.0) {
