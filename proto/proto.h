@@ -59,6 +59,9 @@ enum {
 
     FL_PROTO_FRAME_MAX = 256 * 1024 + 64,  // longest frame of any type
     FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
+    FL_PROTO_BITMAP_MAX = FL_PROTO_CHUNKS_MAX / 8,
+    FL_PROTO_SAMPLES_MAX = 1 << 20,  // of one client
+    FL_PROTO_STEPS_MAX = 1 << 16,    // local epochs; rows of a batch
 };
 
 typedef enum {
@@ -81,34 +84,37 @@ typedef enum {
 
 /* The client's first words. Its session is all zeros. */
 typedef struct {
-    uint32_t version_min, version_max;
-    char build[FL_PROTO_TEXT_CAP];  // "fedge 0.1.0", for the log
+    uint32_t version_min, version_max;  // from 1
+    char build[FL_PROTO_TEXT_CAP];      // "fedge 0.1.0", for the log
     uint8_t public_key[FL_PROTO_KEY_BYTES];
     uint8_t nonce[FL_PROTO_NONCE_BYTES];
 } fl_hello;
 
-/* The aggregator's answer; `proof` signs fl_handshake_transcript. */
+/*
+ * The aggregator's answer; `proof` signs fl_handshake_transcript, with
+ * FL_PROOF_LABEL_AGGREGATOR.
+ */
 typedef struct {
-    uint32_t version;
-    uint8_t session[FL_PROTO_SESSION_BYTES];
+    uint32_t version;                         // 1 .. 255
+    uint8_t session[FL_PROTO_SESSION_BYTES];  // not all zeros
     uint8_t public_key[FL_PROTO_KEY_BYTES];
     uint8_t nonce[FL_PROTO_NONCE_BYTES];
     uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
 } fl_welcome;
 
-/* The client signs the same transcript. */
+/* The client signs the same transcript, with FL_PROOF_LABEL_CLIENT. */
 typedef struct {
     uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
 } fl_proof;
 
 /* "I am here and have that many examples." */
 typedef struct {
-    uint64_t sample_count;  // at least 1
+    uint64_t sample_count;  // 1 .. FL_PROTO_SAMPLES_MAX
     uint64_t mail_after;    // sequence number of the last mail read
 } fl_check_in;
 
 typedef struct {
-    uint32_t code;  // an fl_err
+    uint32_t code;  // an fl_err, not FL_OK
     char text[FL_PROTO_TEXT_CAP];
 } fl_refusal;
 
@@ -116,18 +122,18 @@ typedef struct {
 typedef struct {
     uint32_t round;                      // from 1
     uint8_t model[FL_PROTO_HASH_BYTES];  // object name of the ONNX file
-    uint64_t param_count;
-    uint32_t deadline_ms;  // from the sending of this plan
-    uint32_t local_epochs;
-    uint32_t batch;
-    float lr;
-    float momentum;
-    float weight_decay;
-    float clip_norm;
-    uint32_t schedule;  // an fl_schedule
-    uint32_t schedule_steps;
-    float schedule_factor;
-    uint64_t seed;  // of the order of rows
+    uint64_t param_count;                // 1 .. FL_PROTO_OBJECT_BYTES_MAX / 4
+    uint32_t deadline_ms;                // from the sending of this plan
+    uint32_t local_epochs;               // 1 .. FL_PROTO_STEPS_MAX
+    uint32_t batch;                      // 1 .. FL_PROTO_STEPS_MAX
+    float lr;                            // > 0
+    float momentum;                      // >= 0, < 1
+    float weight_decay;                  // >= 0
+    float clip_norm;                     // >= 0
+    uint32_t schedule;                   // an fl_schedule
+    uint32_t schedule_steps;             // >= 1 unless the schedule is constant
+    float schedule_factor;               // >= 0
+    uint64_t seed;                       // of the order of rows
 } fl_plan;
 
 typedef enum {
@@ -138,10 +144,10 @@ typedef enum {
 
 /* One row of a client's mailbox. */
 typedef struct {
-    uint64_t sequence;  // rises by at least 1
+    uint64_t sequence;  // from 1, rises by at least 1
     fl_mail_kind kind;
-    uint32_t round;  // PLAN, CLOSED: which; FINISHED: the last
-    fl_plan plan;    // PLAN only
+    uint32_t round;  // PLAN, CLOSED: which, from 1; FINISHED: the last
+    fl_plan plan;    // PLAN only, of the same round
 } fl_mail;
 
 /* Asks for an object's manifest, or for one of its chunks. */
@@ -182,7 +188,7 @@ typedef struct {
     const uint8_t *manifest;  // encoded fl_manifest; borrowed
     size_t manifest_len;
     uint8_t model[FL_PROTO_HASH_BYTES];  // the model it started from
-    uint64_t sample_count;               // its weight, at least 1
+    uint64_t sample_count;               // 1 .. FL_PROTO_SAMPLES_MAX
     uint64_t correct_count;              // at most sample_count
     int64_t loss_sum_micro;              // sum of losses, in millionths, >= 0
 } fl_open;
@@ -191,8 +197,9 @@ typedef struct {
     uint8_t object[FL_PROTO_HASH_BYTES];
     uint32_t window;        // chunks that may be on their way; 0: come later
     uint32_t later_ms;      // with window 0: when to ask again
-    const uint8_t *bitmap;  // chunks that are there already; borrowed
-    size_t bitmap_len;
+    const uint8_t *bitmap;  // chunks that are there already: bit i % 8 of
+                            // byte i / 8; borrowed
+    size_t bitmap_len;      // at most FL_PROTO_BITMAP_MAX
 } fl_grant;
 
 typedef struct {
@@ -244,6 +251,7 @@ FL_CHECK fl_err fl_message_encode(uint8_t *dst, size_t dst_cap, size_t *len,
  * Reads a frame. Safe on untrusted bytes. What `message` borrows lives in
  * `src` or in the arena. Every enum, length, float (finite) and limit stated
  * above has been checked; a text has its final 0 and no control characters.
+ * Encoded manifests are left to fl_manifest_decode.
  * FL_ERR_FORMAT: malformed, or too long for its type. FL_ERR_UNSUPPORTED:
  * another protocol version or an unknown type. FL_ERR_MEMORY: the arena's
  * maximum was reached.
@@ -270,8 +278,12 @@ FL_CHECK fl_err fl_manifest_decode(fl_manifest *manifest, fl_arena *arena,
                                    const uint8_t *src, size_t src_len,
                                    fl_reason *why);
 
-/* Chunks of an object of that size; size >= 1. */
+/* Chunks of an object of that size; UINT32_MAX for sizes beyond any object. */
 uint32_t fl_manifest_chunk_count(uint64_t size);
+
+/* The purposes of the two proofs: one is never valid as the other. */
+#define FL_PROOF_LABEL_AGGREGATOR "fedge welcome"
+#define FL_PROOF_LABEL_CLIENT     "fedge client"
 
 /*
  * What both sides sign in the handshake: everything said so far, in one

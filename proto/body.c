@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/body.h"
+
+#undef NDEBUG  // asserts stay on in this folder
+
+#include <assert.h>
+#include <string.h>
+
+#include "proto/fedge.pb-c.h"
+
+static void encode_hello(fl_writer *out, const fl_hello *hello)
+{
+    Fedge__Hello pb = FEDGE__HELLO__INIT;
+    pb.version_min = hello->version_min;
+    pb.version_max = hello->version_max;
+    pb.build = fl_pb_borrow(hello->build, strlen(hello->build));
+    pb.public_key = fl_pb_borrow(hello->public_key, FL_PROTO_KEY_BYTES);
+    pb.nonce = fl_pb_borrow(hello->nonce, FL_PROTO_NONCE_BYTES);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_hello(fl_hello *hello, fl_pb_source *source)
+{
+    const Fedge__Hello *pb =
+        fedge__hello__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    hello->version_min = pb->version_min;
+    hello->version_max = pb->version_max;
+    FL_TRY(fl_pb_copy_text(hello->build, sizeof hello->build, pb->build,
+                           "build", source));
+    FL_TRY(fl_pb_copy(hello->public_key, FL_PROTO_KEY_BYTES, pb->public_key,
+                      "public_key", source));
+    return fl_pb_copy(hello->nonce, FL_PROTO_NONCE_BYTES, pb->nonce, "nonce",
+                      source);
+}
+
+static void encode_welcome(fl_writer *out, const fl_welcome *welcome)
+{
+    Fedge__Welcome pb = FEDGE__WELCOME__INIT;
+    pb.version = welcome->version;
+    pb.session = fl_pb_borrow(welcome->session, FL_PROTO_SESSION_BYTES);
+    pb.public_key = fl_pb_borrow(welcome->public_key, FL_PROTO_KEY_BYTES);
+    pb.nonce = fl_pb_borrow(welcome->nonce, FL_PROTO_NONCE_BYTES);
+    pb.proof = fl_pb_borrow(welcome->proof, FL_PROTO_SIGNATURE_BYTES);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_welcome(fl_welcome *welcome, fl_pb_source *source)
+{
+    const Fedge__Welcome *pb =
+        fedge__welcome__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    welcome->version = pb->version;
+    FL_TRY(fl_pb_copy(welcome->session, FL_PROTO_SESSION_BYTES, pb->session,
+                      "session", source));
+    FL_TRY(fl_pb_copy(welcome->public_key, FL_PROTO_KEY_BYTES, pb->public_key,
+                      "public_key", source));
+    FL_TRY(fl_pb_copy(welcome->nonce, FL_PROTO_NONCE_BYTES, pb->nonce, "nonce",
+                      source));
+    return fl_pb_copy(welcome->proof, FL_PROTO_SIGNATURE_BYTES, pb->proof,
+                      "proof", source);
+}
+
+static void encode_proof(fl_writer *out, const fl_proof *proof)
+{
+    Fedge__Proof pb = FEDGE__PROOF__INIT;
+    pb.proof = fl_pb_borrow(proof->proof, FL_PROTO_SIGNATURE_BYTES);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_proof(fl_proof *proof, fl_pb_source *source)
+{
+    const Fedge__Proof *pb =
+        fedge__proof__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    return fl_pb_copy(proof->proof, FL_PROTO_SIGNATURE_BYTES, pb->proof,
+                      "proof", source);
+}
+
+static void encode_check_in(fl_writer *out, const fl_check_in *check_in)
+{
+    Fedge__CheckIn pb = FEDGE__CHECK_IN__INIT;
+    pb.sample_count = check_in->sample_count;
+    pb.mail_after = check_in->mail_after;
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_check_in(fl_check_in *check_in, fl_pb_source *source)
+{
+    const Fedge__CheckIn *pb =
+        fedge__check_in__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    check_in->sample_count = pb->sample_count;
+    check_in->mail_after = pb->mail_after;
+    return FL_OK;
+}
+
+static void encode_refusal(fl_writer *out, const fl_refusal *refusal)
+{
+    Fedge__Refusal pb = FEDGE__REFUSAL__INIT;
+    pb.code = refusal->code;
+    pb.text = fl_pb_borrow(refusal->text, strlen(refusal->text));
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_refusal(fl_refusal *refusal, fl_pb_source *source)
+{
+    const Fedge__Refusal *pb =
+        fedge__refusal__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    refusal->code = pb->code;
+    return fl_pb_copy_text(refusal->text, sizeof refusal->text, pb->text,
+                           "text", source);
+}
+
+static Fedge__Plan pb_of_plan(const fl_plan *plan)
+{
+    Fedge__Plan pb = FEDGE__PLAN__INIT;
+    pb.round = plan->round;
+    pb.model = fl_pb_borrow(plan->model, FL_PROTO_HASH_BYTES);
+    pb.param_count = plan->param_count;
+    pb.deadline_ms = plan->deadline_ms;
+    pb.local_epochs = plan->local_epochs;
+    pb.batch = plan->batch;
+    pb.lr = plan->lr;
+    pb.momentum = plan->momentum;
+    pb.weight_decay = plan->weight_decay;
+    pb.clip_norm = plan->clip_norm;
+    pb.schedule = (Fedge__Schedule)plan->schedule;
+    pb.schedule_steps = plan->schedule_steps;
+    pb.schedule_factor = plan->schedule_factor;
+    pb.seed = plan->seed;
+    return pb;
+}
+
+static fl_err plan_of_pb(fl_plan *plan, const Fedge__Plan *pb,
+                         const fl_pb_source *source)
+{
+    plan->round = pb->round;
+    plan->param_count = pb->param_count;
+    plan->deadline_ms = pb->deadline_ms;
+    plan->local_epochs = pb->local_epochs;
+    plan->batch = pb->batch;
+    plan->lr = pb->lr;
+    plan->momentum = pb->momentum;
+    plan->weight_decay = pb->weight_decay;
+    plan->clip_norm = pb->clip_norm;
+    plan->schedule = (uint32_t)pb->schedule;
+    plan->schedule_steps = pb->schedule_steps;
+    plan->schedule_factor = pb->schedule_factor;
+    plan->seed = pb->seed;
+    return fl_pb_copy(plan->model, FL_PROTO_HASH_BYTES, pb->model, "plan.model",
+                      source);
+}
+
+static void encode_mail(fl_writer *out, const fl_mail *mail)
+{
+    Fedge__Plan plan;
+    Fedge__Mail pb = FEDGE__MAIL__INIT;
+    pb.sequence = mail->sequence;
+    pb.kind = (Fedge__MailKind)mail->kind;
+    pb.round = mail->round;
+    if (mail->kind == FL_MAIL_PLAN) {
+        plan = pb_of_plan(&mail->plan);
+        pb.plan = &plan;
+    }
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_mail(fl_mail *mail, fl_pb_source *source)
+{
+    const Fedge__Mail *pb =
+        fedge__mail__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    mail->sequence = pb->sequence;
+    mail->kind = (fl_mail_kind)pb->kind;
+    mail->round = pb->round;
+    if ((mail->kind == FL_MAIL_PLAN) != (pb->plan != NULL)) {
+        return fl_reason_set(source->why, FL_ERR_FORMAT,
+                             "plan is %s, which does not fit kind",
+                             pb->plan ? "there" : "missing");
+    }
+    return pb->plan ? plan_of_pb(&mail->plan, pb->plan, source) : FL_OK;
+}
+
+static void encode_fetch(fl_writer *out, const fl_fetch *fetch)
+{
+    Fedge__Fetch pb = FEDGE__FETCH__INIT;
+    pb.object = fl_pb_borrow(fetch->object, FL_PROTO_HASH_BYTES);
+    pb.wants_manifest = fetch->wants_manifest;
+    pb.index = fetch->index;
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_fetch(fl_fetch *fetch, fl_pb_source *source)
+{
+    const Fedge__Fetch *pb =
+        fedge__fetch__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    fetch->wants_manifest = pb->wants_manifest != 0;
+    fetch->index = pb->index;
+    return fl_pb_copy(fetch->object, FL_PROTO_HASH_BYTES, pb->object, "object",
+                      source);
+}
+
+static void encode_chunk(fl_writer *out, const fl_chunk *chunk)
+{
+    fl_writer_bytes(out, chunk->object, FL_PROTO_HASH_BYTES);
+    fl_writer_u32(out, chunk->index);
+    fl_writer_bytes(out, chunk->bytes, chunk->len);
+}
+
+static fl_err decode_chunk(fl_chunk *chunk, fl_pb_source *source)
+{
+    fl_reader in = fl_reader_over(source->bytes, source->len);
+    const uint8_t *object = fl_reader_bytes(&in, FL_PROTO_HASH_BYTES);
+    chunk->index = fl_reader_u32(&in);
+    chunk->len = in.left;
+    chunk->bytes = fl_reader_bytes(&in, in.left);
+    if (in.failed) {
+        return fl_reason_set(source->why, FL_ERR_FORMAT,
+                             "%zu bytes are less than object and index",
+                             source->len);
+    }
+    memcpy(chunk->object, object, FL_PROTO_HASH_BYTES);
+    return FL_OK;
+}
+
+static void encode_open(fl_writer *out, const fl_open *open)
+{
+    Fedge__Open pb = FEDGE__OPEN__INIT;
+    pb.manifest = fl_pb_borrow(open->manifest, open->manifest_len);
+    pb.model = fl_pb_borrow(open->model, FL_PROTO_HASH_BYTES);
+    pb.sample_count = open->sample_count;
+    pb.correct_count = open->correct_count;
+    pb.loss_sum_micro = open->loss_sum_micro;
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_open(fl_open *open, fl_pb_source *source)
+{
+    const Fedge__Open *pb =
+        fedge__open__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    open->manifest = pb->manifest.data;
+    open->manifest_len = pb->manifest.len;
+    open->sample_count = pb->sample_count;
+    open->correct_count = pb->correct_count;
+    open->loss_sum_micro = pb->loss_sum_micro;
+    return fl_pb_copy(open->model, FL_PROTO_HASH_BYTES, pb->model, "model",
+                      source);
+}
+
+static void encode_grant(fl_writer *out, const fl_grant *grant)
+{
+    Fedge__Grant pb = FEDGE__GRANT__INIT;
+    pb.object = fl_pb_borrow(grant->object, FL_PROTO_HASH_BYTES);
+    pb.window = grant->window;
+    pb.later_ms = grant->later_ms;
+    pb.bitmap = fl_pb_borrow(grant->bitmap, grant->bitmap_len);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_grant(fl_grant *grant, fl_pb_source *source)
+{
+    const Fedge__Grant *pb =
+        fedge__grant__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    grant->window = pb->window;
+    grant->later_ms = pb->later_ms;
+    grant->bitmap = pb->bitmap.data;
+    grant->bitmap_len = pb->bitmap.len;
+    return fl_pb_copy(grant->object, FL_PROTO_HASH_BYTES, pb->object, "object",
+                      source);
+}
+
+static void encode_commit(fl_writer *out, const fl_commit *commit)
+{
+    Fedge__Commit pb = FEDGE__COMMIT__INIT;
+    pb.object = fl_pb_borrow(commit->object, FL_PROTO_HASH_BYTES);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_commit(fl_commit *commit, fl_pb_source *source)
+{
+    const Fedge__Commit *pb =
+        fedge__commit__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    return fl_pb_copy(commit->object, FL_PROTO_HASH_BYTES, pb->object, "object",
+                      source);
+}
+
+static void encode_ping(fl_writer *out, const fl_ping *ping)
+{
+    Fedge__Ping pb = FEDGE__PING__INIT;
+    pb.mail_after = ping->mail_after;
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_ping(fl_ping *ping, fl_pb_source *source)
+{
+    const Fedge__Ping *pb =
+        fedge__ping__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    ping->mail_after = pb->mail_after;
+    return FL_OK;
+}
+
+// ACK and PONG say nothing yet, but what they hold must be protobuf, so that
+// a later version may add to them.
+static fl_err decode_nothing(fl_pb_source *source)
+{
+    const Fedge__Ack *pb =
+        fedge__ack__unpack(&source->memory, source->len, source->bytes);
+    return pb ? FL_OK : fl_pb_refuse(source);
+}
+
+void fl_body_encode(fl_writer *out, const fl_message *message)
+{
+    switch (message->type) {
+    case FL_MESSAGE_HELLO: encode_hello(out, &message->hello); return;
+    case FL_MESSAGE_WELCOME: encode_welcome(out, &message->welcome); return;
+    case FL_MESSAGE_PROOF: encode_proof(out, &message->proof); return;
+    case FL_MESSAGE_CHECK_IN: encode_check_in(out, &message->check_in); return;
+    case FL_MESSAGE_REFUSAL: encode_refusal(out, &message->refusal); return;
+    case FL_MESSAGE_MAIL: encode_mail(out, &message->mail); return;
+    case FL_MESSAGE_FETCH: encode_fetch(out, &message->fetch); return;
+    case FL_MESSAGE_MANIFEST:
+        fl_writer_bytes(out, message->manifest.bytes, message->manifest.len);
+        return;
+    case FL_MESSAGE_CHUNK: encode_chunk(out, &message->chunk); return;
+    case FL_MESSAGE_OPEN: encode_open(out, &message->open); return;
+    case FL_MESSAGE_GRANT: encode_grant(out, &message->grant); return;
+    case FL_MESSAGE_COMMIT: encode_commit(out, &message->commit); return;
+    case FL_MESSAGE_PING: encode_ping(out, &message->ping); return;
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_PONG: return;
+    }
+    assert(!"a type that fl_check_message let pass");
+}
+
+fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
+{
+    switch (message->type) {
+    case FL_MESSAGE_HELLO: return decode_hello(&message->hello, source);
+    case FL_MESSAGE_WELCOME: return decode_welcome(&message->welcome, source);
+    case FL_MESSAGE_PROOF: return decode_proof(&message->proof, source);
+    case FL_MESSAGE_CHECK_IN:
+        return decode_check_in(&message->check_in, source);
+    case FL_MESSAGE_REFUSAL: return decode_refusal(&message->refusal, source);
+    case FL_MESSAGE_MAIL: return decode_mail(&message->mail, source);
+    case FL_MESSAGE_FETCH: return decode_fetch(&message->fetch, source);
+    case FL_MESSAGE_MANIFEST:
+        message->manifest.bytes = source->bytes;
+        message->manifest.len = source->len;
+        return FL_OK;
+    case FL_MESSAGE_CHUNK: return decode_chunk(&message->chunk, source);
+    case FL_MESSAGE_OPEN: return decode_open(&message->open, source);
+    case FL_MESSAGE_GRANT: return decode_grant(&message->grant, source);
+    case FL_MESSAGE_COMMIT: return decode_commit(&message->commit, source);
+    case FL_MESSAGE_PING: return decode_ping(&message->ping, source);
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_PONG: return decode_nothing(source);
+    }
+    assert(!"a type that has no limits in message.c");
+    return FL_ERR_UNSUPPORTED;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/check.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    PARAMS_MAX = FL_PROTO_OBJECT_BYTES_MAX / 4,
+    SCHEDULE_CONSTANT = 0,  // fl_schedule is model/'s; the wire has numbers
+    SCHEDULE_MAX = 2,
+    VERSION_MAX = UINT8_MAX,
+};
+
+static bool is_within(uint64_t value, uint64_t min, uint64_t max)
+{
+    return value >= min && value <= max;
+}
+
+static bool is_all_zero(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != 0) return false;
+    }
+    return true;
+}
+
+static bool is_text(const char text[FL_PROTO_TEXT_CAP])
+{
+    for (size_t i = 0; i < FL_PROTO_TEXT_CAP; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if (c == 0) return true;
+        if (c < ' ' || c == 0x7f) return false;
+    }
+    return false;  // no final 0
+}
+
+static bool is_finite_and_at_least_0(float value)
+{
+    return isfinite(value) && value >= 0;
+}
+
+static const char *check_hello(const fl_hello *hello)
+{
+    if (hello->version_min < 1) return "version_min is 0";
+    if (hello->version_max < hello->version_min) {
+        return "version_max is less than version_min";
+    }
+    if (!is_text(hello->build)) return "build has control characters";
+    return NULL;
+}
+
+static const char *check_welcome(const fl_welcome *welcome)
+{
+    if (!is_within(welcome->version, 1, VERSION_MAX)) {
+        return "version is not within 1 .. 255";
+    }
+    if (is_all_zero(welcome->session, FL_PROTO_SESSION_BYTES)) {
+        return "session is all zeros";
+    }
+    return NULL;
+}
+
+static const char *check_check_in(const fl_check_in *check_in)
+{
+    return is_within(check_in->sample_count, 1, FL_PROTO_SAMPLES_MAX)
+               ? NULL
+               : "sample_count is not within 1 .. 2^20";
+}
+
+static bool is_failure(uint32_t code)
+{
+    switch (code) {
+#define CODE_CASE(name, value, text) \
+    case name: return (name) != FL_OK;
+        FL_ERR_LIST(CODE_CASE)
+#undef CODE_CASE
+    default: return false;
+    }
+}
+
+static const char *check_refusal(const fl_refusal *refusal)
+{
+    if (!is_failure(refusal->code)) return "code is not that of an error";
+    if (!is_text(refusal->text)) return "text has control characters";
+    return NULL;
+}
+
+static const char *check_training(const fl_plan *plan)
+{
+    if (!is_within(plan->local_epochs, 1, FL_PROTO_STEPS_MAX)) {
+        return "plan.local_epochs is not within 1 .. 2^16";
+    }
+    if (!is_within(plan->batch, 1, FL_PROTO_STEPS_MAX)) {
+        return "plan.batch is not within 1 .. 2^16";
+    }
+    if (!isfinite(plan->lr) || plan->lr <= 0) {
+        return "plan.lr is not finite and above 0";
+    }
+    if (!(plan->momentum >= 0 && plan->momentum < 1)) {  // false for NaN too
+        return "plan.momentum is not at least 0 and below 1";
+    }
+    if (!is_finite_and_at_least_0(plan->weight_decay)) {
+        return "plan.weight_decay is not finite and at least 0";
+    }
+    if (!is_finite_and_at_least_0(plan->clip_norm)) {
+        return "plan.clip_norm is not finite and at least 0";
+    }
+    return NULL;
+}
+
+static const char *check_schedule(const fl_plan *plan)
+{
+    if (plan->schedule > SCHEDULE_MAX) return "plan.schedule is not a schedule";
+    if (plan->schedule != SCHEDULE_CONSTANT && plan->schedule_steps < 1) {
+        return "plan.schedule_steps is 0";
+    }
+    if (!is_finite_and_at_least_0(plan->schedule_factor)) {
+        return "plan.schedule_factor is not finite and at least 0";
+    }
+    return NULL;
+}
+
+static const char *check_plan(const fl_plan *plan)
+{
+    if (plan->round < 1) return "plan.round is 0";
+    if (!is_within(plan->param_count, 1, PARAMS_MAX)) {
+        return "plan.param_count is not within 1 .. 320 MiB / 4";
+    }
+    const char *fault = check_training(plan);
+    return fault ? fault : check_schedule(plan);
+}
+
+static const char *check_mail(const fl_mail *mail)
+{
+    if (mail->sequence < 1) return "sequence is 0";
+    switch (mail->kind) {
+    case FL_MAIL_PLAN:
+        if (mail->round != mail->plan.round) {
+            return "plan.round is another than round";
+        }
+        return check_plan(&mail->plan);
+    case FL_MAIL_CLOSED: return mail->round < 1 ? "round is 0" : NULL;
+    case FL_MAIL_FINISHED: return NULL;
+    default: return "kind is not a kind of mail";
+    }
+}
+
+static const char *check_fetch(const fl_fetch *fetch)
+{
+    if (fetch->wants_manifest) {
+        return fetch->index == 0 ? NULL : "index is not 0 for a manifest";
+    }
+    return fetch->index < FL_PROTO_CHUNKS_MAX
+               ? NULL
+               : "index is beyond the last chunk of any object";
+}
+
+static const char *check_manifest_len(size_t len)
+{
+    return is_within(len, 1, fl_manifest_bound(FL_PROTO_CHUNKS_MAX))
+               ? NULL
+               : "the manifest is empty or longer than any";
+}
+
+static const char *check_chunk(const fl_chunk *chunk)
+{
+    if (chunk->index >= FL_PROTO_CHUNKS_MAX) {
+        return "index is beyond the last chunk of any object";
+    }
+    if (!is_within(chunk->len, 1, FL_PROTO_CHUNK_BYTES)) {
+        return "the chunk is empty or longer than 65536 bytes";
+    }
+    return NULL;
+}
+
+static const char *check_open(const fl_open *open)
+{
+    if (!is_within(open->sample_count, 1, FL_PROTO_SAMPLES_MAX)) {
+        return "sample_count is not within 1 .. 2^20";
+    }
+    if (open->correct_count > open->sample_count) {
+        return "correct_count is above sample_count";
+    }
+    if (open->loss_sum_micro < 0) return "loss_sum_micro is negative";
+    return check_manifest_len(open->manifest_len);
+}
+
+static const char *check_grant(const fl_grant *grant)
+{
+    if (grant->window > FL_PROTO_WINDOW_MAX) return "window is above 64";
+    if (grant->bitmap_len > FL_PROTO_BITMAP_MAX) {
+        return "bitmap is longer than 640 bytes";
+    }
+    return NULL;
+}
+
+static const char *check_body(const fl_message *message)
+{
+    switch (message->type) {
+    case FL_MESSAGE_HELLO: return check_hello(&message->hello);
+    case FL_MESSAGE_WELCOME: return check_welcome(&message->welcome);
+    case FL_MESSAGE_CHECK_IN: return check_check_in(&message->check_in);
+    case FL_MESSAGE_REFUSAL: return check_refusal(&message->refusal);
+    case FL_MESSAGE_MAIL: return check_mail(&message->mail);
+    case FL_MESSAGE_FETCH: return check_fetch(&message->fetch);
+    case FL_MESSAGE_MANIFEST: return check_manifest_len(message->manifest.len);
+    case FL_MESSAGE_CHUNK: return check_chunk(&message->chunk);
+    case FL_MESSAGE_OPEN: return check_open(&message->open);
+    case FL_MESSAGE_GRANT: return check_grant(&message->grant);
+    case FL_MESSAGE_PROOF:
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_COMMIT:
+    case FL_MESSAGE_PING:
+    case FL_MESSAGE_PONG: return NULL;
+    default: return "type is unknown";
+    }
+}
+
+const char *fl_check_message(const fl_message *message)
+{
+    if (message->type == FL_MESSAGE_HELLO &&
+        !is_all_zero(message->session, FL_PROTO_SESSION_BYTES)) {
+        return "the session of a hello is not all zeros";
+    }
+    return check_body(message);
+}
+
+const char *fl_check_manifest(const fl_manifest *manifest)
+{
+    if (manifest->kind != FL_OBJECT_MODEL &&
+        manifest->kind != FL_OBJECT_UPDATE) {
+        return "kind is not a kind of object";
+    }
+    if (!is_within(manifest->size, 1, FL_PROTO_OBJECT_BYTES_MAX)) {
+        return "size is not within 1 byte .. 320 MiB";
+    }
+    if (manifest->chunk_bytes != FL_PROTO_CHUNK_BYTES) {
+        return "chunk_bytes is not 65536";
+    }
+    if (manifest->chunk_count != fl_manifest_chunk_count(manifest->size)) {
+        return "there is not one hash for each chunk";
+    }
+    return NULL;
+}

@@ -1,0 +1,349 @@
+/*
+ * docs/format.md, executed: what it shows is built here from values, and read
+ * back from its bytes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+
+#include "proto/proto.h"
+#include "secure/key_file.h"
+#include "secure/secure.h"
+#include "tests/support/messages.h"
+#include "tests/support/vector.h"
+#include "tests/test.h"
+
+static const char DOCUMENT[] = "docs/format.md";
+
+enum { OBJECT_LEN = 70000, CHUNK_COUNT = 2 };
+
+static uint8_t object[OBJECT_LEN];
+static uint8_t chunk_hashes[CHUNK_COUNT * FL_PROTO_HASH_BYTES];
+static uint8_t manifest_bytes[128], object_name[FL_PROTO_HASH_BYTES];
+static size_t manifest_len;
+static fl_identity client, aggregator;
+static fl_hello hello;
+static fl_welcome welcome;
+static fl_arena arena;
+
+static void assert_documented(const char *name, const void *bytes, size_t len)
+{
+    size_t expected_len;
+    uint8_t *expected = fl_vector_read(&expected_len, DOCUMENT, name);
+    if (!expected) fail_msg("%s has no hex block %s", DOCUMENT, name);
+    assert_int_equal(len, expected_len);
+    assert_memory_equal(bytes, expected, len);
+    free(expected);
+}
+
+static fl_identity identity_of(uint8_t seed_byte)
+{
+    uint8_t seed[FL_SEED_BYTES];
+    fl_identity identity;
+    memset(seed, seed_byte, sizeof seed);
+    fl_identity_init(&identity, seed);
+    return identity;
+}
+
+static size_t transcript(uint8_t dst[FL_TRANSCRIPT_CAP])
+{
+    return fl_handshake_transcript(dst, &hello, &welcome);
+}
+
+static void make_handshake(void)
+{
+    client = identity_of(1);
+    aggregator = identity_of(2);
+
+    hello = (fl_hello){1, 1, "fedge 0.1.0", {0}, {0}};
+    memcpy(hello.public_key, client.public_key, FL_PROTO_KEY_BYTES);
+    memset(hello.nonce, 0x11, sizeof hello.nonce);
+
+    welcome = (fl_welcome){.version = 1};
+    for (size_t i = 0; i < FL_PROTO_SESSION_BYTES; i++) {
+        welcome.session[i] = (uint8_t)(0xa0 + i);
+    }
+    memcpy(welcome.public_key, aggregator.public_key, FL_PROTO_KEY_BYTES);
+    memset(welcome.nonce, 0x22, sizeof welcome.nonce);
+    uint8_t signed_bytes[FL_TRANSCRIPT_CAP];
+    const size_t len = transcript(signed_bytes);
+    fl_identity_sign(welcome.proof, &aggregator, FL_PROOF_LABEL_AGGREGATOR,
+                     signed_bytes, len);
+}
+
+static fl_manifest manifest(void)
+{
+    return (fl_manifest){
+        .kind = FL_OBJECT_UPDATE,
+        .round = 7,
+        .size = OBJECT_LEN,
+        .chunk_bytes = FL_PROTO_CHUNK_BYTES,
+        .chunk_count = CHUNK_COUNT,
+        .chunk_hashes = chunk_hashes,
+    };
+}
+
+static int make_examples(void **state)
+{
+    (void)state;
+    if (fl_secure_start()) return -1;
+    make_handshake();
+    for (size_t i = 0; i < OBJECT_LEN; i++) {
+        object[i] = (uint8_t)(i % 251);
+    }
+    fl_hash(chunk_hashes, object, FL_PROTO_CHUNK_BYTES);
+    fl_hash(chunk_hashes + FL_PROTO_HASH_BYTES, object + FL_PROTO_CHUNK_BYTES,
+            OBJECT_LEN - FL_PROTO_CHUNK_BYTES);
+    const fl_manifest example = manifest();
+    if (fl_manifest_encode(manifest_bytes, sizeof manifest_bytes, &manifest_len,
+                           &example)) {
+        return -1;
+    }
+    fl_hash(object_name, manifest_bytes, manifest_len);
+    fl_arena_init(&arena, 1 << 20);
+    return 0;
+}
+
+static int drop_examples(void **state)
+{
+    (void)state;
+    fl_arena_fini(&arena);
+    return 0;
+}
+
+static fl_message message_of(fl_message_type type, uint64_t counter,
+                             uint64_t operation, uint32_t round)
+{
+    fl_message message;
+    memset(&message, 0, sizeof message);
+    message.type = type;
+    message.counter = counter;
+    message.operation = operation;
+    message.round = round;
+    memcpy(message.session, welcome.session, sizeof message.session);
+    return message;
+}
+
+static void assert_frame(const char *name, const fl_message *message)
+{
+    uint8_t frame[1024];
+    size_t len;
+    assert_ok(fl_message_encode(frame, sizeof frame, &len, message));
+    assert_documented(name, frame, len);
+
+    fl_message decoded;
+    fl_reason why = {""};
+    fl_arena_reset(&arena);
+    assert_ok(fl_message_decode(&decoded, &arena, frame, len, &why));
+    assert_true(fl_message_equal(&decoded, message));
+}
+
+TEST(format_keys_are_those_of_their_seeds)
+{
+    assert_documented("client_key", client.public_key, FL_KEY_BYTES);
+    assert_documented("aggregator_key", aggregator.public_key, FL_KEY_BYTES);
+}
+
+TEST(format_hello_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_HELLO, 1, 1, 0);
+    memset(message.session, 0, sizeof message.session);
+    message.hello = hello;
+    assert_frame("hello", &message);
+}
+
+TEST(format_transcript_is_as_documented)
+{
+    uint8_t bytes[FL_TRANSCRIPT_CAP];
+    assert_documented("transcript", bytes, transcript(bytes));
+}
+
+TEST(format_welcome_is_as_documented_and_its_proof_valid)
+{
+    fl_message message = message_of(FL_MESSAGE_WELCOME, 1, 1, 0);
+    message.welcome = welcome;
+    assert_frame("welcome", &message);
+    uint8_t bytes[FL_TRANSCRIPT_CAP];
+    assert_ok(fl_signature_check(welcome.proof, aggregator.public_key,
+                                 "fedge welcome", bytes, transcript(bytes)));
+}
+
+TEST(format_proof_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_PROOF, 1, 2, 0);
+    uint8_t bytes[FL_TRANSCRIPT_CAP];
+    const size_t len = transcript(bytes);
+    fl_identity_sign(message.proof.proof, &client, FL_PROOF_LABEL_CLIENT, bytes,
+                     len);
+    assert_frame("proof", &message);
+}
+
+TEST(format_check_in_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_CHECK_IN, 2, 3, 0);
+    message.check_in = (fl_check_in){600, 3};
+    assert_frame("check_in", &message);
+}
+
+TEST(format_ack_is_as_documented)
+{
+    const fl_message message = message_of(FL_MESSAGE_ACK, 2, 3, 0);
+    assert_frame("ack", &message);
+}
+
+TEST(format_refusal_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_REFUSAL, 3, 4, 6);
+    message.refusal = (fl_refusal){FL_ERR_STALE, "round 6 is over"};
+    assert_frame("refusal", &message);
+}
+
+TEST(format_mail_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_MAIL, 3, 0, 7);
+    message.mail = (fl_mail){
+        .sequence = 4,
+        .kind = FL_MAIL_PLAN,
+        .round = 7,
+        .plan = {.round = 7,
+                 .param_count = OBJECT_LEN / 4,
+                 .deadline_ms = 60000,
+                 .local_epochs = 2,
+                 .batch = 32,
+                 .lr = 0.25F,
+                 .momentum = 0.875F,
+                 .weight_decay = 0x1p-12F,
+                 .clip_norm = 1.5F,
+                 .schedule = 2,
+                 .schedule_steps = 100,
+                 .schedule_factor = 0.5F,
+                 .seed = 0x0123456789abcdef},
+    };
+    memset(message.mail.plan.model, 0x33, FL_PROTO_HASH_BYTES);
+    assert_frame("mail", &message);
+}
+
+TEST(format_ping_and_pong_are_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_PING, 7, 8, 0);
+    message.ping.mail_after = 4;
+    assert_frame("ping", &message);
+    message = message_of(FL_MESSAGE_PONG, 7, 8, 0);
+    assert_frame("pong", &message);
+}
+
+TEST(format_object_and_its_name_are_as_documented)
+{
+    assert_documented("object", manifest_bytes, manifest_len);
+    assert_documented("object_name", object_name, sizeof object_name);
+
+    fl_manifest decoded;
+    const fl_manifest expected = manifest();
+    fl_arena_reset(&arena);
+    assert_ok(fl_manifest_decode(&decoded, &arena, manifest_bytes, manifest_len,
+                                 NULL));
+    assert_int_equal(decoded.kind, expected.kind);
+    assert_int_equal(decoded.round, expected.round);
+    assert_int_equal(decoded.size, expected.size);
+    assert_int_equal(decoded.chunk_bytes, expected.chunk_bytes);
+    assert_int_equal(decoded.chunk_count, expected.chunk_count);
+    assert_memory_equal(decoded.chunk_hashes, chunk_hashes,
+                        sizeof chunk_hashes);
+}
+
+TEST(format_fetch_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_FETCH, 3, 4, 7);
+    memcpy(message.fetch.object, object_name, sizeof object_name);
+    message.fetch.index = 1;
+    assert_frame("fetch", &message);
+}
+
+TEST(format_manifest_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_MANIFEST, 4, 4, 7);
+    message.manifest.bytes = manifest_bytes;
+    message.manifest.len = manifest_len;
+    assert_frame("manifest", &message);
+}
+
+TEST(format_chunk_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_CHUNK, 5, 5, 7);
+    memcpy(message.chunk.object, object_name, sizeof object_name);
+    message.chunk.index = 1;
+    message.chunk.bytes = object + FL_PROTO_CHUNK_BYTES;
+    message.chunk.len = 16;
+    assert_frame("chunk", &message);
+}
+
+TEST(format_open_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_OPEN, 4, 6, 7);
+    message.open = (fl_open){
+        .manifest = manifest_bytes,
+        .manifest_len = manifest_len,
+        .sample_count = 600,
+        .correct_count = 480,
+        .loss_sum_micro = 412500000,
+    };
+    memset(message.open.model, 0x33, FL_PROTO_HASH_BYTES);
+    assert_frame("open", &message);
+}
+
+TEST(format_grant_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_GRANT, 6, 6, 7);
+    const uint8_t bitmap[] = {1};
+    memcpy(message.grant.object, object_name, sizeof object_name);
+    message.grant.window = 8;
+    message.grant.bitmap = bitmap;
+    message.grant.bitmap_len = sizeof bitmap;
+    assert_frame("grant", &message);
+
+    message = message_of(FL_MESSAGE_GRANT, 6, 6, 7);
+    memcpy(message.grant.object, object_name, sizeof object_name);
+    message.grant.later_ms = 2500;
+    assert_frame("grant_later", &message);
+}
+
+TEST(format_commit_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_COMMIT, 6, 7, 7);
+    memcpy(message.commit.object, object_name, sizeof object_name);
+    assert_frame("commit", &message);
+}
+
+TEST(format_key_file_is_as_documented)
+{
+    uint8_t seed[FL_SEED_BYTES];
+    char text[FL_KEY_FILE_BYTES];
+    memset(seed, 1, sizeof seed);
+    fl_key_file_encode(text, seed);
+    assert_documented("key_file", text, sizeof text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(format_keys_are_those_of_their_seeds),
+        cmocka_unit_test(format_hello_is_as_documented),
+        cmocka_unit_test(format_transcript_is_as_documented),
+        cmocka_unit_test(format_welcome_is_as_documented_and_its_proof_valid),
+        cmocka_unit_test(format_proof_is_as_documented),
+        cmocka_unit_test(format_check_in_is_as_documented),
+        cmocka_unit_test(format_ack_is_as_documented),
+        cmocka_unit_test(format_refusal_is_as_documented),
+        cmocka_unit_test(format_mail_is_as_documented),
+        cmocka_unit_test(format_ping_and_pong_are_as_documented),
+        cmocka_unit_test(format_object_and_its_name_are_as_documented),
+        cmocka_unit_test(format_fetch_is_as_documented),
+        cmocka_unit_test(format_manifest_is_as_documented),
+        cmocka_unit_test(format_chunk_is_as_documented),
+        cmocka_unit_test(format_open_is_as_documented),
+        cmocka_unit_test(format_grant_is_as_documented),
+        cmocka_unit_test(format_commit_is_as_documented),
+        cmocka_unit_test(format_key_file_is_as_documented),
+    };
+    return cmocka_run_group_tests(tests, make_examples, drop_examples);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/messages.h"
+
+#include <string.h>
+
+static void fill(void *dst, size_t len, fl_random *random)
+{
+    uint8_t *bytes = dst;
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (uint8_t)fl_random_u32(random);
+    }
+}
+
+// Small values and large ones alike: a random number of random bits.
+static uint64_t number(uint64_t min, uint64_t max, fl_random *random)
+{
+    const uint64_t bits = fl_random_u64(random) >> fl_random_below(random, 64);
+    const uint64_t span = max - min;
+    return min + (span == UINT64_MAX ? bits : bits % (span + 1));
+}
+
+static uint32_t number_32(uint32_t min, uint32_t max, fl_random *random)
+{
+    return (uint32_t)number(min, max, random);
+}
+
+static float positive(fl_random *random)
+{
+    return 1e-30F + (float)fl_random_exponential(random);
+}
+
+static float positive_or_0(fl_random *random)
+{
+    return fl_random_below(random, 4) == 0 ? 0 : positive(random);
+}
+
+static void fill_text(char text[FL_PROTO_TEXT_CAP], fl_random *random)
+{
+    const size_t len = fl_random_below(random, FL_PROTO_TEXT_CAP);
+    for (size_t i = 0; i < len; i++) {
+        const char c = (char)(' ' + fl_random_below(random, 256 - ' '));
+        text[i] = (char)(c == 0x7f ? '~' : c);
+    }
+}
+
+static const uint8_t *fill_bulk(size_t len, fl_random *random)
+{
+    static uint8_t bulk[FL_PROTO_FRAME_MAX];
+    fill(bulk, len, random);
+    return bulk;
+}
+
+static fl_plan random_plan(fl_random *random)
+{
+    fl_plan plan = {
+        .round = number_32(1, UINT32_MAX, random),
+        .param_count = number(1, FL_PROTO_OBJECT_BYTES_MAX / 4, random),
+        .deadline_ms = number_32(0, UINT32_MAX, random),
+        .local_epochs = number_32(1, FL_PROTO_STEPS_MAX, random),
+        .batch = number_32(1, FL_PROTO_STEPS_MAX, random),
+        .lr = positive(random),
+        .momentum = fl_random_float(random),
+        .weight_decay = positive_or_0(random),
+        .clip_norm = positive_or_0(random),
+        .schedule = fl_random_below(random, 3),
+        .schedule_steps = number_32(1, UINT32_MAX, random),
+        .schedule_factor = positive_or_0(random),
+        .seed = fl_random_u64(random),
+    };
+    fill(plan.model, sizeof plan.model, random);
+    return plan;
+}
+
+static void fill_mail(fl_mail *mail, fl_random *random)
+{
+    mail->sequence = number(1, UINT64_MAX, random);
+    mail->kind = (fl_mail_kind)(1 + fl_random_below(random, 3));
+    mail->round = number_32(1, UINT32_MAX, random);
+    if (mail->kind == FL_MAIL_PLAN) {
+        mail->plan = random_plan(random);
+        mail->round = mail->plan.round;
+    }
+}
+
+static void fill_open(fl_open *open, fl_random *random)
+{
+    open->manifest_len =
+        number(1, fl_manifest_bound(FL_PROTO_CHUNKS_MAX), random);
+    open->manifest = fill_bulk(open->manifest_len, random);
+    fill(open->model, sizeof open->model, random);
+    open->sample_count = number(1, FL_PROTO_SAMPLES_MAX, random);
+    open->correct_count = number(0, open->sample_count, random);
+    open->loss_sum_micro = (int64_t)number(0, INT64_MAX, random);
+}
+
+static void fill_body(fl_message *message, fl_random *random)
+{
+    switch (message->type) {
+    case FL_MESSAGE_HELLO:
+        message->hello.version_min = number_32(1, UINT32_MAX, random);
+        message->hello.version_max =
+            number_32(message->hello.version_min, UINT32_MAX, random);
+        fill_text(message->hello.build, random);
+        fill(message->hello.public_key, FL_PROTO_KEY_BYTES, random);
+        fill(message->hello.nonce, FL_PROTO_NONCE_BYTES, random);
+        return;
+    case FL_MESSAGE_WELCOME:
+        message->welcome.version = number_32(1, 255, random);
+        fill(message->welcome.session, FL_PROTO_SESSION_BYTES, random);
+        fill(message->welcome.public_key, FL_PROTO_KEY_BYTES, random);
+        fill(message->welcome.nonce, FL_PROTO_NONCE_BYTES, random);
+        fill(message->welcome.proof, FL_PROTO_SIGNATURE_BYTES, random);
+        return;
+    case FL_MESSAGE_PROOF:
+        fill(message->proof.proof, FL_PROTO_SIGNATURE_BYTES, random);
+        return;
+    case FL_MESSAGE_CHECK_IN:
+        message->check_in.sample_count =
+            number(1, FL_PROTO_SAMPLES_MAX, random);
+        message->check_in.mail_after = number(0, UINT64_MAX, random);
+        return;
+    case FL_MESSAGE_REFUSAL:
+        message->refusal.code = number_32(FL_ERR_MEMORY, FL_ERR_STALE, random);
+        fill_text(message->refusal.text, random);
+        return;
+    case FL_MESSAGE_MAIL: fill_mail(&message->mail, random); return;
+    case FL_MESSAGE_FETCH:
+        fill(message->fetch.object, FL_PROTO_HASH_BYTES, random);
+        message->fetch.wants_manifest = fl_random_below(random, 2);
+        if (!message->fetch.wants_manifest) {
+            message->fetch.index =
+                number_32(0, FL_PROTO_CHUNKS_MAX - 1, random);
+        }
+        return;
+    case FL_MESSAGE_MANIFEST:
+        message->manifest.len =
+            number(1, fl_manifest_bound(FL_PROTO_CHUNKS_MAX), random);
+        message->manifest.bytes = fill_bulk(message->manifest.len, random);
+        return;
+    case FL_MESSAGE_CHUNK:
+        fill(message->chunk.object, FL_PROTO_HASH_BYTES, random);
+        message->chunk.index = number_32(0, FL_PROTO_CHUNKS_MAX - 1, random);
+        message->chunk.len = number(1, FL_PROTO_CHUNK_BYTES, random);
+        message->chunk.bytes = fill_bulk(message->chunk.len, random);
+        return;
+    case FL_MESSAGE_OPEN: fill_open(&message->open, random); return;
+    case FL_MESSAGE_GRANT:
+        fill(message->grant.object, FL_PROTO_HASH_BYTES, random);
+        message->grant.window = number_32(0, FL_PROTO_WINDOW_MAX, random);
+        message->grant.later_ms = number_32(0, UINT32_MAX, random);
+        message->grant.bitmap_len = number(0, FL_PROTO_BITMAP_MAX, random);
+        message->grant.bitmap = fill_bulk(message->grant.bitmap_len, random);
+        return;
+    case FL_MESSAGE_COMMIT:
+        fill(message->commit.object, FL_PROTO_HASH_BYTES, random);
+        return;
+    case FL_MESSAGE_PING:
+        message->ping.mail_after = number(0, UINT64_MAX, random);
+        return;
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_PONG: return;
+    }
+}
+
+fl_message fl_message_random(fl_message_type type, fl_random *random)
+{
+    fl_message message;
+    memset(&message, 0, sizeof message);
+    message.type = type;
+    message.counter = number(0, UINT64_MAX, random);
+    message.operation = number(0, UINT64_MAX, random);
+    message.round = number_32(0, UINT32_MAX, random);
+    if (type != FL_MESSAGE_HELLO) {
+        fill(message.session, sizeof message.session, random);
+    }
+    fill_body(&message, random);
+    return message;
+}
+
+static bool is_same_header(const fl_message *a, const fl_message *b)
+{
+    return a->type == b->type && a->counter == b->counter &&
+           a->operation == b->operation && a->round == b->round &&
+           memcmp(a->session, b->session, sizeof a->session) == 0;
+}
+
+static bool is_same_bytes(const uint8_t *a, size_t a_len, const uint8_t *b,
+                          size_t b_len)
+{
+    return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+static bool is_same_plan(const fl_plan *a, const fl_plan *b)
+{
+    return a->round == b->round &&
+           memcmp(a->model, b->model, sizeof a->model) == 0 &&
+           a->param_count == b->param_count &&
+           a->deadline_ms == b->deadline_ms &&
+           a->local_epochs == b->local_epochs && a->batch == b->batch &&
+           a->lr == b->lr && a->momentum == b->momentum &&
+           a->weight_decay == b->weight_decay && a->clip_norm == b->clip_norm &&
+           a->schedule == b->schedule &&
+           a->schedule_steps == b->schedule_steps &&
+           a->schedule_factor == b->schedule_factor && a->seed == b->seed;
+}
+
+static bool is_same_mail(const fl_mail *a, const fl_mail *b)
+{
+    return a->sequence == b->sequence && a->kind == b->kind &&
+           a->round == b->round &&
+           (a->kind != FL_MAIL_PLAN || is_same_plan(&a->plan, &b->plan));
+}
+
+static bool is_same_hello(const fl_hello *a, const fl_hello *b)
+{
+    return a->version_min == b->version_min &&
+           a->version_max == b->version_max &&
+           strcmp(a->build, b->build) == 0 &&
+           memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
+           memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0;
+}
+
+static bool is_same_welcome(const fl_welcome *a, const fl_welcome *b)
+{
+    return a->version == b->version &&
+           memcmp(a->session, b->session, sizeof a->session) == 0 &&
+           memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
+           memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 &&
+           memcmp(a->proof, b->proof, sizeof a->proof) == 0;
+}
+
+static bool is_same_chunk(const fl_chunk *a, const fl_chunk *b)
+{
+    return memcmp(a->object, b->object, sizeof a->object) == 0 &&
+           a->index == b->index &&
+           is_same_bytes(a->bytes, a->len, b->bytes, b->len);
+}
+
+static bool is_same_open(const fl_open *a, const fl_open *b)
+{
+    return is_same_bytes(a->manifest, a->manifest_len, b->manifest,
+                         b->manifest_len) &&
+           memcmp(a->model, b->model, sizeof a->model) == 0 &&
+           a->sample_count == b->sample_count &&
+           a->correct_count == b->correct_count &&
+           a->loss_sum_micro == b->loss_sum_micro;
+}
+
+static bool is_same_grant(const fl_grant *a, const fl_grant *b)
+{
+    return memcmp(a->object, b->object, sizeof a->object) == 0 &&
+           a->window == b->window && a->later_ms == b->later_ms &&
+           is_same_bytes(a->bitmap, a->bitmap_len, b->bitmap, b->bitmap_len);
+}
+
+bool fl_message_equal(const fl_message *a, const fl_message *b)
+{
+    if (!is_same_header(a, b)) return false;
+    switch (a->type) {
+    case FL_MESSAGE_HELLO: return is_same_hello(&a->hello, &b->hello);
+    case FL_MESSAGE_WELCOME: return is_same_welcome(&a->welcome, &b->welcome);
+    case FL_MESSAGE_PROOF:
+        return memcmp(&a->proof, &b->proof, sizeof a->proof) == 0;
+    case FL_MESSAGE_CHECK_IN:
+        return a->check_in.sample_count == b->check_in.sample_count &&
+               a->check_in.mail_after == b->check_in.mail_after;
+    case FL_MESSAGE_REFUSAL:
+        return a->refusal.code == b->refusal.code &&
+               strcmp(a->refusal.text, b->refusal.text) == 0;
+    case FL_MESSAGE_MAIL: return is_same_mail(&a->mail, &b->mail);
+    case FL_MESSAGE_FETCH:
+        return memcmp(a->fetch.object, b->fetch.object,
+                      sizeof a->fetch.object) == 0 &&
+               a->fetch.wants_manifest == b->fetch.wants_manifest &&
+               a->fetch.index == b->fetch.index;
+    case FL_MESSAGE_MANIFEST:
+        return is_same_bytes(a->manifest.bytes, a->manifest.len,
+                             b->manifest.bytes, b->manifest.len);
+    case FL_MESSAGE_CHUNK: return is_same_chunk(&a->chunk, &b->chunk);
+    case FL_MESSAGE_OPEN: return is_same_open(&a->open, &b->open);
+    case FL_MESSAGE_GRANT: return is_same_grant(&a->grant, &b->grant);
+    case FL_MESSAGE_COMMIT:
+        return memcmp(&a->commit, &b->commit, sizeof a->commit) == 0;
+    case FL_MESSAGE_PING: return a->ping.mail_after == b->ping.mail_after;
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_PONG: return true;
+    }
+    return false;
+}
