@@ -104,7 +104,8 @@ size_t fl_dataset_bytes(const fl_dataset *dataset);
 
 /*
  * Keeps only rows[0..count), in that order, and gives the other memory back.
- * FL_ERR_RANGE: a row does not exist; the dataset is unchanged then.
+ * FL_ERR_RANGE: no rows, more than there are, or one that does not exist.
+ * FL_ERR_MEMORY. The dataset is unchanged after an error.
  */
 FL_CHECK fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows,
                                 size_t count);
@@ -140,7 +141,8 @@ typedef struct {
     double alpha;           // DIRICHLET, above 0
     uint32_t shards;        // SHARDS, a client's; at least 1
     uint32_t client_count;  // COLUMN: 0 = as many as there are groups
-    uint32_t sample_count;  // rows of each client; 0 = all rows dealt out
+    uint32_t sample_count;  // rows of each client; 0 = as many as there are,
+                            // row_count / client_count; COLUMN: the group
     uint64_t seed;
 } fl_partition_options;
 

@@ -97,7 +97,8 @@ FL_CHECK static inline fl_err fl_net_dial(fl_net *net, const char *url,
 
 /*
  * Queues a frame; the bytes are copied. FL_ERR_CLOSED: no such connection.
- * FL_ERR_LIMIT: the peer does not read and its queue of
+ * FL_ERR_STATE: not OPENED yet. FL_ERR_RANGE: empty, or longer than
+ * FL_NET_FRAME_MAX. FL_ERR_LIMIT: the peer does not read and its queue of
  * `send_queue_bytes` is full; the connection is closed then.
  */
 FL_CHECK static inline fl_err fl_net_send(fl_net *net, fl_conn conn,
@@ -170,7 +171,12 @@ uint16_t fl_net_tcp_port(const fl_net *net);
 
 /* ---- memory, in virtual time --------------------------------------------- */
 
-/* What lies between one endpoint and the rest of the world. */
+/*
+ * What lies between one endpoint and the rest of the world. Each direction is
+ * a queue. A frame flows through the sender's link and then the receiver's
+ * like a stream: on idle links it takes its bytes at the slower of the two
+ * rates plus both latencies.
+ */
 typedef struct {
     double up_bytes_per_s;    // 0: no limit
     double down_bytes_per_s;  // 0: no limit
@@ -180,8 +186,8 @@ typedef struct {
 } fl_link;
 
 typedef struct {
-    uint64_t frames_up, frames_down;
-    uint64_t bytes_up, bytes_down;  // with length prefix, resent ones too
+    uint64_t frames_up, frames_down;  // through the link as a whole
+    uint64_t bytes_up, bytes_down;    // with length prefix, resent ones too
 } fl_link_stats;
 
 /*
@@ -200,7 +206,10 @@ void fl_memnet_free(fl_memnet *memnet);
 
 /*
  * Adds an endpoint; *net belongs to the memnet. `owner` comes back from
- * fl_memnet_next. Its fl_net_next is not used: there is one loop for all.
+ * fl_memnet_next. Its fl_net_next is not used (FL_ERR_STATE): there is one
+ * loop for all. fl_net_free takes it off the network without a last event.
+ * FL_ERR_RANGE: a rate or latency is negative or not finite, or loss is not
+ * from 0 to 0.5.
  */
 FL_CHECK fl_err fl_memnet_add(fl_memnet *memnet, fl_net **net,
                               const fl_link *link, void *owner);
@@ -229,5 +238,7 @@ void fl_memnet_set_online(fl_net *net, bool online);
 
 int64_t fl_memnet_now(const fl_memnet *memnet);
 fl_link_stats fl_memnet_stats(const fl_net *net);
+
+#include "net/parts.h"
 
 #endif

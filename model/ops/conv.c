@@ -1,4 +1,23 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Convolution, NHWC, weight (O, KH, KW, I), as matrix products without
+ * im2col: the patch of an output pixel is KH segments of KW * I contiguous
+ * floats of the input, see model/kernels/kernels.h.
+ *
+ *   y       row of output pixels  =  patches * W^T
+ *   dW      (O, KW * I) a kernel row  +=  dy^T * patches
+ *   dx      patches  +=  dy * W, one kernel row after the other
+ *
+ * Padding is written out: an example is copied into a frame of zeros first,
+ * and the gradient of the frame's inside is added to dx at the end.
+ *
+ * With a max pool behind it, the rows under one row of pool windows are
+ * computed into scratch and pooled from there; the place of each winner is
+ * kept for backward.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
 #include "base/bytes.h"
 #include "model/ops/op.h"
 
@@ -19,4 +38,321 @@ static fl_err conv_shape(fl_node *node, const fl_shape *inputs, fl_reason *why)
     return fl_size_mul(&node->weight_count, patch, node->out_count);
 }
 
-const fl_op fl_conv_op = {.input_count = 1, .shape = conv_shape};
+// Everything that follows from a task's shapes.
+typedef struct {
+    const fl_window *window;
+    fl_shape frame;        // the input with its padding
+    fl_shape out;          // before the pool
+    bool is_padded;        // the frame is larger than the input
+    uint32_t segment_len;  // KW * I
+    size_t patch_len;      // KH * KW * I
+    size_t frame_row;      // floats
+    size_t forward_floats, segment_floats;  // packed
+} geometry;
+
+static geometry geometry_of(const fl_task *task)
+{
+    const fl_window *w = &task->node->window;
+    geometry g = {
+        .window = w,
+        .frame = task->x_shape,
+        .out = task->pool ? task->pool_input : task->y_shape,
+        .segment_len = w->kernel_w * task->x_shape.channels,
+    };
+    g.is_padded = w->pad_top || w->pad_left || w->pad_bottom || w->pad_right;
+    g.frame.height += w->pad_top + w->pad_bottom;
+    g.frame.width += w->pad_left + w->pad_right;
+    g.patch_len = (size_t)g.segment_len * w->kernel_h;
+    g.frame_row = (size_t)g.frame.width * g.frame.channels;
+    g.forward_floats =
+        fl_pack_floats(task->kernels, g.patch_len, g.out.channels);
+    g.segment_floats =
+        fl_pack_floats(task->kernels, g.out.channels, g.segment_len);
+    return g;
+}
+
+// Rows of this node's output that one row of pool windows covers.
+static uint32_t rows_pooled(const fl_task *task)
+{
+    return task->pool ? task->pool->kernel_h : 1;
+}
+
+static fl_err conv_memory(fl_task_memory *memory, const fl_task *task,
+                          bool with_gradients)
+{
+    const geometry g = geometry_of(task);
+    size_t backward_packed, frame = 0, rows = 0, dense = 0;
+    if (g.is_padded) {
+        // One for the values and one for the gradient.
+        FL_TRY(fl_size_mul(&frame, g.frame.height, g.frame_row * 2));
+    }
+    if (task->pool) {
+        FL_TRY(fl_size_mul(&rows, rows_pooled(task),
+                           (size_t)g.out.width * g.out.channels));
+        if (with_gradients) dense = fl_shape_size(g.out);
+    }
+    memory->scratch = rows > dense ? rows : dense;
+    FL_TRY(fl_size_add(&memory->scratch, memory->scratch, frame));
+
+    memory->packed = g.forward_floats;
+    if (!with_gradients) return FL_OK;
+    memory->kept = task->pool ? (fl_shape_size(task->y_shape) + 3) / 4 : 0;
+    FL_TRY(fl_size_mul(&backward_packed, g.segment_floats, g.window->kernel_h));
+    return fl_size_add(&memory->packed, memory->packed, backward_packed);
+}
+
+static void conv_load(const fl_task *task, bool with_gradients)
+{
+    const geometry g = geometry_of(task);
+    fl_pack_columns(task->kernels, task->packed, task->weight, g.patch_len,
+                    g.patch_len, g.out.channels);
+    if (!with_gradients || !task->dx[0]) return;
+    float *packed = task->packed + g.forward_floats;
+    for (uint32_t s = 0; s < g.window->kernel_h; s++) {
+        fl_pack_rows(task->kernels, packed, task->weight + s * g.segment_len,
+                     g.patch_len, g.out.channels, g.segment_len);
+        packed += g.segment_floats;
+    }
+}
+
+/* ---- padding ------------------------------------------------------------ */
+
+// The example itself, or its copy in a frame of zeros.
+static const float *framed(float *frame, const fl_task *task, const geometry *g,
+                           const float *x)
+{
+    if (!g->is_padded) return x;
+    const size_t row = (size_t)task->x_shape.width * task->x_shape.channels;
+    const size_t left = (size_t)g->window->pad_left * g->frame.channels;
+    memset(frame, 0, g->frame.height * g->frame_row * sizeof *frame);
+    float *to = frame + g->window->pad_top * g->frame_row + left;
+    for (uint32_t y = 0; y < task->x_shape.height; y++)
+        memcpy(to + y * g->frame_row, x + y * row, row * sizeof *to);
+    return frame;
+}
+
+static void add_inside(float *dx, const fl_task *task, const geometry *g,
+                       const float *frame)
+{
+    const size_t row = (size_t)task->x_shape.width * task->x_shape.channels;
+    const size_t left = (size_t)g->window->pad_left * g->frame.channels;
+    const float *from = frame + g->window->pad_top * g->frame_row + left;
+    for (uint32_t y = 0; y < task->x_shape.height; y++) {
+        for (size_t i = 0; i < row; i++)
+            dx[i] += from[i];
+        dx += row;
+        from += g->frame_row;
+    }
+}
+
+/* ---- forward ------------------------------------------------------------ */
+
+static void forward_row(float *y, const fl_task *task, const geometry *g,
+                        const float *x, uint32_t out_y)
+{
+    const fl_product product = {
+        .a = x + (size_t)out_y * g->window->stride_h * g->frame_row,
+        .a_step = (size_t)g->window->stride_w * g->frame.channels,
+        .segment_step = g->frame_row,
+        .segment_count = g->window->kernel_h,
+        .segment_len = g->segment_len,
+        .b = task->packed,
+        .c = y,
+        .c_step = g->out.channels,
+        .rows = g->out.width,
+        .columns = g->out.channels,
+        .bias = task->bias,
+        .relu = task->has_relu,
+    };
+    task->kernels->product(&product);
+}
+
+// Pools `rows` (kernel_h rows of this node's output) to one row of y; `from`:
+// the winner's number in its window, or NULL.
+static void pool_rows(float *y, uint8_t *from, const fl_task *task,
+                      const geometry *g, const float *rows)
+{
+    const fl_window *pool = task->pool;
+    const uint32_t channels = g->out.channels;
+    const size_t row_len = (size_t)g->out.width * channels;
+    for (uint32_t x = 0; x < task->y_shape.width; x++) {
+        const float *window = rows + (size_t)x * pool->stride_w * channels;
+        memcpy(y, window, channels * sizeof *y);
+        if (from) memset(from, 0, channels);
+        for (uint32_t k = 1; k < pool->kernel_h * pool->kernel_w; k++) {
+            const float *at = window + k / pool->kernel_w * row_len +
+                              (size_t)(k % pool->kernel_w) * channels;
+            for (uint32_t c = 0; c < channels; c++) {
+                const bool wins = !(at[c] <= y[c]);  // NaN wins
+                y[c] = wins ? at[c] : y[c];
+                if (from) from[c] = wins ? (uint8_t)k : from[c];
+            }
+        }
+        y += channels;
+        if (from) from += channels;
+    }
+}
+
+static void forward_pooled(float *y, uint8_t *from, const fl_task *task,
+                           const geometry *g, const float *x, float *rows)
+{
+    const size_t row_len = (size_t)g->out.width * g->out.channels;
+    const size_t y_len = (size_t)task->y_shape.width * g->out.channels;
+    for (uint32_t py = 0; py < task->y_shape.height; py++) {
+        for (uint32_t r = 0; r < task->pool->kernel_h; r++) {
+            forward_row(rows + r * row_len, task, g, x,
+                        py * task->pool->stride_h + r);
+        }
+        pool_rows(y, from, task, g, rows);
+        y += y_len;
+        if (from) from += y_len;
+    }
+}
+
+static void conv_forward(const fl_task *task, bool with_gradients)
+{
+    const geometry g = geometry_of(task);
+    const size_t x_size = fl_shape_size(task->x_shape);
+    const size_t y_size = fl_shape_size(task->y_shape);
+    const size_t row_len = (size_t)g.out.width * g.out.channels;
+    float *frame = task->scratch;
+    float *rows = frame + (g.is_padded ? g.frame.height * g.frame_row : 0);
+    uint8_t *from = with_gradients ? task->kept : NULL;
+
+    for (uint32_t i = 0; i < task->count; i++) {
+        const float *x = framed(frame, task, &g, task->x[0] + i * x_size);
+        float *y = task->y + i * y_size;
+        if (task->pool) {
+            forward_pooled(y, from ? from + i * y_size : NULL, task, &g, x,
+                           rows);
+        } else {
+            for (uint32_t row = 0; row < g.out.height; row++)
+                forward_row(y + row * row_len, task, &g, x, row);
+        }
+    }
+}
+
+/* ---- backward ----------------------------------------------------------- */
+
+// The gradient of one example before the pool: dy at each winner, else 0.
+static void unpool(float *dense, const fl_task *task, const geometry *g,
+                   const float *dy, const uint8_t *from)
+{
+    const fl_window *pool = task->pool;
+    const uint32_t channels = g->out.channels;
+    const size_t row_len = (size_t)g->out.width * channels;
+    memset(dense, 0, fl_shape_size(g->out) * sizeof *dense);
+    for (uint32_t y = 0; y < task->y_shape.height; y++) {
+        for (uint32_t x = 0; x < task->y_shape.width; x++) {
+            float *window = dense + y * pool->stride_h * row_len +
+                            (size_t)x * pool->stride_w * channels;
+            for (uint32_t c = 0; c < channels; c++) {
+                const uint32_t k = from[c];
+                window[k / pool->kernel_w * row_len +
+                       (size_t)(k % pool->kernel_w) * channels + c] = dy[c];
+            }
+            dy += channels;
+            from += channels;
+        }
+    }
+}
+
+static void add_weight_grad(const fl_task *task, const geometry *g,
+                            const float *x, const float *dy)
+{
+    for (uint32_t s = 0; s < g->window->kernel_h; s++) {
+        const fl_outer outer = {
+            .a = dy,
+            .a_row = (size_t)g->out.width * g->out.channels,
+            .a_step = g->out.channels,
+            .b = x + s * g->frame_row,
+            .b_row = g->frame_row * g->window->stride_h,
+            .b_step = (size_t)g->window->stride_w * g->frame.channels,
+            .row_count = g->out.height,
+            .step_count = g->out.width,
+            .g = task->weight_grad + (size_t)s * g->segment_len,
+            .g_step = g->patch_len,
+            .m_count = g->out.channels,
+            .n_count = g->segment_len,
+        };
+        task->kernels->outer(&outer);
+    }
+}
+
+static void add_input_grad(float *dx, const fl_task *task, const geometry *g,
+                           const float *dy)
+{
+    const size_t dy_row = (size_t)g->out.width * g->out.channels;
+    for (uint32_t y = 0; y < g->out.height; y++) {
+        const float *packed = task->packed + g->forward_floats;
+        float *row = dx + (size_t)y * g->window->stride_h * g->frame_row;
+        for (uint32_t s = 0; s < g->window->kernel_h; s++) {
+            const fl_product product = {
+                .a = dy + y * dy_row,
+                .a_step = g->out.channels,
+                .segment_count = 1,
+                .segment_len = g->out.channels,
+                .b = packed,
+                .c = row,
+                .c_step = (size_t)g->window->stride_w * g->frame.channels,
+                .rows = g->out.width,
+                .columns = g->segment_len,
+                .add = true,
+            };
+            task->kernels->product(&product);
+            packed += g->segment_floats;
+            row += g->frame_row;
+        }
+    }
+}
+
+static void conv_backward(const fl_task *task)
+{
+    const geometry g = geometry_of(task);
+    const size_t x_size = fl_shape_size(task->x_shape);
+    const size_t y_size = fl_shape_size(task->y_shape);
+    const size_t frame_size = g.is_padded ? g.frame.height * g.frame_row : 0;
+    float *frame = task->scratch, *frame_grad = frame + frame_size;
+    float *dense = frame_grad + frame_size;
+    const uint8_t *from = task->kept;
+
+    if (task->has_relu)
+        task->kernels->relu_mask(task->dy, task->y, task->count * y_size);
+    if (task->bias_grad) {
+        task->kernels->bias_sum(task->bias_grad, task->dy,
+                                task->count * y_size / g.out.channels,
+                                g.out.channels);
+    }
+    for (uint32_t i = 0; i < task->count; i++) {
+        const float *x = framed(frame, task, &g, task->x[0] + i * x_size);
+        const float *dy = task->dy + i * y_size;
+        if (task->pool) {
+            unpool(dense, task, &g, dy, from + i * y_size);
+            dy = dense;
+        }
+        add_weight_grad(task, &g, x, dy);
+        if (!task->dx[0]) continue;
+
+        float *dx = task->dx[0] + i * x_size;
+        if (g.is_padded) {
+            memset(frame_grad, 0, frame_size * sizeof *frame_grad);
+            add_input_grad(frame_grad, task, &g, dy);
+            add_inside(dx, task, &g, frame_grad);
+        } else {
+            add_input_grad(dx, task, &g, dy);
+        }
+    }
+}
+
+const fl_op fl_conv_op = {
+    .input_count = 1,
+    .takes_relu = true,
+    .takes_pool = true,
+    .reads_input = true,
+    .reads_output = true,  // for the ReLU
+    .shape = conv_shape,
+    .memory = conv_memory,
+    .load = conv_load,
+    .forward = conv_forward,
+    .backward = conv_backward,
+};

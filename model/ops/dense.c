@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * y = x W^T + b:  x (N, I), weight (O, I), y (N, O).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "base/bytes.h"
 #include "model/ops/op.h"
 
@@ -14,4 +18,105 @@ static fl_err dense_shape(fl_node *node, const fl_shape *inputs, fl_reason *why)
                        fl_shape_size(inputs[0]));
 }
 
-const fl_op fl_dense_op = {.input_count = 1, .shape = dense_shape};
+// The weight for forward, then the weight for the input's gradient.
+static size_t forward_floats(const fl_task *task)
+{
+    return fl_pack_floats(task->kernels, fl_shape_size(task->x_shape),
+                          task->node->out_count);
+}
+
+static fl_err dense_memory(fl_task_memory *memory, const fl_task *task,
+                           bool with_gradients)
+{
+    memory->packed = forward_floats(task);
+    if (!with_gradients) return FL_OK;
+    return fl_size_add(&memory->packed, memory->packed,
+                       fl_pack_floats(task->kernels, task->node->out_count,
+                                      fl_shape_size(task->x_shape)));
+}
+
+static void dense_load(const fl_task *task, bool with_gradients)
+{
+    const size_t inputs = fl_shape_size(task->x_shape);
+    const uint32_t outputs = task->node->out_count;
+    fl_pack_columns(task->kernels, task->packed, task->weight, inputs, inputs,
+                    outputs);
+    if (with_gradients && task->dx[0]) {
+        fl_pack_rows(task->kernels, task->packed + forward_floats(task),
+                     task->weight, inputs, outputs, inputs);
+    }
+}
+
+static void dense_forward(const fl_task *task, bool with_gradients)
+{
+    (void)with_gradients;
+    const uint32_t inputs = (uint32_t)fl_shape_size(task->x_shape);
+    const uint32_t outputs = task->node->out_count;
+    const fl_product product = {
+        .a = task->x[0],
+        .a_step = inputs,
+        .segment_count = 1,
+        .segment_len = inputs,
+        .b = task->packed,
+        .c = task->y,
+        .c_step = outputs,
+        .rows = task->count,
+        .columns = outputs,
+        .bias = task->bias,
+        .relu = task->has_relu,
+    };
+    task->kernels->product(&product);
+}
+
+static void dense_backward(const fl_task *task)
+{
+    const uint32_t inputs = (uint32_t)fl_shape_size(task->x_shape);
+    const uint32_t outputs = task->node->out_count;
+    if (task->has_relu)
+        task->kernels->relu_mask(task->dy, task->y,
+                                 (size_t)task->count * outputs);
+    if (task->bias_grad)
+        task->kernels->bias_sum(task->bias_grad, task->dy, task->count,
+                                outputs);
+
+    const fl_outer weight_grad = {
+        .a = task->dy,
+        .a_step = outputs,
+        .b = task->x[0],
+        .b_step = inputs,
+        .row_count = 1,
+        .step_count = task->count,
+        .g = task->weight_grad,
+        .g_step = inputs,
+        .m_count = outputs,
+        .n_count = inputs,
+    };
+    task->kernels->outer(&weight_grad);
+
+    if (!task->dx[0]) return;
+    const fl_product input_grad = {
+        .a = task->dy,
+        .a_step = outputs,
+        .segment_count = 1,
+        .segment_len = outputs,
+        .b = task->packed + forward_floats(task),
+        .c = task->dx[0],
+        .c_step = inputs,
+        .rows = task->count,
+        .columns = inputs,
+        .add = true,
+    };
+    task->kernels->product(&input_grad);
+}
+
+const fl_op fl_dense_op = {
+    .input_count = 1,
+    .takes_relu = true,
+    .reads_input = true,
+    .reads_output = true,  // for the ReLU
+    .shape = dense_shape,
+    .memory = dense_memory,
+    .load = dense_load,
+    .forward = dense_forward,
+    .backward = dense_backward,
+};

@@ -10,4 +10,8 @@ static fl_err flatten_shape(fl_node *node, const fl_shape *inputs,
     return FL_OK;
 }
 
-const fl_op fl_flatten_op = {.input_count = 1, .shape = flatten_shape};
+const fl_op fl_flatten_op = {
+    .input_count = 1,
+    .is_view = true,
+    .shape = flatten_shape,
+};

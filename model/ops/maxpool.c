@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The largest value of each window, and where it was. Padding never wins.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/ops/op.h"
 
 static fl_err maxpool_shape(fl_node *node, const fl_shape *inputs,
@@ -8,4 +12,82 @@ static fl_err maxpool_shape(fl_node *node, const fl_shape *inputs,
     return fl_op_window_shape(&node->shape, node, inputs[0], why);
 }
 
-const fl_op fl_maxpool_op = {.input_count = 1, .shape = maxpool_shape};
+static fl_err maxpool_memory(fl_task_memory *memory, const fl_task *task,
+                             bool with_gradients)
+{
+    // One uint32_t a value: the offset of the winner in its example.
+    memory->kept = with_gradients ? fl_shape_size(task->y_shape) : 0;
+    return FL_OK;
+}
+
+// The part of a window that lies inside the input, in one dimension.
+static void clip_window(uint32_t *from, uint32_t *to, uint32_t at,
+                        uint32_t stride, uint32_t pad, uint32_t kernel,
+                        uint32_t size)
+{
+    const uint32_t start = at * stride;  // in the padded input
+    *from = start > pad ? start - pad : 0;
+    *to = start + kernel - pad < size ? start + kernel - pad : size;
+}
+
+static void pool_pixel(float *y, uint32_t *from, const fl_task *task,
+                       const float *x, uint32_t out_y, uint32_t out_x)
+{
+    const fl_window *w = &task->node->window;
+    const fl_shape in = task->x_shape;
+    uint32_t y_from, y_to, x_from, x_to;
+    clip_window(&y_from, &y_to, out_y, w->stride_h, w->pad_top, w->kernel_h,
+                in.height);
+    clip_window(&x_from, &x_to, out_x, w->stride_w, w->pad_left, w->kernel_w,
+                in.width);
+    for (uint32_t c = 0; c < in.channels; c++) {
+        uint32_t best = (y_from * in.width + x_from) * in.channels + c;
+        for (uint32_t iy = y_from; iy < y_to; iy++) {
+            for (uint32_t ix = x_from; ix < x_to; ix++) {
+                const uint32_t at = (iy * in.width + ix) * in.channels + c;
+                // This way round NaN wins.
+                if (!(x[at] <= x[best])) best = at;
+            }
+        }
+        y[c] = x[best];
+        if (from) from[c] = best;
+    }
+}
+
+static void maxpool_forward(const fl_task *task, bool with_gradients)
+{
+    const fl_shape out = task->y_shape;
+    const size_t x_size = fl_shape_size(task->x_shape);
+    float *y = task->y;
+    uint32_t *from = with_gradients ? task->kept : NULL;
+    for (uint32_t i = 0; i < task->count; i++) {
+        const float *x = task->x[0] + i * x_size;
+        for (uint32_t pixel = 0; pixel < out.height * out.width; pixel++) {
+            pool_pixel(y, from, task, x, pixel / out.width, pixel % out.width);
+            y += out.channels;
+            if (from) from += out.channels;
+        }
+    }
+}
+
+static void maxpool_backward(const fl_task *task)
+{
+    if (!task->dx[0]) return;
+    const size_t x_size = fl_shape_size(task->x_shape);
+    const size_t y_size = fl_shape_size(task->y_shape);
+    const uint32_t *from = task->kept;
+    const float *dy = task->dy;
+    for (uint32_t i = 0; i < task->count; i++) {
+        float *dx = task->dx[0] + i * x_size;
+        for (size_t k = 0; k < y_size; k++)
+            dx[*from++] += *dy++;
+    }
+}
+
+const fl_op fl_maxpool_op = {
+    .input_count = 1,
+    .shape = maxpool_shape,
+    .memory = maxpool_memory,
+    .forward = maxpool_forward,
+    .backward = maxpool_backward,
+};

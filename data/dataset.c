@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/loader.h"
+
+void fl_dataset_free(fl_dataset *dataset)
+{
+    if (!dataset) return;
+    free(dataset->values);
+    free(dataset->labels);
+    free(dataset->groups);
+    fl_names_fini(&dataset->class_names);
+    fl_names_fini(&dataset->columns);
+    free(dataset);
+}
+
+uint32_t fl_dataset_row_count(const fl_dataset *dataset)
+{
+    return dataset->row_count;
+}
+
+fl_shape fl_dataset_shape(const fl_dataset *dataset)
+{
+    return dataset->shape;
+}
+
+uint32_t fl_dataset_class_count(const fl_dataset *dataset)
+{
+    return dataset->class_count;
+}
+
+const uint32_t *fl_dataset_labels(const fl_dataset *dataset)
+{
+    return dataset->labels;
+}
+
+const uint32_t *fl_dataset_groups(const fl_dataset *dataset)
+{
+    return dataset->groups;
+}
+
+const char *fl_dataset_class_name(const fl_dataset *dataset, uint32_t label)
+{
+    return fl_names_get(&dataset->class_names, label);
+}
+
+static size_t row_len(const fl_dataset *dataset)
+{
+    return fl_shape_size(dataset->shape) * fl_number_len(dataset->type);
+}
+
+size_t fl_dataset_bytes(const fl_dataset *dataset)
+{
+    const size_t numbers = dataset->groups ? 2 : 1;
+    return dataset->row_count *
+               (row_len(dataset) + numbers * sizeof *dataset->labels) +
+           fl_names_bytes(&dataset->class_names);
+}
+
+/* ---- keeping some rows ------------------------------------------------ */
+
+static bool is_ascending(const uint32_t *rows, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (rows[i - 1] >= rows[i]) return false;
+    }
+    return true;
+}
+
+// dst and src may be the same block when the rows ascend.
+static void gather(void *dst, const void *src, const uint32_t *rows,
+                   size_t count, size_t item_len)
+{
+    for (size_t i = 0; i < count; i++) {
+        memmove((char *)dst + i * item_len,
+                (const char *)src + rows[i] * item_len, item_len);
+    }
+}
+
+// Shrinking cannot lose anything: without a new block the old one stays.
+static void shrink(void **items, size_t len)
+{
+    void *less = realloc(*items, len);
+    if (less) *items = less;
+}
+
+// Needs no second copy, which a board may not have room for.
+static void keep_in_place(fl_dataset *dataset, const uint32_t *rows,
+                          size_t count)
+{
+    void *values = dataset->values, *labels = dataset->labels,
+         *groups = dataset->groups;
+    const size_t len = row_len(dataset), number_len = sizeof *dataset->labels;
+    gather(values, values, rows, count, len);
+    shrink(&values, count * len);
+    gather(labels, labels, rows, count, number_len);
+    shrink(&labels, count * number_len);
+    if (groups) {
+        gather(groups, groups, rows, count, number_len);
+        shrink(&groups, count * number_len);
+    }
+    dataset->values = values;
+    dataset->labels = labels;
+    dataset->groups = groups;
+}
+
+static fl_err keep_copy(fl_dataset *dataset, const uint32_t *rows, size_t count)
+{
+    const size_t len = row_len(dataset), number_len = sizeof *dataset->labels;
+    void *values = malloc(count * len);
+    void *labels = malloc(count * number_len);
+    void *groups = dataset->groups ? malloc(count * number_len) : NULL;
+    if (!values || !labels || (dataset->groups && !groups)) {
+        free(values);
+        free(labels);
+        free(groups);
+        return FL_ERR_MEMORY;
+    }
+    gather(values, dataset->values, rows, count, len);
+    gather(labels, dataset->labels, rows, count, number_len);
+    if (groups) gather(groups, dataset->groups, rows, count, number_len);
+    free(dataset->values);
+    free(dataset->labels);
+    free(dataset->groups);
+    dataset->values = values;
+    dataset->labels = labels;
+    dataset->groups = groups;
+    return FL_OK;
+}
+
+fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows, size_t count)
+{
+    if (count == 0 || count > dataset->row_count) return FL_ERR_RANGE;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i] >= dataset->row_count) return FL_ERR_RANGE;
+    }
+    if (is_ascending(rows, count)) {
+        keep_in_place(dataset, rows, count);
+    } else {
+        FL_TRY(keep_copy(dataset, rows, count));
+    }
+    dataset->row_count = (uint32_t)count;
+    // The allocator keeps what was freed for later; a board needs it now.
+    malloc_trim(0);
+    return FL_OK;
+}
+
+/* ---- reading ---------------------------------------------------------- */
+
+void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
+                     size_t count)
+{
+    const size_t size = fl_shape_size(dataset->shape);
+    for (size_t i = 0; i < count; i++) {
+        assert(rows[i] < dataset->row_count);
+        fl_number_read(x + i * size, dataset->values, rows[i] * size, size,
+                       dataset->type);
+    }
+}
+
+/* ---- moments ---------------------------------------------------------- */
+
+enum { CHANNELS_AT_ONCE = 64, VALUES_AT_ONCE = 1024 };
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * sums[c] = sum over all pixels of (value - centers[c])^power, power 1 or 2,
+ * for `count` channels from `first` on.
+ */
+static void sum_channels(double *sums, const double *centers, int power,
+                         const fl_dataset *dataset, size_t first, size_t count)
+{
+    const fl_shape shape = dataset->shape;
+    const size_t pixels =
+        (size_t)shape.height * shape.width * dataset->row_count;
+    const size_t step = count == shape.channels ? VALUES_AT_ONCE / count : 1;
+    float x[VALUES_AT_ONCE];  // (n, count)
+    for (size_t c = 0; c < count; c++) {
+        sums[c] = 0.0;
+    }
+    for (size_t p = 0; p < pixels; p += step) {
+        const size_t n = smaller(step, pixels - p);
+        fl_number_read(x, dataset->values, p * shape.channels + first,
+                       n * count, dataset->type);
+        for (size_t i = 0; i < n * count; i += count) {
+            for (size_t c = 0; c < count; c++) {
+                const double d = (double)x[i + c] - centers[c];
+                sums[c] += power == 2 ? d * d : d;
+            }
+        }
+    }
+}
+
+void fl_dataset_moments(float *mean, float *deviation,
+                        const fl_dataset *dataset)
+{
+    const fl_shape shape = dataset->shape;
+    const double n = (double)shape.height * shape.width * dataset->row_count;
+    for (size_t at = 0; at < shape.channels; at += CHANNELS_AT_ONCE) {
+        const size_t count = smaller(shape.channels - at, CHANNELS_AT_ONCE);
+        double centers[CHANNELS_AT_ONCE] = {0}, sums[CHANNELS_AT_ONCE];
+        sum_channels(sums, centers, 1, dataset, at, count);
+        for (size_t c = 0; c < count; c++) {
+            centers[c] = sums[c] / n;
+            mean[at + c] = (float)centers[c];
+        }
+        // A second pass: the difference of two large sums would lose digits.
+        sum_channels(sums, centers, 2, dataset, at, count);
+        for (size_t c = 0; c < count; c++) {
+            const float root = (float)sqrt(sums[c] / n);
+            deviation[at + c] = root > 0.0F ? root : 1.0F;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/*
+ * What a file format must do to be loaded, and the table of all formats.
+ *
+ * To add a format: write data/FORMAT.c with one `const fl_loader`, declare it
+ * below and name it in the table of open.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_DATA_LOADER_H
+#define FL_DATA_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "data/data.h"
+#include "data/names.h"
+#include "data/number.h"
+
+#define FL_LOADER_PATH_CAP 4096
+
+/* What the labels that a loader hands over mean. */
+typedef enum {
+    FL_LABELS_NUMBERS,  // classes; the names, if any, are in their order
+    FL_LABELS_NAMES,    // places in class_names; sorting numbers the classes
+    FL_LABELS_CELLS,    // the same, but numbers stay when all names are such
+} fl_label_kind;
+
+struct fl_dataset {
+    fl_shape shape;
+    fl_number_type type;  // of values; one that fl_number_kept_as gives
+    fl_label_kind label_kind;
+    bool has_parts;  // the source keeps training and test rows apart
+    uint32_t row_count;
+    uint32_t class_count;  // at least 1 + the highest label
+    void *values;          // (row_count, H, W, C); NULL for labels_only
+    uint32_t *labels;      // (row_count)
+    uint32_t *groups;      // (row_count) or NULL
+    fl_names class_names;
+    fl_names columns;  // of a table; empty again once it is opened
+};
+
+typedef struct {
+    const char *place;  // the spec without the format's name
+    fl_data_part part;  // which one, if the source keeps them apart
+    bool labels_only;   // leave `values` out: only the classes are asked for
+    const fl_data_options *options;
+} fl_source;
+
+typedef struct {
+    const char *name;  // what stands before the colon
+    /* Whether a path without a name in front is of this format. */
+    bool (*claims)(const char *path, bool is_folder);
+    /*
+     * Fills a dataset that is all zero but for the maxima of its names. What
+     * it holds after an error is freed by the caller.
+     */
+    fl_err (*load)(fl_dataset *dataset, const fl_source *source,
+                   fl_reason *why);
+} fl_loader;
+
+extern const fl_loader fl_loader_fashion, fl_loader_idx;
+
+/* Loads the four MNIST files of a folder; has_parts if both pairs are there. */
+FL_CHECK fl_err fl_idx_load_folder(fl_dataset *dataset, const char *folder,
+                                   const fl_source *source, fl_reason *why);
+
+/* The same, with the names of Fashion-MNIST's classes. */
+FL_CHECK fl_err fl_fashion_load_folder(fl_dataset *dataset, const char *folder,
+                                       const fl_source *source, fl_reason *why);
+
+/* Whether `path` ends in `ending` or in `ending` and ".gz". */
+bool fl_loader_has_ending(const char *path, const char *ending);
+
+/*
+ * Numbers the classes over both parts, so that they agree; `other` may be
+ * NULL. FL_ERR_FORMAT: one has numbers for labels, the other names.
+ */
+FL_CHECK fl_err fl_classes_number(fl_dataset *dataset, fl_dataset *other,
+                                  fl_reason *why);
+
+#endif

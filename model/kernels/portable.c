@@ -1,0 +1,82 @@
+/*
+ * The kernels in plain C: four lanes, which gcc maps to SSE2 or NEON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "model/kernels/kernels.h"
+
+#define TARGET
+
+typedef float vec __attribute__((vector_size(16)));
+
+enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2 };
+
+static inline vec vec_zero(void)
+{
+    return (vec){0.0F, 0.0F, 0.0F, 0.0F};
+}
+
+static inline vec vec_set(float x)
+{
+    return (vec){x, x, x, x};
+}
+
+static inline vec vec_load(const float *src)
+{
+    vec v;
+    memcpy(&v, src, sizeof v);
+    return v;
+}
+
+static inline vec vec_load_part(const float *src, unsigned count)
+{
+    vec v = vec_zero();
+    for (unsigned i = 0; i < count; i++)
+        v[i] = src[i];
+    return v;
+}
+
+static inline void vec_store(float *dst, vec v)
+{
+    memcpy(dst, &v, sizeof v);
+}
+
+static inline void vec_store_part(float *dst, vec v, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        dst[i] = v[i];
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return a * b + c;
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return a + b;
+}
+
+// NaN stays NaN, so that a broken model shows in the loss.
+static inline vec vec_relu(vec v)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        v[i] = v[i] < 0.0F ? 0.0F : v[i];
+    return v;
+}
+
+#include "model/kernels/tile.h"
+
+const fl_kernels fl_kernels_portable = {
+    .name = "portable",
+    .panel = 2 * LANES,
+    .lanes = LANES,
+    .product = product,
+    .outer = outer,
+    .update = update,
+    .sum_squares = sum_squares,
+    .relu_mask = relu_mask,
+    .bias_sum = bias_sum,
+};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model.h"
+
+#include <stdlib.h>
+
+#include "model/graph.h"
+
+void fl_model_free(fl_model *model)
+{
+    if (!model) return;
+    fl_graph_fini(&model->graph);
+    free(model->params);
+    free(model);
+}
+
+fl_shape fl_model_input(const fl_model *model)
+{
+    return model->graph.nodes[0].shape;
+}
+
+uint32_t fl_model_class_count(const fl_model *model)
+{
+    const fl_graph *graph = &model->graph;
+    return (uint32_t)fl_shape_size(graph->nodes[graph->node_count - 1].shape);
+}
+
+size_t fl_model_param_count(const fl_model *model)
+{
+    return model->graph.param_count;
+}
+
+float *fl_model_params(fl_model *model)
+{
+    return model->params;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/naive.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const fl_graph *graph;
+    const double *params;
+    double **values;  // of one example
+} naive_run;
+
+static size_t at(fl_shape s, int64_t y, int64_t x, uint32_t c)
+{
+    return (size_t)((y * s.width + x) * s.channels + c);
+}
+
+static bool is_inside(fl_shape s, int64_t y, int64_t x)
+{
+    return y >= 0 && x >= 0 && y < s.height && x < s.width;
+}
+
+static double conv_value(const naive_run *run, const fl_node *node, fl_shape in,
+                         const double *x, uint32_t oy, uint32_t ox, uint32_t o)
+{
+    const fl_window *w = &node->window;
+    const double *weight = run->params + node->weight_at;
+    double sum = node->bias_count ? run->params[node->bias_at + o] : 0.0;
+    for (uint32_t ky = 0; ky < w->kernel_h; ky++) {
+        for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
+            const int64_t iy = (int64_t)oy * w->stride_h + ky - w->pad_top;
+            const int64_t ix = (int64_t)ox * w->stride_w + kx - w->pad_left;
+            if (!is_inside(in, iy, ix)) continue;
+            for (uint32_t c = 0; c < in.channels; c++) {
+                const size_t k =
+                    ((o * w->kernel_h + ky) * w->kernel_w + kx) * in.channels;
+                sum += weight[k + c] * x[at(in, iy, ix, c)];
+            }
+        }
+    }
+    return sum;
+}
+
+static double pool_value(const fl_node *node, fl_shape in, const double *x,
+                         uint32_t oy, uint32_t ox, uint32_t c)
+{
+    const fl_window *w = &node->window;
+    double best = -INFINITY;
+    for (uint32_t ky = 0; ky < w->kernel_h; ky++) {
+        for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
+            const int64_t iy = (int64_t)oy * w->stride_h + ky - w->pad_top;
+            const int64_t ix = (int64_t)ox * w->stride_w + kx - w->pad_left;
+            if (!is_inside(in, iy, ix)) continue;
+            best = fmax(best, x[at(in, iy, ix, c)]);
+        }
+    }
+    return best;
+}
+
+static double dense_value(const naive_run *run, const fl_node *node,
+                          fl_shape in, const double *x, uint32_t o)
+{
+    const size_t inputs = fl_shape_size(in);
+    double sum = node->bias_count ? run->params[node->bias_at + o] : 0.0;
+    for (size_t i = 0; i < inputs; i++)
+        sum += run->params[node->weight_at + o * inputs + i] * x[i];
+    return sum;
+}
+
+static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
+                       uint32_t x, uint32_t c)
+{
+    const double *input = run->values[node->inputs[0]];
+    const fl_shape in = run->graph->nodes[node->inputs[0]].shape;
+    const size_t same = at(node->shape, y, x, c);
+    const float *constants = run->graph->constants + node->constant_at;
+    switch (node->op) {
+    case FL_OP_SUB: return input[same] - (double)constants[c];
+    case FL_OP_DIV: return input[same] / (double)constants[c];
+    case FL_OP_RELU: return fmax(input[same], 0.0);
+    case FL_OP_FLATTEN: return input[same];
+    case FL_OP_CONV: return conv_value(run, node, in, input, y, x, c);
+    case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
+    case FL_OP_DENSE: return dense_value(run, node, in, input, c);
+    case FL_OP_INPUT:
+    case FL_OP_COUNT: break;
+    }
+    assert(!"an operator that the oracle does not know");
+    return NAN;
+}
+
+static void run_example(const naive_run *run, const double *input)
+{
+    const fl_graph *graph = run->graph;
+    memcpy(run->values[0], input,
+           fl_shape_size(graph->nodes[0].shape) * sizeof *input);
+    for (uint32_t i = 1; i < graph->node_count; i++) {
+        const fl_shape s = graph->nodes[i].shape;
+        for (uint32_t y = 0; y < s.height; y++) {
+            for (uint32_t x = 0; x < s.width; x++) {
+                for (uint32_t c = 0; c < s.channels; c++)
+                    run->values[i][at(s, y, x, c)] =
+                        value_of(run, &graph->nodes[i], y, x, c);
+            }
+        }
+    }
+}
+
+void naive_forward(double *logits, const fl_graph *graph, const double *params,
+                   const double *x, uint32_t count)
+{
+    const uint32_t last = graph->node_count - 1;
+    const size_t in = fl_shape_size(graph->nodes[0].shape);
+    const size_t out = fl_shape_size(graph->nodes[last].shape);
+    naive_run run = {graph, params,
+                     calloc(graph->node_count, sizeof(double *))};
+    assert(run.values);
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        run.values[i] =
+            calloc(fl_shape_size(graph->nodes[i].shape), sizeof(double));
+        assert(run.values[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        run_example(&run, x + i * in);
+        memcpy(logits + i * out, run.values[last], out * sizeof *logits);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++)
+        free(run.values[i]);
+    free(run.values);
+}
+
+double naive_loss(const fl_graph *graph, const double *params, const double *x,
+                  const uint32_t *labels, uint32_t count)
+{
+    const size_t classes =
+        fl_shape_size(graph->nodes[graph->node_count - 1].shape);
+    double *logits = calloc(count * classes, sizeof *logits);
+    assert(logits);
+    naive_forward(logits, graph, params, x, count);
+    double loss = 0.0;
+    for (uint32_t i = 0; i < count; i++) {
+        double sum = 0.0;
+        for (size_t c = 0; c < classes; c++)
+            sum += exp(logits[i * classes + c]);
+        loss += log(sum) - logits[i * classes + labels[i]];
+    }
+    free(logits);
+    return loss / count;
+}
+
+void naive_gradient(double *grads, const fl_graph *graph, double *params,
+                    const double *x, const uint32_t *labels, uint32_t count)
+{
+    const double step = 1e-6;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const double middle = params[i];
+        params[i] = middle + step;
+        const double above = naive_loss(graph, params, x, labels, count);
+        params[i] = middle - step;
+        const double below = naive_loss(graph, params, x, labels, count);
+        params[i] = middle;
+        grads[i] = (above - below) / (2 * step);
+    }
+}

@@ -1,0 +1,26 @@
+/*
+ * The oracle of the engine's tests: a graph computed in double precision by
+ * loops that follow the definitions and nothing else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_TESTS_SUPPORT_NAIVE_H
+#define FL_TESTS_SUPPORT_NAIVE_H
+
+#include <stdint.h>
+
+#include "model/graph.h"
+
+/* logits (count, classes) of x (count, H, W, C). */
+void naive_forward(double *logits, const fl_graph *graph, const double *params,
+                   const double *x, uint32_t count);
+
+/* The mean softmax cross-entropy of the graph's logits. */
+double naive_loss(const fl_graph *graph, const double *params, const double *x,
+                  const uint32_t *labels, uint32_t count);
+
+/* grads: central differences of naive_loss, one a parameter. */
+void naive_gradient(double *grads, const fl_graph *graph, double *params,
+                    const double *x, const uint32_t *labels, uint32_t count);
+
+#endif
