@@ -8,6 +8,7 @@
 #    define TARGET __attribute__((target("avx2,fma")))
 
 typedef __m256 vec;
+typedef __m256i ivec;
 
 enum { LANES = 8, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 3 };
 
@@ -54,6 +55,11 @@ INLINE vec vec_fma(vec a, vec b, vec c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
 INLINE vec vec_add(vec a, vec b)
 {
     return _mm256_add_ps(a, b);
@@ -63,6 +69,41 @@ INLINE vec vec_add(vec a, vec b)
 INLINE vec vec_relu(vec v)
 {
     return _mm256_max_ps(_mm256_setzero_ps(), v);
+}
+
+INLINE vec vec_where_positive(vec v, vec y)
+{
+    return _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), v);
+}
+
+INLINE ivec ivec_set(int x)
+{
+    return _mm256_set1_epi32(x);
+}
+
+// The larger of both, and in *from where it came from; NaN wins.
+INLINE vec vec_max_from(vec best, vec v, ivec *from, ivec k)
+{
+    const __m256 wins = _mm256_cmp_ps(v, best, _CMP_NLE_UQ);
+    *from = _mm256_blendv_epi8(*from, k, _mm256_castps_si256(wins));
+    return _mm256_blendv_ps(best, v, wins);
+}
+
+INLINE vec vec_where_equal(vec v, ivec a, ivec b)
+{
+    return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), v);
+}
+
+INLINE ivec ivec_load_bytes(const uint8_t *src)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)src));
+}
+
+INLINE void ivec_store_bytes(uint8_t *dst, ivec v)
+{
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v),
+                                          _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i_u *)dst, _mm_packus_epi16(words, words));
 }
 
 #    undef INLINE
@@ -78,6 +119,8 @@ const fl_kernels fl_kernels_avx2 = {
     .sum_squares = sum_squares,
     .relu_mask = relu_mask,
     .bias_sum = bias_sum,
+    .pool = pool,
+    .unpool = unpool,
 };
 
 #endif

@@ -8,6 +8,7 @@
 #    define TARGET __attribute__((target("avx512f")))
 
 typedef __m512 vec;
+typedef __m512i ivec;
 
 enum { LANES = 16, ROWS = 12, OUTER_ROWS = 8, OUTER_VECS = 3 };
 
@@ -53,6 +54,11 @@ INLINE vec vec_fma(vec a, vec b, vec c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
 INLINE vec vec_add(vec a, vec b)
 {
     return _mm512_add_ps(a, b);
@@ -62,6 +68,41 @@ INLINE vec vec_add(vec a, vec b)
 INLINE vec vec_relu(vec v)
 {
     return _mm512_max_ps(_mm512_setzero_ps(), v);
+}
+
+INLINE vec vec_where_positive(vec v, vec y)
+{
+    const __mmask16 is_positive =
+        _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return _mm512_maskz_mov_ps(is_positive, v);
+}
+
+INLINE ivec ivec_set(int x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+// The larger of both, and in *from where it came from; NaN wins.
+INLINE vec vec_max_from(vec best, vec v, ivec *from, ivec k)
+{
+    const __mmask16 wins = _mm512_cmp_ps_mask(v, best, _CMP_NLE_UQ);
+    *from = _mm512_mask_mov_epi32(*from, wins, k);
+    return _mm512_mask_mov_ps(best, wins, v);
+}
+
+INLINE vec vec_where_equal(vec v, ivec a, ivec b)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), v);
+}
+
+INLINE ivec ivec_load_bytes(const uint8_t *src)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)src));
+}
+
+INLINE void ivec_store_bytes(uint8_t *dst, ivec v)
+{
+    _mm_storeu_si128((__m128i_u *)dst, _mm512_cvtepi32_epi8(v));
 }
 
 #    undef INLINE
@@ -77,6 +118,8 @@ const fl_kernels fl_kernels_avx512 = {
     .sum_squares = sum_squares,
     .relu_mask = relu_mask,
     .bias_sum = bias_sum,
+    .pool = pool,
+    .unpool = unpool,
 };
 
 #endif

@@ -53,6 +53,22 @@ typedef struct {
 } fl_outer;
 
 /*
+ * One row of max pool windows, which lie side by side without padding: from
+ * kernel_h rows of C channels, row_step floats apart, to `width` pixels.
+ * `from` (width, C): the number in its window of each winner, y * kernel_w +
+ * x; the first one of equals.
+ */
+typedef struct {
+    float *rows;      // read by pool, written by unpool
+    size_t row_step;  // floats
+    uint32_t kernel_h, kernel_w, width, channels;
+    float *y;          // (width, C); unpool: of ReLU, or NULL
+    uint8_t *from;     // pool: NULL when it is not wanted
+    const float *dy;   // unpool: (width, C)
+    float *bias_grad;  // unpool: (C), adds what passes; or NULL
+} fl_pool_row;
+
+/*
  * v = momentum * v + scale * g + weight_decay * p;  p -= lr * v
  */
 typedef struct {
@@ -74,6 +90,12 @@ typedef struct {
     void (*relu_mask)(float *dy, const float *y, size_t count);
     void (*bias_sum)(float *sum, const float *dy, size_t rows,
                      uint32_t columns);
+    void (*pool)(const fl_pool_row *row);
+    /*
+     * The gradient of pool and of ReLU: rows = dy at the winners whose y is
+     * above 0, else 0.
+     */
+    void (*unpool)(const fl_pool_row *row);
 } fl_kernels;
 
 /*

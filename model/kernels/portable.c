@@ -10,6 +10,7 @@
 #define TARGET
 
 typedef float vec __attribute__((vector_size(16)));
+typedef int32_t ivec __attribute__((vector_size(16)));
 
 enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2 };
 
@@ -54,6 +55,11 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return a * b + c;
 }
 
+static inline vec vec_mul(vec a, vec b)
+{
+    return a * b;
+}
+
 static inline vec vec_add(vec a, vec b)
 {
     return a + b;
@@ -65,6 +71,47 @@ static inline vec vec_relu(vec v)
     for (unsigned i = 0; i < LANES; i++)
         v[i] = v[i] < 0.0F ? 0.0F : v[i];
     return v;
+}
+
+static inline vec vec_where_positive(vec v, vec y)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        v[i] = y[i] > 0.0F ? v[i] : 0.0F;
+    return v;
+}
+
+static inline ivec ivec_set(int x)
+{
+    return (ivec){x, x, x, x};
+}
+
+// The larger of both, and in *from where it came from; NaN wins.
+static inline vec vec_max_from(vec best, vec v, ivec *from, ivec k)
+{
+    for (unsigned i = 0; i < LANES; i++) {
+        const bool wins = !(v[i] <= best[i]);
+        best[i] = wins ? v[i] : best[i];
+        (*from)[i] = wins ? k[i] : (*from)[i];
+    }
+    return best;
+}
+
+static inline vec vec_where_equal(vec v, ivec a, ivec b)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        v[i] = a[i] == b[i] ? v[i] : 0.0F;
+    return v;
+}
+
+static inline ivec ivec_load_bytes(const uint8_t *src)
+{
+    return (ivec){src[0], src[1], src[2], src[3]};
+}
+
+static inline void ivec_store_bytes(uint8_t *dst, ivec v)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        dst[i] = (uint8_t)v[i];
 }
 
 #include "model/kernels/tile.h"
@@ -79,4 +126,6 @@ const fl_kernels fl_kernels_portable = {
     .sum_squares = sum_squares,
     .relu_mask = relu_mask,
     .bias_sum = bias_sum,
+    .pool = pool,
+    .unpool = unpool,
 };

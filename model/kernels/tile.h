@@ -164,6 +164,8 @@ TARGET static void outer(const fl_outer *o)
     uint32_t n = 0;
     for (; o->n_count - n >= OUTER_VECS * LANES; n += OUTER_VECS * LANES)
         outer_rows(o, n, OUTER_VECS, LANES);
+    for (; o->n_count - n >= 2 * LANES; n += 2 * LANES)
+        outer_rows(o, n, 2, LANES);
     for (; o->n_count - n >= LANES; n += LANES)
         outer_rows(o, n, 1, LANES);
     if (o->n_count > n) outer_rows(o, n, 1, o->n_count - n);
@@ -171,40 +173,168 @@ TARGET static void outer(const fl_outer *o)
 
 /* ---- element by element ------------------------------------------------- */
 
+// `count` is LANES everywhere but at the end of an array.
+TILE vec load_some(const float *src, size_t count)
+{
+    return count >= LANES ? vec_load(src) : vec_load_part(src, (unsigned)count);
+}
+
+TILE void store_some(float *dst, vec v, size_t count)
+{
+    if (count >= LANES)
+        vec_store(dst, v);
+    else
+        vec_store_part(dst, v, (unsigned)count);
+}
+
+TILE float sum_lanes(vec v)
+{
+    float lanes[LANES], sum = 0.0F;
+    vec_store(lanes, v);
+    for (unsigned i = 0; i < LANES; i++)
+        sum += lanes[i];
+    return sum;
+}
+
 TARGET static bool update(const fl_update *u)
 {
-    float broken = 0.0F;  // 0 * x is NaN when x is not finite
-    for (size_t i = 0; i < u->count; i++) {
-        const float g = u->scale * u->grads[i] + u->weight_decay * u->params[i];
-        const float v = u->momentum * u->velocity[i] + g;
-        u->velocity[i] = v;
-        u->params[i] -= u->lr * v;
-        broken += 0.0F * u->params[i];
+    const vec scale = vec_set(u->scale), decay = vec_set(u->weight_decay);
+    const vec momentum = vec_set(u->momentum), step = vec_set(-u->lr);
+    vec broken = vec_zero();  // 0 * x is NaN when x is not finite
+    for (size_t i = 0; i < u->count; i += LANES) {
+        const size_t left = u->count - i;
+        vec p = load_some(u->params + i, left);
+        vec v = load_some(u->velocity + i, left);
+        v = vec_fma(momentum, v, vec_mul(scale, load_some(u->grads + i, left)));
+        v = vec_fma(decay, p, v);
+        p = vec_fma(step, v, p);
+        broken = vec_fma(vec_zero(), p, broken);
+        store_some(u->velocity + i, v, left);
+        store_some(u->params + i, p, left);
     }
-    return !isnan(broken);
+    return !isnan(sum_lanes(broken));
 }
 
 TARGET static double sum_squares(const float *x, size_t count)
 {
+    enum { CHUNK = 64 * LANES };  // short enough for sums in float
     double sum = 0.0;
-    for (size_t i = 0; i < count; i++)
-        sum += (double)x[i] * (double)x[i];
+    for (size_t from = 0; from < count; from += CHUNK) {
+        const size_t to = count - from < CHUNK ? count : from + CHUNK;
+        vec squares = vec_zero();
+        for (size_t i = from; i < to; i += LANES) {
+            const vec v = load_some(x + i, to - i);
+            squares = vec_fma(v, v, squares);
+        }
+        sum += (double)sum_lanes(squares);
+    }
     return sum;
 }
 
 TARGET static void relu_mask(float *dy, const float *y, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        dy[i] = y[i] > 0.0F ? dy[i] : 0.0F;
+    for (size_t i = 0; i < count; i += LANES) {
+        const size_t left = count - i;
+        const vec v =
+            vec_where_positive(load_some(dy + i, left), load_some(y + i, left));
+        store_some(dy + i, v, left);
+    }
 }
 
 TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
                             uint32_t columns)
 {
-    for (size_t r = 0; r < rows; r++) {
-        for (uint32_t c = 0; c < columns; c++)
-            sum[c] += dy[c];
-        dy += columns;
+    for (uint32_t c = 0; c < columns; c += LANES) {
+        const uint32_t left = columns - c;
+        vec v = load_some(sum + c, left);
+        for (size_t r = 0; r < rows; r++)
+            v = vec_add(v, load_some(dy + r * columns + c, left));
+        store_some(sum + c, v, left);
+    }
+}
+
+/* ---- max pool ----------------------------------------------------------- */
+
+TILE ivec load_some_bytes(const uint8_t *src, size_t count)
+{
+    if (count >= LANES) return ivec_load_bytes(src);
+    uint8_t bytes[LANES] = {0};
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = src[i];
+    return ivec_load_bytes(bytes);
+}
+
+TILE void store_some_bytes(uint8_t *dst, ivec v, size_t count)
+{
+    uint8_t bytes[LANES];
+    if (count >= LANES) {
+        ivec_store_bytes(dst, v);
+        return;
+    }
+    ivec_store_bytes(bytes, v);
+    for (size_t i = 0; i < count; i++)
+        dst[i] = bytes[i];
+}
+
+TILE void pool_vec(const fl_pool_row *r, const float *window, size_t at,
+                   uint32_t left)
+{
+    vec best = load_some(window, left);
+    ivec from = ivec_set(0);
+    int k = 0;
+    for (uint32_t y = 0; y < r->kernel_h; y++) {
+        for (uint32_t x = 0; x < r->kernel_w; x++) {
+            const float *src = window + y * r->row_step;
+            best = vec_max_from(best,
+                                load_some(src + (size_t)x * r->channels, left),
+                                &from, ivec_set(k++));
+        }
+    }
+    store_some(r->y + at, best, left);
+    if (r->from) store_some_bytes(r->from + at, from, left);
+}
+
+TARGET static void pool(const fl_pool_row *r)
+{
+    const size_t window_step = (size_t)r->kernel_w * r->channels;
+    for (uint32_t x = 0; x < r->width; x++) {
+        const float *window = r->rows + x * window_step;
+        for (uint32_t c = 0; c < r->channels; c += LANES)
+            pool_vec(r, window + c, (size_t)x * r->channels + c,
+                     r->channels - c);
+    }
+}
+
+TILE vec unpool_vec(const fl_pool_row *r, float *window, size_t at,
+                    uint32_t left)
+{
+    const ivec from = load_some_bytes(r->from + at, left);
+    vec dy = load_some(r->dy + at, left);
+    if (r->y) dy = vec_where_positive(dy, load_some(r->y + at, left));
+    int k = 0;
+    for (uint32_t y = 0; y < r->kernel_h; y++) {
+        for (uint32_t x = 0; x < r->kernel_w; x++) {
+            float *dst = window + y * r->row_step + (size_t)x * r->channels;
+            store_some(dst, vec_where_equal(dy, from, ivec_set(k++)), left);
+        }
+    }
+    return dy;
+}
+
+TARGET static void unpool(const fl_pool_row *r)
+{
+    const size_t window_step = (size_t)r->kernel_w * r->channels;
+    for (uint32_t c = 0; c < r->channels; c += LANES) {
+        const uint32_t left = r->channels - c;
+        vec sum = vec_zero();
+        for (uint32_t x = 0; x < r->width; x++) {
+            const size_t at = (size_t)x * r->channels + c;
+            sum = vec_add(
+                sum, unpool_vec(r, r->rows + x * window_step + c, at, left));
+        }
+        if (!r->bias_grad) continue;
+        float *to = r->bias_grad + c;
+        store_some(to, vec_add(load_some(to, left), sum), left);
     }
 }
 

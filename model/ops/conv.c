@@ -167,30 +167,17 @@ static void forward_row(float *y, const fl_task *task, const geometry *g,
     task->kernels->product(&product);
 }
 
-// Pools `rows` (kernel_h rows of this node's output) to one row of y; `from`:
-// the winner's number in its window, or NULL.
-static void pool_rows(float *y, uint8_t *from, const fl_task *task,
-                      const geometry *g, const float *rows)
+static fl_pool_row pool_row_of(const fl_task *task, const geometry *g,
+                               float *rows)
 {
-    const fl_window *pool = task->pool;
-    const uint32_t channels = g->out.channels;
-    const size_t row_len = (size_t)g->out.width * channels;
-    for (uint32_t x = 0; x < task->y_shape.width; x++) {
-        const float *window = rows + (size_t)x * pool->stride_w * channels;
-        memcpy(y, window, channels * sizeof *y);
-        if (from) memset(from, 0, channels);
-        for (uint32_t k = 1; k < pool->kernel_h * pool->kernel_w; k++) {
-            const float *at = window + k / pool->kernel_w * row_len +
-                              (size_t)(k % pool->kernel_w) * channels;
-            for (uint32_t c = 0; c < channels; c++) {
-                const bool wins = !(at[c] <= y[c]);  // NaN wins
-                y[c] = wins ? at[c] : y[c];
-                if (from) from[c] = wins ? (uint8_t)k : from[c];
-            }
-        }
-        y += channels;
-        if (from) from += channels;
-    }
+    return (fl_pool_row){
+        .rows = rows,
+        .row_step = (size_t)g->out.width * g->out.channels,
+        .kernel_h = task->pool->kernel_h,
+        .kernel_w = task->pool->kernel_w,
+        .width = task->y_shape.width,
+        .channels = g->out.channels,
+    };
 }
 
 static void forward_pooled(float *y, uint8_t *from, const fl_task *task,
@@ -203,7 +190,10 @@ static void forward_pooled(float *y, uint8_t *from, const fl_task *task,
             forward_row(rows + r * row_len, task, g, x,
                         py * task->pool->stride_h + r);
         }
-        pool_rows(y, from, task, g, rows);
+        fl_pool_row pool = pool_row_of(task, g, rows);
+        pool.y = y;
+        pool.from = from;
+        task->kernels->pool(&pool);
         y += y_len;
         if (from) from += y_len;
     }
@@ -234,26 +224,28 @@ static void conv_forward(const fl_task *task, bool with_gradients)
 
 /* ---- backward ----------------------------------------------------------- */
 
-// The gradient of one example before the pool: dy at each winner, else 0.
-static void unpool(float *dense, const fl_task *task, const geometry *g,
-                   const float *dy, const uint8_t *from)
+// The gradient of example i before pool and ReLU; adds its bias gradient.
+static void unpool_example(float *dense, const fl_task *task, const geometry *g,
+                           uint32_t i)
 {
-    const fl_window *pool = task->pool;
-    const uint32_t channels = g->out.channels;
-    const size_t row_len = (size_t)g->out.width * channels;
-    memset(dense, 0, fl_shape_size(g->out) * sizeof *dense);
+    const size_t row_len = (size_t)g->out.width * g->out.channels;
+    const size_t y_len = (size_t)task->y_shape.width * g->out.channels;
+    const uint32_t rows_pooled = task->pool->kernel_h * task->y_shape.height;
+    const uint32_t columns_pooled = task->pool->kernel_w * task->y_shape.width;
+    if (columns_pooled < g->out.width)
+        memset(dense, 0, g->out.height * row_len * sizeof *dense);
+    else
+        memset(dense + rows_pooled * row_len, 0,
+               (g->out.height - rows_pooled) * row_len * sizeof *dense);
     for (uint32_t y = 0; y < task->y_shape.height; y++) {
-        for (uint32_t x = 0; x < task->y_shape.width; x++) {
-            float *window = dense + y * pool->stride_h * row_len +
-                            (size_t)x * pool->stride_w * channels;
-            for (uint32_t c = 0; c < channels; c++) {
-                const uint32_t k = from[c];
-                window[k / pool->kernel_w * row_len +
-                       (size_t)(k % pool->kernel_w) * channels + c] = dy[c];
-            }
-            dy += channels;
-            from += channels;
-        }
+        const size_t at = (i * task->y_shape.height + y) * y_len;
+        fl_pool_row row = pool_row_of(task, g, dense);
+        row.y = task->has_relu ? task->y + at : NULL;
+        row.from = (uint8_t *)task->kept + at;
+        row.dy = task->dy + at;
+        row.bias_grad = task->bias_grad;
+        task->kernels->unpool(&row);
+        dense += task->pool->kernel_h * row_len;
     }
 }
 
@@ -306,6 +298,16 @@ static void add_input_grad(float *dx, const fl_task *task, const geometry *g,
     }
 }
 
+// The gradients behind the ReLU and of the bias, when there is no pool.
+static void mask_and_sum(const fl_task *task, const geometry *g)
+{
+    const size_t size = task->count * fl_shape_size(task->y_shape);
+    if (task->has_relu) task->kernels->relu_mask(task->dy, task->y, size);
+    if (!task->bias_grad) return;
+    task->kernels->bias_sum(task->bias_grad, task->dy, size / g->out.channels,
+                            g->out.channels);
+}
+
 static void conv_backward(const fl_task *task)
 {
     const geometry g = geometry_of(task);
@@ -314,20 +316,13 @@ static void conv_backward(const fl_task *task)
     const size_t frame_size = g.is_padded ? g.frame.height * g.frame_row : 0;
     float *frame = task->scratch, *frame_grad = frame + frame_size;
     float *dense = frame_grad + frame_size;
-    const uint8_t *from = task->kept;
 
-    if (task->has_relu)
-        task->kernels->relu_mask(task->dy, task->y, task->count * y_size);
-    if (task->bias_grad) {
-        task->kernels->bias_sum(task->bias_grad, task->dy,
-                                task->count * y_size / g.out.channels,
-                                g.out.channels);
-    }
+    if (!task->pool) mask_and_sum(task, &g);
     for (uint32_t i = 0; i < task->count; i++) {
         const float *x = framed(frame, task, &g, task->x[0] + i * x_size);
         const float *dy = task->dy + i * y_size;
         if (task->pool) {
-            unpool(dense, task, &g, dy, from + i * y_size);
+            unpool_example(dense, task, &g, i);
             dy = dense;
         }
         add_weight_grad(task, &g, x, dy);
