@@ -34,7 +34,7 @@ CPPFLAGS += -I. -I$(GEN) -D_POSIX_C_SOURCE=200809L -MMD -MP \
 CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
-LDLIBS   += -lnng -lsodium -lopenblas -lprotobuf-c -lsqlite3 -ljansson \
+LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lpng -ljpeg -lcsv -lz -lm -pthread
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \

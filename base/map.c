@@ -28,8 +28,9 @@ static size_t home_of(const fl_map *map, uint64_t key)
 static fl_map_slot *find(const fl_map *map, uint64_t key)
 {
     size_t at = home_of(map, key);
-    while (map->slots[at].is_used && map->slots[at].key != key)
+    while (map->slots[at].is_used && map->slots[at].key != key) {
         at = (at + 1) & (map->slot_count - 1);
+    }
     return &map->slots[at];
 }
 
@@ -40,8 +41,9 @@ static fl_err grow(fl_map *map)
     larger.slots = calloc(larger.slot_count, sizeof *larger.slots);
     if (!larger.slots) return FL_ERR_MEMORY;
     for (size_t i = 0; i < map->slot_count; i++) {
-        if (map->slots[i].is_used)
+        if (map->slots[i].is_used) {
             *find(&larger, map->slots[i].key) = map->slots[i];
+        }
     }
     free(map->slots);
     *map = larger;

@@ -263,6 +263,7 @@ FL_CHECK fl_err fl_message_decode(fl_message *message, fl_arena *arena,
 /* The name of a type for the log: "check_in"; never NULL. */
 const char *fl_message_type_name(fl_message_type type);
 
+/* Bytes that are enough for a manifest of so many chunks. */
 size_t fl_manifest_bound(uint32_t chunk_count);
 
 /* FL_ERR_RANGE: a limit is broken. FL_ERR_SPACE: dst_cap is too small. */
