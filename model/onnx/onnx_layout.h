@@ -1,0 +1,51 @@
+/*
+ * Where the numbers of a weight lie in an ONNX file.
+ *
+ * In memory a weight is (O, P, C): outputs, pixels (of the kernel, or of the
+ * picture that was flattened), channels. ONNX puts channels before pixels,
+ * and MatMul puts outputs last. A layout gives the file's distances between
+ * neighbours; reader and writer walk over it in memory's order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_MODEL_ONNX_ONNX_LAYOUT_H
+#define FL_MODEL_ONNX_ONNX_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/graph.h"
+
+typedef struct {
+    size_t outputs, pixels, channels;
+    size_t output_step, pixel_step, channel_step;
+} fl_onnx_layout;
+
+/* The file has (O, C, P): convolutions, Gemm with transB, and constants. */
+fl_onnx_layout fl_onnx_layout_ocp(size_t outputs, size_t pixels,
+                                  size_t channels);
+
+/* The file has (C, P, O): MatMul, Gemm without transB. */
+fl_onnx_layout fl_onnx_layout_cpo(size_t outputs, size_t pixels,
+                                  size_t channels);
+
+static inline size_t fl_onnx_layout_count(const fl_onnx_layout *layout)
+{
+    return layout->outputs * layout->pixels * layout->channels;
+}
+
+/* Where in the file the i-th number in memory is. */
+size_t fl_onnx_layout_at(const fl_onnx_layout *layout, size_t i);
+
+/*
+ * The picture in whose order the numbers of value `node` run: its own shape,
+ * or what a FLATTEN before it has made flat. In memory they run H, W, C; in
+ * ONNX C, H, W.
+ */
+fl_shape fl_onnx_layout_picture(const fl_graph *graph, uint32_t node);
+
+/* True: ONNX writes value `node` as (N, F); false: as (N, C, H, W). */
+bool fl_onnx_layout_is_flat(const fl_graph *graph, uint32_t node);
+
+#endif

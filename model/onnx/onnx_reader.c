@@ -1,0 +1,395 @@
+/* fl_model_decode: the file's nodes one by one into our graph, then the
+ * parameters into memory's order.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+#include "model/onnx/onnx_file.h"
+#include "model/onnx/onnx_import.h"
+#include "model/onnx/onnx_tensor.h"
+
+enum { ATTRIBUTES_MAX = 8 };
+
+static const struct {
+    const char *op_type;
+    fl_onnx_operator *read;
+    size_t inputs_min, inputs_max;
+    const char *attributes[ATTRIBUTES_MAX];
+} OPERATORS[] = {
+    {"Conv",
+     fl_onnx_conv,
+     2,
+     3,
+     {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}},
+    {"MaxPool",
+     fl_onnx_maxpool,
+     1,
+     1,
+     {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads",
+      "storage_order", "strides"}},
+    {"Gemm", fl_onnx_gemm, 2, 3, {"alpha", "beta", "transA", "transB"}},
+    {"MatMul", fl_onnx_matmul, 2, 2, {NULL}},
+    {"Add", fl_onnx_add, 2, 2, {NULL}},
+    {"Sub", fl_onnx_sub, 2, 2, {NULL}},
+    {"Mul", fl_onnx_mul, 2, 2, {NULL}},
+    {"Div", fl_onnx_div, 2, 2, {NULL}},
+    {"Relu", fl_onnx_relu, 1, 1, {NULL}},
+    {"Flatten", fl_onnx_flatten, 1, 1, {"axis"}},
+    {"Reshape", fl_onnx_reshape, 2, 2, {"allowzero"}},
+    {"Transpose", fl_onnx_transpose, 1, 1, {"perm"}},
+    {"Identity", fl_onnx_identity, 1, 1, {NULL}},
+    {"Dropout", fl_onnx_dropout, 1, 3, {"ratio", "seed"}},
+    {"Constant", fl_onnx_constant, 0, 0, {"value", "value_int", "value_ints"}},
+    {"Shape", fl_onnx_shape, 1, 1, {NULL}},
+    {"Gather", fl_onnx_gather, 2, 2, {"axis"}},
+    {"Unsqueeze", fl_onnx_unsqueeze, 1, 2, {"axes"}},
+    {"Concat", fl_onnx_concat, 1, FL_ONNX_SIZES_MAX, {"axis"}},
+};
+
+enum { OPERATOR_COUNT = sizeof OPERATORS / sizeof OPERATORS[0] };
+
+/* ---- inputs and initializers ------------------------------------------- */
+
+static fl_err add_initializers(fl_onnx_import *import)
+{
+    for (size_t i = 0; i < import->file->n_initializer; i++) {
+        const Onnx__TensorProto *tensor = import->file->initializer[i];
+        const char *name = tensor->name ? tensor->name : "";
+        FL_TRY(fl_onnx_tensor_check(tensor, name, import->why));
+        FL_TRY(fl_onnx_value_add(
+            import, name,
+            (fl_onnx_value){.kind = FL_ONNX_TENSOR, .tensor = tensor}));
+    }
+    return FL_OK;
+}
+
+// Older exporters list the initializers among the inputs.
+static fl_err find_input(const fl_onnx_import *import,
+                         const Onnx__ValueInfoProto **input)
+{
+    *input = NULL;
+    for (size_t i = 0; i < import->file->n_input; i++) {
+        const Onnx__ValueInfoProto *at = import->file->input[i];
+        if (at->name && fl_onnx_value_find(import, at->name)) continue;
+        if (*input) {
+            return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                                 "the model has more than one input: \"%s\" "
+                                 "and \"%s\"",
+                                 (*input)->name ? (*input)->name : "",
+                                 at->name ? at->name : "");
+        }
+        *input = at;
+    }
+    if (*input) return FL_OK;
+    return fl_reason_set(import->why, FL_ERR_FORMAT, "the model has no input");
+}
+
+// The shape of an input or output; NULL: none is given.
+static fl_err find_shape(const Onnx__ValueInfoProto *info,
+                         const Onnx__TensorShapeProto **shape, fl_reason *why)
+{
+    const char *name = info->name ? info->name : "";
+    const Onnx__TypeProto__Tensor *type =
+        info->type ? info->type->tensor_type : NULL;
+    *shape = type ? type->shape : NULL;
+    if (!type) {
+        return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                             "\"%s\" is not declared as a tensor", name);
+    }
+    if (type->elem_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) return FL_OK;
+    return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                         "\"%s\" is of %s, only float32 is supported", name,
+                         fl_onnx_type_name(type->elem_type));
+}
+
+static fl_err read_dim(const Onnx__ValueInfoProto *info,
+                       const Onnx__TensorShapeProto *shape, size_t i,
+                       uint32_t *size, fl_reason *why)
+{
+    const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
+    if (!dim->has_dim_value) {
+        return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                             "input \"%s\": dimension %zu is open; only the "
+                             "first, the batch, may be",
+                             info->name, i);
+    }
+    if (dim->dim_value < 1 || dim->dim_value > FL_GRAPH_VALUES_MAX) {
+        return fl_reason_set(
+            why, FL_ERR_FORMAT,
+            "input \"%s\": dimension %zu is %" PRId64 ", it needs 1 to %d",
+            info->name, i, dim->dim_value, (int)FL_GRAPH_VALUES_MAX);
+    }
+    *size = (uint32_t)dim->dim_value;
+    return FL_OK;
+}
+
+static fl_err add_input(fl_onnx_import *import)
+{
+    const Onnx__ValueInfoProto *info;
+    const Onnx__TensorShapeProto *shape;
+    FL_TRY(find_input(import, &info));
+    fl_onnx_value value = {.kind = FL_ONNX_BLOCK, .axes = FL_ONNX_NCHW};
+    FL_TRY(fl_onnx_value_add(import, info->name, value));
+    FL_TRY(find_shape(info, &shape, import->why));
+    if (!shape || (shape->n_dim != 2 && shape->n_dim != 4)) {
+        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                             "input \"%s\" has %zu dimensions, only (N, C, H, "
+                             "W) and (N, F) are supported",
+                             info->name, shape ? shape->n_dim : 0);
+    }
+    fl_node node = {.op = FL_OP_INPUT, .name = "input", .shape = {1, 1, 0}};
+    FL_TRY(read_dim(info, shape, 1, &node.shape.channels, import->why));
+    if (shape->n_dim == 4) {
+        FL_TRY(read_dim(info, shape, 2, &node.shape.height, import->why));
+        FL_TRY(read_dim(info, shape, 3, &node.shape.width, import->why));
+    } else {
+        fl_onnx_value_find(import, info->name)->axes = FL_ONNX_FLAT;
+    }
+    if (shape->dim[0]->has_dim_value && shape->dim[0]->dim_value > 0)
+        import->batch = shape->dim[0]->dim_value;
+    return fl_graph_add(import->graph, &node, false, NULL, import->why);
+}
+
+/* ---- nodes ------------------------------------------------------------- */
+
+static fl_err check_attributes(const fl_onnx_import *import,
+                               const char *const known[ATTRIBUTES_MAX])
+{
+    for (size_t i = 0; i < import->node->n_attribute; i++) {
+        const char *name = import->node->attribute[i]->name;
+        if (!name) name = "";
+        size_t k = 0;
+        while (k < ATTRIBUTES_MAX && known[k] && strcmp(known[k], name) != 0)
+            k++;
+        if (k == ATTRIBUTES_MAX || !known[k]) {
+            return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
+                                  "attribute %s is not supported", name);
+        }
+    }
+    return FL_OK;
+}
+
+static fl_err refuse_operator(const fl_onnx_import *import, const char *op_type)
+{
+    const char *hint = "";
+    if (strcmp(op_type, "Softmax") == 0 || strcmp(op_type, "LogSoftmax") == 0)
+        hint = "; end the model with the logits, training adds the softmax";
+    return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
+                          "the operator is not supported by this version%s",
+                          hint);
+}
+
+static fl_err read_node(fl_onnx_import *import)
+{
+    const Onnx__NodeProto *node = import->node;
+    const char *op_type = node->op_type ? node->op_type : "";
+    const char *domain = node->domain ? node->domain : "";
+    size_t k = 0;
+    while (k < OPERATOR_COUNT && strcmp(OPERATORS[k].op_type, op_type) != 0)
+        k++;
+    if (k == OPERATOR_COUNT || (*domain && strcmp(domain, "ai.onnx") != 0))
+        return refuse_operator(import, op_type);
+    if (node->n_input < OPERATORS[k].inputs_min ||
+        node->n_input > OPERATORS[k].inputs_max) {
+        return fl_onnx_refuse(import, FL_ERR_FORMAT, "it has %zu inputs",
+                              node->n_input);
+    }
+    FL_TRY(check_attributes(import, OPERATORS[k].attributes));
+    return OPERATORS[k].read(import);
+}
+
+static fl_err read_nodes(fl_onnx_import *import)
+{
+    for (size_t i = 0; i < import->file->n_node; i++) {
+        import->node = import->file->node[i];
+        import->node_index = i;
+        FL_TRY(read_node(import));
+    }
+    return FL_OK;
+}
+
+/* ---- the output -------------------------------------------------------- */
+
+static fl_err find_output(const fl_onnx_import *import,
+                          const Onnx__ValueInfoProto **info)
+{
+    const Onnx__GraphProto *file = import->file;
+    if (file->n_output != 1) {
+        return fl_reason_set(
+            import->why, file->n_output ? FL_ERR_UNSUPPORTED : FL_ERR_FORMAT,
+            "the model has %zu outputs, only one is "
+            "supported",
+            file->n_output);
+    }
+    *info = file->output[0];
+    const char *name = (*info)->name ? (*info)->name : "";
+    const fl_onnx_value *value = fl_onnx_value_find(import, name);
+    if (!value) {
+        return fl_reason_set(import->why, FL_ERR_FORMAT,
+                             "the output \"%s\" is nowhere in the file", name);
+    }
+    if (value->kind == FL_ONNX_BLOCK &&
+        value->node + 1 == import->graph->node_count) {
+        return FL_OK;
+    }
+    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                         "the output \"%s\" is not what the last layer makes",
+                         name);
+}
+
+static fl_err check_classes(const fl_onnx_import *import,
+                            const Onnx__ValueInfoProto *info)
+{
+    const uint32_t last = import->graph->node_count - 1;
+    const fl_shape shape = import->graph->nodes[last].shape;
+    const fl_shape picture = fl_onnx_layout_picture(import->graph, last);
+    const fl_onnx_axes axes = fl_onnx_value_find(import, info->name)->axes;
+    if (axes == FL_ONNX_NCHW || axes == FL_ONNX_NHWC || picture.height > 1 ||
+        picture.width > 1) {
+        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                             "the output \"%s\" is a picture; only (N, "
+                             "classes) is supported",
+                             info->name);
+    }
+    const Onnx__TensorShapeProto *declared;
+    FL_TRY(find_shape(info, &declared, import->why));
+    if (!declared) return FL_OK;
+    if (declared->n_dim == 2 &&
+        (!declared->dim[1]->has_dim_value ||
+         declared->dim[1]->dim_value == shape.channels)) {
+        return FL_OK;
+    }
+    return fl_reason_set(import->why, FL_ERR_FORMAT,
+                         "the output \"%s\" is declared with another shape "
+                         "than (N, %u), which the layers make",
+                         info->name, shape.channels);
+}
+
+// Every value but the last has a reader: with layers of one input each, the
+// graph is one chain.
+static fl_err check_all_used(const fl_onnx_import *import)
+{
+    const fl_graph *graph = import->graph;
+    bool is_used[FL_GRAPH_NODES_MAX] = {false};
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        for (uint32_t k = 0; k < graph->nodes[i].input_count; k++)
+            is_used[graph->nodes[i].inputs[k]] = true;
+    }
+    for (uint32_t i = 0; i + 1 < graph->node_count; i++) {
+        if (is_used[i]) continue;
+        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                             "nothing reads what node \"%s\" (%s) makes",
+                             graph->nodes[i].name,
+                             fl_op_name(graph->nodes[i].op));
+    }
+    if (graph->param_count > 0) return FL_OK;
+    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                         "the model has no parameters: nothing to train");
+}
+
+static fl_err check_output(const fl_onnx_import *import)
+{
+    const Onnx__ValueInfoProto *info = NULL;
+    FL_TRY(find_output(import, &info));
+    FL_TRY(check_classes(import, info));
+    return check_all_used(import);
+}
+
+/* ---- parameters -------------------------------------------------------- */
+
+static fl_err read_params(float *params, const Onnx__TensorProto *tensor,
+                          const fl_onnx_layout *layout, const fl_node *node,
+                          fl_reason *why)
+{
+    const size_t count = fl_onnx_layout_count(layout);
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = fl_onnx_layout_at(layout, i);
+        params[i] = fl_onnx_tensor_float(tensor, at);
+        if (isfinite(params[i])) continue;
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "tensor \"%s\" of node \"%s\" (%s): number %zu "
+                             "is %f",
+                             tensor->name ? tensor->name : "", node->name,
+                             fl_op_name(node->op), at, (double)params[i]);
+    }
+    return FL_OK;
+}
+
+static fl_err read_all_params(float *params, const fl_onnx_import *import)
+{
+    for (uint32_t i = 0; i < import->graph->node_count; i++) {
+        const fl_node *node = &import->graph->nodes[i];
+        const fl_onnx_source *source = &import->sources[i];
+        if (!source->weight) continue;
+        FL_TRY(read_params(params + node->weight_at, source->weight,
+                           &source->layout, node, import->why));
+        if (!source->bias) continue;
+        const fl_onnx_layout row = fl_onnx_layout_ocp(1, 1, node->bias_count);
+        FL_TRY(read_params(params + node->bias_at, source->bias, &row, node,
+                           import->why));
+    }
+    return FL_OK;
+}
+
+static fl_err read_graph(fl_onnx_import *import)
+{
+    FL_TRY(add_initializers(import));
+    FL_TRY(add_input(import));
+    FL_TRY(read_nodes(import));
+    return check_output(import);
+}
+
+// One name a node, an initializer, and the input.
+static size_t name_count(const Onnx__GraphProto *file)
+{
+    return file->n_node + file->n_initializer + 1;
+}
+
+static fl_err import_model(fl_model *model, const Onnx__GraphProto *file,
+                           fl_reason *why)
+{
+    fl_onnx_import import = {
+        .file = file,
+        .graph = &model->graph,
+        .sources = calloc(FL_GRAPH_NODES_MAX, sizeof *import.sources),
+        .values = calloc(name_count(file), sizeof *import.values),
+        .why = why,
+    };
+    fl_err err = FL_ERR_MEMORY;
+    if (!import.sources || !import.values) goto out;
+
+    err = read_graph(&import);
+    if (err) goto out;
+    model->params = malloc(model->graph.param_count * sizeof(float));
+    if (!model->params) {
+        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu parameters",
+                            model->graph.param_count);
+        goto out;
+    }
+    err = read_all_params(model->params, &import);
+
+out:
+    free(import.sources);
+    free(import.values);
+    return err;
+}
+
+fl_err fl_model_decode(fl_model **model, const uint8_t *src, size_t src_len,
+                       fl_reason *why)
+{
+    fl_onnx_file file;
+    FL_TRY(fl_onnx_file_init(&file, src, src_len, why));
+    fl_err err = FL_ERR_MEMORY;
+    fl_model *made = calloc(1, sizeof *made);
+    if (made) err = import_model(made, file.proto->graph, why);
+    fl_onnx_file_fini(&file);
+    if (err) {
+        fl_model_free(made);
+        return err;
+    }
+    *model = made;
+    return FL_OK;
+}
