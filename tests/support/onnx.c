@@ -173,7 +173,8 @@ Onnx__NodeProto *fl_onnx_edit_add_node(Onnx__ModelProto *edited, int after,
     fl_onnx_edit_add_input(node, input);
     node->output = insert(node->output, &node->n_output, 0, copy_text(output));
     Onnx__GraphProto *graph = edited->graph;
-    graph->node = insert(graph->node, &graph->n_node, (size_t)(after + 1), node);
+    graph->node =
+        insert(graph->node, &graph->n_node, (size_t)(after + 1), node);
     return node;
 }
 
