@@ -98,8 +98,9 @@ static fl_err add_normalisation(fl_onnx_import *import, fl_op_kind op,
         return fl_onnx_refuse(import, FL_ERR_MEMORY,
                               "no memory for %u constants", channels);
     }
-    for (uint32_t c = 0; c < channels; c++)
+    for (uint32_t c = 0; c < channels; c++) {
         constants[c] = change(constant_at(constant, c));
+    }
     const fl_err err = fl_onnx_layer_add(import, (fl_node){.op = op}, x,
                                          x->axes, NULL, constants);
     free(constants);
@@ -132,8 +133,9 @@ static fl_err add_bias(fl_onnx_import *import, uint32_t number,
     import->sources[number].bias = bias;
     for (size_t i = 0; i < import->value_count; i++) {
         fl_onnx_value *value = &import->values[i];
-        if (value->kind == FL_ONNX_BLOCK && value->node == number)
+        if (value->kind == FL_ONNX_BLOCK && value->node == number) {
             value->kind = FL_ONNX_TAKEN;
+        }
     }
     return fl_onnx_output(
         import,
@@ -159,8 +161,9 @@ fl_err fl_onnx_add(fl_onnx_import *import)
     FL_TRY(find_sides(import, &block_input, &constant_input));
     FL_TRY(fl_onnx_input_block(import, block_input, &x));
     FL_TRY(read_constant(import, &constant, x, constant_input));
-    if (is_bias(import, x, &constant))
+    if (is_bias(import, x, &constant)) {
         return add_bias(import, x->node, x->axes, constant.tensor);
+    }
     // x + c and x - (-c) are the same bits.
     return add_normalisation(import, FL_OP_SUB, x, &constant, negated);
 }

@@ -37,8 +37,9 @@ static fl_err read_weight(const fl_onnx_import *import, fl_onnx_source *source,
                               weight->name, features, x->name,
                               fl_shape_size(picture));
     }
-    if (x->axes == FL_ONNX_FLAT_HWC)
+    if (x->axes == FL_ONNX_FLAT_HWC) {
         picture = (fl_shape){1, 1, (uint32_t)features};
+    }
     const size_t pixels = (size_t)picture.height * picture.width;
     source->weight = tensor;
     source->layout =
@@ -58,8 +59,9 @@ static fl_err read_bias(const fl_onnx_import *import, fl_onnx_source *source)
     source->bias = tensor;
     const bool is_row =
         tensor->n_dims == 1 || (tensor->n_dims == 2 && tensor->dims[0] == 1);
-    if (is_row && fl_onnx_tensor_count(tensor) == source->layout.outputs)
+    if (is_row && fl_onnx_tensor_count(tensor) == source->layout.outputs) {
         return FL_OK;
+    }
     return fl_onnx_refuse(import, FL_ERR_FORMAT,
                           "bias \"%s\" does not hold %zu numbers, one an "
                           "output",

@@ -116,18 +116,21 @@ static fl_err check_counts(const Onnx__GraphProto *graph, fl_reason *why)
     return FL_OK;
 }
 
+static fl_err check_model(const Onnx__ModelProto *model, fl_reason *why)
+{
+    if (!model->graph) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "not an ONNX model: there is no graph");
+    }
+    FL_TRY(check_opset(model, why));
+    return check_counts(model->graph, why);
+}
+
 fl_err fl_onnx_file_init(fl_onnx_file *file, const uint8_t *src, size_t src_len,
                          fl_reason *why)
 {
     FL_TRY(parse(file, src, src_len, why));
-    fl_err err = FL_OK;
-    if (!file->proto->graph) {
-        err = fl_reason_set(why, FL_ERR_FORMAT,
-                            "not an ONNX model: %zu bytes without a graph",
-                            src_len);
-    }
-    if (!err) err = check_opset(file->proto, why);
-    if (!err) err = check_counts(file->proto->graph, why);
+    const fl_err err = check_model(file->proto, why);
     if (err) fl_onnx_file_fini(file);
     return err;
 }

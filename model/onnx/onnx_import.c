@@ -40,8 +40,9 @@ fl_onnx_value *fl_onnx_value_find(const fl_onnx_import *import,
                                   const char *name)
 {
     for (size_t i = 0; i < import->value_count; i++) {
-        if (strcmp(import->values[i].name, name) == 0)
+        if (strcmp(import->values[i].name, name) == 0) {
             return &import->values[i];
+        }
     }
     return NULL;
 }
@@ -89,29 +90,33 @@ static bool makes(const Onnx__NodeProto *node, const char *name)
     return false;
 }
 
-static fl_err refuse_unknown(const fl_onnx_import *import, const char *name)
+static void explain_unknown(const fl_onnx_import *import, const char *name)
 {
     for (size_t i = import->node_index; i < import->file->n_node; i++) {
         if (!makes(import->file->node[i], name)) continue;
-        return fl_onnx_refuse(import, FL_ERR_FORMAT,
-                              "it reads \"%s\" before node \"%.64s\" makes "
-                              "it: a cycle, or nodes out of order",
-                              name, node_name(import->file->node[i]));
+        (void)fl_onnx_refuse(import, FL_ERR_FORMAT,
+                             "it reads \"%s\" before node \"%.64s\" makes "
+                             "it: a cycle, or nodes out of order",
+                             name, node_name(import->file->node[i]));
+        return;
     }
-    return fl_onnx_refuse(import, FL_ERR_FORMAT,
-                          "it reads \"%s\", which is nowhere in the file",
-                          name);
+    (void)fl_onnx_refuse(import, FL_ERR_FORMAT,
+                         "it reads \"%s\", which is nowhere in the file", name);
 }
 
 fl_err fl_onnx_input(const fl_onnx_import *import, size_t i,
                      const fl_onnx_value **value)
 {
     if (!fl_onnx_has_input(import, i)) {
-        return fl_onnx_refuse(import, FL_ERR_FORMAT, "it has no input %zu", i);
+        (void)fl_onnx_refuse(import, FL_ERR_FORMAT, "it has no input %zu", i);
+        return FL_ERR_FORMAT;
     }
     const char *name = import->node->input[i];
     *value = fl_onnx_value_find(import, name);
-    if (!*value) return refuse_unknown(import, name);
+    if (!*value) {
+        explain_unknown(import, name);
+        return FL_ERR_FORMAT;
+    }
     if ((*value)->kind == FL_ONNX_TAKEN) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                               "\"%s\" is also read by an Add: a value with "
@@ -249,8 +254,9 @@ fl_err fl_onnx_attribute_must_be_1(const fl_onnx_import *import,
     const Onnx__AttributeProto *attribute;
     FL_TRY(fl_onnx_attribute(import, &attribute, float_name,
                              ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT));
-    if (!attribute || (attribute->f >= 1.0F && attribute->f <= 1.0F))
+    if (!attribute || (attribute->f >= 1.0F && attribute->f <= 1.0F)) {
         return FL_OK;
+    }
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                           "attribute %s is %g, only 1 is supported", float_name,
                           (double)attribute->f);
@@ -270,8 +276,11 @@ static bool is_name_taken(const fl_graph *graph, const char *name)
 static void copy_name(char *dst, const char *src, size_t src_len)
 {
     size_t len = 0;
-    for (; len < src_len && len + 1 < FL_NODE_NAME_CAP; len++)
-        dst[len] = src[len] > ' ' && src[len] < 0x7f ? src[len] : '_';
+    for (; len < src_len && len + 1 < FL_NODE_NAME_CAP; len++) {
+        const char letter = src[len];
+        dst[len] = '_';
+        if (letter > ' ' && letter < 0x7f) dst[len] = letter;
+    }
     dst[len] = '\0';
 }
 
@@ -298,8 +307,9 @@ static void name_layer(fl_node *layer, const fl_onnx_import *import,
     while (!*layer->name || is_name_taken(import->graph, layer->name)) {
         const int len = snprintf(layer->name, sizeof layer->name, "%s_%u",
                                  fl_op_name(layer->op), number++);
-        for (int i = 0; i < len; i++)
+        for (int i = 0; i < len; i++) {
             layer->name[i] = (char)tolower(layer->name[i]);
+        }
     }
 }
 

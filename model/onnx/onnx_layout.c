@@ -33,8 +33,9 @@ static bool keeps_order(fl_op_kind op)
 fl_shape fl_onnx_layout_picture(const fl_graph *graph, uint32_t node)
 {
     const fl_node *at = &graph->nodes[node];
-    while (keeps_order(at->op) || at->op == FL_OP_FLATTEN)
+    while (keeps_order(at->op) || at->op == FL_OP_FLATTEN) {
         at = &graph->nodes[at->inputs[0]];
+    }
     return at->shape;
 }
 
@@ -45,8 +46,9 @@ static bool is_picture_input(const fl_graph *graph)
     const fl_shape shape = graph->nodes[0].shape;
     if (shape.height > 1 || shape.width > 1) return true;
     uint32_t i = 1;
-    while (i < graph->node_count && keeps_order(graph->nodes[i].op))
+    while (i < graph->node_count && keeps_order(graph->nodes[i].op)) {
         i++;
+    }
     if (i == graph->node_count) return false;
     return graph->nodes[i].op == FL_OP_CONV ||
            graph->nodes[i].op == FL_OP_MAXPOOL;
@@ -55,8 +57,9 @@ static bool is_picture_input(const fl_graph *graph)
 bool fl_onnx_layout_is_flat(const fl_graph *graph, uint32_t node)
 {
     const fl_node *at = &graph->nodes[node];
-    while (keeps_order(at->op))
+    while (keeps_order(at->op)) {
         at = &graph->nodes[at->inputs[0]];
+    }
     if (at->op == FL_OP_INPUT) return !is_picture_input(graph);
     return at->op == FL_OP_FLATTEN || at->op == FL_OP_DENSE;
 }

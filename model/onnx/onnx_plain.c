@@ -64,8 +64,9 @@ fl_err fl_onnx_reshape(fl_onnx_import *import)
     FL_TRY(fl_onnx_input_sizes(import, 1, &sizes));
     FL_TRY(fl_onnx_attribute_must_be(import, "allowzero", 0));
     const size_t features = fl_shape_size(import->graph->nodes[x->node].shape);
-    if (is_flattening(import, &sizes, (int64_t)features))
+    if (is_flattening(import, &sizes, (int64_t)features)) {
         return add_flatten(import, x);
+    }
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                           "only a Reshape to (batch, %zu) is supported, which "
                           "flattens",
@@ -82,10 +83,11 @@ static fl_err transpose_tensor(fl_onnx_import *import, fl_onnx_value value)
                               value.name, value.tensor->n_dims);
     }
     FL_TRY(fl_onnx_attribute_ints(import, order, 2, "perm"));
-    if (order[0] == 1 && order[1] == 0)
+    if (order[0] == 1 && order[1] == 0) {
         value.is_transposed = !value.is_transposed;
-    else if (order[0] != 0 || order[1] != 1)
+    } else if (order[0] != 0 || order[1] != 1) {
         return fl_onnx_refuse(import, FL_ERR_FORMAT, "perm is no permutation");
+    }
     return fl_onnx_output(import, value);
 }
 
@@ -102,8 +104,9 @@ fl_err fl_onnx_transpose(fl_onnx_import *import)
     FL_TRY(fl_onnx_input_block(import, 0, &x));
     fl_onnx_value moved = *x;
     int64_t order[4] = {0};
-    if (axis_count(x) == 4)
+    if (axis_count(x) == 4) {
         FL_TRY(fl_onnx_attribute_ints(import, order, 4, "perm"));
+    }
     if (x->axes == FL_ONNX_NCHW && is_order(order, 2, 3, 1)) {
         moved.axes = FL_ONNX_NHWC;
     } else if (x->axes == FL_ONNX_NHWC && is_order(order, 3, 1, 2)) {

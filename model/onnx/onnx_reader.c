@@ -67,42 +67,41 @@ static fl_err add_initializers(fl_onnx_import *import)
 }
 
 // Older exporters list the initializers among the inputs.
-static fl_err find_input(const fl_onnx_import *import,
-                         const Onnx__ValueInfoProto **input)
+static const Onnx__ValueInfoProto *find_input(const fl_onnx_import *import,
+                                              size_t *count)
 {
-    *input = NULL;
+    const Onnx__ValueInfoProto *input = NULL;
+    *count = 0;
     for (size_t i = 0; i < import->file->n_input; i++) {
         const Onnx__ValueInfoProto *at = import->file->input[i];
         if (at->name && fl_onnx_value_find(import, at->name)) continue;
-        if (*input) {
-            return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
-                                 "the model has more than one input: \"%s\" "
-                                 "and \"%s\"",
-                                 (*input)->name ? (*input)->name : "",
-                                 at->name ? at->name : "");
-        }
-        *input = at;
+        input = at;
+        (*count)++;
     }
-    if (*input) return FL_OK;
-    return fl_reason_set(import->why, FL_ERR_FORMAT, "the model has no input");
+    return input;
+}
+
+static const char *name_of(const Onnx__ValueInfoProto *info)
+{
+    return info->name ? info->name : "";
 }
 
 // The shape of an input or output; NULL: none is given.
 static fl_err find_shape(const Onnx__ValueInfoProto *info,
                          const Onnx__TensorShapeProto **shape, fl_reason *why)
 {
-    const char *name = info->name ? info->name : "";
     const Onnx__TypeProto__Tensor *type =
         info->type ? info->type->tensor_type : NULL;
     *shape = type ? type->shape : NULL;
     if (!type) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,
-                             "\"%s\" is not declared as a tensor", name);
+                             "\"%s\" is not declared as a tensor",
+                             name_of(info));
     }
     if (type->elem_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) return FL_OK;
     return fl_reason_set(why, FL_ERR_UNSUPPORTED,
-                         "\"%s\" is of %s, only float32 is supported", name,
-                         fl_onnx_type_name(type->elem_type));
+                         "\"%s\" is of %s, only float32 is supported",
+                         name_of(info), fl_onnx_type_name(type->elem_type));
 }
 
 static fl_err read_dim(const Onnx__ValueInfoProto *info,
@@ -114,7 +113,7 @@ static fl_err read_dim(const Onnx__ValueInfoProto *info,
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,
                              "input \"%s\": dimension %zu is open; only the "
                              "first, the batch, may be",
-                             info->name, i);
+                             name_of(info), i);
     }
     if (dim->dim_value < 1 || dim->dim_value > FL_GRAPH_VALUES_MAX) {
         return fl_reason_set(
@@ -126,30 +125,43 @@ static fl_err read_dim(const Onnx__ValueInfoProto *info,
     return FL_OK;
 }
 
-static fl_err add_input(fl_onnx_import *import)
+// (N, C, H, W), or (N, F) as one pixel of F channels.
+static fl_err read_input(const Onnx__ValueInfoProto *info, fl_shape *size,
+                         bool *is_flat, int64_t *batch, fl_reason *why)
 {
-    const Onnx__ValueInfoProto *info;
     const Onnx__TensorShapeProto *shape;
-    FL_TRY(find_input(import, &info));
-    fl_onnx_value value = {.kind = FL_ONNX_BLOCK, .axes = FL_ONNX_NCHW};
-    FL_TRY(fl_onnx_value_add(import, info->name, value));
-    FL_TRY(find_shape(info, &shape, import->why));
+    FL_TRY(find_shape(info, &shape, why));
     if (!shape || (shape->n_dim != 2 && shape->n_dim != 4)) {
-        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+        return fl_reason_set(why, FL_ERR_UNSUPPORTED,
                              "input \"%s\" has %zu dimensions, only (N, C, H, "
                              "W) and (N, F) are supported",
-                             info->name, shape ? shape->n_dim : 0);
+                             name_of(info), shape ? shape->n_dim : 0);
     }
-    fl_node node = {.op = FL_OP_INPUT, .name = "input", .shape = {1, 1, 0}};
-    FL_TRY(read_dim(info, shape, 1, &node.shape.channels, import->why));
-    if (shape->n_dim == 4) {
-        FL_TRY(read_dim(info, shape, 2, &node.shape.height, import->why));
-        FL_TRY(read_dim(info, shape, 3, &node.shape.width, import->why));
-    } else {
-        fl_onnx_value_find(import, info->name)->axes = FL_ONNX_FLAT;
+    *size = (fl_shape){.height = 1, .width = 1};
+    *is_flat = shape->n_dim == 2;
+    *batch = shape->dim[0]->has_dim_value ? shape->dim[0]->dim_value : 0;
+    FL_TRY(read_dim(info, shape, 1, &size->channels, why));
+    if (*is_flat) return FL_OK;
+    FL_TRY(read_dim(info, shape, 2, &size->height, why));
+    return read_dim(info, shape, 3, &size->width, why);
+}
+
+static fl_err add_input(fl_onnx_import *import)
+{
+    size_t count;
+    const Onnx__ValueInfoProto *info = find_input(import, &count);
+    if (!info || count > 1) {
+        return fl_reason_set(
+            import->why, info ? FL_ERR_UNSUPPORTED : FL_ERR_FORMAT,
+            "the model has %zu inputs, only one is supported", count);
     }
-    if (shape->dim[0]->has_dim_value && shape->dim[0]->dim_value > 0)
-        import->batch = shape->dim[0]->dim_value;
+    bool is_flat;
+    fl_node node = {.op = FL_OP_INPUT, .name = "input"};
+    fl_onnx_value value = {.kind = FL_ONNX_BLOCK};
+    FL_TRY(
+        read_input(info, &node.shape, &is_flat, &import->batch, import->why));
+    if (is_flat) value.axes = FL_ONNX_FLAT;
+    FL_TRY(fl_onnx_value_add(import, info->name, value));
     return fl_graph_add(import->graph, &node, false, NULL, import->why);
 }
 
@@ -162,8 +174,9 @@ static fl_err check_attributes(const fl_onnx_import *import,
         const char *name = import->node->attribute[i]->name;
         if (!name) name = "";
         size_t k = 0;
-        while (k < ATTRIBUTES_MAX && known[k] && strcmp(known[k], name) != 0)
+        while (k < ATTRIBUTES_MAX && known[k] && strcmp(known[k], name) != 0) {
             k++;
+        }
         if (k == ATTRIBUTES_MAX || !known[k]) {
             return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                                   "attribute %s is not supported", name);
@@ -175,8 +188,9 @@ static fl_err check_attributes(const fl_onnx_import *import,
 static fl_err refuse_operator(const fl_onnx_import *import, const char *op_type)
 {
     const char *hint = "";
-    if (strcmp(op_type, "Softmax") == 0 || strcmp(op_type, "LogSoftmax") == 0)
+    if (strcmp(op_type, "Softmax") == 0 || strcmp(op_type, "LogSoftmax") == 0) {
         hint = "; end the model with the logits, training adds the softmax";
+    }
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                           "the operator is not supported by this version%s",
                           hint);
@@ -188,10 +202,12 @@ static fl_err read_node(fl_onnx_import *import)
     const char *op_type = node->op_type ? node->op_type : "";
     const char *domain = node->domain ? node->domain : "";
     size_t k = 0;
-    while (k < OPERATOR_COUNT && strcmp(OPERATORS[k].op_type, op_type) != 0)
+    while (k < OPERATOR_COUNT && strcmp(OPERATORS[k].op_type, op_type) != 0) {
         k++;
-    if (k == OPERATOR_COUNT || (*domain && strcmp(domain, "ai.onnx") != 0))
+    }
+    if (k == OPERATOR_COUNT || (*domain && strcmp(domain, "ai.onnx") != 0)) {
         return refuse_operator(import, op_type);
+    }
     if (node->n_input < OPERATORS[k].inputs_min ||
         node->n_input > OPERATORS[k].inputs_max) {
         return fl_onnx_refuse(import, FL_ERR_FORMAT, "it has %zu inputs",
@@ -213,59 +229,49 @@ static fl_err read_nodes(fl_onnx_import *import)
 
 /* ---- the output -------------------------------------------------------- */
 
-static fl_err find_output(const fl_onnx_import *import,
-                          const Onnx__ValueInfoProto **info)
+static fl_err check_declared(const Onnx__ValueInfoProto *info, uint32_t classes,
+                             fl_reason *why)
 {
-    const Onnx__GraphProto *file = import->file;
-    if (file->n_output != 1) {
-        return fl_reason_set(
-            import->why, file->n_output ? FL_ERR_UNSUPPORTED : FL_ERR_FORMAT,
-            "the model has %zu outputs, only one is "
-            "supported",
-            file->n_output);
-    }
-    *info = file->output[0];
-    const char *name = (*info)->name ? (*info)->name : "";
-    const fl_onnx_value *value = fl_onnx_value_find(import, name);
-    if (!value) {
-        return fl_reason_set(import->why, FL_ERR_FORMAT,
-                             "the output \"%s\" is nowhere in the file", name);
-    }
-    if (value->kind == FL_ONNX_BLOCK &&
-        value->node + 1 == import->graph->node_count) {
+    const Onnx__TensorShapeProto *declared;
+    FL_TRY(find_shape(info, &declared, why));
+    if (!declared) return FL_OK;
+    if (declared->n_dim == 2 && (!declared->dim[1]->has_dim_value ||
+                                 declared->dim[1]->dim_value == classes)) {
         return FL_OK;
     }
-    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
-                         "the output \"%s\" is not what the last layer makes",
-                         name);
+    return fl_reason_set(why, FL_ERR_FORMAT,
+                         "the output \"%s\" is declared with another shape "
+                         "than (N, %u), which the layers make",
+                         name_of(info), classes);
 }
 
-static fl_err check_classes(const fl_onnx_import *import,
-                            const Onnx__ValueInfoProto *info)
+// What the model gives is what the last layer makes: (N, classes).
+static fl_err check_output(const fl_onnx_import *import,
+                           const Onnx__ValueInfoProto *info)
 {
     const uint32_t last = import->graph->node_count - 1;
-    const fl_shape shape = import->graph->nodes[last].shape;
+    const fl_onnx_value *value = fl_onnx_value_find(import, name_of(info));
+    if (!value) {
+        return fl_reason_set(import->why, FL_ERR_FORMAT,
+                             "the output \"%s\" is nowhere in the file",
+                             name_of(info));
+    }
+    if (value->kind != FL_ONNX_BLOCK || value->node != last) {
+        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                             "the output \"%s\" is not what the last layer "
+                             "makes",
+                             value->name);
+    }
     const fl_shape picture = fl_onnx_layout_picture(import->graph, last);
-    const fl_onnx_axes axes = fl_onnx_value_find(import, info->name)->axes;
-    if (axes == FL_ONNX_NCHW || axes == FL_ONNX_NHWC || picture.height > 1 ||
-        picture.width > 1) {
+    if (value->axes == FL_ONNX_NCHW || value->axes == FL_ONNX_NHWC ||
+        picture.height > 1 || picture.width > 1) {
         return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
                              "the output \"%s\" is a picture; only (N, "
                              "classes) is supported",
-                             info->name);
+                             value->name);
     }
-    const Onnx__TensorShapeProto *declared;
-    FL_TRY(find_shape(info, &declared, import->why));
-    if (!declared) return FL_OK;
-    if (declared->n_dim == 2 &&
-        (!declared->dim[1]->has_dim_value ||
-         declared->dim[1]->dim_value == shape.channels)) {
-        return FL_OK;
-    }
-    return fl_reason_set(import->why, FL_ERR_FORMAT,
-                         "the output \"%s\" is declared with another shape "
-                         "than (N, %u), which the layers make",
-                         info->name, shape.channels);
+    return check_declared(info, import->graph->nodes[last].shape.channels,
+                          import->why);
 }
 
 // Every value but the last has a reader: with layers of one input each, the
@@ -275,8 +281,9 @@ static fl_err check_all_used(const fl_onnx_import *import)
     const fl_graph *graph = import->graph;
     bool is_used[FL_GRAPH_NODES_MAX] = {false};
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        for (uint32_t k = 0; k < graph->nodes[i].input_count; k++)
+        for (uint32_t k = 0; k < graph->nodes[i].input_count; k++) {
             is_used[graph->nodes[i].inputs[k]] = true;
+        }
     }
     for (uint32_t i = 0; i + 1 < graph->node_count; i++) {
         if (is_used[i]) continue;
@@ -290,11 +297,17 @@ static fl_err check_all_used(const fl_onnx_import *import)
                          "the model has no parameters: nothing to train");
 }
 
-static fl_err check_output(const fl_onnx_import *import)
+static fl_err check_end(const fl_onnx_import *import)
 {
-    const Onnx__ValueInfoProto *info = NULL;
-    FL_TRY(find_output(import, &info));
-    FL_TRY(check_classes(import, info));
+    const Onnx__GraphProto *file = import->file;
+    if (file->n_output != 1) {
+        return fl_reason_set(
+            import->why, file->n_output ? FL_ERR_UNSUPPORTED : FL_ERR_FORMAT,
+            "the model has %zu outputs, only one is "
+            "supported",
+            file->n_output);
+    }
+    FL_TRY(check_output(import, file->output[0]));
     return check_all_used(import);
 }
 
@@ -339,7 +352,7 @@ static fl_err read_graph(fl_onnx_import *import)
     FL_TRY(add_initializers(import));
     FL_TRY(add_input(import));
     FL_TRY(read_nodes(import));
-    return check_output(import);
+    return check_end(import);
 }
 
 // One name a node, an initializer, and the input.
@@ -363,7 +376,7 @@ static fl_err import_model(fl_model *model, const Onnx__GraphProto *file,
 
     err = read_graph(&import);
     if (err) goto out;
-    model->params = malloc(model->graph.param_count * sizeof(float));
+    model->params = calloc(model->graph.param_count, sizeof(float));
     if (!model->params) {
         err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu parameters",
                             model->graph.param_count);

@@ -50,8 +50,9 @@ fl_err fl_onnx_constant(fl_onnx_import *import)
     if (one) sizes.at[0] = one->i;
     if (several) FL_TRY(read_ints(import, &sizes, several));
     for (uint32_t i = 0; i < sizes.count; i++) {
-        if (sizes.at[i] == FL_ONNX_BATCH)
+        if (sizes.at[i] == FL_ONNX_BATCH) {
             return fl_onnx_refuse(import, FL_ERR_FORMAT, "absurd value");
+        }
     }
     return name_sizes(import, &sizes);
 }
@@ -100,8 +101,9 @@ fl_err fl_onnx_unsqueeze(fl_onnx_import *import)
     fl_onnx_sizes sizes, axes = {.count = 1};
     FL_TRY(fl_onnx_input_sizes(import, 0, &sizes));
     FL_TRY(fl_onnx_attribute_ints(import, axes.at, 1, "axes"));
-    if (fl_onnx_has_input(import, 1))  // opset 13 made it an input
+    if (fl_onnx_has_input(import, 1)) {  // opset 13 made it an input
         FL_TRY(fl_onnx_input_sizes(import, 1, &axes));
+    }
     if (!sizes.is_scalar || axes.count != 1 ||
         (axes.at[0] != 0 && axes.at[0] != -1)) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,

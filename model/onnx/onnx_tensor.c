@@ -32,8 +32,9 @@ const char *fl_onnx_type_name(int32_t data_type)
 size_t fl_onnx_tensor_count(const Onnx__TensorProto *tensor)
 {
     size_t count = 1;
-    for (size_t i = 0; i < tensor->n_dims; i++)
+    for (size_t i = 0; i < tensor->n_dims; i++) {
         count *= (size_t)tensor->dims[i];
+    }
     return count;
 }
 

@@ -92,8 +92,10 @@ static fl_err check_conv_weight(const fl_onnx_import *import,
                               " channels, the input has %u",
                               weight->name, dims[1], channels);
     }
-    if (dims[2] == layer->window.kernel_h && dims[3] == layer->window.kernel_w)
+    if (dims[2] == layer->window.kernel_h &&
+        dims[3] == layer->window.kernel_w) {
         return FL_OK;
+    }
     return fl_onnx_refuse(import, FL_ERR_FORMAT,
                           "attribute kernel_shape is %u, %u, weight \"%s\" "
                           "says %" PRId64 ", %" PRId64,

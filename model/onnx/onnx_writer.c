@@ -137,8 +137,9 @@ static size_t put_constant(uint8_t *dst, const fl_model *model, uint32_t i)
 static size_t put_initializers(uint8_t *dst, const fl_model *model, uint32_t i)
 {
     const fl_node *node = &model->graph.nodes[i];
-    if (node->op == FL_OP_SUB || node->op == FL_OP_DIV)
+    if (node->op == FL_OP_SUB || node->op == FL_OP_DIV) {
         return put_constant(dst, model, i);
+    }
     if (node->op != FL_OP_CONV && node->op != FL_OP_DENSE) return 0;
     const size_t len = put_weight(dst, model, node);
     return len + put_bias(after(dst, len), model, node);
@@ -193,8 +194,9 @@ static void add_ints(node_piece *piece, const char *name, size_t count,
                      const uint32_t values[4])
 {
     int64_t *ints = piece->ints[piece->proto.n_attribute];
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ints[i] = values[i];
+    }
     Onnx__AttributeProto *attribute = add_attribute(piece, name);
     attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
     attribute->n_ints = count;
@@ -219,10 +221,11 @@ static void add_operator_details(node_piece *piece, const fl_node *node)
     case FL_OP_DENSE:
         add_input(piece, node->name, "weight");
         if (node->bias_count) add_input(piece, node->name, "bias");
-        if (node->op == FL_OP_DENSE)
+        if (node->op == FL_OP_DENSE) {
             add_int(piece, "transB", 1);
-        else
+        } else {
             add_window(piece, &node->window);
+        }
         break;
     case FL_OP_MAXPOOL: add_window(piece, &node->window); break;
     case FL_OP_FLATTEN: add_int(piece, "axis", 1); break;
@@ -315,10 +318,12 @@ static size_t put_graph(uint8_t *dst, const fl_model *model)
 {
     const fl_graph *graph = &model->graph;
     size_t len = 0;
-    for (uint32_t i = 1; i < graph->node_count; i++)
+    for (uint32_t i = 1; i < graph->node_count; i++) {
         len += put_node(after(dst, len), graph, i);
-    for (uint32_t i = 1; i < graph->node_count; i++)
+    }
+    for (uint32_t i = 1; i < graph->node_count; i++) {
         len += put_initializers(after(dst, len), model, i);
+    }
     return len + put_face(after(dst, len), graph);
 }
 
@@ -361,8 +366,9 @@ static size_t put_graph_tag(uint8_t *dst, size_t graph_len)
 {
     uint8_t bytes[1 + VARINT_MAX] = {GRAPH_TAG};
     size_t len = 1;
-    for (; graph_len >= 0x80; graph_len >>= 7)
+    for (; graph_len >= 0x80; graph_len >>= 7) {
         bytes[len++] = (uint8_t)(graph_len | 0x80);
+    }
     bytes[len++] = (uint8_t)graph_len;
     if (dst) memcpy(dst, bytes, len);
     return len;
