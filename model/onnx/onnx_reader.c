@@ -119,7 +119,7 @@ static fl_err read_dim(const Onnx__ValueInfoProto *info,
         return fl_reason_set(
             why, FL_ERR_FORMAT,
             "input \"%s\": dimension %zu is %" PRId64 ", it needs 1 to %d",
-            info->name, i, dim->dim_value, (int)FL_GRAPH_VALUES_MAX);
+            name_of(info), i, dim->dim_value, (int)FL_GRAPH_VALUES_MAX);
     }
     *size = (uint32_t)dim->dim_value;
     return FL_OK;
@@ -155,7 +155,7 @@ static fl_err add_input(fl_onnx_import *import)
             import->why, info ? FL_ERR_UNSUPPORTED : FL_ERR_FORMAT,
             "the model has %zu inputs, only one is supported", count);
     }
-    bool is_flat;
+    bool is_flat = false;
     fl_node node = {.op = FL_OP_INPUT, .name = "input"};
     fl_onnx_value value = {.kind = FL_ONNX_BLOCK};
     FL_TRY(
@@ -376,7 +376,8 @@ static fl_err import_model(fl_model *model, const Onnx__GraphProto *file,
 
     err = read_graph(&import);
     if (err) goto out;
-    model->params = calloc(model->graph.param_count, sizeof(float));
+    // One float too many keeps analysers from seeing malloc(0).
+    model->params = malloc((model->graph.param_count + 1) * sizeof(float));
     if (!model->params) {
         err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu parameters",
                             model->graph.param_count);
