@@ -63,12 +63,16 @@ void fl_json_text_set(fl_json *object, const char *key, const char *value)
     set(object, key, value ? text_of_any_bytes(value) : json_null());
 }
 
+// jansson has no unsigned integers.
+static json_t *count(uint64_t value)
+{
+    return value <= INT64_MAX ? json_integer((json_int_t)value)
+                              : json_real((double)value);
+}
+
 void fl_json_count_set(fl_json *object, const char *key, uint64_t value)
 {
-    // jansson has no unsigned integers.
-    set(object, key,
-        value <= INT64_MAX ? json_integer((json_int_t)value)
-                           : json_real((double)value));
+    set(object, key, count(value));
 }
 
 void fl_json_int_set(fl_json *object, const char *key, int64_t value)
@@ -105,11 +109,11 @@ void fl_json_object_set(fl_json *object, const char *key, fl_json *value)
     set(object, key, unwrap(value));
 }
 
-void fl_json_array_add(fl_json *object, const char *key, fl_json *item)
+// Takes `item`; NULL means that its allocation failed.
+static void append(fl_json *object, const char *key, json_t *item)
 {
-    json_t *root = unwrap(item);
     if (!object) {
-        json_decref(root);
+        json_decref(item);
         return;
     }
     json_t *array = json_object_get(object->root, key);
@@ -117,7 +121,17 @@ void fl_json_array_add(fl_json *object, const char *key, fl_json *item)
         set(object, key, json_array());
         array = json_object_get(object->root, key);
     }
-    if (json_array_append_new(array, root)) object->has_failed = true;
+    if (json_array_append_new(array, item)) object->has_failed = true;
+}
+
+void fl_json_array_add(fl_json *object, const char *key, fl_json *item)
+{
+    append(object, key, unwrap(item));
+}
+
+void fl_json_count_add(fl_json *object, const char *key, uint64_t value)
+{
+    append(object, key, count(value));
 }
 
 fl_err fl_json_text(char **text, const fl_json *object)

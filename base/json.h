@@ -33,6 +33,9 @@ void fl_json_object_set(fl_json *object, const char *key, fl_json *value);
 /* Appends `item` (taken) to the array under `key`, made when missing. */
 void fl_json_array_add(fl_json *object, const char *key, fl_json *item);
 
+/* Appends a number to the array under `key`, made when missing. */
+void fl_json_count_add(fl_json *object, const char *key, uint64_t value);
+
 /* One line without newline; the caller frees *text. FL_ERR_MEMORY. */
 FL_CHECK fl_err fl_json_text(char **text, const fl_json *object);
 

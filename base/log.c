@@ -300,29 +300,68 @@ static void add_prefix(line_buffer *line, fl_log_level level)
     add_to_line(line, text, (size_t)len);
 }
 
+static void begin_line(line_buffer *line, fl_log_level level, const char *event)
+{
+    line->len = 0;
+    line->is_cut = false;
+    if (!settings.sink) add_prefix(line, level);
+    add_to_line(line, "event=", 6);
+    add_to_line(line, event, strlen(event));
+}
+
+static void mark_cut(line_buffer *line)
+{
+    if (!line->is_cut) return;
+    memcpy(line->text + line->len, CUT_MARK, sizeof CUT_MARK - 1);
+    line->len += sizeof CUT_MARK - 1;
+}
+
+static void emit_line(line_buffer *line, fl_log_level level)
+{
+    mark_cut(line);
+    if (settings.sink) {
+        line->text[line->len] = 0;
+        settings.sink(settings.sink_self, level, line->text);
+    } else {
+        line->text[line->len++] = '\n';
+        // There is nobody to tell when standard error does not take it.
+        (void)!write(STDERR_FILENO, line->text, line->len);
+    }
+}
+
 void fl_log(fl_log_level level, const char *event, const char *format, ...)
 {
     if (level > settings.level) return;
-    line_buffer line = {.len = 0};
-    if (!settings.sink) add_prefix(&line, level);
-    add_to_line(&line, "event=", 6);
-    add_to_line(&line, event, strlen(event));
+    line_buffer line;
+    begin_line(&line, level, event);
     if (format) {
         va_list args;
         va_start(args, format);
         add_pairs(&line, format, &args);
         va_end(args);
     }
-    if (line.is_cut) {
-        memcpy(line.text + line.len, CUT_MARK, sizeof CUT_MARK - 1);
-        line.len += sizeof CUT_MARK - 1;
-    }
-    if (settings.sink) {
-        line.text[line.len] = 0;
-        settings.sink(settings.sink_self, level, line.text);
-    } else {
-        line.text[line.len++] = '\n';
-        // There is nobody to tell when standard error does not take it.
-        (void)!write(STDERR_FILENO, line.text, line.len);
-    }
+    emit_line(&line, level);
+}
+
+void fl_log_format(char *dst, size_t dst_cap, const char *format, va_list args)
+{
+    line_buffer line = {.len = 0};
+    va_list copy;
+    va_copy(copy, args);
+    add_pairs(&line, format, &copy);
+    va_end(copy);
+    mark_cut(&line);
+    line.text[line.len] = 0;
+    // Without the blank in front; cut where `dst` ends.
+    snprintf(dst, dst_cap, "%s", line.len > 0 ? line.text + 1 : "");
+}
+
+void fl_log_line(fl_log_level level, const char *event, const char *pairs)
+{
+    if (level > settings.level) return;
+    line_buffer line;
+    begin_line(&line, level, event);
+    add_to_line(&line, " ", 1);
+    add_to_line(&line, pairs, strlen(pairs));
+    emit_line(&line, level);
 }

@@ -11,6 +11,8 @@
 #ifndef FL_BASE_LOG_H
 #define FL_BASE_LOG_H
 
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -43,5 +45,13 @@ FL_CHECK fl_err fl_log_level_parse(fl_log_level *level, const char *text);
  */
 void fl_log(fl_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * The two halves of fl_log, for code that returns what it wants logged: the
+ * pairs of `format`, cut at dst_cap; and a line made of an event and pairs.
+ */
+void fl_log_format(char *dst, size_t dst_cap, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+void fl_log_line(fl_log_level level, const char *event, const char *pairs);
 
 #endif

@@ -16,6 +16,16 @@ fl_err fl_parts_count(uint32_t *chunk_count, uint64_t size,
     return FL_OK;
 }
 
+void fl_parts_hash_all(uint8_t *hashes, const uint8_t *src, size_t src_len,
+                       uint32_t chunk_bytes, fl_parts_hash *hash)
+{
+    for (size_t at = 0; at < src_len; at += chunk_bytes) {
+        const size_t left = src_len - at;
+        hash(hashes, src + at, left < chunk_bytes ? left : chunk_bytes);
+        hashes += FL_PARTS_HASH_BYTES;
+    }
+}
+
 fl_err fl_parts_new(fl_parts **parts, uint64_t size, uint32_t chunk_bytes,
                     const uint8_t *hashes, uint64_t size_cap)
 {

@@ -44,6 +44,10 @@ typedef struct {
 FL_CHECK fl_err fl_parts_count(uint32_t *chunk_count, uint64_t size,
                                uint32_t chunk_bytes);
 
+/* Hashes every chunk of a whole object, as the sender of one has to. */
+void fl_parts_hash_all(uint8_t *hashes, const uint8_t *src, size_t src_len,
+                       uint32_t chunk_bytes, fl_parts_hash *hash);
+
 /*
  * `hashes` are fl_parts_count times FL_PARTS_HASH_BYTES bytes, copied. The
  * caller owns *parts: fl_parts_free.

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static fl_err check_options(const fl_aggregator_options *options,
+                            fl_reason *why)
+{
+    const double selected = options->cohort * (1.0 + options->over_select);
+    if (options->cohort < 1 || selected > FL_FEDAVG_UPDATES_MAX ||
+        options->over_select < 0.0)
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "a cohort of %u (and a share of %g more) is not "
+                             "within 1 and %d clients",
+                             options->cohort, options->over_select,
+                             FL_FEDAVG_UPDATES_MAX);
+    if (options->quorum < 1 || options->quorum > options->cohort)
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "a quorum of %u is not within 1 and the cohort "
+                             "of %u",
+                             options->quorum, options->cohort);
+    if (options->deadline_ms < 1 || options->gather_ms < 0)
+        return fl_reason_set(why, FL_ERR_RANGE, "the deadline must be above 0");
+    return FL_OK;
+}
+
+// The key with the lowest bits of the start on top: mail numbers only rise.
+static uint64_t first_mail(uint64_t start_count)
+{
+    return start_count << 32;
+}
+
+fl_err fl_aggregator_new(fl_aggregator **aggregator,
+                         const fl_aggregator_options *options,
+                         uint32_t rounds_done, fl_model *model,
+                         const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    FL_TRY(check_options(options, why));
+    fl_err err = FL_ERR_MEMORY;
+    uint8_t *copy = malloc(len);
+    fl_aggregator *new = calloc(1, sizeof *new);
+    if (!new || !copy) goto out;
+    new->options = *options;
+    new->rounds_done = rounds_done;
+    new->attempt = 1;
+    new->mail_sequence = first_mail(options->start_count);
+    fl_map_init(&new->peer_of_conn, SIZE_MAX);
+    fl_map_init(&new->member_of_key, options->client_cap);
+    new->contributors =
+        calloc(FL_FEDAVG_UPDATES_MAX, sizeof *new->contributors);
+    if (!new->contributors) goto out;
+    err = fl_fedavg_init(&new->fedavg, fl_model_param_count(model));
+    if (err) goto out;
+    memcpy(copy, bytes, len);
+    err = fl_object_publish(new, copy, len);
+    if (err) goto out;
+    copy = NULL;
+    new->model = model;
+    *aggregator = new;
+    new = NULL;
+
+out:
+    if (err == FL_ERR_MEMORY)
+        fl_reason_set(why, err, "no memory for a model of %zu bytes", len);
+    free(copy);
+    fl_aggregator_free(new);
+    return err;
+}
+
+void fl_aggregator_free(fl_aggregator *aggregator)
+{
+    if (!aggregator) return;
+    for (uint32_t i = 0; i < aggregator->member_count; i++)
+        fl_object_drop(aggregator, &aggregator->members[i]);
+    free(aggregator->members);
+    free(aggregator->peers);
+    free(aggregator->cohort);
+    free(aggregator->contributors);
+    fl_map_fini(&aggregator->peer_of_conn);
+    fl_map_fini(&aggregator->member_of_key);
+    fl_fedavg_fini(&aggregator->fedavg);
+    fl_model_free(aggregator->model);
+    free(aggregator->bytes);
+    free(aggregator->manifest);
+    free(aggregator->next_bytes);
+    free(aggregator->effects);
+    fl_identity_fini(&aggregator->options.identity);
+    free(aggregator);
+}
+
+static void start(fl_aggregator *aggregator)
+{
+    if (aggregator->has_started) return;
+    aggregator->has_started = true;
+    aggregator->sweep_at_ms = aggregator->now_ms + FL_AGGREGATOR_SWEEP_MS;
+    aggregator->phase_until_ms =
+        aggregator->now_ms + aggregator->options.gather_ms;
+}
+
+static void stop(fl_aggregator *aggregator)
+{
+    aggregator->phase = FL_PHASE_FINISHED;
+    fl_peer_close_all(aggregator);
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+}
+
+void fl_aggregator_step(fl_aggregator *aggregator,
+                        const fl_aggregator_event *event,
+                        const fl_aggregator_effect **effects, size_t *count)
+{
+    fl_arena_reset(aggregator->options.scratch);
+    aggregator->effect_count = 0;
+    aggregator->now_ms = event->now_ms;
+    start(aggregator);
+
+    switch (event->kind) {
+    case FL_AGGREGATOR_TICK: break;
+    case FL_AGGREGATOR_OPENED: fl_peer_opened(aggregator, event->conn); break;
+    case FL_AGGREGATOR_FRAME:
+        fl_peer_frame(aggregator, event->conn, event->bytes, event->len);
+        break;
+    case FL_AGGREGATOR_CLOSED: fl_peer_closed(aggregator, event->conn); break;
+    case FL_AGGREGATOR_EVALUATED: fl_round_evaluated(aggregator, event); break;
+    case FL_AGGREGATOR_SAVED: fl_round_saved(aggregator, event->err); break;
+    case FL_AGGREGATOR_STOP: stop(aggregator); break;
+    }
+    fl_peer_sweep(aggregator);
+    fl_round_advance(aggregator);
+    *effects = aggregator->effects;
+    *count = aggregator->effect_count;
+}
+
+int64_t fl_aggregator_deadline(const fl_aggregator *aggregator)
+{
+    if (aggregator->phase == FL_PHASE_FINISHED) return INT64_MAX;
+    const int64_t round_ms = fl_round_deadline(aggregator);
+    return round_ms < aggregator->sweep_at_ms ? round_ms
+                                              : aggregator->sweep_at_ms;
+}
+
+fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
+{
+    static const char *const names[] = {
+        [FL_PHASE_GATHERING] = "gathering",   [FL_PHASE_TRAINING] = "training",
+        [FL_PHASE_EVALUATING] = "evaluating", [FL_PHASE_SAVING] = "saving",
+        [FL_PHASE_FINISHED] = "finished",
+    };
+    const bool is_on = aggregator->phase == FL_PHASE_TRAINING;
+    return (fl_aggregator_status){
+        .rounds_done = aggregator->rounds_done,
+        .round_count = aggregator->options.round_count,
+        .connected_count = aggregator->present_count,
+        .selected_count = is_on ? aggregator->cohort_len : 0,
+        .update_count = is_on ? aggregator->committed_count : 0,
+        .refused_count = aggregator->refused_count,
+        .activity = names[aggregator->phase],
+    };
+}
+
+const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator, size_t *len)
+{
+    *len = aggregator->len;
+    return aggregator->bytes;
+}
+
+size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
+                                  const uint8_t (**keys)[FL_KEY_BYTES])
+{
+    *keys = (const uint8_t(*)[FL_KEY_BYTES])aggregator->contributors;
+    return aggregator->contributor_count;
+}

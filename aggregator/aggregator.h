@@ -1,0 +1,161 @@
+/*
+ * The aggregator's side of the protocol: a state machine that is fed events
+ * and returns effects. No socket, clock, thread or randomness of its own; the
+ * daemon connects it to TCP and SQLite, the simulator to virtual time.
+ *
+ *   GATHERING --cohort is there: plans go out--> TRAINING
+ *      ^  ^                                         |
+ *      |  +--------- deadline, no quorum -----------+
+ *      |                                            | enough updates
+ *      +------ SAVING <------ EVALUATING <----------+
+ *                 |
+ *                 +-- the last round --> FINISHED
+ *
+ * Updates are summed in integers: the new model does not depend on the order
+ * in which they arrive. A round exists once it is saved; a crash before that
+ * loses nothing that was finished, and clients offer their updates again.
+ *
+ * One owner, one thread. Effects are to be carried out in their order and
+ * before the next event; what they point to is valid until then.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_AGGREGATOR_H
+#define FL_AGGREGATOR_AGGREGATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregator/store.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/reason.h"
+#include "model/model.h"
+#include "net/net.h"
+#include "proto/proto.h"
+#include "secure/secure.h"
+
+/* ---- events ----------------------------------------------------------------
+ */
+
+typedef enum {
+    FL_AGGREGATOR_TICK,       // time has passed; also the first event
+    FL_AGGREGATOR_OPENED,     // conn: a client has connected
+    FL_AGGREGATOR_FRAME,      // conn, bytes, len
+    FL_AGGREGATOR_CLOSED,     // conn
+    FL_AGGREGATOR_EVALUATED,  // answers EVALUATE: metrics, or err
+    FL_AGGREGATOR_SAVED,      // answers SAVE_ROUND: err
+    FL_AGGREGATOR_STOP,       // leave politely: close all, then LEAVE
+} fl_aggregator_event_kind;
+
+typedef struct {
+    fl_aggregator_event_kind kind;
+    int64_t now_ms;
+    fl_conn conn;
+    const uint8_t *bytes;  // borrowed
+    size_t len;
+    fl_metrics metrics;
+    fl_err err;
+} fl_aggregator_event;
+
+/* ---- effects ---------------------------------------------------------------
+ */
+
+typedef enum {
+    FL_AGGREGATOR_SEND,         // conn, bytes, len: one frame
+    FL_AGGREGATOR_CLOSE,        // conn; CLOSED follows
+    FL_AGGREGATOR_EVALUATE,     // model: EVALUATED answers; it does not change
+                                // until then
+    FL_AGGREGATOR_SAVE_ROUND,   // round, bytes, len (ONNX): SAVED answers
+    FL_AGGREGATOR_SAVE_CLIENT,  // client
+    FL_AGGREGATOR_LOG,          // level, event, text
+    FL_AGGREGATOR_LEAVE,        // stop the program
+} fl_aggregator_effect_kind;
+
+typedef struct {
+    fl_aggregator_effect_kind kind;
+    fl_conn conn;
+    const uint8_t *bytes;
+    size_t len;
+    fl_model *model;
+    const fl_round_record *round;
+    const fl_client_record *client;
+    fl_log_level level;
+    const char *event;
+    const char *text;
+} fl_aggregator_effect;
+
+/* ---- the machine --------------------------------------------------------- */
+
+typedef struct {
+    fl_identity identity;
+    uint32_t round_count;     // finish after this round
+    uint32_t cohort;          // updates that make a round
+    uint32_t quorum;          // updates without which a round fails, >= 1
+    double over_select;       // ask this share more clients than `cohort`
+    uint32_t min_clients;     // wait for so many before the first round
+    int64_t gather_ms;        // and at least so long
+    int64_t deadline_ms;      // from the plan to the last update
+    uint32_t evaluate_every;  // rounds; 0: never; the last one always is
+    fl_plan training;         // how to train; round, model, ... are filled in
+    uint64_t seed;
+    uint64_t start_count;     // of this state; mail numbers are built from it
+    uint32_t client_cap;      // clients known at once
+    size_t upload_bytes_cap;  // memory for updates on their way
+    fl_arena *scratch;        // borrowed; reset at every step
+    void (*random_bytes)(void *self, void *dst, size_t len);  // nonces
+    void *random_self;
+} fl_aggregator_options;
+
+typedef struct fl_aggregator fl_aggregator;
+
+/*
+ * Goes on after `rounds_done` rounds with `model`, which it takes when the
+ * result is FL_OK; `bytes` is that model as it was saved, copied. The caller
+ * owns *aggregator: fl_aggregator_free. FL_ERR_RANGE: an option makes no
+ * sense, or could let a sum overflow.
+ */
+FL_CHECK fl_err fl_aggregator_new(fl_aggregator **aggregator,
+                                  const fl_aggregator_options *options,
+                                  uint32_t rounds_done, fl_model *model,
+                                  const uint8_t *bytes, size_t len,
+                                  fl_reason *why);
+
+/* Wipes the identity. Accepts NULL. */
+void fl_aggregator_free(fl_aggregator *aggregator);
+
+/* Handles one event; *effects: *count of them, until the next step. */
+void fl_aggregator_step(fl_aggregator *aggregator,
+                        const fl_aggregator_event *event,
+                        const fl_aggregator_effect **effects, size_t *count);
+
+/* When the next TICK is due, on the clock of the events' now_ms. */
+int64_t fl_aggregator_deadline(const fl_aggregator *aggregator);
+
+typedef struct {
+    uint32_t rounds_done, round_count;
+    uint32_t connected_count;               // clients checked in
+    uint32_t selected_count, update_count;  // of the round that is on
+    uint32_t refused_count;                 // updates refused since the start
+    const char *activity;                   // "gathering", "training", ...
+} fl_aggregator_status;
+
+fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator);
+
+/*
+ * The global model after the last saved round, as ONNX: what clients download.
+ * Valid until the next step.
+ */
+const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator,
+                                   size_t *len);
+
+/*
+ * The clients whose updates made the round that was saved last, by public
+ * key, in the order of their keys; for reports. Returns their number.
+ */
+size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
+                                  const uint8_t (**keys)[FL_KEY_BYTES]);
+
+#endif

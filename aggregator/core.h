@@ -1,0 +1,214 @@
+/*
+ * Inside the aggregator's machine: its state, and the words its parts share.
+ *
+ *   aggregator.c  the machine from outside: new, step, deadline
+ *   peers.c       connections: handshake, check-in, mail, silence
+ *   rounds.c      the round: cohort, deadline, average, evaluate, save
+ *   objects.c     the model on its way down, updates on their way up
+ *   emit.c        effects and frames on their way out
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_CORE_H
+#define FL_AGGREGATOR_CORE_H
+
+#include "aggregator/aggregator.h"
+#include "aggregator/fedavg.h"
+#include "base/map.h"
+
+enum {
+    FL_AGGREGATOR_GREET_MS = 15 * 1000,
+    FL_AGGREGATOR_SILENCE_MS = 90 * 1000,
+    FL_AGGREGATOR_LEASE_MS = 30 * 1000,  // gone that long: a dropout
+    FL_AGGREGATOR_SWEEP_MS = 1000,       // how often silence is looked for
+    FL_AGGREGATOR_RETRY_MS = 10 * 1000,  // after a failed save
+    FL_AGGREGATOR_PAUSE_MS = 1000,       // after a failed round
+    FL_AGGREGATOR_GREETING_MAX = 256,    // connections that prove nothing yet
+    FL_AGGREGATOR_WINDOW = 8,
+};
+
+#define FL_AGGREGATOR_NONE UINT32_MAX
+
+typedef enum {
+    FL_PEER_NEW,      // connected
+    FL_PEER_GREETED,  // HELLO answered
+    FL_PEER_PROVED,   // the key is theirs
+    FL_PEER_CHECKED_IN,
+} fl_peer_state;
+
+/* A connection. Slots are reused; `conn` 0 marks a free one. */
+typedef struct {
+    fl_conn conn;
+    fl_peer_state state;
+    bool is_closing;
+    uint32_t client;  // slot, from PROVED on; else NONE
+    int64_t heard_ms;
+    uint64_t counter_in, counter_out;
+    fl_hello hello;
+    fl_welcome welcome;
+} fl_peer;
+
+typedef enum {
+    FL_PART_NONE,       // not in the cohort
+    FL_PART_SELECTED,   // asked, not done
+    FL_PART_COMMITTED,  // its update is in the sum
+    FL_PART_REFUSED,    // its update was bad
+} fl_part;
+
+/* An update on its way. */
+typedef struct {
+    fl_parts *parts;
+    uint8_t object[FL_HASH_BYTES];
+    fl_open open;  // its manifest is not kept: bytes were checked against it
+} fl_upload;
+
+/* A client that has been here since the start. */
+typedef struct {
+    fl_client_record record;
+    uint32_t peer;    // slot; NONE: not connected
+    int64_t lost_ms;  // when the connection went
+    fl_part part;
+    fl_upload *upload;
+    uint8_t committed[FL_HASH_BYTES];  // the last update that went into a sum
+    uint32_t committed_round;          // and of which round; 0: none
+    // The mailbox. A newer mail makes the one before void, so it has one row.
+    uint64_t mail_sequence;  // 0: empty
+    fl_mail_kind mail_kind;
+    uint32_t mail_round;
+} fl_member;
+
+typedef enum {
+    FL_PHASE_GATHERING,
+    FL_PHASE_TRAINING,
+    FL_PHASE_EVALUATING,
+    FL_PHASE_SAVING,
+    FL_PHASE_FINISHED,
+} fl_phase;
+
+struct fl_aggregator {
+    fl_aggregator_options options;
+    int64_t now_ms;  // of the event being handled
+    bool has_started;
+    uint64_t mail_sequence;  // the last one given out
+
+    fl_peer *peers;
+    uint32_t peer_count, peer_cap;  // slots in use or once used; allocated
+    uint32_t greeting_count;
+    fl_map peer_of_conn;
+    int64_t sweep_at_ms;
+
+    fl_member *members;
+    uint32_t member_count, member_cap;
+    uint32_t present_count;  // checked in now
+    fl_map member_of_key;    // by the first 8 bytes of the public key
+
+    fl_phase phase;
+    int64_t phase_until_ms;  // GATHERING: not before; TRAINING: deadline;
+                             // SAVING: save again, INT64_MAX: under way
+    int64_t opened_ms;       // of the round: its plans went out
+    uint32_t rounds_done, attempt;
+    uint32_t *cohort;  // member slots
+    uint32_t cohort_len;
+    uint32_t committed_count;
+    fl_fedavg fedavg;
+    uint64_t correct_count;
+    int64_t loss_sum_micro;
+    uint64_t bytes_up, bytes_down;  // since the last round was saved
+    uint32_t refused_count;
+    uint8_t (*contributors)[FL_KEY_BYTES];
+    size_t contributor_count;
+
+    // The global model; `bytes` is what clients download.
+    fl_model *model;
+    uint8_t *bytes;
+    size_t len;
+    uint8_t *manifest;  // encoded
+    size_t manifest_len;
+    uint8_t object[FL_HASH_BYTES];  // the manifest's hash: the model's name
+    // What is being saved; becomes the above when it is.
+    fl_round_record record;
+    uint8_t *next_bytes;
+    size_t next_len;
+
+    size_t upload_bytes;  // taken by updates on their way
+
+    fl_aggregator_effect *effects;
+    size_t effect_count, effect_cap;
+};
+
+/* ---- emit.c ----------------------------------------------------------------
+ */
+
+/* Appends an effect; without memory it is lost, and logged nowhere. */
+void fl_put(fl_aggregator *aggregator, fl_aggregator_effect effect);
+
+/* Appends a LOG effect; `format` as for fl_log. */
+void fl_put_log(fl_aggregator *aggregator, fl_log_level level,
+                const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Completes the message's session fields and appends a SEND effect. */
+void fl_put_message(fl_aggregator *aggregator, fl_peer *peer,
+                    fl_message *message);
+
+/* Answers `request` with ACK. */
+void fl_put_ack(fl_aggregator *aggregator, fl_peer *peer,
+                const fl_message *request);
+
+/* Answers `request` with a refusal. */
+void fl_put_refusal(fl_aggregator *aggregator, fl_peer *peer,
+                    const fl_message *request, fl_err err, const char *text);
+
+/* ---- peers.c ---------------------------------------------------------------
+ */
+
+void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn);
+void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn);
+void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
+                   const uint8_t *bytes, size_t len);
+
+/* Closes who is silent, every now and then. */
+void fl_peer_sweep(fl_aggregator *aggregator);
+
+void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why);
+void fl_peer_close_all(fl_aggregator *aggregator);
+
+/* The connection of a member; NULL when there is none. */
+fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member);
+
+/* Puts a mail into the member's mailbox and pushes it when connected. */
+void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
+                  fl_mail_kind kind, uint32_t round);
+
+/* ---- rounds.c --------------------------------------------------------------
+ */
+
+/* The number of the round that is on, or comes next. */
+uint32_t fl_round_number(const fl_aggregator *aggregator);
+
+/* The plan of the round that is on, its deadline counted from now. */
+fl_plan fl_round_plan(const fl_aggregator *aggregator);
+
+/* Looks whether the phase can end: after any event. */
+void fl_round_advance(fl_aggregator *aggregator);
+
+void fl_round_evaluated(fl_aggregator *aggregator,
+                        const fl_aggregator_event *event);
+void fl_round_saved(fl_aggregator *aggregator, fl_err err);
+int64_t fl_round_deadline(const fl_aggregator *aggregator);
+
+/* ---- objects.c -------------------------------------------------------------
+ */
+
+/* Makes `bytes` what clients download; manifest and name follow. */
+FL_CHECK fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes,
+                                  size_t len);
+
+/* FETCH, OPEN, CHUNK, COMMIT of a client that has checked in. */
+void fl_object_request(fl_aggregator *aggregator, fl_peer *peer,
+                       const fl_message *message);
+
+/* Forgets a member's half-sent update. */
+void fl_object_drop(fl_aggregator *aggregator, fl_member *member);
+
+#endif

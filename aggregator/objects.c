@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// The sum over FL_FEDAVG_UPDATES_MAX clients stays below 2^63.
+static const int64_t LOSS_SUM_MICRO_MAX = INT64_C(1000000000000000);
+
+fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes, size_t len)
+{
+    fl_err err = FL_ERR_MEMORY;
+    fl_manifest manifest = {
+        .kind = FL_OBJECT_MODEL,
+        .round = aggregator->rounds_done,
+        .size = len,
+        .chunk_bytes = FL_PROTO_CHUNK_BYTES,
+        .chunk_count = fl_manifest_chunk_count(len),
+    };
+    const size_t cap = fl_manifest_bound(manifest.chunk_count);
+    uint8_t *hashes = malloc((size_t)manifest.chunk_count * FL_HASH_BYTES);
+    uint8_t *encoded = malloc(cap);
+    if (!hashes || !encoded) goto out;
+    fl_parts_hash_all(hashes, bytes, len, FL_PROTO_CHUNK_BYTES, fl_hash);
+    manifest.chunk_hashes = hashes;
+    size_t encoded_len;
+    err = fl_manifest_encode(encoded, cap, &encoded_len, &manifest);
+    if (err) goto out;
+
+    free(aggregator->bytes);
+    free(aggregator->manifest);
+    aggregator->bytes = bytes;
+    aggregator->len = len;
+    aggregator->manifest = encoded;
+    aggregator->manifest_len = encoded_len;
+    fl_hash(aggregator->object, encoded, encoded_len);
+    encoded = NULL;
+
+out:
+    free(hashes);
+    free(encoded);
+    return err;
+}
+
+/* ---- the model on its way down
+ * ----------------------------------------------- */
+
+static void fetch(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *request)
+{
+    const fl_fetch *fetch = &request->fetch;
+    fl_message answer = {.operation = request->operation,
+                         .round = request->round};
+    if (memcmp(fetch->object, aggregator->object, FL_HASH_BYTES) != 0) {
+        fl_put_refusal(aggregator, peer, request, FL_ERR_STALE,
+                       "that is not the model of this round");
+        return;
+    }
+    if (fetch->wants_manifest) {
+        answer.type = FL_MESSAGE_MANIFEST;
+        answer.manifest.bytes = aggregator->manifest;
+        answer.manifest.len = aggregator->manifest_len;
+        fl_put_message(aggregator, peer, &answer);
+        return;
+    }
+    const uint64_t at = (uint64_t)fetch->index * FL_PROTO_CHUNK_BYTES;
+    if (at >= aggregator->len) {
+        fl_put_refusal(aggregator, peer, request, FL_ERR_RANGE,
+                       "the model has no such chunk");
+        return;
+    }
+    const size_t left = aggregator->len - (size_t)at;
+    answer.type = FL_MESSAGE_CHUNK;
+    answer.chunk = (fl_chunk){
+        .index = fetch->index,
+        .bytes = aggregator->bytes + at,
+        .len = left < FL_PROTO_CHUNK_BYTES ? left : FL_PROTO_CHUNK_BYTES,
+    };
+    memcpy(answer.chunk.object, aggregator->object, FL_HASH_BYTES);
+    fl_put_message(aggregator, peer, &answer);
+}
+
+/* ---- updates on their way up
+ * ---------------------------------------------------- */
+
+void fl_object_drop(fl_aggregator *aggregator, fl_member *member)
+{
+    if (!member->upload) return;
+    aggregator->upload_bytes -= aggregator->fedavg.param_count * sizeof(float);
+    fl_parts_free(member->upload->parts);
+    free(member->upload);
+    member->upload = NULL;
+}
+
+// Ends this member's part in the round: a bad update is not sent twice.
+static void refuse_update(fl_aggregator *aggregator, fl_peer *peer,
+                          fl_member *member, const fl_message *request,
+                          fl_err err, const char *text)
+{
+    aggregator->refused_count++;
+    fl_put_log(aggregator, FL_LOG_WARN, "update_refused",
+               "round=%u conn=%llu err=%s why=%s", fl_round_number(aggregator),
+               (unsigned long long)peer->conn, fl_err_text(err), text);
+    fl_object_drop(aggregator, member);
+    member->part = FL_PART_REFUSED;
+    fl_put_refusal(aggregator, peer, request, err, text);
+}
+
+// Whether this member may send an update for this round now.
+static bool is_due(fl_aggregator *aggregator, fl_peer *peer,
+                   const fl_member *member, const fl_message *request)
+{
+    if (aggregator->phase == FL_PHASE_TRAINING &&
+        request->round == fl_round_number(aggregator) &&
+        member->part == FL_PART_SELECTED)
+        return true;
+    if (member->part == FL_PART_REFUSED)
+        fl_put_refusal(aggregator, peer, request, FL_ERR_STATE,
+                       "your update of this round has been refused");
+    else
+        fl_put_refusal(aggregator, peer, request, FL_ERR_STALE,
+                       "no update of yours is due for that round");
+    return false;
+}
+
+// Chunks spread the waiting clients over the time that one upload takes.
+static uint32_t later_ms(const fl_aggregator *aggregator,
+                         const fl_member *member)
+{
+    fl_random random;
+    uint64_t id;
+    memcpy(&id, member->record.public_key, sizeof id);
+    fl_random_init(&random, id, FL_RANDOM_BACKOFF, fl_round_number(aggregator));
+    return 200 + fl_random_below(&random, 800);
+}
+
+static void grant(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *request, const fl_upload *upload)
+{
+    fl_message answer = {.type = FL_MESSAGE_GRANT,
+                         .operation = request->operation,
+                         .round = request->round,
+                         .grant = {.window = FL_AGGREGATOR_WINDOW}};
+    const size_t len = fl_parts_bitmap_bytes(upload->parts->chunk_count);
+    uint8_t *bitmap = fl_arena_take(aggregator->options.scratch, len);
+    if (!bitmap || fl_parts_bitmap_encode(bitmap, len, upload->parts)) {
+        fl_peer_close(aggregator, peer, "no memory for a grant");
+        return;
+    }
+    memcpy(answer.grant.object, upload->object, FL_HASH_BYTES);
+    answer.grant.bitmap = bitmap;
+    answer.grant.bitmap_len = len;
+    fl_put_message(aggregator, peer, &answer);
+}
+
+// Everything is checked here, before memory is taken for the update.
+static fl_err check_offer(const fl_aggregator *aggregator,
+                          const fl_message *request, fl_manifest *manifest,
+                          fl_reason *why)
+{
+    const fl_open *open = &request->open;
+    if (memcmp(open->model, aggregator->object, FL_HASH_BYTES) != 0)
+        return fl_reason_set(why, FL_ERR_STALE,
+                             "the update starts from another model");
+    FL_TRY(fl_manifest_decode(manifest, aggregator->options.scratch,
+                              open->manifest, open->manifest_len, why));
+    const uint64_t expected = aggregator->fedavg.param_count * sizeof(float);
+    if (manifest->kind != FL_OBJECT_UPDATE || manifest->round != request->round)
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "the manifest is not of an update of this round");
+    if (open->loss_sum_micro > LOSS_SUM_MICRO_MAX)
+        return fl_reason_set(why, FL_ERR_RANGE, "the loss is out of range");
+    if (manifest->size != expected)
+        return fl_reason_set(
+            why, FL_ERR_RANGE, "the update has %llu bytes, not %llu",
+            (unsigned long long)manifest->size, (unsigned long long)expected);
+    return FL_OK;
+}
+
+static fl_err begin_upload(fl_aggregator *aggregator, fl_member *member,
+                           const fl_manifest *manifest, const fl_open *open)
+{
+    fl_upload *upload = calloc(1, sizeof *upload);
+    if (!upload) return FL_ERR_MEMORY;
+    if (fl_parts_new(&upload->parts, manifest->size, FL_PROTO_CHUNK_BYTES,
+                     manifest->chunk_hashes, FL_PROTO_OBJECT_BYTES_MAX)) {
+        free(upload);
+        return FL_ERR_MEMORY;
+    }
+    upload->open = *open;
+    upload->open.manifest = NULL;
+    fl_hash(upload->object, open->manifest, open->manifest_len);
+    member->upload = upload;
+    aggregator->upload_bytes += manifest->size;
+    return FL_OK;
+}
+
+static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
+                        fl_member *member, const fl_message *request)
+{
+    fl_manifest manifest;
+    fl_reason why;
+    uint8_t object[FL_HASH_BYTES];
+    fl_hash(object, request->open.manifest, request->open.manifest_len);
+    if (!is_due(aggregator, peer, member, request)) return;
+
+    const fl_err err = check_offer(aggregator, request, &manifest, &why);
+    if (err) {
+        refuse_update(aggregator, peer, member, request, err, why.text);
+        return;
+    }
+    if (member->upload &&
+        memcmp(member->upload->object, object, FL_HASH_BYTES) != 0)
+        fl_object_drop(aggregator, member);  // trained anew: another update
+    if (!member->upload) {
+        const bool has_room = aggregator->upload_bytes + manifest.size <=
+                              aggregator->options.upload_bytes_cap;
+        if (!has_room ||
+            begin_upload(aggregator, member, &manifest, &request->open)) {
+            fl_message later = {.type = FL_MESSAGE_GRANT,
+                                .operation = request->operation,
+                                .round = request->round};
+            memcpy(later.grant.object, object, FL_HASH_BYTES);
+            later.grant.later_ms = later_ms(aggregator, member);
+            fl_put_message(aggregator, peer, &later);
+            return;
+        }
+    }
+    grant(aggregator, peer, request, member->upload);
+}
+
+static fl_upload *find_upload(const fl_member *member, const uint8_t *object)
+{
+    if (member->upload &&
+        memcmp(member->upload->object, object, FL_HASH_BYTES) == 0)
+        return member->upload;
+    return NULL;
+}
+
+static void put_chunk(fl_aggregator *aggregator, fl_peer *peer,
+                      fl_member *member, const fl_message *request)
+{
+    const fl_chunk *chunk = &request->chunk;
+    if (!is_due(aggregator, peer, member, request)) return;
+    fl_upload *upload = find_upload(member, chunk->object);
+    if (!upload) {
+        fl_put_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
+                       "open the upload first");
+        return;
+    }
+    const fl_err err = fl_parts_put(upload->parts, chunk->index, chunk->bytes,
+                                    chunk->len, fl_hash);
+    if (err)
+        refuse_update(aggregator, peer, member, request, err,
+                      "a chunk does not fit its manifest");
+    else
+        fl_put_ack(aggregator, peer, request);
+}
+
+static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
+                       fl_member *member, const fl_message *request)
+{
+    const fl_upload *upload = member->upload;
+    const fl_open *open = &upload->open;
+    fl_reason why;
+    const fl_err err =
+        fl_fedavg_add(&aggregator->fedavg, upload->parts->buffer,
+                      upload->parts->size, open->sample_count, &why);
+    if (err) {
+        refuse_update(aggregator, peer, member, request, err, why.text);
+        return;
+    }
+    aggregator->correct_count += open->correct_count;
+    aggregator->loss_sum_micro += open->loss_sum_micro;
+    aggregator->committed_count++;
+    member->part = FL_PART_COMMITTED;
+    memcpy(member->committed, upload->object, FL_HASH_BYTES);
+    member->committed_round = fl_round_number(aggregator);
+    fl_object_drop(aggregator, member);
+    fl_put_ack(aggregator, peer, request);
+}
+
+static void commit(fl_aggregator *aggregator, fl_peer *peer, fl_member *member,
+                   const fl_message *request)
+{
+    const uint8_t *object = request->commit.object;
+    // The answer got lost on its way: the same one again, nothing else.
+    if (member->committed_round == request->round &&
+        memcmp(member->committed, object, FL_HASH_BYTES) == 0) {
+        fl_put_ack(aggregator, peer, request);
+        return;
+    }
+    if (!is_due(aggregator, peer, member, request)) return;
+    const fl_upload *upload = find_upload(member, object);
+    if (!upload || !fl_parts_is_complete(upload->parts)) {
+        fl_put_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
+                       "chunks of the update are missing");
+        return;
+    }
+    add_to_sum(aggregator, peer, member, request);
+}
+
+void fl_object_request(fl_aggregator *aggregator, fl_peer *peer,
+                       const fl_message *message)
+{
+    fl_member *member = &aggregator->members[peer->client];
+    if (message->type == FL_MESSAGE_FETCH)
+        fetch(aggregator, peer, message);
+    else if (message->type == FL_MESSAGE_OPEN)
+        open_upload(aggregator, peer, member, message);
+    else if (message->type == FL_MESSAGE_CHUNK)
+        put_chunk(aggregator, peer, member, message);
+    else if (message->type == FL_MESSAGE_COMMIT)
+        commit(aggregator, peer, member, message);
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t key_prefix(const uint8_t public_key[FL_KEY_BYTES])
+{
+    uint64_t prefix;
+    memcpy(&prefix, public_key, sizeof prefix);
+    return prefix;
+}
+
+fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member)
+{
+    if (member->peer == FL_AGGREGATOR_NONE) return NULL;
+    return &aggregator->peers[member->peer];
+}
+
+static fl_peer *find_peer(fl_aggregator *aggregator, fl_conn conn)
+{
+    uint32_t slot;
+    if (!fl_map_get(&aggregator->peer_of_conn, conn, &slot)) return NULL;
+    return &aggregator->peers[slot];
+}
+
+void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why)
+{
+    if (peer->is_closing) return;
+    peer->is_closing = true;
+    fl_put_log(aggregator, FL_LOG_WARN, "peer_closed", "conn=%llu why=%s",
+               (unsigned long long)peer->conn, why);
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                              .conn = peer->conn});
+}
+
+void fl_peer_close_all(fl_aggregator *aggregator)
+{
+    for (uint32_t i = 0; i < aggregator->peer_count; i++) {
+        fl_peer *peer = &aggregator->peers[i];
+        if (peer->conn == 0 || peer->is_closing) continue;
+        peer->is_closing = true;
+        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                                  .conn = peer->conn});
+    }
+}
+
+/* ---- connections come and go -----------------------------------------------
+ */
+
+// A free slot, made when there is none; NONE without memory.
+static uint32_t take_slot(fl_aggregator *aggregator)
+{
+    for (uint32_t i = 0; i < aggregator->peer_count; i++) {
+        if (aggregator->peers[i].conn == 0) return i;
+    }
+    if (aggregator->peer_count == aggregator->peer_cap) {
+        const uint32_t cap =
+            aggregator->peer_cap ? aggregator->peer_cap * 2 : 16;
+        fl_peer *more = realloc(aggregator->peers, cap * sizeof *more);
+        if (!more) return FL_AGGREGATOR_NONE;
+        aggregator->peers = more;
+        aggregator->peer_cap = cap;
+    }
+    return aggregator->peer_count++;
+}
+
+void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn)
+{
+    const uint32_t slot = take_slot(aggregator);
+    const bool is_crowded =
+        aggregator->greeting_count >= FL_AGGREGATOR_GREETING_MAX;
+    if (slot != FL_AGGREGATOR_NONE)
+        aggregator->peers[slot] = (fl_peer){.client = FL_AGGREGATOR_NONE};
+    if (slot == FL_AGGREGATOR_NONE || is_crowded ||
+        fl_map_set(&aggregator->peer_of_conn, conn, slot)) {
+        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                                  .conn = conn});
+        return;
+    }
+    aggregator->peers[slot].conn = conn;
+    aggregator->peers[slot].heard_ms = aggregator->now_ms;
+    aggregator->greeting_count++;
+}
+
+static void leave_member(fl_aggregator *aggregator, fl_peer *peer)
+{
+    fl_member *member = &aggregator->members[peer->client];
+    if (&aggregator->peers[member->peer] != peer) return;  // superseded
+    member->peer = FL_AGGREGATOR_NONE;
+    member->lost_ms = aggregator->now_ms;
+    if (peer->state == FL_PEER_CHECKED_IN) aggregator->present_count--;
+}
+
+void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn)
+{
+    fl_peer *peer = find_peer(aggregator, conn);
+    if (!peer) return;
+    if (peer->state < FL_PEER_PROVED) aggregator->greeting_count--;
+    if (peer->client != FL_AGGREGATOR_NONE) leave_member(aggregator, peer);
+    fl_map_remove(&aggregator->peer_of_conn, conn);
+    *peer = (fl_peer){0};
+}
+
+void fl_peer_sweep(fl_aggregator *aggregator)
+{
+    if (aggregator->now_ms < aggregator->sweep_at_ms) return;
+    aggregator->sweep_at_ms = aggregator->now_ms + FL_AGGREGATOR_SWEEP_MS;
+    for (uint32_t i = 0; i < aggregator->peer_count; i++) {
+        fl_peer *peer = &aggregator->peers[i];
+        if (peer->conn == 0) continue;
+        const int64_t limit_ms = peer->state == FL_PEER_CHECKED_IN
+                                     ? FL_AGGREGATOR_SILENCE_MS
+                                     : FL_AGGREGATOR_GREET_MS;
+        if (aggregator->now_ms - peer->heard_ms >= limit_ms)
+            fl_peer_close(aggregator, peer, "silent");
+    }
+}
+
+/* ---- handshake
+ * --------------------------------------------------------------- */
+
+static void hello(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *message)
+{
+    const fl_hello *words = &message->hello;
+    if (words->version_min > FL_PROTO_VERSION ||
+        words->version_max < FL_PROTO_VERSION) {
+        fl_put_refusal(aggregator, peer, message, FL_ERR_UNSUPPORTED,
+                       "this aggregator speaks protocol version 1 only");
+        fl_peer_close(aggregator, peer, "no common protocol version");
+        return;
+    }
+    fl_welcome *welcome = &peer->welcome;
+    peer->hello = *words;
+    welcome->version = FL_PROTO_VERSION;
+    memcpy(welcome->public_key, aggregator->options.identity.public_key,
+           FL_KEY_BYTES);
+    uint8_t fresh[FL_PROTO_SESSION_BYTES + FL_PROTO_NONCE_BYTES];
+    aggregator->options.random_bytes(aggregator->options.random_self, fresh,
+                                     sizeof fresh);
+    memcpy(welcome->session, fresh, FL_PROTO_SESSION_BYTES);
+    memcpy(welcome->nonce, fresh + FL_PROTO_SESSION_BYTES,
+           FL_PROTO_NONCE_BYTES);
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    const size_t len =
+        fl_handshake_transcript(transcript, &peer->hello, welcome);
+    fl_identity_sign(welcome->proof, &aggregator->options.identity,
+                     "fedge welcome", transcript, len);
+    peer->state = FL_PEER_GREETED;
+    fl_put_message(
+        aggregator, peer,
+        &(fl_message){.type = FL_MESSAGE_WELCOME, .welcome = *welcome});
+    peer->counter_in = 0;
+}
+
+// A slot for a new client: a fresh one, or that of one who is long gone.
+static uint32_t take_member(fl_aggregator *aggregator)
+{
+    if (aggregator->member_count < aggregator->options.client_cap) {
+        if (aggregator->member_count == aggregator->member_cap) {
+            const uint32_t cap =
+                aggregator->member_cap ? aggregator->member_cap * 2 : 16;
+            fl_member *more = realloc(aggregator->members, cap * sizeof *more);
+            if (!more) return FL_AGGREGATOR_NONE;
+            aggregator->members = more;
+            aggregator->member_cap = cap;
+        }
+        return aggregator->member_count++;
+    }
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
+        const fl_member *member = &aggregator->members[i];
+        if (member->peer != FL_AGGREGATOR_NONE || member->part) continue;
+        fl_map_remove(&aggregator->member_of_key,
+                      key_prefix(member->record.public_key));
+        return i;
+    }
+    return FL_AGGREGATOR_NONE;
+}
+
+// The member with this key, added when new; NONE: no room, or another key
+// with the same first 8 bytes, which takes 2^32 tries to make.
+static uint32_t find_member(fl_aggregator *aggregator,
+                            const uint8_t public_key[FL_KEY_BYTES])
+{
+    uint32_t slot;
+    const uint64_t prefix = key_prefix(public_key);
+    if (fl_map_get(&aggregator->member_of_key, prefix, &slot)) {
+        const uint8_t *known = aggregator->members[slot].record.public_key;
+        return memcmp(known, public_key, FL_KEY_BYTES) == 0
+                   ? slot
+                   : FL_AGGREGATOR_NONE;
+    }
+    slot = take_member(aggregator);
+    if (slot == FL_AGGREGATOR_NONE) return slot;
+    aggregator->members[slot] = (fl_member){.peer = FL_AGGREGATOR_NONE};
+    memcpy(aggregator->members[slot].record.public_key, public_key,
+           FL_KEY_BYTES);
+    if (fl_map_set(&aggregator->member_of_key, prefix, slot))
+        return FL_AGGREGATOR_NONE;
+    return slot;
+}
+
+static void proof(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *message)
+{
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    const size_t len =
+        fl_handshake_transcript(transcript, &peer->hello, &peer->welcome);
+    if (fl_signature_check(message->proof.proof, peer->hello.public_key,
+                           "fedge client", transcript, len)) {
+        fl_put_refusal(aggregator, peer, message, FL_ERR_AUTH,
+                       "the proof is not signed by the key of the hello");
+        fl_peer_close(aggregator, peer, "false proof");
+        return;
+    }
+    const uint32_t slot = find_member(aggregator, peer->hello.public_key);
+    if (slot == FL_AGGREGATOR_NONE) {
+        fl_put_refusal(aggregator, peer, message, FL_ERR_LIMIT,
+                       "too many clients");
+        fl_peer_close(aggregator, peer, "too many clients");
+        return;
+    }
+    fl_member *member = &aggregator->members[slot];
+    fl_peer *old = fl_peer_of(aggregator, member);
+    if (old) {  // the newest authenticated connection wins
+        leave_member(aggregator, old);
+        old->client = FL_AGGREGATOR_NONE;
+        fl_peer_close(aggregator, old, "superseded");
+    }
+    member->peer = (uint32_t)(peer - aggregator->peers);
+    peer->client = slot;
+    peer->state = FL_PEER_PROVED;
+    aggregator->greeting_count--;
+}
+
+/* ---- mail
+ * ---------------------------------------------------------------------- */
+
+static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
+                      const fl_member *member)
+{
+    fl_message message = {.type = FL_MESSAGE_MAIL,
+                          .round = member->mail_round,
+                          .mail = {.sequence = member->mail_sequence,
+                                   .kind = member->mail_kind,
+                                   .round = member->mail_round}};
+    if (member->mail_kind == FL_MAIL_PLAN)
+        message.mail.plan = fl_round_plan(aggregator);
+    fl_put_message(aggregator, peer, &message);
+}
+
+static void push_mail_after(fl_aggregator *aggregator, fl_peer *peer,
+                            uint64_t after)
+{
+    const fl_member *member = &aggregator->members[peer->client];
+    if (member->mail_sequence > after) push_mail(aggregator, peer, member);
+}
+
+void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
+                  fl_mail_kind kind, uint32_t round)
+{
+    member->mail_sequence = ++aggregator->mail_sequence;
+    member->mail_kind = kind;
+    member->mail_round = round;
+    fl_peer *peer = fl_peer_of(aggregator, member);
+    if (peer && peer->state == FL_PEER_CHECKED_IN)
+        push_mail(aggregator, peer, member);
+}
+
+static void check_in(fl_aggregator *aggregator, fl_peer *peer,
+                     const fl_message *message)
+{
+    fl_member *member = &aggregator->members[peer->client];
+    member->record.sample_count = message->check_in.sample_count;
+    if (peer->state != FL_PEER_CHECKED_IN) {
+        peer->state = FL_PEER_CHECKED_IN;
+        aggregator->present_count++;
+    }
+    fl_put_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
+               (unsigned long long)peer->conn,
+               (unsigned long long)member->record.sample_count);
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
+                                              .client = &member->record});
+    fl_put_ack(aggregator, peer, message);
+    push_mail_after(aggregator, peer, message->check_in.mail_after);
+}
+
+static void ping(fl_aggregator *aggregator, fl_peer *peer,
+                 const fl_message *message)
+{
+    fl_put_message(aggregator, peer,
+                   &(fl_message){.type = FL_MESSAGE_PONG,
+                                 .operation = message->operation});
+    push_mail_after(aggregator, peer, message->ping.mail_after);
+}
+
+/* ---- frames
+ * --------------------------------------------------------------------- */
+
+// The one type that is due before check-in; after it, those of objects.c too.
+static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
+                     const fl_message *message)
+{
+    const fl_message_type type = message->type;
+    switch (peer->state) {
+    case FL_PEER_NEW:
+        if (type != FL_MESSAGE_HELLO) break;
+        hello(aggregator, peer, message);
+        return;
+    case FL_PEER_GREETED:
+        if (type != FL_MESSAGE_PROOF) break;
+        proof(aggregator, peer, message);
+        return;
+    case FL_PEER_PROVED:
+        if (type != FL_MESSAGE_CHECK_IN) break;
+        check_in(aggregator, peer, message);
+        return;
+    case FL_PEER_CHECKED_IN:
+        if (type == FL_MESSAGE_CHECK_IN)
+            check_in(aggregator, peer, message);
+        else if (type == FL_MESSAGE_PING)
+            ping(aggregator, peer, message);
+        else if (type == FL_MESSAGE_FETCH || type == FL_MESSAGE_OPEN ||
+                 type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_COMMIT)
+            fl_object_request(aggregator, peer, message);
+        else
+            break;
+        return;
+    }
+    fl_peer_close(aggregator, peer, "a message that is not due");
+}
+
+static bool is_next_of_session(const fl_peer *peer, const fl_message *message)
+{
+    if (peer->state == FL_PEER_NEW) return true;
+    return message->counter > peer->counter_in &&
+           memcmp(message->session, peer->welcome.session,
+                  FL_PROTO_SESSION_BYTES) == 0;
+}
+
+void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
+                   const uint8_t *bytes, size_t len)
+{
+    fl_peer *peer = find_peer(aggregator, conn);
+    fl_message message;
+    fl_reason why;
+    if (!peer || peer->is_closing) return;
+    aggregator->bytes_up += len + FL_NET_LENGTH_BYTES;
+    if (fl_message_decode(&message, aggregator->options.scratch, bytes, len,
+                          &why)) {
+        fl_peer_close(aggregator, peer, why.text);
+        return;
+    }
+    if (!is_next_of_session(peer, &message)) {
+        fl_peer_close(aggregator, peer, "a frame of another session, or again");
+        return;
+    }
+    peer->counter_in = message.counter;
+    peer->heard_ms = aggregator->now_ms;
+    dispatch(aggregator, peer, &message);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/core.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t fl_round_number(const fl_aggregator *aggregator)
+{
+    return aggregator->rounds_done + 1;
+}
+
+fl_plan fl_round_plan(const fl_aggregator *aggregator)
+{
+    fl_plan plan = aggregator->options.training;
+    const int64_t left_ms = aggregator->phase_until_ms - aggregator->now_ms;
+    plan.round = fl_round_number(aggregator);
+    memcpy(plan.model, aggregator->object, FL_HASH_BYTES);
+    plan.param_count = aggregator->fedavg.param_count;
+    plan.deadline_ms = left_ms < 1            ? 1
+                       : left_ms > UINT32_MAX ? UINT32_MAX
+                                              : (uint32_t)left_ms;
+    plan.seed = aggregator->options.seed + plan.round;
+    return plan;
+}
+
+/* ---- GATHERING --------------------------------------------------------------
+ */
+
+static bool is_available(const fl_aggregator *aggregator,
+                         const fl_member *member)
+{
+    return member->peer != FL_AGGREGATOR_NONE &&
+           aggregator->peers[member->peer].state == FL_PEER_CHECKED_IN &&
+           !aggregator->peers[member->peer].is_closing;
+}
+
+typedef struct {
+    uint8_t key[FL_KEY_BYTES];
+    uint32_t slot;
+} candidate;
+
+static int compare_candidates(const void *a, const void *b)
+{
+    return memcmp(((const candidate *)a)->key, ((const candidate *)b)->key,
+                  FL_KEY_BYTES);
+}
+
+// Who can take part, in the order of their keys: arrival must not matter.
+static size_t list_candidates(fl_aggregator *aggregator, uint32_t *slots)
+{
+    size_t count = 0;
+    candidate *list = calloc(aggregator->member_count, sizeof *list);
+    if (!list) return 0;  // tried again at the next event
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
+        const fl_member *member = &aggregator->members[i];
+        if (!is_available(aggregator, member)) continue;
+        list[count].slot = i;
+        memcpy(list[count++].key, member->record.public_key, FL_KEY_BYTES);
+    }
+    qsort(list, count, sizeof *list, compare_candidates);
+    for (size_t i = 0; i < count; i++)
+        slots[i] = list[i].slot;
+    free(list);
+    return count;
+}
+
+static bool pick_cohort(fl_aggregator *aggregator)
+{
+    const fl_aggregator_options *options = &aggregator->options;
+    uint32_t *slots =
+        realloc(aggregator->cohort, aggregator->member_count * sizeof *slots);
+    if (!slots) return false;
+    aggregator->cohort = slots;
+    const size_t count = list_candidates(aggregator, slots);
+    const double wanted = ceil(options->cohort * (1.0 + options->over_select));
+    fl_random random;
+    fl_random_init(&random, options->seed, FL_RANDOM_COHORT,
+                   (uint64_t)aggregator->attempt << 32 |
+                       fl_round_number(aggregator));
+    fl_random_shuffle(&random, slots, count);
+    aggregator->cohort_len =
+        count < wanted ? (uint32_t)count : (uint32_t)wanted;
+    return aggregator->cohort_len >= options->quorum;
+}
+
+static void open_round(fl_aggregator *aggregator)
+{
+    if (!pick_cohort(aggregator)) return;
+    aggregator->phase = FL_PHASE_TRAINING;
+    aggregator->opened_ms = aggregator->now_ms;
+    aggregator->phase_until_ms =
+        aggregator->now_ms + aggregator->options.deadline_ms;
+    aggregator->committed_count = 0;
+    aggregator->correct_count = 0;
+    aggregator->loss_sum_micro = 0;
+    fl_fedavg_reset(&aggregator->fedavg);
+    fl_put_log(aggregator, FL_LOG_INFO, "round_opened",
+               "round=%u attempt=%u selected=%u present=%u",
+               fl_round_number(aggregator), aggregator->attempt,
+               aggregator->cohort_len, aggregator->present_count);
+    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
+        fl_member *member = &aggregator->members[aggregator->cohort[i]];
+        member->part = FL_PART_SELECTED;
+        fl_peer_mail(aggregator, member, FL_MAIL_PLAN,
+                     fl_round_number(aggregator));
+    }
+}
+
+// A full cohort at once; after a deadline's patience, whoever is there.
+static void gather(fl_aggregator *aggregator)
+{
+    const fl_aggregator_options *options = &aggregator->options;
+    const int64_t waited_ms = aggregator->now_ms - aggregator->phase_until_ms;
+    if (waited_ms < 0) return;
+    const uint32_t wanted =
+        aggregator->rounds_done == 0 && options->min_clients > options->cohort
+            ? options->min_clients
+            : options->cohort;
+    if (aggregator->present_count >= wanted ||
+        (waited_ms >= options->deadline_ms &&
+         aggregator->present_count >= options->quorum))
+        open_round(aggregator);
+}
+
+static void begin_gathering(fl_aggregator *aggregator, int64_t pause_ms)
+{
+    aggregator->phase = FL_PHASE_GATHERING;
+    aggregator->phase_until_ms = aggregator->now_ms + pause_ms;
+}
+
+/* ---- TRAINING ---------------------------------------------------------------
+ */
+
+// Those of whom an update can still come in time.
+static uint32_t count_pending(const fl_aggregator *aggregator)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
+        const fl_member *member = &aggregator->members[aggregator->cohort[i]];
+        const bool is_lost =
+            member->peer == FL_AGGREGATOR_NONE &&
+            aggregator->now_ms - member->lost_ms >= FL_AGGREGATOR_LEASE_MS;
+        if (member->part == FL_PART_SELECTED && !is_lost) count++;
+    }
+    return count;
+}
+
+static void add_contributor(fl_aggregator *aggregator, fl_member *member)
+{
+    memcpy(aggregator->contributors[aggregator->contributor_count++],
+           member->record.public_key, FL_KEY_BYTES);
+    member->record.round_count++;
+    member->record.last_round = fl_round_number(aggregator);
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
+                                              .client = &member->record});
+}
+
+// The round is over for everyone in it. When it failed, what was committed
+// left with it: nobody has committed any more.
+static void release_cohort(fl_aggregator *aggregator, bool has_failed)
+{
+    aggregator->contributor_count = 0;
+    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
+        fl_member *member = &aggregator->members[aggregator->cohort[i]];
+        fl_object_drop(aggregator, member);
+        if (member->part == FL_PART_COMMITTED && !has_failed)
+            add_contributor(aggregator, member);
+        else
+            fl_peer_mail(aggregator, member, FL_MAIL_CLOSED,
+                         fl_round_number(aggregator));
+        if (has_failed) member->committed_round = 0;
+        member->part = FL_PART_NONE;
+    }
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, FL_KEY_BYTES);
+}
+
+static void fail_round(fl_aggregator *aggregator)
+{
+    fl_put_log(aggregator, FL_LOG_WARN, "round_failed",
+               "round=%u attempt=%u selected=%u updates=%u quorum=%u",
+               fl_round_number(aggregator), aggregator->attempt,
+               aggregator->cohort_len, aggregator->committed_count,
+               aggregator->options.quorum);
+    release_cohort(aggregator, true);
+    aggregator->attempt++;
+    begin_gathering(aggregator, FL_AGGREGATOR_PAUSE_MS);
+}
+
+static bool is_evaluated_round(const fl_aggregator *aggregator)
+{
+    const fl_aggregator_options *options = &aggregator->options;
+    const uint32_t round = fl_round_number(aggregator);
+    return options->evaluate_every > 0 &&
+           (round % options->evaluate_every == 0 ||
+            round == options->round_count);
+}
+
+static void begin_saving(fl_aggregator *aggregator)
+{
+    fl_round_record *record = &aggregator->record;
+    aggregator->phase = FL_PHASE_SAVING;
+    aggregator->phase_until_ms = INT64_MAX;
+    record->bytes_up = aggregator->bytes_up;
+    record->bytes_down = aggregator->bytes_down;
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_ROUND,
+                                              .round = record,
+                                              .bytes = aggregator->next_bytes,
+                                              .len = aggregator->next_len});
+}
+
+static fl_err encode_next(fl_aggregator *aggregator)
+{
+    aggregator->next_len = fl_model_bytes(aggregator->model);
+    aggregator->next_bytes = malloc(aggregator->next_len);
+    if (!aggregator->next_bytes) return FL_ERR_MEMORY;
+    return fl_model_encode(aggregator->model, aggregator->next_bytes,
+                           aggregator->next_len);
+}
+
+static void close_round(fl_aggregator *aggregator)
+{
+    const double weight = (double)aggregator->fedavg.weight;
+    aggregator->record = (fl_round_record){
+        .round = fl_round_number(aggregator),
+        .attempt = aggregator->attempt,
+        .selected_count = aggregator->cohort_len,
+        .update_count = aggregator->committed_count,
+        .sample_count = aggregator->fedavg.weight,
+        .client_loss = (double)aggregator->loss_sum_micro * 1e-6 / weight,
+        .client_accuracy = (double)aggregator->correct_count / weight,
+        .loss = NAN,
+        .accuracy = NAN,
+        .took_ms = aggregator->now_ms - aggregator->opened_ms,
+    };
+    fl_err err = fl_fedavg_apply(&aggregator->fedavg,
+                                 fl_model_params(aggregator->model));
+    if (!err) err = encode_next(aggregator);
+    if (err) {  // out of memory: the old model is still what is published
+        fl_put_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
+                   fl_round_number(aggregator), fl_err_text(err));
+        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+        aggregator->phase = FL_PHASE_FINISHED;
+        return;
+    }
+    release_cohort(aggregator, false);
+    qsort(aggregator->contributors, aggregator->contributor_count,
+          sizeof *aggregator->contributors, compare_keys);
+    if (!is_evaluated_round(aggregator)) {
+        begin_saving(aggregator);
+        return;
+    }
+    aggregator->phase = FL_PHASE_EVALUATING;
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_EVALUATE,
+                                              .model = aggregator->model});
+}
+
+static void collect(fl_aggregator *aggregator)
+{
+    const fl_aggregator_options *options = &aggregator->options;
+    const bool is_late = aggregator->now_ms >= aggregator->phase_until_ms;
+    const bool has_quorum = aggregator->committed_count >= options->quorum;
+    const bool is_full = aggregator->committed_count >= options->cohort;
+    const bool is_all = !is_full && !is_late && count_pending(aggregator) == 0;
+    if (is_full || ((is_late || is_all) && has_quorum))
+        close_round(aggregator);
+    else if (is_late || is_all)
+        fail_round(aggregator);
+}
+
+/* ---- EVALUATING, SAVING
+ * ------------------------------------------------------- */
+
+void fl_round_evaluated(fl_aggregator *aggregator,
+                        const fl_aggregator_event *event)
+{
+    if (aggregator->phase != FL_PHASE_EVALUATING) return;
+    if (event->err) {
+        fl_put_log(aggregator, FL_LOG_ERROR, "evaluation_failed",
+                   "round=%u err=%s", fl_round_number(aggregator),
+                   fl_err_text(event->err));
+    } else {
+        const double count = (double)event->metrics.sample_count;
+        aggregator->record.loss = event->metrics.loss_sum / count;
+        aggregator->record.accuracy =
+            (double)event->metrics.correct_count / count;
+    }
+    begin_saving(aggregator);
+}
+
+static void finish(fl_aggregator *aggregator)
+{
+    aggregator->phase = FL_PHASE_FINISHED;
+    for (uint32_t i = 0; i < aggregator->member_count; i++)
+        fl_peer_mail(aggregator, &aggregator->members[i], FL_MAIL_FINISHED,
+                     aggregator->rounds_done);
+    fl_peer_close_all(aggregator);
+    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+}
+
+void fl_round_saved(fl_aggregator *aggregator, fl_err err)
+{
+    if (aggregator->phase != FL_PHASE_SAVING) return;
+    if (!err) {
+        aggregator->rounds_done++;
+        err = fl_object_publish(aggregator, aggregator->next_bytes,
+                                aggregator->next_len);
+        if (err) aggregator->rounds_done--;
+    }
+    if (err) {  // nothing is lost: the round waits, clients stay
+        fl_put_log(aggregator, FL_LOG_ERROR, "save_failed",
+                   "round=%u err=%s retry_s=%d", fl_round_number(aggregator),
+                   fl_err_text(err), FL_AGGREGATOR_RETRY_MS / 1000);
+        aggregator->phase_until_ms =
+            aggregator->now_ms + FL_AGGREGATOR_RETRY_MS;
+        return;
+    }
+    aggregator->next_bytes = NULL;
+    aggregator->bytes_up = 0;
+    aggregator->bytes_down = 0;
+    aggregator->attempt = 1;
+    fl_put_log(aggregator, FL_LOG_INFO, "round_closed",
+               "round=%u updates=%u selected=%u accuracy=%g took_ms=%lld",
+               aggregator->rounds_done, aggregator->record.update_count,
+               aggregator->record.selected_count, aggregator->record.accuracy,
+               (long long)aggregator->record.took_ms);
+    begin_gathering(aggregator, 0);
+}
+
+/* ---- the whole --------------------------------------------------------------
+ */
+
+void fl_round_advance(fl_aggregator *aggregator)
+{
+    if (aggregator->phase == FL_PHASE_GATHERING) {
+        if (aggregator->rounds_done >= aggregator->options.round_count)
+            finish(aggregator);
+        else
+            gather(aggregator);
+    } else if (aggregator->phase == FL_PHASE_TRAINING) {
+        collect(aggregator);
+    } else if (aggregator->phase == FL_PHASE_SAVING &&
+               aggregator->now_ms >= aggregator->phase_until_ms) {
+        begin_saving(aggregator);
+    }
+}
+
+int64_t fl_round_deadline(const fl_aggregator *aggregator)
+{
+    const int64_t until_ms = aggregator->phase_until_ms;
+    switch (aggregator->phase) {
+    case FL_PHASE_GATHERING:
+        if (until_ms > aggregator->now_ms) return until_ms;
+        return until_ms + aggregator->options.deadline_ms > aggregator->now_ms
+                   ? until_ms + aggregator->options.deadline_ms
+                   : INT64_MAX;
+    case FL_PHASE_TRAINING:
+    case FL_PHASE_SAVING: return until_ms;
+    case FL_PHASE_EVALUATING:
+    case FL_PHASE_FINISHED: return INT64_MAX;
+    }
+    return INT64_MAX;
+}

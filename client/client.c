@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+fl_err fl_client_new(fl_client **client, const fl_client_options *options)
+{
+    fl_client *new = calloc(1, sizeof *new);
+    if (!new) return FL_ERR_MEMORY;
+    new->options = *options;
+    if (options->pin) {
+        memcpy(new->pin, options->pin, FL_KEY_BYTES);
+        new->has_pin = true;
+    }
+    uint64_t id;
+    memcpy(&id, options->identity.public_key, sizeof id);
+    fl_random_init(&new->backoff, options->seed, FL_RANDOM_BACKOFF, id);
+    new->operation = options->start_count << 32;
+    new->session.dial_at_ms = INT64_MIN;  // set by the first event
+    *client = new;
+    return FL_OK;
+}
+
+void fl_client_free(fl_client *client)
+{
+    if (!client) return;
+    client->effect_count = 0;
+    fl_task_drop(client);
+    free(client->trained_model);
+    fl_result_fini(&client->kept);
+    fl_identity_fini(&client->options.identity);
+    free(client);
+}
+
+void fl_client_restore(fl_client *client, uint32_t round,
+                       const uint8_t model[FL_HASH_BYTES], fl_result *result)
+{
+    fl_result_fini(&client->kept);
+    client->kept = *result;
+    client->kept_round = round;
+    memcpy(client->kept_model, model, FL_HASH_BYTES);
+    *result = (fl_result){0};
+}
+
+// A training that goes on is cancelled, what is saved stays for next time.
+static void stop(fl_client *client)
+{
+    client->is_leaving = true;
+    if (client->trained_model)
+        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
+    if (client->session.state != FL_SESSION_DOWN &&
+        !client->session.is_hanging_up) {
+        client->session.is_hanging_up = true;
+        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
+    }
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE});
+}
+
+void fl_client_step(fl_client *client, const fl_client_event *event,
+                    const fl_client_effect **effects, size_t *count)
+{
+    fl_arena_reset(client->options.scratch);
+    client->effect_count = 0;
+    client->now_ms = event->now_ms;
+    if (client->session.dial_at_ms == INT64_MIN) fl_session_start(client);
+
+    switch (event->kind) {
+    case FL_CLIENT_TICK:
+        fl_session_tick(client);
+        fl_task_tick(client);
+        break;
+    case FL_CLIENT_OPENED: fl_session_opened(client); break;
+    case FL_CLIENT_FRAME:
+        fl_session_frame(client, event->bytes, event->len);
+        break;
+    case FL_CLIENT_LOST: fl_session_lost(client); break;
+    case FL_CLIENT_FOUND: fl_task_found(client, event); break;
+    case FL_CLIENT_TRAINED: fl_task_trained(client, event); break;
+    case FL_CLIENT_STOP: stop(client); break;
+    }
+    *effects = client->effects;
+    *count = client->effect_count;
+}
+
+int64_t fl_client_deadline(const fl_client *client)
+{
+    const int64_t session_ms = fl_session_deadline(client);
+    const int64_t task_ms = fl_task_deadline(client);
+    return session_ms < task_ms ? session_ms : task_ms;
+}
+
+const char *fl_client_activity(const fl_client *client)
+{
+    switch (client->task.state) {
+    case FL_TASK_IDLE: break;
+    case FL_TASK_FINDING:
+    case FL_TASK_FETCHING: return "downloading";
+    case FL_TASK_TRAINING: return "training";
+    case FL_TASK_OFFERING:
+    case FL_TASK_SENDING:
+    case FL_TASK_COMMITTING: return "uploading";
+    }
+    return client->status.is_connected ? "idle" : "connecting";
+}
+
+fl_client_status fl_client_get_status(const fl_client *client)
+{
+    return client->status;
+}

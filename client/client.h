@@ -1,0 +1,179 @@
+/*
+ * The client's side of the protocol: a state machine that is fed events and
+ * returns effects. No socket, clock, thread or randomness of its own; the
+ * daemon connects it to TCP and the disk, the simulator to virtual time.
+ *
+ * Two things go on side by side. The link:
+ *
+ *   DOWN --back-off over: DIAL--> DIALING --opened: HELLO--> GREETING
+ *     ^                                                         |
+ *     +-- lost, silent, refused ---- UP <--welcome: PROOF, CHECK_IN
+ *
+ * and the task, which survives the link:
+ *
+ *   IDLE --plan--> FINDING --> FETCHING --> TRAINING --> OFFERING --> SENDING
+ *     ^               model on disk? ^                               |
+ *     +---- ack, refusal, round closed ---------------- COMMITTING <-+
+ *
+ * One owner, one thread. Effects are to be carried out in their order and
+ * before the next event; what they point to is valid until then.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_CLIENT_CLIENT_H
+#define FL_CLIENT_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/reason.h"
+#include "data/data.h"
+#include "model/model.h"
+#include "net/net.h"
+#include "proto/proto.h"
+#include "secure/secure.h"
+
+/* ---- local training ----------------------------------------------------- */
+
+/* What training gave: the metrics and the update, local - global. */
+typedef struct {
+    uint64_t sample_count, correct_count;
+    int64_t loss_sum_micro;
+    uint8_t *update;  // param_count floats, little-endian; owned
+    size_t update_len;
+} fl_result;
+
+/* Accepts one that is all zeros. */
+void fl_result_fini(fl_result *result);
+
+/*
+ * Trains as the plan says on rows[0..row_count), starting from the ONNX model
+ * in `model`. `client` names the random stream of the row order. Pure: the
+ * same arguments give the same bits, on any thread. The caller owns *result.
+ * FL_ERR_FORMAT, FL_ERR_UNSUPPORTED: the model. FL_ERR_RANGE: plan, model and
+ * data do not fit, or training diverged. FL_ERR_CANCELLED: *stop was set.
+ */
+FL_CHECK fl_err fl_local_train(fl_result *result, const fl_plan *plan,
+                               const uint8_t *model, size_t model_len,
+                               const fl_dataset *dataset, const uint32_t *rows,
+                               uint32_t row_count, uint64_t client,
+                               const atomic_bool *stop, fl_reason *why);
+
+/* ---- events ----------------------------------------------------------------
+ */
+
+typedef enum {
+    FL_CLIENT_TICK,     // time has passed; also the first event
+    FL_CLIENT_OPENED,   // the dialled connection is there
+    FL_CLIENT_FRAME,    // bytes, len
+    FL_CLIENT_LOST,     // the connection is gone, or never came about
+    FL_CLIENT_FOUND,    // answers FIND: bytes and len, or manifest and parts
+    FL_CLIENT_TRAINED,  // answers TRAIN: result, or err and why
+    FL_CLIENT_STOP,     // leave politely: hang up, then LEAVE
+} fl_client_event_kind;
+
+typedef struct {
+    fl_client_event_kind kind;
+    int64_t now_ms;
+    const uint8_t *bytes;  // FRAME: borrowed
+    size_t len;
+    uint8_t *model;  // FOUND: the whole object, taken; or NULL
+    size_t model_len;
+    fl_parts *parts;    // FOUND: a partial download, taken; or NULL
+    fl_result *result;  // TRAINED: moved out, when err is FL_OK
+    fl_err err;
+    const char *why;  // TRAINED: the sentence, when err is not FL_OK
+} fl_client_event;
+
+/* ---- effects ---------------------------------------------------------------
+ */
+
+typedef enum {
+    FL_CLIENT_DIAL,         // connect to the aggregator
+    FL_CLIENT_SEND,         // bytes, len: one frame
+    FL_CLIENT_HANG_UP,      // close the connection; LOST follows
+    FL_CLIENT_PIN,          // bytes: the aggregator's key, to keep for ever
+    FL_CLIENT_FIND,         // object: is it on disk? FOUND answers
+    FL_CLIENT_BEGIN,        // object, bytes, len: keep this manifest
+    FL_CLIENT_PUT,          // object, index, bytes, len: keep this chunk
+    FL_CLIENT_END,          // object: all its chunks are there
+    FL_CLIENT_TRAIN,        // plan, bytes, len: TRAINED answers
+    FL_CLIENT_CANCEL,       // the training that goes on; TRAINED still comes
+    FL_CLIENT_SAVE_UPDATE,  // plan, result: keep until DROP_UPDATE
+    FL_CLIENT_DROP_UPDATE,  // it is committed, or of no use any more
+    FL_CLIENT_LOG,          // level, event, text
+    FL_CLIENT_LEAVE,        // stop the program; err says why
+} fl_client_effect_kind;
+
+typedef struct {
+    fl_client_effect_kind kind;
+    const uint8_t *bytes;
+    size_t len;
+    const uint8_t *object;  // FL_HASH_BYTES
+    uint32_t index;
+    const fl_plan *plan;
+    const fl_result *result;
+    fl_log_level level;
+    const char *event;
+    const char *text;
+    fl_err err;
+} fl_client_effect;
+
+/* ---- the machine --------------------------------------------------------- */
+
+typedef struct {
+    fl_identity identity;
+    const uint8_t *pin;    // the aggregator's key; NULL: take the first seen
+    uint64_t start_count;  // of this client's state; makes operations unique
+    uint64_t sample_count;
+    uint64_t seed;             // of waiting times
+    bool leave_when_finished;  // LEAVE after the last round
+    size_t model_cap;          // longest model taken, bytes
+    fl_arena *scratch;         // borrowed; reset at every step; machines of
+                               // one thread may share it
+    void (*random_bytes)(void *self, void *dst, size_t len);  // nonces
+    void *random_self;
+} fl_client_options;
+
+typedef struct fl_client fl_client;
+
+/* The caller owns *client: fl_client_free. `pin` is copied. */
+FL_CHECK fl_err fl_client_new(fl_client **client,
+                              const fl_client_options *options);
+
+/* Wipes the identity. Accepts NULL. */
+void fl_client_free(fl_client *client);
+
+/*
+ * Gives back an update that SAVE_UPDATE kept, before the first event: it is
+ * offered again when its round is still on. Takes *result.
+ */
+void fl_client_restore(fl_client *client, uint32_t round,
+                       const uint8_t model[FL_HASH_BYTES], fl_result *result);
+
+/* Handles one event; *effects: *count of them, until the next step. */
+void fl_client_step(fl_client *client, const fl_client_event *event,
+                    const fl_client_effect **effects, size_t *count);
+
+/* When the next TICK is due, on the clock of the events' now_ms. */
+int64_t fl_client_deadline(const fl_client *client);
+
+/* For status: "training", "idle", "connecting", ...; never NULL. */
+const char *fl_client_activity(const fl_client *client);
+
+typedef struct {
+    bool is_connected;
+    uint32_t round;                 // of the task, or the last one; 0: none yet
+    uint32_t update_count;          // committed since the start
+    uint64_t bytes_up, bytes_down;  // frames with their length prefix
+    uint32_t refused_count;         // updates that the aggregator refused
+} fl_client_status;
+
+fl_client_status fl_client_get_status(const fl_client *client);
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * Inside the client's machine: its state, and the words its parts share.
+ *
+ *   client.c   the machine from outside: new, step, deadline
+ *   session.c  the link: dial, greet, ping, give up and try again
+ *   task.c     the task: from a plan to a committed update
+ *   emit.c     effects and frames on their way out
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_CLIENT_CORE_H
+#define FL_CLIENT_CORE_H
+
+#include "base/random.h"
+#include "client/client.h"
+
+enum {
+    FL_CLIENT_EFFECTS_MAX = 2 * FL_PROTO_WINDOW_MAX,
+    FL_CLIENT_WINDOW = 8,  // chunks asked for at once in a download
+
+    FL_CLIENT_GREET_MS = 25 * 1000,   // dial and handshake together
+    FL_CLIENT_ANSWER_MS = 30 * 1000,  // without progress: hang up
+    FL_CLIENT_PING_MS = 25 * 1000,
+    FL_CLIENT_SILENCE_MS = 90 * 1000,
+    FL_CLIENT_BACKOFF_MAX_MS = 60 * 1000,
+    FL_CLIENT_BACKOFF_MS = 200,
+    FL_CLIENT_RETRY_MS = 2 * 1000,
+};
+
+typedef enum {
+    FL_SESSION_DOWN,
+    FL_SESSION_DIALING,
+    FL_SESSION_GREETING,
+    FL_SESSION_UP,
+} fl_session_state;
+
+typedef enum {
+    FL_TASK_IDLE,
+    FL_TASK_FINDING,
+    FL_TASK_FETCHING,
+    FL_TASK_TRAINING,
+    FL_TASK_OFFERING,
+    FL_TASK_SENDING,
+    FL_TASK_COMMITTING,
+} fl_task_state;
+
+typedef struct {
+    fl_session_state state;
+    unsigned failure_count;  // in a row; sets the back-off
+    bool is_hanging_up;      // HANG_UP said, LOST not yet seen
+    int64_t dial_at_ms;      // DOWN
+    int64_t greet_by_ms;     // DIALING, GREETING
+    int64_t ping_at_ms;      // UP
+    int64_t heard_ms;        // UP
+    int64_t answer_by_ms;    // something is owed to us until then
+    fl_hello hello;
+    uint8_t id[FL_PROTO_SESSION_BYTES];
+    uint64_t counter_out, counter_in;
+    uint64_t mail_after;
+} fl_session;
+
+typedef struct {
+    fl_task_state state;
+    fl_plan plan;
+
+    // FETCHING
+    uint8_t *manifest;  // encoded, of the model on its way
+    size_t manifest_len;
+    fl_parts *parts;
+    uint32_t next_chunk;  // none below it has still to be asked for
+    uint32_t on_the_way;  // chunks asked for or sent, not yet answered
+
+    // TRAINING
+    uint8_t *model;  // the ONNX file; the job reads it until TRAINED
+    size_t model_len;
+
+    // OFFERING and later
+    fl_result result;
+    uint8_t *offer;  // the update's encoded manifest
+    size_t offer_len;
+    uint8_t update[FL_HASH_BYTES];  // its name
+    uint32_t chunk_count, window;
+    uint8_t *bitmap;  // chunks that the aggregator has or that were sent
+    uint64_t first_operation;  // of the chunks sent in this session
+    uint64_t commit_operation;
+    int64_t retry_at_ms;  // OFFERING: when to offer again; INT64_MAX: asked
+} fl_task;
+
+struct fl_client {
+    fl_client_options options;
+    uint8_t pin[FL_KEY_BYTES];
+    bool has_pin;
+    fl_random backoff;
+    uint64_t operation;  // the last one given out
+    int64_t now_ms;      // of the event being handled
+
+    fl_session session;
+    fl_task task;
+    // A result that came back from disk, waiting for its plan.
+    fl_result kept;
+    uint32_t kept_round;
+    uint8_t kept_model[FL_HASH_BYTES];
+    // The job that runs now; `trained_model` is NULL when none does.
+    uint8_t *trained_model;
+    bool is_trained_for_task;  // false: cancelled, its result is dropped
+    bool is_leaving;
+
+    fl_client_status status;
+    fl_client_effect effects[FL_CLIENT_EFFECTS_MAX];
+    size_t effect_count;
+};
+
+/* ---- emit.c ----------------------------------------------------------------
+ */
+
+/* Appends an effect; the array is large enough by construction. */
+void fl_emit(fl_client *client, fl_client_effect effect);
+
+/* Appends a LOG effect; `format` as for fl_log. */
+void fl_emit_log(fl_client *client, fl_log_level level, const char *event,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * Completes the message's session fields and appends a SEND effect. Without
+ * memory the link is given up instead.
+ */
+void fl_emit_message(fl_client *client, fl_message *message);
+
+/* An operation id that no other operation of this client has, ever. */
+uint64_t fl_emit_operation(fl_client *client);
+
+/* ---- session.c -------------------------------------------------------------
+ */
+
+void fl_session_start(fl_client *client);
+void fl_session_opened(fl_client *client);
+void fl_session_lost(fl_client *client);
+void fl_session_tick(fl_client *client);
+int64_t fl_session_deadline(const fl_client *client);
+
+/* Decodes a frame and hands it to whom it concerns. */
+void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len);
+
+/* Gives up the connection; `why` goes into the log. */
+void fl_session_hang_up(fl_client *client, const char *why);
+
+/* Something is owed to us: until when; or nothing is. */
+void fl_session_expect(fl_client *client, bool is_owed);
+
+/* ---- task.c ----------------------------------------------------------------
+ */
+
+void fl_task_mail(fl_client *client, const fl_mail *mail);
+void fl_task_found(fl_client *client, const fl_client_event *event);
+void fl_task_trained(fl_client *client, const fl_client_event *event);
+
+/* The link is up: go on where the task stood. */
+void fl_task_resume(fl_client *client);
+
+/* The link is gone: nothing is on its way any more. */
+void fl_task_suspend(fl_client *client);
+
+/* ACK, REFUSAL, MANIFEST, CHUNK, GRANT. */
+void fl_task_answer(fl_client *client, const fl_message *message);
+
+void fl_task_tick(fl_client *client);
+int64_t fl_task_deadline(const fl_client *client);
+
+/* Back to IDLE, everything freed, the training cancelled. */
+void fl_task_drop(fl_client *client);
+
+#endif

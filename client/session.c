@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/core.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void hang_up_quietly(fl_client *client)
+{
+    if (client->session.is_hanging_up) return;
+    client->session.is_hanging_up = true;
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
+}
+
+void fl_session_hang_up(fl_client *client, const char *why)
+{
+    if (client->session.is_hanging_up) return;
+    fl_emit_log(client, FL_LOG_WARN, "hang_up", "why=%s", why);
+    hang_up_quietly(client);
+}
+
+void fl_session_expect(fl_client *client, bool is_owed)
+{
+    client->session.answer_by_ms =
+        is_owed ? client->now_ms + FL_CLIENT_ANSWER_MS : INT64_MAX;
+}
+
+// Full jitter: uniform in [0, min(60 s, 0.2 s * 2^failures)].
+static int64_t backoff_ms(fl_client *client)
+{
+    const double limit =
+        fmin(FL_CLIENT_BACKOFF_MAX_MS,
+             ldexp(FL_CLIENT_BACKOFF_MS, (int)client->session.failure_count));
+    return (int64_t)(limit * fl_random_double(&client->backoff));
+}
+
+void fl_session_start(fl_client *client)
+{
+    client->session.state = FL_SESSION_DOWN;
+    client->session.dial_at_ms = client->now_ms + backoff_ms(client);
+}
+
+void fl_session_lost(fl_client *client)
+{
+    fl_session *session = &client->session;
+    const uint64_t mail_after = session->mail_after;
+    const unsigned failure_count = session->failure_count;
+    if (session->state == FL_SESSION_UP)
+        fl_emit_log(client, FL_LOG_INFO, "disconnected", "round=%u",
+                    client->status.round);
+    *session = (fl_session){
+        .mail_after = mail_after,
+        .failure_count = failure_count < 16 ? failure_count + 1 : 16,
+    };
+    client->status.is_connected = false;
+    fl_task_suspend(client);
+    fl_session_start(client);
+}
+
+static void dial(fl_client *client)
+{
+    client->session.state = FL_SESSION_DIALING;
+    client->session.greet_by_ms = client->now_ms + FL_CLIENT_GREET_MS;
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DIAL});
+}
+
+void fl_session_opened(fl_client *client)
+{
+    fl_session *session = &client->session;
+    session->state = FL_SESSION_GREETING;
+    session->hello = (fl_hello){
+        .version_min = FL_PROTO_VERSION,
+        .version_max = FL_PROTO_VERSION,
+    };
+    snprintf(session->hello.build, sizeof session->hello.build, "fedge %s",
+             FL_VERSION);
+    memcpy(session->hello.public_key, client->options.identity.public_key,
+           FL_KEY_BYTES);
+    client->options.random_bytes(client->options.random_self,
+                                 session->hello.nonce, FL_PROTO_NONCE_BYTES);
+    fl_emit_message(client, &(fl_message){.type = FL_MESSAGE_HELLO,
+                                          .hello = session->hello});
+}
+
+static void leave(fl_client *client, fl_err err)
+{
+    client->is_leaving = true;
+    hang_up_quietly(client);
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE, .err = err});
+}
+
+// The first key seen is kept; another one later is an alarm, not a detail.
+static bool is_pinned_key(fl_client *client, const uint8_t *key)
+{
+    if (client->has_pin) return fl_secret_equal(client->pin, key, FL_KEY_BYTES);
+    memcpy(client->pin, key, FL_KEY_BYTES);
+    client->has_pin = true;
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PIN,
+                                       .bytes = client->pin,
+                                       .len = FL_KEY_BYTES});
+    return true;
+}
+
+static void check_in(fl_client *client)
+{
+    fl_emit_message(
+        client,
+        &(fl_message){.type = FL_MESSAGE_CHECK_IN,
+                      .operation = fl_emit_operation(client),
+                      .check_in = {.sample_count = client->options.sample_count,
+                                   .mail_after = client->session.mail_after}});
+    fl_session_expect(client, true);
+}
+
+static void welcome(fl_client *client, const fl_message *message)
+{
+    fl_session *session = &client->session;
+    const fl_welcome *words = &message->welcome;
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    const size_t len =
+        fl_handshake_transcript(transcript, &session->hello, words);
+    if (words->version != FL_PROTO_VERSION ||
+        fl_signature_check(words->proof, words->public_key, "fedge welcome",
+                           transcript, len)) {
+        fl_session_hang_up(client, "the welcome is not signed by its key");
+        return;
+    }
+    if (!is_pinned_key(client, words->public_key)) {
+        fl_emit_log(client, FL_LOG_ERROR, "aggregator_key_changed", "remedy=%s",
+                    "somebody else answers at this address, or the "
+                    "aggregator was set up anew; if that is right, delete "
+                    "aggregator.pub from the state directory");
+        leave(client, FL_ERR_AUTH);
+        return;
+    }
+    memcpy(session->id, words->session, sizeof session->id);
+    session->counter_in = message->counter;
+    session->counter_out = 0;
+
+    fl_message proof = {.type = FL_MESSAGE_PROOF};
+    fl_identity_sign(proof.proof.proof, &client->options.identity,
+                     "fedge client", transcript, len);
+    fl_emit_message(client, &proof);
+    session->state = FL_SESSION_UP;
+    session->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
+    check_in(client);
+}
+
+static void checked_in(fl_client *client)
+{
+    fl_session *session = &client->session;
+    session->failure_count = 0;
+    client->status.is_connected = true;
+    fl_session_expect(client, false);
+    fl_emit_log(client, FL_LOG_INFO, "connected", "samples=%llu",
+                (unsigned long long)client->options.sample_count);
+    fl_task_resume(client);
+}
+
+// What the aggregator says about us, not about an update.
+static void refused(fl_client *client, const fl_refusal *refusal)
+{
+    fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
+                refusal->code, refusal->text);
+    if (refusal->code == FL_ERR_AUTH || refusal->code == FL_ERR_UNSUPPORTED)
+        leave(client, (fl_err)refusal->code);
+    else
+        hang_up_quietly(client);
+}
+
+static void read_mail(fl_client *client, const fl_mail *mail)
+{
+    if (mail->sequence <= client->session.mail_after) return;  // seen before
+    client->session.mail_after = mail->sequence;
+    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished) {
+        fl_emit_log(client, FL_LOG_INFO, "finished", "round=%u", mail->round);
+        fl_task_drop(client);
+        leave(client, FL_OK);
+        return;
+    }
+    fl_task_mail(client, mail);
+}
+
+static void dispatch(fl_client *client, const fl_message *message)
+{
+    switch (message->type) {
+    case FL_MESSAGE_MAIL: read_mail(client, &message->mail); break;
+    case FL_MESSAGE_PONG: break;
+    case FL_MESSAGE_ACK:
+    case FL_MESSAGE_REFUSAL:
+        if (!client->status.is_connected) {
+            if (message->type == FL_MESSAGE_ACK)
+                checked_in(client);
+            else
+                refused(client, &message->refusal);
+            break;
+        }
+        fl_task_answer(client, message);
+        break;
+    case FL_MESSAGE_MANIFEST:
+    case FL_MESSAGE_CHUNK:
+    case FL_MESSAGE_GRANT: fl_task_answer(client, message); break;
+    case FL_MESSAGE_HELLO:
+    case FL_MESSAGE_WELCOME:
+    case FL_MESSAGE_PROOF:
+    case FL_MESSAGE_CHECK_IN:
+    case FL_MESSAGE_FETCH:
+    case FL_MESSAGE_OPEN:
+    case FL_MESSAGE_COMMIT:
+    case FL_MESSAGE_PING:
+        fl_session_hang_up(client, "a message that aggregators do not send");
+        break;
+    }
+}
+
+void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len)
+{
+    fl_session *session = &client->session;
+    fl_message message;
+    fl_reason why;
+    client->status.bytes_down += len + FL_NET_LENGTH_BYTES;
+    if (session->is_hanging_up || session->state < FL_SESSION_GREETING) return;
+
+    if (fl_message_decode(&message, client->options.scratch, bytes, len,
+                          &why)) {
+        fl_session_hang_up(client, why.text);
+        return;
+    }
+    session->heard_ms = client->now_ms;
+    if (session->state == FL_SESSION_GREETING) {
+        if (message.type == FL_MESSAGE_WELCOME)
+            welcome(client, &message);
+        else if (message.type == FL_MESSAGE_REFUSAL)
+            refused(client, &message.refusal);
+        else
+            fl_session_hang_up(client, "no welcome");
+        return;
+    }
+    if (memcmp(message.session, session->id, sizeof session->id) != 0 ||
+        message.counter <= session->counter_in) {
+        fl_session_hang_up(client, "a frame of another session, or again");
+        return;
+    }
+    session->counter_in = message.counter;
+    dispatch(client, &message);
+}
+
+void fl_session_tick(fl_client *client)
+{
+    fl_session *session = &client->session;
+    const int64_t now_ms = client->now_ms;
+    switch (session->state) {
+    case FL_SESSION_DOWN:
+        if (now_ms >= session->dial_at_ms && !client->is_leaving) dial(client);
+        break;
+    case FL_SESSION_DIALING:
+    case FL_SESSION_GREETING:
+        if (now_ms >= session->greet_by_ms)
+            fl_session_hang_up(client, "no handshake in time");
+        break;
+    case FL_SESSION_UP:
+        if (now_ms >= session->answer_by_ms) {
+            fl_session_hang_up(client, "no answer in time");
+        } else if (now_ms >= session->heard_ms + FL_CLIENT_SILENCE_MS) {
+            fl_session_hang_up(client, "the aggregator is silent");
+        } else if (now_ms >= session->ping_at_ms) {
+            const double jitter = fl_random_double(&client->backoff) - 0.5;
+            session->ping_at_ms = now_ms + FL_CLIENT_PING_MS +
+                                  (int64_t)(jitter * FL_CLIENT_PING_MS / 4.0);
+            fl_emit_message(client,
+                            &(fl_message){.type = FL_MESSAGE_PING,
+                                          .ping = {session->mail_after}});
+        }
+        break;
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t fl_session_deadline(const fl_client *client)
+{
+    const fl_session *session = &client->session;
+    if (session->is_hanging_up) return INT64_MAX;  // LOST is what comes next
+    switch (session->state) {
+    case FL_SESSION_DOWN:
+        return client->is_leaving ? INT64_MAX : session->dial_at_ms;
+    case FL_SESSION_DIALING:
+    case FL_SESSION_GREETING: return session->greet_by_ms;
+    case FL_SESSION_UP:
+        return earlier(session->answer_by_ms,
+                       earlier(session->heard_ms + FL_CLIENT_SILENCE_MS,
+                               session->ping_at_ms));
+    }
+    return INT64_MAX;
+}

@@ -1,0 +1,126 @@
+/*
+ * fedge-sim: a federation on one machine, in virtual time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/options.h"
+#include "sim/report.h"
+#include "sim/settings.h"
+#include "sim/simulation.h"
+
+static atomic_bool stop;
+
+static void on_signal(int signal_number)
+{
+    // The second one does not wait: this run is over at once.
+    if (atomic_exchange(&stop, true)) _Exit(128 + signal_number);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+typedef struct {
+    fl_dataset *train, *test;
+    fl_partition *partition;
+    fl_model *model;
+    fl_report *report;
+    fl_simulation *simulation;
+} parts;
+
+static void free_parts(parts *p)
+{
+    fl_simulation_free(p->simulation);
+    fl_report_free(p->report);
+    fl_model_free(p->model);
+    fl_partition_free(p->partition);
+    fl_dataset_free(p->test);
+    fl_dataset_free(p->train);
+}
+
+static fl_err on_round(void *self, const fl_round_record *round,
+                       const uint32_t *cohort, size_t cohort_len,
+                       int64_t virtual_ms, fl_reason *why)
+{
+    return fl_report_round(self, round, cohort, cohort_len, virtual_ms, why);
+}
+
+static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
+{
+    FL_TRY(fl_settings_load(settings, &p->train, &p->test, &p->partition, why));
+    FL_TRY(fl_settings_model(settings, &p->model, p->train, why));
+    const fl_report_options report =
+        fl_settings_report(settings, p->partition, p->model);
+    FL_TRY(fl_report_new(&p->report, &report, why));
+    fl_simulation_options simulation = fl_settings_simulation(settings);
+    simulation.train = p->train;
+    simulation.test = p->test;
+    simulation.partition = p->partition;
+    simulation.stop = &stop;
+    simulation.on_round = on_round;
+    simulation.on_round_self = p->report;
+    fl_model *model = p->model;
+    p->model = NULL;  // taken
+    return fl_simulation_new(&p->simulation, &simulation, model, why);
+}
+
+// What is finished is written, also when the run was stopped or failed.
+static fl_err write_results(const parts *p, const fl_settings *settings,
+                            fl_reason *why)
+{
+    size_t len;
+    FL_TRY(
+        fl_report_finish(p->report, fl_simulation_now_ms(p->simulation), why));
+    const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
+    if (!settings->out) return FL_OK;
+    return fl_file_write(settings->out, bytes, len, 0644, why);
+}
+
+static fl_err run(const fl_settings *settings, fl_reason *why)
+{
+    parts p = {0};
+    fl_reason later;
+    fl_err err = build(&p, settings, why);
+    if (!err) {
+        catch_signals();
+        err = fl_simulation_run(p.simulation, why);
+        const fl_err written = write_results(&p, settings, &later);
+        if (written && !err)
+            err = fl_reason_set(why, written, "%s", later.text);
+    }
+    free_parts(&p);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    fl_settings settings;
+    fl_reason why = {""};
+    fl_asked asked;
+    fl_err err = fl_settings_read(&settings, &asked, argc, argv, &why);
+    if (err) {
+        fprintf(stderr, "fedge-sim: %s\n", why.text);
+        fl_settings_fini(&settings);
+        return err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
+    }
+    if (asked == FL_ASKED_HELP)
+        fl_settings_help(stdout);
+    else if (asked == FL_ASKED_VERSION)
+        puts("fedge-sim " FL_VERSION);
+    else
+        err = run(&settings, &why);
+    fl_settings_fini(&settings);
+    if (!err) return FL_EXIT_OK;
+    fprintf(stderr, "fedge-sim: %s\n", why.text);
+    return FL_EXIT_FAILED;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "sim/chart.h"
+
+struct fl_report {
+    fl_report_options options;
+    FILE *json, *csv;
+    fl_progress progress;
+    int64_t start_us;
+    fl_chart_point *points;  // round_count
+    size_t point_count;
+    // Sums and latest values over the run.
+    uint64_t bytes_up, bytes_down, update_count, selected_count, sample_count;
+    double accuracy, loss, client_loss, client_accuracy, best_accuracy;
+    uint32_t round, best_round;
+};
+
+static fl_err open_file(FILE **file, const char *path, fl_reason *why)
+{
+    if (!path) return FL_OK;
+    *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    if (*file) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s", path,
+                         strerror(errno));
+}
+
+static void close_file(FILE *file)
+{
+    if (file && file != stdout) fclose(file);
+}
+
+fl_err fl_report_new(fl_report **report, const fl_report_options *options,
+                     fl_reason *why)
+{
+    fl_err err = FL_ERR_MEMORY;
+    fl_report *new = calloc(1, sizeof *new);
+    if (!new) return fl_reason_set(why, err, "no memory for a report");
+    new->options = *options;
+    new->accuracy = new->loss = new->best_accuracy = NAN;
+    new->client_loss = new->client_accuracy = NAN;
+    new->points = calloc(options->round_count + 1, sizeof *new->points);
+    if (!new->points) {
+        fl_reason_set(why, err, "no memory for %u rounds",
+                      options->round_count);
+        goto out;
+    }
+    err = options->plot ? fl_chart_check(why) : FL_OK;
+    if (!err) err = open_file(&new->json, options->json, why);
+    if (!err) err = open_file(&new->csv, options->csv, why);
+    if (err) goto out;
+    if (new->csv)
+        fputs("round,accuracy,loss,client_accuracy,client_loss,clients,"
+              "selected,samples,bytes_up,bytes_down,virtual_s\n",
+              new->csv);
+    fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
+    new->progress.is_quiet = options->is_quiet;
+    new->start_us = fl_clock_monotonic_us();
+    *report = new;
+    new = NULL;
+
+out:
+    fl_report_free(new);
+    return err;
+}
+
+void fl_report_free(fl_report *report)
+{
+    if (!report) return;
+    close_file(report->json);
+    close_file(report->csv);
+    free(report->points);
+    free(report);
+}
+
+/* ---- one round
+ * --------------------------------------------------------------- */
+
+static void add_up(fl_report *report, const fl_round_record *round)
+{
+    report->round = round->round;
+    report->bytes_up += round->bytes_up;
+    report->bytes_down += round->bytes_down;
+    report->update_count += round->update_count;
+    report->selected_count += round->selected_count;
+    report->sample_count += round->sample_count;
+    report->client_loss = round->client_loss;
+    report->client_accuracy = round->client_accuracy;
+    if (!isfinite(round->accuracy)) return;
+    report->accuracy = round->accuracy;
+    report->loss = round->loss;
+    if (!(report->best_accuracy >= round->accuracy)) {
+        report->best_accuracy = round->accuracy;
+        report->best_round = round->round;
+    }
+}
+
+static fl_err write_line(FILE *file, fl_json *object, const char *path,
+                         fl_reason *why)
+{
+    char *text = NULL;
+    fl_err err = fl_json_text(&text, object);
+    fl_json_free(object);
+    if (err) return fl_reason_set(why, err, "no memory for a JSON line");
+    if (fprintf(file, "%s\n", text) < 0 || fflush(file))
+        err = fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s",
+                            path, strerror(errno));
+    free(text);
+    return err;
+}
+
+static double seconds_since(int64_t start_us)
+{
+    return (double)(fl_clock_monotonic_us() - start_us) * 1e-6;
+}
+
+static fl_err write_round_json(fl_report *report, const fl_round_record *round,
+                               const uint32_t *cohort, size_t cohort_len,
+                               int64_t virtual_ms, fl_reason *why)
+{
+    if (!report->json) return FL_OK;
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "round");
+    fl_json_count_set(line, "round", round->round);
+    fl_json_number_set(line, "accuracy", round->accuracy);
+    fl_json_number_set(line, "loss", round->loss);
+    fl_json_number_set(line, "client_accuracy", round->client_accuracy);
+    fl_json_number_set(line, "client_loss", round->client_loss);
+    fl_json_count_set(line, "bytes_up", round->bytes_up);
+    fl_json_count_set(line, "bytes_down", round->bytes_down);
+    fl_json_count_set(line, "clients", round->update_count);
+    fl_json_count_set(line, "selected", round->selected_count);
+    fl_json_count_set(line, "attempt", round->attempt);
+    fl_json_count_set(line, "samples", round->sample_count);
+    fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
+    fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
+    for (size_t i = 0; i < cohort_len; i++)
+        fl_json_count_add(line, "cohort", cohort[i]);
+    return write_line(report->json, line, report->options.json, why);
+}
+
+static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
+                              int64_t virtual_ms, fl_reason *why)
+{
+    if (!report->csv) return FL_OK;
+    fprintf(report->csv, "%u,", round->round);
+    // A round without evaluation leaves its fields empty.
+    if (isfinite(round->accuracy))
+        fprintf(report->csv, "%.6f,%.6f,", round->accuracy, round->loss);
+    else
+        fputs(",,", report->csv);
+    fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f\n",
+            round->client_accuracy, round->client_loss, round->update_count,
+            round->selected_count, (unsigned long long)round->sample_count,
+            (unsigned long long)round->bytes_up,
+            (unsigned long long)round->bytes_down, (double)virtual_ms * 1e-3);
+    if (fflush(report->csv) == 0) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s",
+                         report->options.csv, strerror(errno));
+}
+
+static void show_progress(fl_report *report, const fl_round_record *round)
+{
+    char up[16];
+    fl_bytes_text(up, (double)round->bytes_up);
+    fl_progress_show(&report->progress, round->round,
+                     "acc %.4f loss %.3f up %s", report->accuracy, report->loss,
+                     up);
+}
+
+fl_err fl_report_round(fl_report *report, const fl_round_record *round,
+                       const uint32_t *cohort, size_t cohort_len,
+                       int64_t virtual_ms, fl_reason *why)
+{
+    add_up(report, round);
+    if (report->point_count < report->options.round_count)
+        report->points[report->point_count++] =
+            (fl_chart_point){round->round, round->accuracy, round->loss};
+    FL_TRY(
+        write_round_json(report, round, cohort, cohort_len, virtual_ms, why));
+    FL_TRY(write_round_csv(report, round, virtual_ms, why));
+    show_progress(report, round);
+    return FL_OK;
+}
+
+/* ---- the end
+ * ------------------------------------------------------------------- */
+
+static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
+                                 fl_reason *why)
+{
+    const fl_report_options *options = &report->options;
+    if (!report->json) return FL_OK;
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "summary");
+    fl_json_count_set(line, "round", report->round);
+    fl_json_number_set(line, "accuracy", report->accuracy);
+    fl_json_number_set(line, "loss", report->loss);
+    fl_json_number_set(line, "client_accuracy", report->client_accuracy);
+    fl_json_number_set(line, "client_loss", report->client_loss);
+    fl_json_count_set(line, "bytes_up", report->bytes_up);
+    fl_json_count_set(line, "bytes_down", report->bytes_down);
+    fl_json_count_set(line, "clients", options->client_count);
+    fl_json_count_set(line, "selected", report->selected_count);
+    fl_json_count_set(line, "updates", report->update_count);
+    fl_json_count_set(line, "samples", report->sample_count);
+    fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
+    fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
+    fl_json_number_set(line, "cpu_s", (double)fl_clock_cpu_us() * 1e-6);
+    fl_json_number_set(line, "best_accuracy", report->best_accuracy);
+    fl_json_count_set(line, "best_round", report->best_round);
+    fl_json_count_set(line, "seed", options->seed);
+    fl_json_text_set(line, "version", FL_VERSION);
+    fl_json_count_set(line, "params", options->param_count);
+    fl_json_text_set(line, "dataset", options->dataset);
+    fl_json_text_set(line, "model", options->model);
+    fl_json_text_set(line, "partition", options->partition);
+    fl_json_count_set(line, "cohort_size", options->cohort);
+    return write_line(report->json, line, options->json, why);
+}
+
+static void print_table(const fl_report *report, int64_t virtual_ms)
+{
+    const fl_report_options *options = &report->options;
+    char up[16], down[16], each[16], virtual_time[16], wall_time[16];
+    const uint64_t updates = report->update_count ? report->update_count : 1;
+    fl_bytes_text(up, (double)report->bytes_up);
+    fl_bytes_text(down, (double)report->bytes_down);
+    fl_bytes_text(each, (double)report->bytes_up / (double)updates);
+    fl_duration_text(virtual_time, (double)virtual_ms * 1e-3);
+    fl_duration_text(wall_time, seconds_since(report->start_us));
+    FILE *out =
+        options->json && strcmp(options->json, "-") == 0 ? stderr : stdout;
+    fprintf(out,
+            "\n%s on %s, %s, %u clients, %u a round, seed %llu\n\n"
+            "  rounds           %u of %u\n",
+            options->model, options->dataset, options->partition,
+            options->client_count, options->cohort,
+            (unsigned long long)options->seed, report->round,
+            options->round_count);
+    if (isfinite(report->accuracy))
+        fprintf(out,
+                "  accuracy         %.2f %%, best %.2f %% in round %u\n"
+                "  loss             %.4f\n",
+                100.0 * report->accuracy, 100.0 * report->best_accuracy,
+                report->best_round, report->loss);
+    fprintf(out,
+            "  parameters       %llu\n"
+            "  updates          %llu of %llu asked for\n"
+            "  bytes up         %s, %s an update\n"
+            "  bytes down       %s\n"
+            "  virtual time     %s\n"
+            "  wall time        %s\n",
+            (unsigned long long)options->param_count,
+            (unsigned long long)report->update_count,
+            (unsigned long long)report->selected_count, up, each, down,
+            virtual_time, wall_time);
+}
+
+fl_err fl_report_finish(fl_report *report, int64_t virtual_ms, fl_reason *why)
+{
+    const fl_report_options *options = &report->options;
+    fl_progress_finish(&report->progress);
+    FL_TRY(write_summary_json(report, virtual_ms, why));
+    if (!options->is_quiet) print_table(report, virtual_ms);
+    if (!options->plot) return FL_OK;
+    char title[200];
+    snprintf(title, sizeof title, "%s on %s, %u clients, %u a round",
+             options->model, options->dataset, options->client_count,
+             options->cohort);
+    return fl_chart_write(options->plot, title, report->points,
+                          report->point_count, why);
+}

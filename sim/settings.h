@@ -1,0 +1,60 @@
+/*
+ * What a simulation can be told: the options of fedge-sim.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_SIM_SETTINGS_H
+#define FL_SIM_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/options.h"
+#include "sim/report.h"
+#include "sim/simulation.h"
+
+typedef struct {
+    fl_options *options;  // owns the texts
+    // data
+    const char *dataset, *test, *label_column, *group_column, *partition;
+    uint64_t clients, samples;
+    // model and training
+    const char *model, *schedule;
+    uint64_t local_epochs, batch, schedule_steps;
+    double lr, momentum, weight_decay, clip_norm, schedule_factor;
+    // rounds
+    uint64_t rounds, cohort, quorum, evaluate_every;
+    double over_select, deadline_s;
+    // fleet
+    double up_mbit, down_mbit, link_spread, latency_ms, loss;
+    double samples_per_s, speed_spread, availability, period_s, dropout;
+    // run
+    uint64_t seed, threads;
+    const char *out, *json, *csv, *plot, *log_level;
+    bool is_quiet;
+} fl_settings;
+
+/* As fl_options_read. The caller owns *settings: fl_settings_fini. */
+FL_CHECK fl_err fl_settings_read(fl_settings *settings, fl_asked *asked,
+                                 int argc, char *const *argv, fl_reason *why);
+void fl_settings_fini(fl_settings *settings);
+void fl_settings_help(FILE *out);
+
+/* Loads both parts of the dataset and deals the training rows to clients. */
+FL_CHECK fl_err fl_settings_load(const fl_settings *settings,
+                                 fl_dataset **train, fl_dataset **test,
+                                 fl_partition **partition, fl_reason *why);
+
+/* A built-in architecture made for the dataset, or an ONNX file. */
+FL_CHECK fl_err fl_settings_model(const fl_settings *settings, fl_model **model,
+                                  const fl_dataset *train, fl_reason *why);
+
+fl_report_options fl_settings_report(const fl_settings *settings,
+                                     const fl_partition *partition,
+                                     const fl_model *model);
+
+/* Without what is not a setting: data, callbacks, the stop flag. */
+fl_simulation_options fl_settings_simulation(const fl_settings *settings);
+
+#endif
