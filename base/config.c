@@ -68,10 +68,10 @@ static fl_err refuse_key(const config_reader *reader, const char *section,
             fl_spelling_consider(&near, option->key);
         } else if (strcmp(option->key, key) == 0) {
             return fl_reason_set(reader->why, FL_ERR_FORMAT,
-                                 "%s:%d: the key \"%s\" belongs to [%s], not "
-                                 "to [%.60s]",
+                                 "%s:%d: the key \"%s\" belongs below a "
+                                 "line [%s]",
                                  reader->path, reader->line, key,
-                                 option->section, section);
+                                 option->section);
         }
     }
     if (!is_section_known) return refuse_section(reader, section);
@@ -138,6 +138,7 @@ static fl_err read_text(fl_options *options, const char *path, const char *text,
 {
     config_reader reader = {options, path, text, 0, FL_OK, why};
     ini_max_line = LINE_BYTES_MAX;
+    ini_stop_on_first_error = true;
     const int bad_line = ini_parse_stream(next_line, &reader, on_key, &reader);
     if (reader.err) return reader.err;
     if (bad_line > 0) {

@@ -254,7 +254,7 @@ static void convert(value_buffer *value, const conversion *spec, va_list *args)
     }
     case 'p': add_formatted(value, format, va_arg(*args, void *)); break;
     case '%': add_to_value(value, "%", 1); break;
-    default: assert(!"fl_log does not know this conversion");
+    default: assert(false && "not a conversion that fl_log knows");
     }
 }
 

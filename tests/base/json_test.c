@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "tests/test.h"
+
+// Takes the object.
+static void assert_json(fl_json *object, const char *expected)
+{
+    char *text = NULL;
+    assert_ok(fl_json_text(&text, object));
+    assert_string_equal(text, expected);
+    free(text);
+    fl_json_free(object);
+}
+
+TEST(json_keeps_the_order_of_keys)
+{
+    fl_json *object = fl_json_new();
+    fl_json_text_set(object, "z", "last letter");
+    fl_json_count_set(object, "a", 12);
+    fl_json_int_set(object, "m", -7);
+    fl_json_bool_set(object, "yes", true);
+    fl_json_null_set(object, "none");
+    assert_json(object, "{\"z\":\"last letter\",\"a\":12,\"m\":-7,"
+                        "\"yes\":true,\"none\":null}");
+}
+
+TEST(json_is_an_empty_object_at_first)
+{
+    assert_json(fl_json_new(), "{}");
+}
+
+TEST(json_writes_short_numbers)
+{
+    fl_json *object = fl_json_new();
+    fl_json_number_set(object, "a", 0.1);
+    fl_json_number_set(object, "b", 3);
+    fl_json_number_set(object, "c", -1e-9);
+    assert_json(object, "{\"a\":0.1,\"b\":3.0,\"c\":-1e-9}");
+}
+
+TEST(json_writes_null_for_what_is_no_number)
+{
+    fl_json *object = fl_json_new();
+    fl_json_number_set(object, "nan", (double)NAN);
+    fl_json_number_set(object, "inf", -(double)INFINITY);
+    fl_json_text_set(object, "text", NULL);
+    assert_json(object, "{\"nan\":null,\"inf\":null,\"text\":null}");
+}
+
+TEST(json_writes_large_counts)
+{
+    fl_json *object = fl_json_new();
+    fl_json_count_set(object, "exact", INT64_MAX);
+    fl_json_int_set(object, "least", INT64_MIN);
+    fl_json_count_set(object, "rounded", UINT64_C(1) << 63);
+    assert_json(object, "{\"exact\":9223372036854775807,"
+                        "\"least\":-9223372036854775808,"
+                        "\"rounded\":9.22337203685478e18}");
+}
+
+TEST(json_stays_on_one_line)
+{
+    fl_json *object = fl_json_new();
+    fl_json_text_set(object, "a", "x\n\"\\\t\x01");
+    assert_json(object, "{\"a\":\"x\\n\\\"\\\\\\t\\u0001\"}");
+}
+
+TEST(json_replaces_what_is_not_utf8)
+{
+    fl_json *object = fl_json_new();
+    fl_json_text_set(object, "good",
+                     "K\xc3\xbc"
+                     "che");
+    fl_json_text_set(object, "bad",
+                     "K\xfc"
+                     "che");
+    assert_json(object, "{\"good\":\"K\xc3\xbc"
+                        "che\",\"bad\":\"K?che\"}");
+}
+
+TEST(json_replaces_a_value_set_again)
+{
+    fl_json *object = fl_json_new();
+    fl_json_count_set(object, "a", 1);
+    fl_json_count_set(object, "b", 2);
+    fl_json_text_set(object, "a", "new");
+    assert_json(object, "{\"a\":\"new\",\"b\":2}");
+}
+
+TEST(json_nests_objects_and_arrays)
+{
+    fl_json *object = fl_json_new();
+    fl_json *inner = fl_json_new();
+    fl_json_count_set(inner, "x", 1);
+    fl_json_object_set(object, "inner", inner);
+    for (uint64_t i = 0; i < 2; i++) {
+        fl_json *item = fl_json_new();
+        fl_json_count_set(item, "round", i);
+        fl_json_array_add(object, "rounds", item);
+    }
+    assert_json(object, "{\"inner\":{\"x\":1},"
+                        "\"rounds\":[{\"round\":0},{\"round\":1}]}");
+}
+
+TEST(json_accepts_null_and_reports_it_at_the_end)
+{
+    char *text = NULL;
+    fl_json_free(NULL);
+    fl_json_count_set(NULL, "a", 1);
+    fl_json_object_set(NULL, "a", fl_json_new());
+    fl_json_array_add(NULL, "a", fl_json_new());
+    assert_err(fl_json_text(&text, NULL), FL_ERR_MEMORY);
+
+    fl_json *object = fl_json_new();
+    fl_json_object_set(object, "a", NULL);
+    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
+    fl_json_free(object);
+
+    object = fl_json_new();
+    fl_json_array_add(object, "a", NULL);
+    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
+    fl_json_free(object);
+}
+
+static int allocations_left;
+
+static void *allocate_a_few(size_t len)
+{
+    return allocations_left-- > 0 ? malloc(len) : NULL;
+}
+
+static fl_err build_with(int allocations)
+{
+    char *text = NULL;
+    allocations_left = allocations;
+    fl_json *object = fl_json_new();
+    fl_json *item = fl_json_new();
+    fl_json_text_set(item, "text", "some\xff text");
+    fl_json_array_add(object, "items", item);
+    fl_json_number_set(object, "number", 1.5);
+    const fl_err err = fl_json_text(&text, object);
+    free(text);
+    fl_json_free(object);
+    return err;
+}
+
+TEST(json_remembers_that_memory_was_out)
+{
+    json_set_alloc_funcs(allocate_a_few, free);
+    int needed = 0;
+    while (needed < 1000 && build_with(needed) == FL_ERR_MEMORY)
+        needed++;
+    json_set_alloc_funcs(malloc, free);
+    assert_in_range(needed, 5, 999);
+}
+
+RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
+          cmocka_unit_test(json_is_an_empty_object_at_first),
+          cmocka_unit_test(json_writes_short_numbers),
+          cmocka_unit_test(json_writes_null_for_what_is_no_number),
+          cmocka_unit_test(json_writes_large_counts),
+          cmocka_unit_test(json_stays_on_one_line),
+          cmocka_unit_test(json_replaces_what_is_not_utf8),
+          cmocka_unit_test(json_replaces_a_value_set_again),
+          cmocka_unit_test(json_nests_objects_and_arrays),
+          cmocka_unit_test(json_accepts_null_and_reports_it_at_the_end),
+          cmocka_unit_test(json_remembers_that_memory_was_out))

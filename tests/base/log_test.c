@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+static struct {
+    char line[5000];
+    fl_log_level level;
+    int count;
+} seen;
+
+static void keep(void *self, fl_log_level level, const char *line)
+{
+    assert_ptr_equal(self, &seen);
+    assert_true(strlen(line) < sizeof seen.line);
+    strcpy(seen.line, line);
+    seen.level = level;
+    seen.count++;
+}
+
+static int capture(void **state)
+{
+    (void)state;
+    memset(&seen, 0, sizeof seen);
+    fl_log_start(FL_LOG_INFO, keep, &seen);
+    return 0;
+}
+
+TEST(log_writes_event_and_pairs)
+{
+    fl_log(FL_LOG_WARN, "round_closed", "round=%u why=%s", 12U, "quorum");
+    assert_string_equal(seen.line, "event=round_closed round=12 why=quorum");
+    assert_int_equal(seen.level, FL_LOG_WARN);
+}
+
+TEST(log_writes_an_event_alone)
+{
+    fl_log(FL_LOG_INFO, "started", NULL);
+    assert_string_equal(seen.line, "event=started");
+}
+
+TEST(log_knows_the_conversions_of_printf)
+{
+    fl_log(FL_LOG_INFO, "integers",
+           "d=%d u=%u zu=%zu zd=%zd lld=%lld llu=%llu ld=%ld lu=%lu", -1,
+           UINT32_MAX, SIZE_MAX, (ptrdiff_t)-2, -3LL, ULLONG_MAX, -4L, 5UL);
+    assert_string_equal(seen.line, "event=integers d=-1 u=4294967295 "
+                                   "zu=18446744073709551615 zd=-2 lld=-3 "
+                                   "llu=18446744073709551615 ld=-4 lu=5");
+    fl_log(FL_LOG_INFO, "macros",
+           "a=%" PRIu64 " b=%" PRId64 " c=%" PRIu32 " d=%" PRIx64
+           " e=%hhu f=%hd g=%jd h=%ju",
+           UINT64_MAX, INT64_MIN, UINT32_C(7), UINT64_C(255), 300, 70000,
+           INTMAX_MIN, UINTMAX_MAX);
+    assert_string_equal(seen.line,
+                        "event=macros a=18446744073709551615 "
+                        "b=-9223372036854775808 c=7 d=ff e=44 f=4464 "
+                        "g=-9223372036854775808 h=18446744073709551615");
+    fl_log(FL_LOG_INFO, "numbers", "g=%g f=%.2f e=%.1e c=%c p=%%", 0.25, 1.239,
+           12345.0, 'x');
+    assert_string_equal(seen.line,
+                        "event=numbers g=0.25 f=1.24 e=1.2e+04 c=x p=%");
+    fl_log(FL_LOG_INFO, "widths", "a=%08x b=%.*s c=%.3s d=%5d e=%-5d.", 0xabcU,
+           2, "xyz", "abcdef", 42, 7);
+    assert_string_equal(seen.line, "event=widths a=00000abc b=xy c=abc "
+                                   "d=\"   42\" e=\"7    .\"");
+}
+
+TEST(log_joins_what_stands_between_blanks)
+{
+    fl_log(FL_LOG_INFO, "peer", "  at=%s:%u   mode=fast ", "host", 80U);
+    assert_string_equal(seen.line, "event=peer at=host:80 mode=fast");
+}
+
+TEST(log_quotes_values_that_would_split)
+{
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%s c=%s d=%s", "two words", "", "k=v",
+           "plain");
+    assert_string_equal(seen.line,
+                        "event=e a=\"two words\" b=\"\" c=\"k=v\" d=plain");
+}
+
+TEST(log_cannot_be_forged_by_a_value)
+{
+    fl_log(FL_LOG_INFO, "e", "name=%s next=1",
+           "x\nevent=enrolled admin=\"yes\"\r\t\\\x1b[2J\x7f\xc2\x9b");
+    assert_string_equal(seen.line,
+                        "event=e name=\"x\\nevent=enrolled "
+                        "admin=\\\"yes\\\"\\r\\t\\\\\\x1b[2J\\x7f\\xc2\\x9b\""
+                        " next=1");
+}
+
+TEST(log_does_not_read_the_value_as_a_format)
+{
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%d", "%n%s%d", 3);
+    assert_string_equal(seen.line, "event=e a=%n%s%d b=3");
+}
+
+TEST(log_survives_a_missing_text)
+{
+    const char *volatile missing = NULL;
+    fl_log(FL_LOG_INFO, "e", "a=%s", missing);
+    assert_string_equal(seen.line, "event=e a=(null)");
+}
+
+TEST(log_cuts_a_long_value_and_keeps_the_next)
+{
+    static char text[20000];
+    memset(text, 'x', sizeof text - 1);
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%d", text, 3);
+    assert_true(strlen(seen.line) < 1200);
+    assert_non_null(strstr(seen.line, "x b=3"));
+}
+
+TEST(log_keeps_a_line_whole_when_it_is_too_long)
+{
+    static char text[2000];
+    memset(text, '\n', sizeof text - 1);
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%s c=%s d=%s z=1", text, text, text,
+           "small");
+    const size_t len = strlen(seen.line);
+    assert_true(len < 4096);
+    assert_string_equal(seen.line + len - 9, " cut=true");
+    // Every pair that stands there is complete.
+    size_t quotes = 0;
+    for (size_t i = 0; i < len; i++)
+        quotes += seen.line[i] == '"';
+    assert_int_equal(quotes % 2, 0);
+    assert_null(strchr(seen.line, '\n'));
+}
+
+TEST(log_closes_the_quotes_of_a_value_full_of_escapes)
+{
+    static char text[2000];
+    memset(text, 1, sizeof text - 1);
+    fl_log(FL_LOG_INFO, "e", "a=%s", text);
+    const size_t len = strlen(seen.line);
+    assert_true(len <= 4095);
+    const char *end = seen.line + len;
+    assert_true(strcmp(end - 5, "\\x01\"") == 0 ||
+                strcmp(end - 9, " cut=true") == 0);
+}
+
+TEST(log_drops_lines_below_its_level)
+{
+    fl_log(FL_LOG_DEBUG, "e", NULL);
+    assert_int_equal(seen.count, 0);
+    fl_log_start(FL_LOG_ERROR, keep, &seen);
+    fl_log(FL_LOG_WARN, "e", NULL);
+    assert_int_equal(seen.count, 0);
+    fl_log(FL_LOG_ERROR, "e", NULL);
+    assert_int_equal(seen.count, 1);
+}
+
+TEST(log_reads_the_names_of_levels)
+{
+    fl_log_level level = FL_LOG_ERROR;
+    assert_ok(fl_log_level_parse(&level, "debug"));
+    assert_int_equal(level, FL_LOG_DEBUG);
+    assert_ok(fl_log_level_parse(&level, "warn"));
+    assert_int_equal(level, FL_LOG_WARN);
+    assert_err(fl_log_level_parse(&level, "Warn"), FL_ERR_RANGE);
+    assert_err(fl_log_level_parse(&level, ""), FL_ERR_RANGE);
+}
+
+// What one call of fl_log writes to standard error.
+static void read_standard_error(char dst[256])
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const int old = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    fl_log_start(FL_LOG_INFO, NULL, NULL);
+    fl_log(FL_LOG_WARN, "hot", "temp_c=%d", 81);
+    dup2(old, STDERR_FILENO);
+    close(old);
+    close(ends[1]);
+    const ssize_t len = read(ends[0], dst, 255);
+    close(ends[0]);
+    assert_true(len > 0);
+    dst[len] = 0;
+}
+
+TEST(log_stamps_lines_with_time_and_level)
+{
+    char line[256];
+    unsetenv("JOURNAL_STREAM");
+    read_standard_error(line);
+    int year, month, day, hour, minute, second, ms, used = 0;
+    assert_int_equal(sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %n", &year,
+                            &month, &day, &hour, &minute, &second, &ms, &used),
+                     7);
+    assert_true(year >= 2024);
+    assert_string_equal(line + used, "warn event=hot temp_c=81\n");
+}
+
+TEST(log_gives_the_journal_a_priority)
+{
+    char line[256];
+    setenv("JOURNAL_STREAM", "8:12345", 1);
+    read_standard_error(line);
+    unsetenv("JOURNAL_STREAM");
+    assert_string_equal(line, "<4>event=hot temp_c=81\n");
+}
+
+#define CAPTURED(test) cmocka_unit_test_setup(test, capture)
+
+RUN_TESTS(CAPTURED(log_writes_event_and_pairs),
+          CAPTURED(log_writes_an_event_alone),
+          CAPTURED(log_knows_the_conversions_of_printf),
+          CAPTURED(log_joins_what_stands_between_blanks),
+          CAPTURED(log_quotes_values_that_would_split),
+          CAPTURED(log_cannot_be_forged_by_a_value),
+          CAPTURED(log_does_not_read_the_value_as_a_format),
+          CAPTURED(log_survives_a_missing_text),
+          CAPTURED(log_cuts_a_long_value_and_keeps_the_next),
+          CAPTURED(log_keeps_a_line_whole_when_it_is_too_long),
+          CAPTURED(log_closes_the_quotes_of_a_value_full_of_escapes),
+          CAPTURED(log_drops_lines_below_its_level),
+          CAPTURED(log_reads_the_names_of_levels),
+          CAPTURED(log_stamps_lines_with_time_and_level),
+          CAPTURED(log_gives_the_journal_a_priority))
