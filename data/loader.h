@@ -59,7 +59,8 @@ typedef struct {
                    fl_reason *why);
 } fl_loader;
 
-extern const fl_loader fl_loader_fashion, fl_loader_idx;
+extern const fl_loader fl_loader_fashion, fl_loader_idx, fl_loader_csv,
+    fl_loader_npy, fl_loader_images;
 
 /* Loads the four MNIST files of a folder; has_parts if both pairs are there. */
 FL_CHECK fl_err fl_idx_load_folder(fl_dataset *dataset, const char *folder,

@@ -15,9 +15,8 @@
 
 // The first that claims a path without a name gets it.
 static const fl_loader *const LOADERS[] = {
-    &fl_loader_fashion,
-    &fl_loader_idx,
-    NULL,
+    &fl_loader_fashion, &fl_loader_idx,    &fl_loader_csv,
+    &fl_loader_npy,     &fl_loader_images, NULL,
 };
 
 // One row in so many is held out when a source has no test part.
