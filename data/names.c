@@ -83,8 +83,8 @@ static fl_err grow_text(fl_names *names, size_t len)
 fl_err fl_names_add(fl_names *names, uint32_t *number, const char *text,
                     size_t len)
 {
-    if (memchr(text, '\0', len)) return FL_ERR_FORMAT;
     if (len > FL_NAMES_TEXT_MAX) return FL_ERR_LIMIT;
+    if (memchr(text, '\0', len)) return FL_ERR_FORMAT;
     FL_TRY(grow_slots(names));
     const uint32_t slot = find_slot(names, text, len);
     if (names->slots[slot] == 0) {

@@ -50,7 +50,7 @@ static uint32_t set_conversions(png_structp png, png_infop info)
     if (colour == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(png);
     png_set_scale_16(png);
     png_set_strip_alpha(png);
-    return colour & PNG_COLOR_MASK_COLOR ? 3 : 1;
+    return (colour & PNG_COLOR_MASK_COLOR) ? 3 : 1;
 }
 
 static fl_err read_picture(png_job *job, png_structp png, png_infop info)

@@ -12,6 +12,9 @@
 
 #include <zlib.h>
 
+#include <jpeglib.h>
+#include <png.h>
+
 static void demand(int holds, const char *what)
 {
     if (holds) return;
@@ -116,4 +119,67 @@ size_t data_files_idx(uint8_t *dst, const uint32_t *sizes, unsigned dim_count,
     }
     memcpy(at, values, len);
     return (size_t)(at - dst) + len;
+}
+
+const char *data_files_put_png(data_files *files, const char *name,
+                               const uint8_t *pixels, uint32_t width,
+                               uint32_t height, int channels, int bits)
+{
+    static const int colours[] = {0, PNG_COLOR_TYPE_GRAY,
+                                  PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                                  PNG_COLOR_TYPE_RGBA};
+    make_path(files, name);
+    FILE *file = fopen(files->path, "wb");
+    demand(file != NULL, files->path);
+    png_structp png =
+        png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    png_init_io(png, file);
+    png_set_IHDR(png, info, width, height, bits, colours[channels],
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    const size_t row_len = (size_t)width * (size_t)(channels * bits / 8);
+    for (uint32_t y = 0; y < height; y++) {
+        png_write_row(png, pixels + y * row_len);
+    }
+    png_write_end(png, info);
+    png_destroy_write_struct(&png, &info);
+    demand(fclose(file) == 0, "fclose");
+    return files->path;
+}
+
+const char *data_files_put_jpeg(data_files *files, const char *name,
+                                const uint8_t *pixels, uint32_t width,
+                                uint32_t height, int channels)
+{
+    struct jpeg_compress_struct info;
+    struct jpeg_error_mgr errors;
+    make_path(files, name);
+    FILE *file = fopen(files->path, "wb");
+    demand(file != NULL, files->path);
+    info.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&info);
+    jpeg_stdio_dest(&info, file);
+    info.image_width = width;
+    info.image_height = height;
+    info.input_components = channels;
+    info.in_color_space = channels == 1   ? JCS_GRAYSCALE
+                          : channels == 3 ? JCS_RGB
+                                          : JCS_CMYK;
+    jpeg_set_defaults(&info);
+    jpeg_set_quality(&info, 100, TRUE);
+    jpeg_start_compress(&info, TRUE);
+    while (info.next_scanline < height) {
+        uint8_t row[DATA_PATH_CAP];
+        const size_t row_len = (size_t)width * (size_t)channels;
+        demand(row_len <= sizeof row, "a row");
+        memcpy(row, pixels + info.next_scanline * row_len, row_len);
+        JSAMPROW rows = row;
+        jpeg_write_scanlines(&info, &rows, 1);
+    }
+    jpeg_finish_compress(&info);
+    jpeg_destroy_compress(&info);
+    demand(fclose(file) == 0, "fclose");
+    return files->path;
 }

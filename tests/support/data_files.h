@@ -40,4 +40,17 @@ void data_files_spec(char spec[4 * DATA_PATH_CAP], const data_files *files,
 size_t data_files_idx(uint8_t *dst, const uint32_t *sizes, unsigned dim_count,
                       const uint8_t *values, size_t len);
 
+/*
+ * A PNG of width * height samples of `channels` bytes (1 to 4), and of
+ * `bits` each (8 or 16, then samples are pairs of bytes).
+ */
+const char *data_files_put_png(data_files *files, const char *name,
+                               const uint8_t *pixels, uint32_t width,
+                               uint32_t height, int channels, int bits);
+
+/* A JPEG of the best quality; channels is 1, 3 or 4 (CMYK). */
+const char *data_files_put_jpeg(data_files *files, const char *name,
+                                const uint8_t *pixels, uint32_t width,
+                                uint32_t height, int channels);
+
 #endif
