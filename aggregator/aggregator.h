@@ -27,6 +27,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "aggregator/evaluation.h"
+#include "aggregator/fedavg.h"
+#include "aggregator/federation.h"
 #include "aggregator/store.h"
 #include "base/arena.h"
 #include "base/err.h"
@@ -157,5 +160,9 @@ const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator,
  */
 size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
                                   const uint8_t (**keys)[FL_KEY_BYTES]);
+
+/* Fills in what a federation says; the other options stay as they are. */
+void fl_federation_apply(const fl_federation *federation,
+                         fl_aggregator_options *options);
 
 #endif

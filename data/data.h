@@ -177,4 +177,6 @@ uint32_t fl_partition_client_count(const fl_partition *partition);
 const uint32_t *fl_partition_rows(const fl_partition *partition,
                                   uint32_t client, uint32_t *row_count);
 
+#include "data/settings.h"
+
 #endif

@@ -58,7 +58,8 @@ static fl_err on_round(void *self, const fl_round_record *round,
 static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
 {
     FL_TRY(fl_settings_load(settings, &p->train, &p->test, &p->partition, why));
-    FL_TRY(fl_settings_model(settings, &p->model, p->train, why));
+    FL_TRY(
+        fl_federation_model(&settings->federation, &p->model, p->train, why));
     const fl_report_options report =
         fl_settings_report(settings, p->partition, p->model);
     FL_TRY(fl_report_new(&p->report, &report, why));

@@ -16,21 +16,14 @@
 
 typedef struct {
     fl_options *options;  // owns the texts
-    // data
-    const char *dataset, *test, *label_column, *group_column, *partition;
-    uint64_t clients, samples;
-    // model and training
-    const char *model, *schedule;
-    uint64_t local_epochs, batch, schedule_steps;
-    double lr, momentum, weight_decay, clip_norm, schedule_factor;
-    // rounds
-    uint64_t rounds, cohort, quorum, evaluate_every;
-    double over_select, deadline_s;
+    fl_data_settings data;
+    fl_federation federation;
+    uint64_t clients;
     // fleet
     double up_mbit, down_mbit, link_spread, latency_ms, loss;
     double samples_per_s, speed_spread, availability, period_s, dropout;
     // run
-    uint64_t seed, threads;
+    uint64_t threads;
     const char *out, *json, *csv, *plot, *log_level;
     bool is_quiet;
 } fl_settings;
@@ -45,10 +38,6 @@ void fl_settings_help(FILE *out);
 FL_CHECK fl_err fl_settings_load(const fl_settings *settings,
                                  fl_dataset **train, fl_dataset **test,
                                  fl_partition **partition, fl_reason *why);
-
-/* A built-in architecture made for the dataset, or an ONNX file. */
-FL_CHECK fl_err fl_settings_model(const fl_settings *settings, fl_model **model,
-                                  const fl_dataset *train, fl_reason *why);
 
 fl_report_options fl_settings_report(const fl_settings *settings,
                                      const fl_partition *partition,

@@ -7,7 +7,6 @@
 
 #include "base/pool.h"
 #include "client/client.h"
-#include "sim/evaluation.h"
 
 // Any address will do in memory; this one is for documentation (RFC 5737).
 static const char ADDRESS[] = "tcp://192.0.2.1:7443";
@@ -495,8 +494,8 @@ fl_err fl_simulation_new(fl_simulation **simulation,
     if (!new->boards || !new->keys || !new->cohort) goto out;
     err = fl_pool_new(&new->pool, options->thread_count);
     if (err) goto out;
-    err = fl_evaluation_new(&new->evaluation, new->pool, options->test, model,
-                            why);
+    err = fl_evaluation_new(&new->evaluation, new->pool, options->thread_count,
+                            options->test, model, why);
     if (err) goto out;
     err = fl_memnet_new(&new->memnet, seed);
     if (err) goto out;

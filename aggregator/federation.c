@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/aggregator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+const fl_federation FL_FEDERATION_DEFAULTS = {
+    .model = "lenet",
+    .schedule = "constant",
+    .local_epochs = 1,
+    .batch = 32,
+    .lr = 0.05,
+    .schedule_factor = 0.1,
+    .round_count = 50,
+    .cohort = 10,
+    .evaluate_every = 1,
+    .deadline_s = 600.0,
+    .seed = 1,
+};
+
+void fl_federation_list(fl_option *table, fl_federation *f)
+{
+    const fl_option options[FL_FEDERATION_OPTIONS] = {
+        {"train", "model", FL_OPTION_TEXT, &f->model, 0, 0, "NAME|FILE",
+         "lenet, mlp, or an ONNX file"},
+        {"train", "local-epochs", FL_OPTION_COUNT, &f->local_epochs, 1,
+         FL_PROTO_STEPS_MAX, "N",
+         "passes over its rows that a client makes in a round"},
+        {"train", "batch", FL_OPTION_COUNT, &f->batch, 1, FL_PROTO_STEPS_MAX,
+         "N", "rows in one step"},
+        {"train", "lr", FL_OPTION_NUMBER, &f->lr, 1e-12, 1e6, "X",
+         "learning rate"},
+        {"train", "momentum", FL_OPTION_NUMBER, &f->momentum, 0, 0.9999, "X",
+         "of SGD"},
+        {"train", "weight-decay", FL_OPTION_NUMBER, &f->weight_decay, 0, 1e3,
+         "X", "L2 penalty added to the gradient"},
+        {"train", "clip-norm", FL_OPTION_NUMBER, &f->clip_norm, 0, 1e9, "X",
+         "longest gradient of a step; 0: no limit"},
+        {"train", "schedule", FL_OPTION_TEXT, &f->schedule, 0, 0, "NAME",
+         "of the learning rate within a round: constant, cosine, step"},
+        {"train", "schedule-steps", FL_OPTION_COUNT, &f->schedule_steps, 0, 1e9,
+         "N", "cosine: steps to 0; step: steps between two changes"},
+        {"train", "schedule-factor", FL_OPTION_NUMBER, &f->schedule_factor, 0,
+         1e3, "X", "step: what the rate is multiplied by"},
+
+        {"rounds", "rounds", FL_OPTION_COUNT, &f->round_count, 0, 1000000, "N",
+         "rounds in all"},
+        {"rounds", "cohort", FL_OPTION_COUNT, &f->cohort, 1,
+         FL_FEDAVG_UPDATES_MAX, "N", "clients whose updates make a round"},
+        {"rounds", "over-select", FL_OPTION_NUMBER, &f->over_select, 0, 10, "X",
+         "ask this share more clients, take the first to answer"},
+        {"rounds", "quorum", FL_OPTION_COUNT, &f->quorum, 0,
+         FL_FEDAVG_UPDATES_MAX, "N",
+         "updates without which a round fails; 0: half of the cohort"},
+        {"rounds", "deadline", FL_OPTION_NUMBER, &f->deadline_s, 0.001, 1e6,
+         "S", "seconds that a round may take"},
+        {"rounds", "evaluate-every", FL_OPTION_COUNT, &f->evaluate_every, 0,
+         1000000, "N",
+         "rounds between two measurements on the held-out data; 0: never"},
+        {"rounds", "seed", FL_OPTION_COUNT, &f->seed, 0, 9e15, "N",
+         "of first parameters, cohorts, partitions and the order of rows"},
+    };
+    memcpy(table, options, sizeof options);
+}
+
+static fl_err read_schedule(fl_schedule *schedule, const fl_federation *f,
+                            fl_reason *why)
+{
+    static const char *const names[] = {
+        [FL_SCHEDULE_CONSTANT] = "constant",
+        [FL_SCHEDULE_COSINE] = "cosine",
+        [FL_SCHEDULE_STEP] = "step",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(f->schedule, names[i]) != 0) continue;
+        *schedule = (fl_schedule)i;
+        if (*schedule == FL_SCHEDULE_CONSTANT || f->schedule_steps > 0)
+            return FL_OK;
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "--schedule %s needs --schedule-steps", names[i]);
+    }
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "--schedule %s: not constant, cosine or step",
+                         f->schedule);
+}
+
+fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
+{
+    fl_schedule schedule;
+    FL_TRY(read_schedule(&schedule, f, why));
+    if (f->quorum > f->cohort)
+        return fl_reason_set(
+            why, FL_ERR_RANGE, "--quorum %llu is above --cohort %llu",
+            (unsigned long long)f->quorum, (unsigned long long)f->cohort);
+    return FL_OK;
+}
+
+void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
+{
+    fl_schedule schedule = FL_SCHEDULE_CONSTANT;
+    (void)!read_schedule(&schedule, f, NULL);  // fl_federation_check has
+    options->round_count = (uint32_t)f->round_count;
+    options->cohort = (uint32_t)f->cohort;
+    options->quorum = (uint32_t)(f->quorum ? f->quorum : (f->cohort + 1) / 2);
+    options->over_select = f->over_select;
+    options->deadline_ms = (int64_t)(f->deadline_s * 1e3);
+    options->evaluate_every = (uint32_t)f->evaluate_every;
+    options->seed = f->seed;
+    options->training = (fl_plan){
+        .local_epochs = (uint32_t)f->local_epochs,
+        .batch = (uint32_t)f->batch,
+        .lr = (float)f->lr,
+        .momentum = (float)f->momentum,
+        .weight_decay = (float)f->weight_decay,
+        .clip_norm = (float)f->clip_norm,
+        .schedule = schedule,
+        .schedule_steps = (uint32_t)f->schedule_steps,
+        .schedule_factor = (float)f->schedule_factor,
+    };
+}
+
+/* ---- the first model --------------------------------------------------------
+ */
+
+static bool is_file_name(const char *model)
+{
+    const size_t len = strlen(model);
+    return strchr(model, '/') ||
+           (len > 5 && strcmp(model + len - 5, ".onnx") == 0);
+}
+
+static fl_err read_model(fl_model **model, const char *path, fl_reason *why)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    FL_TRY(fl_file_read(&bytes, &len, path, FL_MODEL_BYTES_MAX, why));
+    const fl_err err = fl_model_decode(model, bytes, len, why);
+    free(bytes);
+    return err ? fl_reason_prefix(why, err, "%s", path) : FL_OK;
+}
+
+static fl_err make_model(fl_model **model, const fl_federation *f,
+                         const fl_dataset *dataset, fl_reason *why)
+{
+    const fl_shape shape = fl_dataset_shape(dataset);
+    float *moments = calloc(2 * (size_t)shape.channels, sizeof *moments);
+    if (!moments)
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u columns",
+                             shape.channels);
+    fl_dataset_moments(moments, moments + shape.channels, dataset);
+    const fl_model_options options = {
+        .name = f->model,
+        .input = shape,
+        .class_count = fl_dataset_class_count(dataset),
+        .mean = moments,
+        .deviation = moments + shape.channels,
+        .seed = f->seed,
+    };
+    const fl_err err = fl_model_new(model, &options, why);
+    free(moments);
+    return err;
+}
+
+fl_err fl_federation_model(const fl_federation *f, fl_model **model,
+                           const fl_dataset *dataset, fl_reason *why)
+{
+    if (is_file_name(f->model)) return read_model(model, f->model, why);
+    if (!dataset)
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "--model %s is made for a dataset: name one with "
+                             "--dataset, or give an ONNX file",
+                             f->model);
+    return make_model(model, f, dataset, why);
+}

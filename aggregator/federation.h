@@ -1,0 +1,50 @@
+/*
+ * The options of a federation: what is trained, how, and by how many. The
+ * daemon and the simulator offer the same ones.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_FEDERATION_H
+#define FL_AGGREGATOR_FEDERATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/options.h"
+#include "base/reason.h"
+#include "data/data.h"
+#include "model/model.h"
+
+enum { FL_FEDERATION_OPTIONS = 17 };
+
+typedef struct {
+    const char *model, *schedule;
+    uint64_t local_epochs, batch, schedule_steps;
+    double lr, momentum, weight_decay, clip_norm, schedule_factor;
+    uint64_t round_count, cohort, quorum, evaluate_every;
+    double over_select, deadline_s;
+    uint64_t seed;
+} fl_federation;
+
+/* What holds when nothing is said. */
+extern const fl_federation FL_FEDERATION_DEFAULTS;
+
+/* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */
+void fl_federation_list(fl_option *table, fl_federation *federation);
+
+/* FL_ERR_RANGE: options that do not go together; *why names them. */
+FL_CHECK fl_err fl_federation_check(const fl_federation *federation,
+                                    fl_reason *why);
+
+/*
+ * The first global model: an ONNX file, or a built-in architecture made for
+ * this dataset (NULL: only a file will do). The caller owns *model.
+ * FL_ERR_RANGE: a built-in one without a dataset. Errors of fl_file_read,
+ * fl_model_decode and fl_model_new.
+ */
+FL_CHECK fl_err fl_federation_model(const fl_federation *federation,
+                                    fl_model **model, const fl_dataset *dataset,
+                                    fl_reason *why);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * Signals as ordinary calls: a thread of their own waits for them, so that no
+ * handler ever interrupts anything.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_BASE_SIGNALS_H
+#define FL_BASE_SIGNALS_H
+
+#include "base/err.h"
+
+typedef struct fl_signals fl_signals;
+
+/*
+ * From now on SIGINT and SIGTERM call `ask` on the signal thread; a second
+ * one ends the process at once. SIGPIPE is ignored. Call before any other
+ * thread is started: they inherit the mask. The caller owns *signals:
+ * fl_signals_stop. FL_ERR_SYSTEM: no thread could be started.
+ */
+FL_CHECK fl_err fl_signals_start(fl_signals **signals, void (*ask)(void *self),
+                                 void *self);
+
+/* Ends the thread. Accepts NULL. */
+void fl_signals_stop(fl_signals *signals);
+
+#endif
