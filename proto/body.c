@@ -336,7 +336,7 @@ void fl_body_encode(fl_writer *out, const fl_message *message)
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return;
     }
-    assert(!"a type that fl_check_message let pass");
+    assert(false);  // fl_check_message lets no other type pass
 }
 
 fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
@@ -362,6 +362,6 @@ fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return decode_nothing(source);
     }
-    assert(!"a type that has no limits in message.c");
+    assert(false);  // message.c knows the limits of no other type
     return FL_ERR_UNSUPPORTED;
 }
