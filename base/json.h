@@ -1,6 +1,8 @@
 /*
  * JSON for programs: objects built key by key, one a line. Keys keep their
- * order. Numbers that JSON does not have (NaN, infinity) become null.
+ * order. Numbers that JSON does not have (NaN, infinity) become null, bytes
+ * that are not UTF-8 become '?'. Numbers have 15 significant digits; so has a
+ * count of 2^63 or more, since many readers have no such integers.
  *
  * A failed allocation is remembered and reported by fl_json_text.
  *

@@ -14,8 +14,8 @@
 #include "base/clock.h"
 
 enum {
-    LINE_CAP = 4096,   // PIPE_BUF: the kernel does not split it up
-    VALUE_CAP = 1024,  // so that one long value leaves room for the others
+    LINE_CAP = 4096,  // PIPE_BUF: the kernel does not split it up
+    VALUE_CAP = 512,  // so that one long value leaves room for the others
     SPEC_CAP = 40,
 };
 
@@ -61,16 +61,16 @@ fl_err fl_log_level_parse(fl_log_level *level, const char *text)
 }
 
 typedef struct {
-    char text[LINE_CAP];
-    size_t len;
+    char *text;
+    size_t len, cap;
     bool is_cut;
 } line_buffer;
 
-// All of it or nothing; afterwards there is still room for the cut mark.
+// All of it or nothing. There stays room for the cut mark and one byte more,
+// a newline or a 0.
 static void add_to_line(line_buffer *line, const char *text, size_t len)
 {
-    const size_t reserved = sizeof CUT_MARK + 1;  // and newline, and 0
-    if (line->is_cut || len > LINE_CAP - reserved - line->len) {
+    if (line->is_cut || line->len + len + sizeof CUT_MARK > line->cap) {
         line->is_cut = true;
         return;
     }
@@ -81,12 +81,16 @@ static void add_to_line(line_buffer *line, const char *text, size_t len)
 typedef struct {
     char text[VALUE_CAP];
     size_t len;
+    bool is_cut;
 } value_buffer;
 
 static void add_to_value(value_buffer *value, const char *text, size_t len)
 {
     const size_t room = VALUE_CAP - value->len;
-    if (len > room) len = room;
+    if (len > room) {
+        value->is_cut = true;
+        len = room;
+    }
     memcpy(value->text + value->len, text, len);
     value->len += len;
 }
@@ -123,27 +127,27 @@ static size_t escape(char dst[5], char c)
     return (size_t)snprintf(dst, 5, "\\x%02x", (unsigned char)c);
 }
 
+// A value that is too long ends in "...".
 static void add_pair(line_buffer *line, const char *key, size_t key_len,
                      const value_buffer *value)
 {
-    char pair[4 * VALUE_CAP];
-    size_t len = 0;
-    if (needs_quotes(value)) {
-        pair[len++] = '"';
-        for (size_t i = 0; i < value->len && len < sizeof pair - 6; i++) {
-            len += escape(pair + len, value->text[i]);
-        }
-        pair[len++] = '"';
-    } else {
-        memcpy(pair, value->text, value->len);
-        len = value->len;
+    char text[VALUE_CAP + sizeof "\"\\x00...\""];
+    size_t len = 0, i = 0;
+    const bool is_quoted = needs_quotes(value);
+    if (is_quoted) text[len++] = '"';
+    for (; i < value->len && len <= VALUE_CAP; i++) {
+        len += escape(text + len, value->text[i]);
     }
+    if (i < value->len || value->is_cut) {
+        len += (size_t)snprintf(text + len, sizeof "...", "...");
+    }
+    if (is_quoted) text[len++] = '"';
 
     const size_t before = line->len;
-    add_to_line(line, " ", 1);
+    if (before > 0) add_to_line(line, " ", 1);
     add_to_line(line, key, key_len);
     add_to_line(line, "=", 1);
-    add_to_line(line, pair, len);
+    add_to_line(line, text, len);
     if (line->is_cut) line->len = before;  // no half pairs
 }
 
@@ -217,7 +221,7 @@ static uintmax_t next_unsigned(const char *length, va_list *args)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void add_formatted(value_buffer *value, const char *format, ...)
 {
-    char text[VALUE_CAP + 1];
+    char text[VALUE_CAP + 2];  // one more than fits tells that it was cut
     va_list args;
     va_start(args, format);
     const int len = vsnprintf(text, sizeof text, format, args);
@@ -300,27 +304,28 @@ static void add_prefix(line_buffer *line, fl_log_level level)
     add_to_line(line, text, (size_t)len);
 }
 
+// An event, whose pairs follow.
 static void begin_line(line_buffer *line, fl_log_level level, const char *event)
 {
-    line->len = 0;
-    line->is_cut = false;
     if (!settings.sink) add_prefix(line, level);
     add_to_line(line, "event=", 6);
     add_to_line(line, event, strlen(event));
 }
 
-static void mark_cut(line_buffer *line)
+static void finish(line_buffer *line)
 {
-    if (!line->is_cut) return;
-    memcpy(line->text + line->len, CUT_MARK, sizeof CUT_MARK - 1);
-    line->len += sizeof CUT_MARK - 1;
+    const size_t mark_len = sizeof CUT_MARK - 1;
+    if (line->is_cut && line->len + mark_len < line->cap) {
+        memcpy(line->text + line->len, CUT_MARK, mark_len);
+        line->len += mark_len;
+    }
+    line->text[line->len] = 0;
 }
 
-static void emit_line(line_buffer *line, fl_log_level level)
+static void emit(line_buffer *line, fl_log_level level)
 {
-    mark_cut(line);
+    finish(line);
     if (settings.sink) {
-        line->text[line->len] = 0;
         settings.sink(settings.sink_self, level, line->text);
     } else {
         line->text[line->len++] = '\n';
@@ -332,7 +337,8 @@ static void emit_line(line_buffer *line, fl_log_level level)
 void fl_log(fl_log_level level, const char *event, const char *format, ...)
 {
     if (level > settings.level) return;
-    line_buffer line;
+    char text[LINE_CAP];
+    line_buffer line = {.text = text, .cap = sizeof text};
     begin_line(&line, level, event);
     if (format) {
         va_list args;
@@ -340,28 +346,31 @@ void fl_log(fl_log_level level, const char *event, const char *format, ...)
         add_pairs(&line, format, &args);
         va_end(args);
     }
-    emit_line(&line, level);
+    emit(&line, level);
 }
 
 void fl_log_format(char *dst, size_t dst_cap, const char *format, va_list args)
 {
-    line_buffer line = {.len = 0};
+    assert(dst_cap > 0);
+    line_buffer pairs = {.text = dst, .cap = dst_cap};
     va_list copy;
     va_copy(copy, args);
-    add_pairs(&line, format, &copy);
+    add_pairs(&pairs, format, &copy);
     va_end(copy);
-    mark_cut(&line);
-    line.text[line.len] = 0;
-    // Without the blank in front; cut where `dst` ends.
-    snprintf(dst, dst_cap, "%s", line.len > 0 ? line.text + 1 : "");
+    finish(&pairs);
 }
 
 void fl_log_line(fl_log_level level, const char *event, const char *pairs)
 {
     if (level > settings.level) return;
-    line_buffer line;
+    char text[LINE_CAP];
+    line_buffer line = {.text = text, .cap = sizeof text};
     begin_line(&line, level, event);
-    add_to_line(&line, " ", 1);
-    add_to_line(&line, pairs, strlen(pairs));
-    emit_line(&line, level);
+    if (pairs && pairs[0]) {
+        const size_t before = line.len;
+        add_to_line(&line, " ", 1);
+        add_to_line(&line, pairs, strlen(pairs));
+        if (line.is_cut) line.len = before;
+    }
+    emit(&line, level);
 }

@@ -41,14 +41,17 @@ FL_CHECK fl_err fl_log_level_parse(fl_log_level *level, const char *text);
  * fl_log(FL_LOG_INFO, "round_closed", "round=%u why=%s", round, text): every
  * blank-separated piece of `format` is key=value with one conversion (%s %d
  * %u %zu %lld %llu %g, widths and PRI macros); the value is quoted when it
- * needs it. NULL format: the event alone.
+ * needs it, and cut at 512 bytes ("..."). A line has at most 4,096 bytes; what
+ * does not fit is left out, pair by pair, and " cut=true" put in its place.
+ * NULL format: the event alone.
  */
 void fl_log(fl_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
  * The two halves of fl_log, for code that returns what it wants logged: the
- * pairs of `format`, cut at dst_cap; and a line made of an event and pairs.
+ * pairs of `format`, as many as fit dst_cap (then " cut=true"); and a line made
+ * of an event and such pairs, or NULL.
  */
 void fl_log_format(char *dst, size_t dst_cap, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));

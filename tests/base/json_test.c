@@ -108,6 +108,15 @@ TEST(json_nests_objects_and_arrays)
                         "\"rounds\":[{\"round\":0},{\"round\":1}]}");
 }
 
+TEST(json_makes_arrays_of_numbers)
+{
+    fl_json *object = fl_json_new();
+    for (uint64_t i = 3; i < 6; i++)
+        fl_json_count_add(object, "cohort", i);
+    fl_json_count_add(NULL, "cohort", 7);
+    assert_json(object, "{\"cohort\":[3,4,5]}");
+}
+
 TEST(json_accepts_null_and_reports_it_at_the_end)
 {
     char *text = NULL;
@@ -169,5 +178,6 @@ RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_replaces_what_is_not_utf8),
           cmocka_unit_test(json_replaces_a_value_set_again),
           cmocka_unit_test(json_nests_objects_and_arrays),
+          cmocka_unit_test(json_makes_arrays_of_numbers),
           cmocka_unit_test(json_accepts_null_and_reports_it_at_the_end),
           cmocka_unit_test(json_remembers_that_memory_was_out))

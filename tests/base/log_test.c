@@ -113,37 +113,87 @@ TEST(log_cuts_a_long_value_and_keeps_the_next)
     static char text[20000];
     memset(text, 'x', sizeof text - 1);
     fl_log(FL_LOG_INFO, "e", "a=%s b=%d", text, 3);
-    assert_true(strlen(seen.line) < 1200);
+    assert_int_equal(strlen(seen.line), strlen("event=e a=... b=3") + 512);
+    assert_non_null(strstr(seen.line, "x... b=3"));
+    memset(text, 1, sizeof text - 1);
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%d", text, 3);
+    assert_in_range(strlen(seen.line), 512, 540);
+    assert_non_null(strstr(seen.line, "\\x01...\" b=3"));
+    text[512] = 0;
+    memset(text, 'x', 512);
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%d", text, 3);
     assert_non_null(strstr(seen.line, "x b=3"));
+}
+
+// Every pair that stands there is complete.
+static void assert_cut_well(const char *line)
+{
+    const size_t len = strlen(line);
+    size_t quotes = 0;
+    for (size_t i = 0; i < len; i++)
+        quotes += line[i] == '"';
+    assert_int_equal(quotes % 2, 0);
+    assert_null(strchr(line, '\n'));
+    assert_true(len > 9);
+    assert_string_equal(line + len - 9, " cut=true");
 }
 
 TEST(log_keeps_a_line_whole_when_it_is_too_long)
 {
     static char text[2000];
     memset(text, '\n', sizeof text - 1);
-    fl_log(FL_LOG_INFO, "e", "a=%s b=%s c=%s d=%s z=1", text, text, text,
-           "small");
-    const size_t len = strlen(seen.line);
-    assert_true(len < 4096);
-    assert_string_equal(seen.line + len - 9, " cut=true");
-    // Every pair that stands there is complete.
-    size_t quotes = 0;
-    for (size_t i = 0; i < len; i++)
-        quotes += seen.line[i] == '"';
-    assert_int_equal(quotes % 2, 0);
-    assert_null(strchr(seen.line, '\n'));
+    fl_log(FL_LOG_INFO, "e", "a=%s b=%s c=%s d=%s e=%s f=%s g=%s h=%s z=1",
+           text, text, text, text, text, text, text, text);
+    assert_in_range(strlen(seen.line), 3000, 4095);
+    assert_cut_well(seen.line);
 }
 
-TEST(log_closes_the_quotes_of_a_value_full_of_escapes)
+static void format_pairs(char *dst, size_t dst_cap, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void format_pairs(char *dst, size_t dst_cap, const char *format, ...)
 {
-    static char text[2000];
-    memset(text, 1, sizeof text - 1);
-    fl_log(FL_LOG_INFO, "e", "a=%s", text);
-    const size_t len = strlen(seen.line);
-    assert_true(len <= 4095);
-    const char *end = seen.line + len;
-    assert_true(strcmp(end - 5, "\\x01\"") == 0 ||
-                strcmp(end - 9, " cut=true") == 0);
+    va_list args;
+    va_start(args, format);
+    fl_log_format(dst, dst_cap, format, args);
+    va_end(args);
+}
+
+TEST(log_formats_now_and_writes_later)
+{
+    char pairs[100];
+    format_pairs(pairs, sizeof pairs, " a=%d b=%s c=%g", 1, "x y", 0.5);
+    assert_string_equal(pairs, "a=1 b=\"x y\" c=0.5");
+    fl_log_line(FL_LOG_WARN, "later", pairs);
+    assert_string_equal(seen.line, "event=later a=1 b=\"x y\" c=0.5");
+    fl_log_line(FL_LOG_WARN, "later", NULL);
+    assert_string_equal(seen.line, "event=later");
+    seen.count = 0;
+    fl_log_line(FL_LOG_DEBUG, "later", pairs);
+    assert_int_equal(seen.count, 0);
+}
+
+TEST(log_formats_as_many_pairs_as_fit)
+{
+    char pairs[30], expected[30] = "a=1 b=22 cut=true";
+    format_pairs(pairs, 18, "a=%d b=%d c=%s", 1, 22, "\"");
+    assert_string_equal(pairs, expected);
+    format_pairs(pairs, 17, "a=%d b=%d c=%s", 1, 22, "\"");
+    assert_string_equal(pairs, "a=1 cut=true");
+    for (size_t cap = 1; cap < sizeof pairs; cap++) {
+        memset(pairs, '#', sizeof pairs);
+        format_pairs(pairs, cap, "a=%s b=%s", "\n\n", "\n\n\n");
+        assert_true(strlen(pairs) < cap);
+        if (strlen(pairs) > 9 && cap < 25) assert_cut_well(pairs);
+    }
+}
+
+TEST(log_leaves_out_pairs_that_are_too_many)
+{
+    static char pairs[6000];
+    memset(pairs, 'x', sizeof pairs - 1);
+    fl_log_line(FL_LOG_INFO, "e", pairs);
+    assert_string_equal(seen.line, "event=e cut=true");
 }
 
 TEST(log_drops_lines_below_its_level)
@@ -220,7 +270,9 @@ RUN_TESTS(CAPTURED(log_writes_event_and_pairs),
           CAPTURED(log_survives_a_missing_text),
           CAPTURED(log_cuts_a_long_value_and_keeps_the_next),
           CAPTURED(log_keeps_a_line_whole_when_it_is_too_long),
-          CAPTURED(log_closes_the_quotes_of_a_value_full_of_escapes),
+          CAPTURED(log_formats_now_and_writes_later),
+          CAPTURED(log_formats_as_many_pairs_as_fit),
+          CAPTURED(log_leaves_out_pairs_that_are_too_many),
           CAPTURED(log_drops_lines_below_its_level),
           CAPTURED(log_reads_the_names_of_levels),
           CAPTURED(log_stamps_lines_with_time_and_level),

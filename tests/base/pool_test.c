@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE  // pthread_setattr_default_np
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -154,7 +155,23 @@ TEST(pool_free_finishes_submitted_jobs_first)
     fl_pool_free(NULL);
 }
 
-RUN_TESTS(cmocka_unit_test(pool_runs_every_job_on_some_thread),
+TEST(pool_reports_a_thread_that_cannot_start)
+{
+    fl_pool *pool;
+    pthread_attr_t usual, large;
+    assert_int_equal(pthread_getattr_default_np(&usual), 0);
+    assert_int_equal(pthread_getattr_default_np(&large), 0);
+    pthread_attr_setstacksize(&large, (size_t)1 << 47);  // no such room
+    assert_int_equal(pthread_setattr_default_np(&large), 0);
+    const fl_err err = fl_pool_new(&pool, 2);
+    pthread_setattr_default_np(&usual);
+    pthread_attr_destroy(&large);
+    pthread_attr_destroy(&usual);
+    assert_err(err, FL_ERR_SYSTEM);
+}
+
+RUN_TESTS(cmocka_unit_test(pool_reports_a_thread_that_cannot_start),
+          cmocka_unit_test(pool_runs_every_job_on_some_thread),
           cmocka_unit_test(pool_without_threads_runs_jobs_at_once),
           cmocka_unit_test(pool_runs_a_job_again),
           cmocka_unit_test(pool_starts_jobs_in_the_order_submitted),
