@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregator/core.h"
+#include "aggregator/aggregator_core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +102,7 @@ static void stop(fl_aggregator *aggregator)
 {
     aggregator->phase = FL_PHASE_FINISHED;
     fl_peer_close_all(aggregator);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
 
 void fl_aggregator_step(fl_aggregator *aggregator,

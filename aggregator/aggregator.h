@@ -31,6 +31,7 @@
 #include "aggregator/fedavg.h"
 #include "aggregator/federation.h"
 #include "aggregator/store.h"
+#include "aggregator/totals.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"

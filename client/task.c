@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/core.h"
+#include "client/client_core.h"
 
 #include <stdlib.h>
 #include <string.h>

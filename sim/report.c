@@ -19,10 +19,7 @@ struct fl_report {
     int64_t start_us;
     fl_chart_point *points;  // round_count
     size_t point_count;
-    // Sums and latest values over the run.
-    uint64_t bytes_up, bytes_down, update_count, selected_count, sample_count;
-    double accuracy, loss, client_loss, client_accuracy, best_accuracy;
-    uint32_t round, best_round;
+    fl_totals totals;
 };
 
 static fl_err open_file(FILE **file, const char *path, fl_reason *why)
@@ -46,8 +43,7 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     fl_report *new = calloc(1, sizeof *new);
     if (!new) return fl_reason_set(why, err, "no memory for a report");
     new->options = *options;
-    new->accuracy = new->loss = new->best_accuracy = NAN;
-    new->client_loss = new->client_accuracy = NAN;
+    fl_totals_init(&new->totals);
     new->points = calloc(options->round_count + 1, sizeof *new->points);
     if (!new->points) {
         fl_reason_set(why, err, "no memory for %u rounds",
@@ -85,25 +81,6 @@ void fl_report_free(fl_report *report)
 /* ---- one round
  * --------------------------------------------------------------- */
 
-static void add_up(fl_report *report, const fl_round_record *round)
-{
-    report->round = round->round;
-    report->bytes_up += round->bytes_up;
-    report->bytes_down += round->bytes_down;
-    report->update_count += round->update_count;
-    report->selected_count += round->selected_count;
-    report->sample_count += round->sample_count;
-    report->client_loss = round->client_loss;
-    report->client_accuracy = round->client_accuracy;
-    if (!isfinite(round->accuracy)) return;
-    report->accuracy = round->accuracy;
-    report->loss = round->loss;
-    if (!(report->best_accuracy >= round->accuracy)) {
-        report->best_accuracy = round->accuracy;
-        report->best_round = round->round;
-    }
-}
-
 static fl_err write_line(FILE *file, fl_json *object, const char *path,
                          fl_reason *why)
 {
@@ -130,17 +107,7 @@ static fl_err write_round_json(fl_report *report, const fl_round_record *round,
     if (!report->json) return FL_OK;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "round");
-    fl_json_count_set(line, "round", round->round);
-    fl_json_number_set(line, "accuracy", round->accuracy);
-    fl_json_number_set(line, "loss", round->loss);
-    fl_json_number_set(line, "client_accuracy", round->client_accuracy);
-    fl_json_number_set(line, "client_loss", round->client_loss);
-    fl_json_count_set(line, "bytes_up", round->bytes_up);
-    fl_json_count_set(line, "bytes_down", round->bytes_down);
-    fl_json_count_set(line, "clients", round->update_count);
-    fl_json_count_set(line, "selected", round->selected_count);
-    fl_json_count_set(line, "attempt", round->attempt);
-    fl_json_count_set(line, "samples", round->sample_count);
+    fl_totals_round_json(line, round);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
     for (size_t i = 0; i < cohort_len; i++)
@@ -173,15 +140,15 @@ static void show_progress(fl_report *report, const fl_round_record *round)
     char up[16];
     fl_bytes_text(up, (double)round->bytes_up);
     fl_progress_show(&report->progress, round->round,
-                     "acc %.4f loss %.3f up %s", report->accuracy, report->loss,
-                     up);
+                     "acc %.4f loss %.3f up %s", report->totals.accuracy,
+                     report->totals.loss, up);
 }
 
 fl_err fl_report_round(fl_report *report, const fl_round_record *round,
                        const uint32_t *cohort, size_t cohort_len,
                        int64_t virtual_ms, fl_reason *why)
 {
-    add_up(report, round);
+    fl_totals_add(&report->totals, round);
     if (report->point_count < report->options.round_count)
         report->points[report->point_count++] =
             (fl_chart_point){round->round, round->accuracy, round->loss};
@@ -202,22 +169,11 @@ static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
     if (!report->json) return FL_OK;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "summary");
-    fl_json_count_set(line, "round", report->round);
-    fl_json_number_set(line, "accuracy", report->accuracy);
-    fl_json_number_set(line, "loss", report->loss);
-    fl_json_number_set(line, "client_accuracy", report->client_accuracy);
-    fl_json_number_set(line, "client_loss", report->client_loss);
-    fl_json_count_set(line, "bytes_up", report->bytes_up);
-    fl_json_count_set(line, "bytes_down", report->bytes_down);
+    fl_totals_json(line, &report->totals);
     fl_json_count_set(line, "clients", options->client_count);
-    fl_json_count_set(line, "selected", report->selected_count);
-    fl_json_count_set(line, "updates", report->update_count);
-    fl_json_count_set(line, "samples", report->sample_count);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
     fl_json_number_set(line, "cpu_s", (double)fl_clock_cpu_us() * 1e-6);
-    fl_json_number_set(line, "best_accuracy", report->best_accuracy);
-    fl_json_count_set(line, "best_round", report->best_round);
     fl_json_count_set(line, "seed", options->seed);
     fl_json_text_set(line, "version", FL_VERSION);
     fl_json_count_set(line, "params", options->param_count);
@@ -232,10 +188,12 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
 {
     const fl_report_options *options = &report->options;
     char up[16], down[16], each[16], virtual_time[16], wall_time[16];
-    const uint64_t updates = report->update_count ? report->update_count : 1;
-    fl_bytes_text(up, (double)report->bytes_up);
-    fl_bytes_text(down, (double)report->bytes_down);
-    fl_bytes_text(each, (double)report->bytes_up / (double)updates);
+    const fl_totals *totals = &report->totals;
+    const double updates =
+        totals->update_count ? (double)totals->update_count : 1.0;
+    fl_bytes_text(up, (double)totals->bytes_up);
+    fl_bytes_text(down, (double)totals->bytes_down);
+    fl_bytes_text(each, (double)totals->bytes_up / updates);
     fl_duration_text(virtual_time, (double)virtual_ms * 1e-3);
     fl_duration_text(wall_time, seconds_since(report->start_us));
     FILE *out =
@@ -245,14 +203,14 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             "  rounds           %u of %u\n",
             options->model, options->dataset, options->partition,
             options->client_count, options->cohort,
-            (unsigned long long)options->seed, report->round,
+            (unsigned long long)options->seed, totals->round,
             options->round_count);
-    if (isfinite(report->accuracy))
+    if (isfinite(totals->accuracy))
         fprintf(out,
                 "  accuracy         %.2f %%, best %.2f %% in round %u\n"
                 "  loss             %.4f\n",
-                100.0 * report->accuracy, 100.0 * report->best_accuracy,
-                report->best_round, report->loss);
+                100.0 * totals->accuracy, 100.0 * totals->best_accuracy,
+                totals->best_round, totals->loss);
     fprintf(out,
             "  parameters       %llu\n"
             "  updates          %llu of %llu asked for\n"
@@ -261,8 +219,8 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             "  virtual time     %s\n"
             "  wall time        %s\n",
             (unsigned long long)options->param_count,
-            (unsigned long long)report->update_count,
-            (unsigned long long)report->selected_count, up, each, down,
+            (unsigned long long)totals->update_count,
+            (unsigned long long)totals->selected_count, up, each, down,
             virtual_time, wall_time);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregator/core.h"
+#include "aggregator/aggregator_core.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 enum { LOG_TEXT_CAP = 1024, FIRST_EFFECTS = 64 };
 
-void fl_put(fl_aggregator *aggregator, fl_aggregator_effect effect)
+void fl_reply(fl_aggregator *aggregator, fl_aggregator_effect effect)
 {
     if (aggregator->effect_count == aggregator->effect_cap) {
         const size_t cap =
@@ -22,8 +22,8 @@ void fl_put(fl_aggregator *aggregator, fl_aggregator_effect effect)
     aggregator->effects[aggregator->effect_count++] = effect;
 }
 
-void fl_put_log(fl_aggregator *aggregator, fl_log_level level,
-                const char *event, const char *format, ...)
+void fl_reply_log(fl_aggregator *aggregator, fl_log_level level,
+                  const char *event, const char *format, ...)
 {
     char *text = fl_arena_take(aggregator->options.scratch, LOG_TEXT_CAP);
     if (!text) return;  // the log may lose a line, the machine goes on
@@ -31,14 +31,14 @@ void fl_put_log(fl_aggregator *aggregator, fl_log_level level,
     va_start(args, format);
     fl_log_format(text, LOG_TEXT_CAP, format, args);
     va_end(args);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LOG,
-                                              .level = level,
-                                              .event = event,
-                                              .text = text});
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LOG,
+                                                .level = level,
+                                                .event = event,
+                                                .text = text});
 }
 
-void fl_put_message(fl_aggregator *aggregator, fl_peer *peer,
-                    fl_message *message)
+void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
+                      fl_message *message)
 {
     if (peer->is_closing) return;
     memcpy(message->session, peer->welcome.session, FL_PROTO_SESSION_BYTES);
@@ -51,28 +51,28 @@ void fl_put_message(fl_aggregator *aggregator, fl_peer *peer,
         return;
     }
     aggregator->bytes_down += len + FL_NET_LENGTH_BYTES;
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SEND,
-                                              .conn = peer->conn,
-                                              .bytes = bytes,
-                                              .len = len});
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SEND,
+                                                .conn = peer->conn,
+                                                .bytes = bytes,
+                                                .len = len});
 }
 
-void fl_put_ack(fl_aggregator *aggregator, fl_peer *peer,
-                const fl_message *request)
+void fl_reply_ack(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *request)
 {
-    fl_put_message(aggregator, peer,
-                   &(fl_message){.type = FL_MESSAGE_ACK,
-                                 .operation = request->operation,
-                                 .round = request->round});
+    fl_reply_message(aggregator, peer,
+                     &(fl_message){.type = FL_MESSAGE_ACK,
+                                   .operation = request->operation,
+                                   .round = request->round});
 }
 
-void fl_put_refusal(fl_aggregator *aggregator, fl_peer *peer,
-                    const fl_message *request, fl_err err, const char *text)
+void fl_reply_refusal(fl_aggregator *aggregator, fl_peer *peer,
+                      const fl_message *request, fl_err err, const char *text)
 {
     fl_message answer = {.type = FL_MESSAGE_REFUSAL,
                          .operation = request->operation,
                          .round = request->round,
                          .refusal = {.code = err}};
     snprintf(answer.refusal.text, sizeof answer.refusal.text, "%s", text);
-    fl_put_message(aggregator, peer, &answer);
+    fl_reply_message(aggregator, peer, &answer);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregator/core.h"
+#include "aggregator/aggregator_core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +28,10 @@ void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why)
 {
     if (peer->is_closing) return;
     peer->is_closing = true;
-    fl_put_log(aggregator, FL_LOG_WARN, "peer_closed", "conn=%llu why=%s",
-               (unsigned long long)peer->conn, why);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
-                                              .conn = peer->conn});
+    fl_reply_log(aggregator, FL_LOG_WARN, "peer_closed", "conn=%llu why=%s",
+                 (unsigned long long)peer->conn, why);
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                                .conn = peer->conn});
 }
 
 void fl_peer_close_all(fl_aggregator *aggregator)
@@ -40,8 +40,8 @@ void fl_peer_close_all(fl_aggregator *aggregator)
         fl_peer *peer = &aggregator->peers[i];
         if (peer->conn == 0 || peer->is_closing) continue;
         peer->is_closing = true;
-        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
-                                                  .conn = peer->conn});
+        fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                                    .conn = peer->conn});
     }
 }
 
@@ -74,8 +74,8 @@ void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn)
         aggregator->peers[slot] = (fl_peer){.client = FL_AGGREGATOR_NONE};
     if (slot == FL_AGGREGATOR_NONE || is_crowded ||
         fl_map_set(&aggregator->peer_of_conn, conn, slot)) {
-        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
-                                                  .conn = conn});
+        fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
+                                                    .conn = conn});
         return;
     }
     aggregator->peers[slot].conn = conn;
@@ -126,8 +126,8 @@ static void hello(fl_aggregator *aggregator, fl_peer *peer,
     const fl_hello *words = &message->hello;
     if (words->version_min > FL_PROTO_VERSION ||
         words->version_max < FL_PROTO_VERSION) {
-        fl_put_refusal(aggregator, peer, message, FL_ERR_UNSUPPORTED,
-                       "this aggregator speaks protocol version 1 only");
+        fl_reply_refusal(aggregator, peer, message, FL_ERR_UNSUPPORTED,
+                         "this aggregator speaks protocol version 1 only");
         fl_peer_close(aggregator, peer, "no common protocol version");
         return;
     }
@@ -148,7 +148,7 @@ static void hello(fl_aggregator *aggregator, fl_peer *peer,
     fl_identity_sign(welcome->proof, &aggregator->options.identity,
                      "fedge welcome", transcript, len);
     peer->state = FL_PEER_GREETED;
-    fl_put_message(
+    fl_reply_message(
         aggregator, peer,
         &(fl_message){.type = FL_MESSAGE_WELCOME, .welcome = *welcome});
     peer->counter_in = 0;
@@ -209,15 +209,15 @@ static void proof(fl_aggregator *aggregator, fl_peer *peer,
         fl_handshake_transcript(transcript, &peer->hello, &peer->welcome);
     if (fl_signature_check(message->proof.proof, peer->hello.public_key,
                            "fedge client", transcript, len)) {
-        fl_put_refusal(aggregator, peer, message, FL_ERR_AUTH,
-                       "the proof is not signed by the key of the hello");
+        fl_reply_refusal(aggregator, peer, message, FL_ERR_AUTH,
+                         "the proof is not signed by the key of the hello");
         fl_peer_close(aggregator, peer, "false proof");
         return;
     }
     const uint32_t slot = find_member(aggregator, peer->hello.public_key);
     if (slot == FL_AGGREGATOR_NONE) {
-        fl_put_refusal(aggregator, peer, message, FL_ERR_LIMIT,
-                       "too many clients");
+        fl_reply_refusal(aggregator, peer, message, FL_ERR_LIMIT,
+                         "too many clients");
         fl_peer_close(aggregator, peer, "too many clients");
         return;
     }
@@ -247,7 +247,7 @@ static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
                                    .round = member->mail_round}};
     if (member->mail_kind == FL_MAIL_PLAN)
         message.mail.plan = fl_round_plan(aggregator);
-    fl_put_message(aggregator, peer, &message);
+    fl_reply_message(aggregator, peer, &message);
 }
 
 static void push_mail_after(fl_aggregator *aggregator, fl_peer *peer,
@@ -277,28 +277,29 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
         peer->state = FL_PEER_CHECKED_IN;
         aggregator->present_count++;
     }
-    fl_put_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
-               (unsigned long long)peer->conn,
-               (unsigned long long)member->record.sample_count);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
-                                              .client = &member->record});
-    fl_put_ack(aggregator, peer, message);
+    fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
+                 (unsigned long long)peer->conn,
+                 (unsigned long long)member->record.sample_count);
+    fl_reply(aggregator,
+             (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
+                                    .client = &member->record});
+    fl_reply_ack(aggregator, peer, message);
     push_mail_after(aggregator, peer, message->check_in.mail_after);
 }
 
 static void ping(fl_aggregator *aggregator, fl_peer *peer,
                  const fl_message *message)
 {
-    fl_put_message(aggregator, peer,
-                   &(fl_message){.type = FL_MESSAGE_PONG,
-                                 .operation = message->operation});
+    fl_reply_message(aggregator, peer,
+                     &(fl_message){.type = FL_MESSAGE_PONG,
+                                   .operation = message->operation});
     push_mail_after(aggregator, peer, message->ping.mail_after);
 }
 
 /* ---- frames
  * --------------------------------------------------------------------- */
 
-// The one type that is due before check-in; after it, those of objects.c too.
+// The one type that is due before check-in; after it, those of object.c too.
 static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {

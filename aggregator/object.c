@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregator/core.h"
+#include "aggregator/aggregator_core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,21 +52,21 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
     fl_message answer = {.operation = request->operation,
                          .round = request->round};
     if (memcmp(fetch->object, aggregator->object, FL_HASH_BYTES) != 0) {
-        fl_put_refusal(aggregator, peer, request, FL_ERR_STALE,
-                       "that is not the model of this round");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_STALE,
+                         "that is not the model of this round");
         return;
     }
     if (fetch->wants_manifest) {
         answer.type = FL_MESSAGE_MANIFEST;
         answer.manifest.bytes = aggregator->manifest;
         answer.manifest.len = aggregator->manifest_len;
-        fl_put_message(aggregator, peer, &answer);
+        fl_reply_message(aggregator, peer, &answer);
         return;
     }
     const uint64_t at = (uint64_t)fetch->index * FL_PROTO_CHUNK_BYTES;
     if (at >= aggregator->len) {
-        fl_put_refusal(aggregator, peer, request, FL_ERR_RANGE,
-                       "the model has no such chunk");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_RANGE,
+                         "the model has no such chunk");
         return;
     }
     const size_t left = aggregator->len - (size_t)at;
@@ -77,7 +77,7 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
         .len = left < FL_PROTO_CHUNK_BYTES ? left : FL_PROTO_CHUNK_BYTES,
     };
     memcpy(answer.chunk.object, aggregator->object, FL_HASH_BYTES);
-    fl_put_message(aggregator, peer, &answer);
+    fl_reply_message(aggregator, peer, &answer);
 }
 
 /* ---- updates on their way up
@@ -98,12 +98,13 @@ static void refuse_update(fl_aggregator *aggregator, fl_peer *peer,
                           fl_err err, const char *text)
 {
     aggregator->refused_count++;
-    fl_put_log(aggregator, FL_LOG_WARN, "update_refused",
-               "round=%u conn=%llu err=%s why=%s", fl_round_number(aggregator),
-               (unsigned long long)peer->conn, fl_err_text(err), text);
+    fl_reply_log(aggregator, FL_LOG_WARN, "update_refused",
+                 "round=%u conn=%llu err=%s why=%s",
+                 fl_round_number(aggregator), (unsigned long long)peer->conn,
+                 fl_err_text(err), text);
     fl_object_drop(aggregator, member);
     member->part = FL_PART_REFUSED;
-    fl_put_refusal(aggregator, peer, request, err, text);
+    fl_reply_refusal(aggregator, peer, request, err, text);
 }
 
 // Whether this member may send an update for this round now.
@@ -115,11 +116,11 @@ static bool is_due(fl_aggregator *aggregator, fl_peer *peer,
         member->part == FL_PART_SELECTED)
         return true;
     if (member->part == FL_PART_REFUSED)
-        fl_put_refusal(aggregator, peer, request, FL_ERR_STATE,
-                       "your update of this round has been refused");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_STATE,
+                         "your update of this round has been refused");
     else
-        fl_put_refusal(aggregator, peer, request, FL_ERR_STALE,
-                       "no update of yours is due for that round");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_STALE,
+                         "no update of yours is due for that round");
     return false;
 }
 
@@ -150,7 +151,7 @@ static void grant(fl_aggregator *aggregator, fl_peer *peer,
     memcpy(answer.grant.object, upload->object, FL_HASH_BYTES);
     answer.grant.bitmap = bitmap;
     answer.grant.bitmap_len = len;
-    fl_put_message(aggregator, peer, &answer);
+    fl_reply_message(aggregator, peer, &answer);
 }
 
 // Everything is checked here, before memory is taken for the update.
@@ -222,7 +223,7 @@ static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
                                 .round = request->round};
             memcpy(later.grant.object, object, FL_HASH_BYTES);
             later.grant.later_ms = later_ms(aggregator, member);
-            fl_put_message(aggregator, peer, &later);
+            fl_reply_message(aggregator, peer, &later);
             return;
         }
     }
@@ -244,8 +245,8 @@ static void put_chunk(fl_aggregator *aggregator, fl_peer *peer,
     if (!is_due(aggregator, peer, member, request)) return;
     fl_upload *upload = find_upload(member, chunk->object);
     if (!upload) {
-        fl_put_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
-                       "open the upload first");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
+                         "open the upload first");
         return;
     }
     const fl_err err = fl_parts_put(upload->parts, chunk->index, chunk->bytes,
@@ -254,7 +255,7 @@ static void put_chunk(fl_aggregator *aggregator, fl_peer *peer,
         refuse_update(aggregator, peer, member, request, err,
                       "a chunk does not fit its manifest");
     else
-        fl_put_ack(aggregator, peer, request);
+        fl_reply_ack(aggregator, peer, request);
 }
 
 static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
@@ -277,7 +278,7 @@ static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
     memcpy(member->committed, upload->object, FL_HASH_BYTES);
     member->committed_round = fl_round_number(aggregator);
     fl_object_drop(aggregator, member);
-    fl_put_ack(aggregator, peer, request);
+    fl_reply_ack(aggregator, peer, request);
 }
 
 static void commit(fl_aggregator *aggregator, fl_peer *peer, fl_member *member,
@@ -287,14 +288,14 @@ static void commit(fl_aggregator *aggregator, fl_peer *peer, fl_member *member,
     // The answer got lost on its way: the same one again, nothing else.
     if (member->committed_round == request->round &&
         memcmp(member->committed, object, FL_HASH_BYTES) == 0) {
-        fl_put_ack(aggregator, peer, request);
+        fl_reply_ack(aggregator, peer, request);
         return;
     }
     if (!is_due(aggregator, peer, member, request)) return;
     const fl_upload *upload = find_upload(member, object);
     if (!upload || !fl_parts_is_complete(upload->parts)) {
-        fl_put_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
-                       "chunks of the update are missing");
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
+                         "chunks of the update are missing");
         return;
     }
     add_to_sum(aggregator, peer, member, request);

@@ -8,8 +8,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef FL_CLIENT_CORE_H
-#define FL_CLIENT_CORE_H
+#ifndef FL_CLIENT_CLIENT_CORE_H
+#define FL_CLIENT_CLIENT_CORE_H
 
 #include "base/random.h"
 #include "client/client.h"

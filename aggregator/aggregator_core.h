@@ -2,15 +2,15 @@
  * Inside the aggregator's machine: its state, and the words its parts share.
  *
  *   aggregator.c  the machine from outside: new, step, deadline
- *   peers.c       connections: handshake, check-in, mail, silence
- *   rounds.c      the round: cohort, deadline, average, evaluate, save
- *   objects.c     the model on its way down, updates on their way up
- *   emit.c        effects and frames on their way out
+ *   peer.c        connections: handshake, check-in, mail, silence
+ *   round.c       the round: cohort, deadline, average, evaluate, save
+ *   object.c     the model on its way down, updates on their way up
+ *   reply.c       effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef FL_AGGREGATOR_CORE_H
-#define FL_AGGREGATOR_CORE_H
+#ifndef FL_AGGREGATOR_AGGREGATOR_CORE_H
+#define FL_AGGREGATOR_AGGREGATOR_CORE_H
 
 #include "aggregator/aggregator.h"
 #include "aggregator/fedavg.h"
@@ -136,30 +136,30 @@ struct fl_aggregator {
     size_t effect_count, effect_cap;
 };
 
-/* ---- emit.c ----------------------------------------------------------------
+/* ---- reply.c----------------------------------------------------------------
  */
 
 /* Appends an effect; without memory it is lost, and logged nowhere. */
-void fl_put(fl_aggregator *aggregator, fl_aggregator_effect effect);
+void fl_reply(fl_aggregator *aggregator, fl_aggregator_effect effect);
 
 /* Appends a LOG effect; `format` as for fl_log. */
-void fl_put_log(fl_aggregator *aggregator, fl_log_level level,
-                const char *event, const char *format, ...)
+void fl_reply_log(fl_aggregator *aggregator, fl_log_level level,
+                  const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Completes the message's session fields and appends a SEND effect. */
-void fl_put_message(fl_aggregator *aggregator, fl_peer *peer,
-                    fl_message *message);
+void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
+                      fl_message *message);
 
 /* Answers `request` with ACK. */
-void fl_put_ack(fl_aggregator *aggregator, fl_peer *peer,
-                const fl_message *request);
+void fl_reply_ack(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *request);
 
 /* Answers `request` with a refusal. */
-void fl_put_refusal(fl_aggregator *aggregator, fl_peer *peer,
-                    const fl_message *request, fl_err err, const char *text);
+void fl_reply_refusal(fl_aggregator *aggregator, fl_peer *peer,
+                      const fl_message *request, fl_err err, const char *text);
 
-/* ---- peers.c ---------------------------------------------------------------
+/* ---- peer.c  ---------------------------------------------------------------
  */
 
 void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn);
@@ -180,7 +180,7 @@ fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member);
 void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
                   fl_mail_kind kind, uint32_t round);
 
-/* ---- rounds.c --------------------------------------------------------------
+/* ---- round.c  --------------------------------------------------------------
  */
 
 /* The number of the round that is on, or comes next. */
@@ -197,7 +197,7 @@ void fl_round_evaluated(fl_aggregator *aggregator,
 void fl_round_saved(fl_aggregator *aggregator, fl_err err);
 int64_t fl_round_deadline(const fl_aggregator *aggregator);
 
-/* ---- objects.c -------------------------------------------------------------
+/* ---- object.c -------------------------------------------------------------
  */
 
 /* Makes `bytes` what clients download; manifest and name follow. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aggregator/core.h"
+#include "aggregator/aggregator_core.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -95,10 +95,10 @@ static void open_round(fl_aggregator *aggregator)
     aggregator->correct_count = 0;
     aggregator->loss_sum_micro = 0;
     fl_fedavg_reset(&aggregator->fedavg);
-    fl_put_log(aggregator, FL_LOG_INFO, "round_opened",
-               "round=%u attempt=%u selected=%u present=%u",
-               fl_round_number(aggregator), aggregator->attempt,
-               aggregator->cohort_len, aggregator->present_count);
+    fl_reply_log(aggregator, FL_LOG_INFO, "round_opened",
+                 "round=%u attempt=%u selected=%u present=%u",
+                 fl_round_number(aggregator), aggregator->attempt,
+                 aggregator->cohort_len, aggregator->present_count);
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         fl_member *member = &aggregator->members[aggregator->cohort[i]];
         member->part = FL_PART_SELECTED;
@@ -152,8 +152,9 @@ static void add_contributor(fl_aggregator *aggregator, fl_member *member)
            member->record.public_key, FL_KEY_BYTES);
     member->record.round_count++;
     member->record.last_round = fl_round_number(aggregator);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
-                                              .client = &member->record});
+    fl_reply(aggregator,
+             (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
+                                    .client = &member->record});
 }
 
 // The round is over for everyone in it. When it failed, what was committed
@@ -181,11 +182,11 @@ static int compare_keys(const void *a, const void *b)
 
 static void fail_round(fl_aggregator *aggregator)
 {
-    fl_put_log(aggregator, FL_LOG_WARN, "round_failed",
-               "round=%u attempt=%u selected=%u updates=%u quorum=%u",
-               fl_round_number(aggregator), aggregator->attempt,
-               aggregator->cohort_len, aggregator->committed_count,
-               aggregator->options.quorum);
+    fl_reply_log(aggregator, FL_LOG_WARN, "round_failed",
+                 "round=%u attempt=%u selected=%u updates=%u quorum=%u",
+                 fl_round_number(aggregator), aggregator->attempt,
+                 aggregator->cohort_len, aggregator->committed_count,
+                 aggregator->options.quorum);
     release_cohort(aggregator, true);
     aggregator->attempt++;
     begin_gathering(aggregator, FL_AGGREGATOR_PAUSE_MS);
@@ -207,10 +208,11 @@ static void begin_saving(fl_aggregator *aggregator)
     aggregator->phase_until_ms = INT64_MAX;
     record->bytes_up = aggregator->bytes_up;
     record->bytes_down = aggregator->bytes_down;
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_ROUND,
-                                              .round = record,
-                                              .bytes = aggregator->next_bytes,
-                                              .len = aggregator->next_len});
+    fl_reply(aggregator,
+             (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_ROUND,
+                                    .round = record,
+                                    .bytes = aggregator->next_bytes,
+                                    .len = aggregator->next_len});
 }
 
 static fl_err encode_next(fl_aggregator *aggregator)
@@ -241,9 +243,10 @@ static void close_round(fl_aggregator *aggregator)
                                  fl_model_params(aggregator->model));
     if (!err) err = encode_next(aggregator);
     if (err) {  // out of memory: the old model is still what is published
-        fl_put_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
-                   fl_round_number(aggregator), fl_err_text(err));
-        fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+        fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
+                     fl_round_number(aggregator), fl_err_text(err));
+        fl_reply(aggregator,
+                 (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
         aggregator->phase = FL_PHASE_FINISHED;
         return;
     }
@@ -255,8 +258,8 @@ static void close_round(fl_aggregator *aggregator)
         return;
     }
     aggregator->phase = FL_PHASE_EVALUATING;
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_EVALUATE,
-                                              .model = aggregator->model});
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_EVALUATE,
+                                                .model = aggregator->model});
 }
 
 static void collect(fl_aggregator *aggregator)
@@ -280,9 +283,9 @@ void fl_round_evaluated(fl_aggregator *aggregator,
 {
     if (aggregator->phase != FL_PHASE_EVALUATING) return;
     if (event->err) {
-        fl_put_log(aggregator, FL_LOG_ERROR, "evaluation_failed",
-                   "round=%u err=%s", fl_round_number(aggregator),
-                   fl_err_text(event->err));
+        fl_reply_log(aggregator, FL_LOG_ERROR, "evaluation_failed",
+                     "round=%u err=%s", fl_round_number(aggregator),
+                     fl_err_text(event->err));
     } else {
         const double count = (double)event->metrics.sample_count;
         aggregator->record.loss = event->metrics.loss_sum / count;
@@ -299,7 +302,7 @@ static void finish(fl_aggregator *aggregator)
         fl_peer_mail(aggregator, &aggregator->members[i], FL_MAIL_FINISHED,
                      aggregator->rounds_done);
     fl_peer_close_all(aggregator);
-    fl_put(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
 
 void fl_round_saved(fl_aggregator *aggregator, fl_err err)
@@ -312,9 +315,9 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
         if (err) aggregator->rounds_done--;
     }
     if (err) {  // nothing is lost: the round waits, clients stay
-        fl_put_log(aggregator, FL_LOG_ERROR, "save_failed",
-                   "round=%u err=%s retry_s=%d", fl_round_number(aggregator),
-                   fl_err_text(err), FL_AGGREGATOR_RETRY_MS / 1000);
+        fl_reply_log(aggregator, FL_LOG_ERROR, "save_failed",
+                     "round=%u err=%s retry_s=%d", fl_round_number(aggregator),
+                     fl_err_text(err), FL_AGGREGATOR_RETRY_MS / 1000);
         aggregator->phase_until_ms =
             aggregator->now_ms + FL_AGGREGATOR_RETRY_MS;
         return;
@@ -323,11 +326,11 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
     aggregator->bytes_up = 0;
     aggregator->bytes_down = 0;
     aggregator->attempt = 1;
-    fl_put_log(aggregator, FL_LOG_INFO, "round_closed",
-               "round=%u updates=%u selected=%u accuracy=%g took_ms=%lld",
-               aggregator->rounds_done, aggregator->record.update_count,
-               aggregator->record.selected_count, aggregator->record.accuracy,
-               (long long)aggregator->record.took_ms);
+    fl_reply_log(aggregator, FL_LOG_INFO, "round_closed",
+                 "round=%u updates=%u selected=%u accuracy=%g took_ms=%lld",
+                 aggregator->rounds_done, aggregator->record.update_count,
+                 aggregator->record.selected_count, aggregator->record.accuracy,
+                 (long long)aggregator->record.took_ms);
     begin_gathering(aggregator, 0);
 }
 

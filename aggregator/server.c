@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/server.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/progress.h"
+#include "base/signals.h"
+
+enum {
+    SCRATCH_CAP = 64 * 1024 * 1024,
+    GOODBYE_MS = 5000,  // for what is queued when we leave
+};
+
+typedef struct {
+    fl_job job;  // first: the pool hands this address back
+    struct server *server;
+    const float *params;
+    fl_metrics metrics;
+    fl_err err;
+    fl_reason why;
+} measurement;
+
+typedef struct server {
+    const fl_server_options *options;
+    fl_store *store;
+    fl_identity identity;
+    fl_dataset *test;
+    fl_arena scratch;
+    fl_net *net;
+    fl_pool *workers;     // measure blocks of rows
+    fl_pool *background;  // waits for them, so that the loop need not
+    fl_evaluation *evaluation;
+    fl_aggregator *aggregator;
+    fl_signals *signals;
+    fl_progress progress;
+
+    measurement measurement;
+    bool is_measuring, has_left;
+    uint32_t open_count;  // connections
+    fl_totals totals;     // of all rounds, also those before this start
+    int64_t start_us;
+    // Answer owed to the machine when its effects are done.
+    bool must_save;
+    fl_round_record round;
+    const uint8_t *model;
+    size_t model_len;
+    uint32_t client_count;  // known to the store when we leave
+    uint64_t param_count;
+} server;
+
+static int stop_asked;  // its address is what the signal thread posts
+
+static void ask_to_stop(void *self)
+{
+    server *s = self;
+    // The inbox has a place for this one; without it SIGKILL is left.
+    (void)!fl_net_post(s->net, &stop_asked);
+}
+
+static void random_bytes(void *self, void *dst, size_t len)
+{
+    (void)self;
+    fl_secret_random(dst, len);
+}
+
+/* ---- rounds
+ * ------------------------------------------------------------------ */
+
+static void print_json(fl_json *line)
+{
+    char *text = NULL;
+    if (!fl_json_text(&text, line)) {
+        puts(text);
+        fflush(stdout);
+    }
+    free(text);
+    fl_json_free(line);
+}
+
+static double seconds_since_start(const server *s)
+{
+    return (double)(fl_clock_monotonic_us() - s->start_us) * 1e-6;
+}
+
+// In a daemon virtual time is the time on the wall.
+static void set_times(const server *s, fl_json *line)
+{
+    fl_json_number_set(line, "virtual_s", seconds_since_start(s));
+    fl_json_number_set(line, "wall_s", seconds_since_start(s));
+}
+
+static void report(server *s, const fl_round_record *round)
+{
+    const bool is_measured = isfinite(round->accuracy);
+    fl_totals_add(&s->totals, round);
+    fl_progress_show(&s->progress, round->round, "%s %.4f loss %.3f clients %u",
+                     is_measured ? "acc" : "client acc",
+                     is_measured ? round->accuracy : round->client_accuracy,
+                     is_measured ? round->loss : round->client_loss,
+                     round->update_count);
+    if (!s->options->is_json) return;
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "round");
+    fl_totals_round_json(line, round);
+    fl_json_number_set(line, "took_ms", (double)round->took_ms);
+    set_times(s, line);
+    print_json(line);
+}
+
+static void report_all(server *s)
+{
+    const fl_federation *federation = &s->options->federation;
+    if (!s->options->is_json) return;
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "summary");
+    fl_totals_json(line, &s->totals);
+    fl_json_count_set(line, "clients", s->client_count);
+    set_times(s, line);
+    fl_json_count_set(line, "seed", federation->seed);
+    fl_json_text_set(line, "version", FL_VERSION);
+    fl_json_count_set(line, "params", s->param_count);
+    fl_json_text_set(line, "model", federation->model);
+    print_json(line);
+}
+
+static void recall_round(void *self, const fl_round_record *round)
+{
+    fl_totals_add(self, round);
+}
+
+static void count_client(void *self, const fl_client_record *client)
+{
+    (void)client;
+    ++*(uint32_t *)self;
+}
+
+static fl_err save(server *s)
+{
+    fl_reason why;
+    s->round.finished_ms = fl_clock_wall_ms();
+    const fl_err err = fl_store_finish_round(s->store, &s->round, s->model,
+                                             s->model_len, &why);
+    if (err) {
+        fl_log(FL_LOG_ERROR, "store_failed", "round=%u why=%s", s->round.round,
+               why.text);
+        return err;
+    }
+    // A copy for people; the one that counts is in the store.
+    if (s->options->out &&
+        fl_file_write(s->options->out, s->model, s->model_len, 0644, &why))
+        fl_log(FL_LOG_WARN, "not_saved", "what=model why=%s", why.text);
+    report(s, &s->round);
+    return FL_OK;
+}
+
+static void measure(fl_job *job)
+{
+    measurement *m = (measurement *)(void *)job;
+    m->err = fl_evaluation_run(m->server->evaluation, &m->metrics, m->params,
+                               &m->why);
+}
+
+static void measured(fl_job *job)
+{
+    measurement *m = (measurement *)(void *)job;
+    (void)!fl_net_post(m->server->net, m);
+}
+
+static void begin_measuring(server *s, fl_model *model)
+{
+    s->measurement = (measurement){.job = {.run = measure, .done = measured},
+                                   .server = s,
+                                   .params = fl_model_params(model)};
+    s->is_measuring = true;
+    fl_pool_submit(s->background, &s->measurement.job);
+}
+
+/* ---- the machine
+ * ------------------------------------------------------------- */
+
+static void save_client(server *s, const fl_client_record *client)
+{
+    fl_reason why;
+    fl_client_record record = *client;
+    fl_client_record known;
+    record.last_seen_ms = fl_clock_wall_ms();
+    record.first_seen_ms = record.last_seen_ms;
+    if (fl_store_get_client(s->store, &known, record.public_key, &why) ==
+        FL_OK) {
+        record.first_seen_ms = known.first_seen_ms;
+        // The machine counts from its own start, the store from the first.
+        if (record.last_round > known.last_round)
+            record.round_count = known.round_count + 1;
+        else
+            record.round_count = known.round_count;
+        if (record.last_round < known.last_round)
+            record.last_round = known.last_round;
+    }
+    if (fl_store_put_client(s->store, &record, &why))
+        fl_log(FL_LOG_WARN, "not_saved", "what=client why=%s", why.text);
+}
+
+static void do_effect(server *s, const fl_aggregator_effect *effect)
+{
+    switch (effect->kind) {
+    case FL_AGGREGATOR_SEND:
+        // A connection that has gone is reported by its CLOSED event.
+        (void)!fl_net_send(s->net, effect->conn, effect->bytes, effect->len);
+        break;
+    case FL_AGGREGATOR_CLOSE: fl_net_close(s->net, effect->conn); break;
+    case FL_AGGREGATOR_EVALUATE: begin_measuring(s, effect->model); break;
+    case FL_AGGREGATOR_SAVE_ROUND:
+        s->must_save = true;
+        s->round = *effect->round;
+        s->model = effect->bytes;
+        s->model_len = effect->len;
+        break;
+    case FL_AGGREGATOR_SAVE_CLIENT: save_client(s, effect->client); break;
+    case FL_AGGREGATOR_LOG:
+        fl_log_line(effect->level, effect->event, effect->text);
+        break;
+    case FL_AGGREGATOR_LEAVE: s->has_left = true; break;
+    }
+}
+
+static void step(server *s, fl_aggregator_event event)
+{
+    const fl_aggregator_effect *effects;
+    size_t count;
+    event.now_ms = fl_net_now(s->net);
+    fl_aggregator_step(s->aggregator, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++)
+        do_effect(s, &effects[i]);
+}
+
+static void tell(server *s, fl_aggregator_event event)
+{
+    step(s, event);
+    while (s->must_save) {
+        s->must_save = false;
+        step(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_SAVED,
+                                      .err = save(s)});
+    }
+}
+
+static void handle_posted(server *s, void *posted)
+{
+    if (posted == &stop_asked) {
+        fl_log(FL_LOG_INFO, "stopping", NULL);
+        tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_STOP});
+        return;
+    }
+    const measurement *m = posted;
+    s->is_measuring = false;
+    if (m->err)
+        fl_log(FL_LOG_ERROR, "evaluation_failed", "why=%s", m->why.text);
+    tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
+                                  .metrics = m->metrics,
+                                  .err = m->err});
+}
+
+static void handle(server *s, const fl_net_event *event)
+{
+    fl_aggregator_event told = {
+        .conn = event->conn, .bytes = event->bytes, .len = event->len};
+    switch (event->kind) {
+    case FL_NET_OPENED:
+        told.kind = FL_AGGREGATOR_OPENED;
+        s->open_count++;
+        break;
+    case FL_NET_FRAME: told.kind = FL_AGGREGATOR_FRAME; break;
+    case FL_NET_CLOSED:
+        told.kind = FL_AGGREGATOR_CLOSED;
+        s->open_count--;
+        break;
+    case FL_NET_TIME: told.kind = FL_AGGREGATOR_TICK; break;
+    case FL_NET_POSTED: handle_posted(s, event->posted); return;
+    }
+    tell(s, told);
+    if (event->kind == FL_NET_FRAME) fl_net_arm(s->net, event->conn);
+}
+
+static fl_err loop(server *s, fl_reason *why)
+{
+    fl_net_event event;
+    tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    while (!s->has_left) {
+        const fl_err err =
+            fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));
+        if (err) return fl_reason_set(why, err, "the network has failed");
+        handle(s, &event);
+    }
+    return FL_OK;
+}
+
+// Lets queued frames out, so that clients hear that it is over.
+static void say_goodbye(server *s)
+{
+    fl_net_event event;
+    const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
+    while ((s->open_count > 0 || s->is_measuring) &&
+           fl_net_now(s->net) < until_ms) {
+        if (fl_net_next(s->net, &event, until_ms)) break;
+        if (event.kind == FL_NET_CLOSED) s->open_count--;
+        if (event.kind == FL_NET_OPENED) {
+            s->open_count++;
+            fl_net_close(s->net, event.conn);
+        }
+        if (event.kind == FL_NET_POSTED && event.posted == &s->measurement)
+            s->is_measuring = false;
+    }
+}
+
+/* ---- start
+ * ------------------------------------------------------------------- */
+
+static fl_err open_state(server *s, fl_reason *why)
+{
+    char path[4096], seed[24];
+    const fl_federation *federation = &s->options->federation;
+    FL_TRY(fl_store_open(&s->store, s->options->state, false, why));
+    if (fl_path_join(path, sizeof path, s->options->state, "identity.key"))
+        return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
+    FL_TRY(fl_identity_open(&s->identity, path, why));
+    FL_TRY(fl_store_pin_setting(s->store, "model", federation->model, why));
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)federation->seed);
+    return fl_store_pin_setting(s->store, "seed", seed, why);
+}
+
+static fl_err load_test(server *s, fl_reason *why)
+{
+    if (!s->options->data.dataset) return FL_OK;
+    const fl_data_options data = fl_data_settings_options(
+        &s->options->data, s->options->federation.seed);
+    return fl_dataset_open(&s->test, FL_DATA_TEST, &data, why);
+}
+
+// Round 0: the first model, saved before anyone trains it.
+static fl_err save_first(server *s, fl_reason *why)
+{
+    fl_model *model = NULL;
+    uint8_t *bytes = NULL;
+    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
+    FL_TRY(fl_federation_model(&s->options->federation, &model, s->test, why));
+    const size_t len = fl_model_bytes(model);
+    bytes = malloc(len);
+    fl_err err = bytes ? fl_model_encode(model, bytes, len) : FL_ERR_MEMORY;
+    if (err)
+        fl_reason_set(why, err, "cannot encode a model of %zu bytes", len);
+    else
+        err = fl_store_finish_round(s->store, &first, bytes, len, why);
+    free(bytes);
+    fl_model_free(model);
+    return err;
+}
+
+static fl_err make_machine(server *s, fl_reason *why)
+{
+    const fl_server_options *options = s->options;
+    fl_aggregator_options machine = {
+        .identity = s->identity,
+        .min_clients = (uint32_t)options->min_clients,
+        .gather_ms = (int64_t)(options->gather_s * 1e3),
+        .start_count = fl_store_start_count(s->store),
+        .client_cap = (uint32_t)options->client_cap,
+        .upload_bytes_cap = (size_t)options->upload_mb * 1000000,
+        .scratch = &s->scratch,
+        .random_bytes = random_bytes,
+    };
+    fl_federation_apply(&options->federation, &machine);
+    if (!s->test) machine.evaluate_every = 0;
+
+    uint8_t *bytes = NULL;
+    size_t len;
+    fl_model *model = NULL;
+    fl_err err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
+    if (err == FL_ERR_NOT_FOUND) {
+        FL_TRY(save_first(s, why));
+        err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
+    }
+    if (!err) err = fl_model_decode(&model, bytes, len, why);
+    if (!err && s->test)
+        err =
+            fl_evaluation_new(&s->evaluation, s->workers,
+                              (unsigned)options->threads, s->test, model, why);
+    if (!err) {
+        s->param_count = fl_model_param_count(model);
+        fl_totals_init(&s->totals);
+        err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
+    }
+    if (!err)
+        err = fl_aggregator_new(&s->aggregator, &machine, s->round.round, model,
+                                bytes, len, why);
+    if (err) fl_model_free(model);
+    free(bytes);
+    return err;
+}
+
+static fl_err start_threads(server *s, fl_reason *why)
+{
+    const fl_net_tcp_options tcp = {.connection_cap =
+                                        (uint32_t)s->options->client_cap};
+    // The mask comes first: no other thread takes the signals.
+    FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
+    if (fl_signals_start(&s->signals, ask_to_stop, s) ||
+        fl_pool_new(&s->workers, (unsigned)s->options->threads) ||
+        fl_pool_new(&s->background, 1))
+        return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
+    return FL_OK;
+}
+
+static fl_err start(server *s, fl_reason *why)
+{
+    char key[FL_HEX_CAP];
+    FL_TRY(open_state(s, why));
+    FL_TRY(load_test(s, why));
+    FL_TRY(start_threads(s, why));
+    FL_TRY(make_machine(s, why));
+    FL_TRY(fl_net_listen(s->net, s->options->listen, why));
+    fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
+    fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
+           s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
+    return FL_OK;
+}
+
+static void finish(server *s)
+{
+    fl_signals_stop(s->signals);
+    fl_pool_free(s->background);
+    fl_pool_free(s->workers);
+    fl_evaluation_free(s->evaluation);
+    fl_aggregator_free(s->aggregator);
+    fl_net_free(s->net);
+    fl_arena_fini(&s->scratch);
+    fl_dataset_free(s->test);
+    fl_identity_fini(&s->identity);
+    fl_store_close(s->store);
+}
+
+fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
+{
+    server s = {.options = options, .start_us = fl_clock_monotonic_us()};
+    fl_arena_init(&s.scratch, SCRATCH_CAP);
+    fl_err err = start(&s, why);
+    if (!err) {
+        fl_progress_start(&s.progress, stderr, "round", s.round.round,
+                          options->federation.round_count);
+        s.progress.is_quiet = options->is_quiet;
+        err = loop(&s, why);
+        fl_progress_finish(&s.progress);
+        say_goodbye(&s);
+        if (!err)
+            err = fl_store_each_client(s.store, count_client, &s.client_count,
+                                       why);
+        if (!err) report_all(&s);
+        fl_log(FL_LOG_INFO, "stopped", NULL);
+    }
+    finish(&s);
+    return err;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/status.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "aggregator/aggregator.h"
+#include "base/progress.h"
+
+typedef struct {
+    fl_totals totals;
+    uint32_t client_count;
+} findings;
+
+static void visit_round(void *self, const fl_round_record *round)
+{
+    findings *found = self;
+    fl_totals_add(&found->totals, round);
+}
+
+static void visit_client(void *self, const fl_client_record *client)
+{
+    findings *found = self;
+    (void)client;
+    found->client_count++;
+}
+
+static fl_err print_json(FILE *out, const findings *found, bool is_running,
+                         fl_reason *why)
+{
+    char *text = NULL;
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "status");
+    fl_json_bool_set(line, "running", is_running);
+    fl_totals_json(line, &found->totals);
+    fl_json_count_set(line, "clients", found->client_count);
+    fl_json_text_set(line, "version", FL_VERSION);
+    const fl_err err = fl_json_text(&text, line);
+    if (err)
+        fl_reason_set(why, err, "no memory for the status");
+    else
+        fprintf(out, "%s\n", text);
+    free(text);
+    fl_json_free(line);
+    return err;
+}
+
+static void print_table(FILE *out, const findings *found, bool is_running)
+{
+    const fl_totals *totals = &found->totals;
+    char up[16], down[16];
+    fl_bytes_text(up, (double)totals->bytes_up);
+    fl_bytes_text(down, (double)totals->bytes_down);
+    fprintf(out,
+            "aggregator       %s\n"
+            "rounds finished  %u\n"
+            "clients known    %u\n"
+            "updates          %llu\n"
+            "bytes up         %s\n"
+            "bytes down       %s\n",
+            is_running ? "running" : "not running", totals->round,
+            found->client_count, (unsigned long long)totals->update_count, up,
+            down);
+    if (isfinite(totals->accuracy))
+        fprintf(out,
+                "accuracy         %.2f %%, best %.2f %% in round %u\n"
+                "loss             %.4f\n",
+                100.0 * totals->accuracy, 100.0 * totals->best_accuracy,
+                totals->best_round, totals->loss);
+    else if (isfinite(totals->client_accuracy))
+        fprintf(out, "client accuracy  %.2f %%, on what they train with\n",
+                100.0 * totals->client_accuracy);
+}
+
+fl_err fl_status_print(FILE *out, const char *folder, bool is_json,
+                       bool *is_running, fl_reason *why)
+{
+    fl_store *store = NULL;
+    findings found = {.client_count = 0};
+    fl_totals_init(&found.totals);
+    *is_running = fl_store_is_running(folder);
+    FL_TRY(fl_store_open(&store, folder, true, why));
+    fl_err err = fl_store_each_round(store, 1, visit_round, &found, why);
+    if (!err) err = fl_store_each_client(store, visit_client, &found, why);
+    fl_store_close(store);
+    if (err) return err;
+    if (is_json) return print_json(out, &found, *is_running, why);
+    print_table(out, &found, *is_running);
+    return FL_OK;
+}

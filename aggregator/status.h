@@ -1,0 +1,22 @@
+/*
+ * What a state folder says about its federation, for people and programs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_STATUS_H
+#define FL_AGGREGATOR_STATUS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+
+/*
+ * Prints rounds and clients; *is_running: whether an aggregator holds the
+ * folder now. Errors of fl_store_open.
+ */
+FL_CHECK fl_err fl_status_print(FILE *out, const char *folder, bool is_json,
+                                bool *is_running, fl_reason *why);
+
+#endif

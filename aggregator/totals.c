@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/totals.h"
+
+#include <math.h>
+
+void fl_totals_init(fl_totals *totals)
+{
+    *totals = (fl_totals){
+        .accuracy = NAN,
+        .loss = NAN,
+        .best_accuracy = NAN,
+        .client_accuracy = NAN,
+        .client_loss = NAN,
+    };
+}
+
+void fl_totals_add(fl_totals *totals, const fl_round_record *round)
+{
+    if (round->round == 0) return;  // the first model: nothing has run
+    totals->round = round->round;
+    totals->bytes_up += round->bytes_up;
+    totals->bytes_down += round->bytes_down;
+    totals->update_count += round->update_count;
+    totals->selected_count += round->selected_count;
+    totals->sample_count += round->sample_count;
+    totals->client_accuracy = round->client_accuracy;
+    totals->client_loss = round->client_loss;
+    if (!isfinite(round->accuracy)) return;
+    totals->accuracy = round->accuracy;
+    totals->loss = round->loss;
+    if (!(totals->best_accuracy >= round->accuracy)) {  // true for NaN too
+        totals->best_accuracy = round->accuracy;
+        totals->best_round = round->round;
+    }
+}
+
+void fl_totals_round_json(fl_json *line, const fl_round_record *round)
+{
+    fl_json_count_set(line, "round", round->round);
+    fl_json_number_set(line, "accuracy", round->accuracy);
+    fl_json_number_set(line, "loss", round->loss);
+    fl_json_number_set(line, "client_accuracy", round->client_accuracy);
+    fl_json_number_set(line, "client_loss", round->client_loss);
+    fl_json_count_set(line, "bytes_up", round->bytes_up);
+    fl_json_count_set(line, "bytes_down", round->bytes_down);
+    fl_json_count_set(line, "clients", round->update_count);
+    fl_json_count_set(line, "selected", round->selected_count);
+    fl_json_count_set(line, "samples", round->sample_count);
+    fl_json_count_set(line, "attempt", round->attempt);
+}
+
+void fl_totals_json(fl_json *line, const fl_totals *totals)
+{
+    fl_json_count_set(line, "round", totals->round);
+    fl_json_number_set(line, "accuracy", totals->accuracy);
+    fl_json_number_set(line, "loss", totals->loss);
+    fl_json_number_set(line, "client_accuracy", totals->client_accuracy);
+    fl_json_number_set(line, "client_loss", totals->client_loss);
+    fl_json_count_set(line, "bytes_up", totals->bytes_up);
+    fl_json_count_set(line, "bytes_down", totals->bytes_down);
+    fl_json_count_set(line, "selected", totals->selected_count);
+    fl_json_count_set(line, "updates", totals->update_count);
+    fl_json_count_set(line, "samples", totals->sample_count);
+    fl_json_number_set(line, "best_accuracy", totals->best_accuracy);
+    fl_json_count_set(line, "best_round", totals->best_round);
+}

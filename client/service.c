@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/pool.h"
+#include "base/signals.h"
+
+enum {
+    SCRATCH_CAP = 32 * 1024 * 1024,
+    GOODBYE_MS = 5000,  // for what is queued when we leave
+    STATUS_MS = 1000,   // at most one status a second
+};
+
+typedef struct {
+    fl_job job;  // first: the pool hands this address back
+    struct service *service;
+    fl_plan plan;
+    const uint8_t *model;
+    size_t model_len;
+    atomic_bool stop;
+    fl_result result;
+    fl_err err;
+    fl_reason why;
+} training;
+
+typedef struct service {
+    const fl_service_options *options;
+    fl_state *state;
+    fl_identity identity;
+    uint8_t pin[FL_KEY_BYTES];
+    fl_dataset *dataset;
+    uint32_t *rows;  // 0, 1, 2, ...: the slice is all that was kept
+    uint32_t row_count;
+    uint64_t number;  // names this client's random streams
+    fl_arena scratch;
+    fl_net *net;
+    fl_pool *pool;
+    fl_client *client;
+    fl_signals *signals;
+
+    fl_conn conn;
+    bool is_dialling;
+    training training;
+    bool is_training, has_left;
+    fl_err left_with;
+    int64_t status_at_ms;
+    // Answer owed to the machine when its effects are done.
+    bool is_asked_to_find;
+    uint8_t sought[FL_HASH_BYTES];
+} service;
+
+static int stop_asked;  // its address is what the signal thread posts
+
+static void ask_to_stop(void *self)
+{
+    service *s = self;
+    // The inbox has a place for this one; without it SIGKILL is left.
+    (void)!fl_net_post(s->net, &stop_asked);
+}
+
+static void random_bytes(void *self, void *dst, size_t len)
+{
+    (void)self;
+    fl_secret_random(dst, len);
+}
+
+/* ---- the disk ---------------------------------------------------------------
+ */
+
+// The client goes on without its disk; the next start then has less to use.
+static void report_disk(fl_err err, const char *what, const fl_reason *why)
+{
+    if (err)
+        fl_log(FL_LOG_WARN, "not_saved", "what=%s why=%s", what, why->text);
+}
+
+static void save_update(service *s, const fl_client_effect *effect)
+{
+    const fl_result *result = effect->result;
+    fl_reason why;
+    fl_state_update update = {
+        .round = effect->plan->round,
+        .sample_count = result->sample_count,
+        .correct_count = result->correct_count,
+        .loss_sum_micro = result->loss_sum_micro,
+        .bytes = result->update,
+        .len = result->update_len,
+    };
+    memcpy(update.model, effect->plan->model, FL_HASH_BYTES);
+    report_disk(fl_state_update_save(s->state, &update, &why), "update", &why);
+}
+
+static void restore_update(service *s)
+{
+    fl_state_update update;
+    fl_reason why;
+    const fl_err err = fl_state_update_load(s->state, &update, &why);
+    if (err) {
+        if (err != FL_ERR_NOT_FOUND) report_disk(err, "update", &why);
+        return;
+    }
+    fl_result result = {
+        .sample_count = update.sample_count,
+        .correct_count = update.correct_count,
+        .loss_sum_micro = update.loss_sum_micro,
+        .update = update.bytes,
+        .update_len = update.len,
+    };
+    fl_client_restore(s->client, update.round, update.model, &result);
+}
+
+// What is here of a half-finished download, chunk by chunk.
+static fl_parts *resume_parts(const fl_state_object *object)
+{
+    fl_arena arena;
+    fl_manifest manifest;
+    fl_parts *parts = NULL;
+    fl_arena_init(&arena, SCRATCH_CAP);
+    if (fl_manifest_decode(&manifest, &arena, object->manifest,
+                           object->manifest_len, NULL) ||
+        fl_parts_new(&parts, manifest.size, manifest.chunk_bytes,
+                     manifest.chunk_hashes, FL_MODEL_BYTES_MAX))
+        goto out;
+    for (uint32_t i = 0; i < parts->chunk_count; i++) {
+        if (!fl_parts_bitmap_has(object->bitmap, i)) continue;
+        const size_t at = (size_t)i * manifest.chunk_bytes;
+        // One that does not fit is simply asked for again.
+        (void)!fl_parts_put(parts, i, object->bytes + at,
+                            fl_parts_chunk_len(parts, i), fl_hash);
+    }
+
+out:
+    fl_arena_fini(&arena);
+    return parts;
+}
+
+static fl_client_event find(service *s)
+{
+    fl_client_event found = {.kind = FL_CLIENT_FOUND};
+    fl_state_object object;
+    fl_reason why;
+    const fl_err err = fl_state_object_load(s->state, &object, s->sought, &why);
+    if (err) {
+        if (err != FL_ERR_NOT_FOUND) report_disk(err, "model", &why);
+        return found;
+    }
+    if (object.missing_count == 0) {
+        found.model = object.bytes;
+        found.model_len = object.len;
+        object.bytes = NULL;
+    } else {
+        found.parts = resume_parts(&object);
+    }
+    fl_state_object_fini(&object);
+    return found;
+}
+
+static void write_status(service *s)
+{
+    const fl_client_status status = fl_client_get_status(s->client);
+    char key[FL_HEX_CAP];
+    char *text = NULL;
+    fl_reason why;
+    fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "status");
+    fl_json_text_set(line, "activity", fl_client_activity(s->client));
+    fl_json_bool_set(line, "connected", status.is_connected);
+    fl_json_text_set(line, "aggregator", s->options->aggregator);
+    fl_json_count_set(line, "round", status.round);
+    fl_json_count_set(line, "updates", status.update_count);
+    fl_json_count_set(line, "refused", status.refused_count);
+    fl_json_count_set(line, "samples", s->row_count);
+    fl_json_count_set(line, "bytes_up", status.bytes_up);
+    fl_json_count_set(line, "bytes_down", status.bytes_down);
+    fl_json_text_set(line, "key", key);
+    fl_json_text_set(line, "version", FL_VERSION);
+    if (!fl_json_text(&text, line))
+        report_disk(fl_state_status_write(s->state, text, &why), "status",
+                    &why);
+    free(text);
+    fl_json_free(line);
+}
+
+/* ---- training ---------------------------------------------------------------
+ */
+
+static void run_training(fl_job *job)
+{
+    training *t = (training *)(void *)job;
+    service *s = t->service;
+    t->err =
+        fl_local_train(&t->result, &t->plan, t->model, t->model_len, s->dataset,
+                       s->rows, s->row_count, s->number, &t->stop, &t->why);
+}
+
+static void training_done(fl_job *job)
+{
+    training *t = (training *)(void *)job;
+    (void)!fl_net_post(t->service->net, t);
+}
+
+static void begin_training(service *s, const fl_client_effect *effect)
+{
+    training *t = &s->training;
+    *t = (training){.job = {.run = run_training, .done = training_done},
+                    .service = s,
+                    .plan = *effect->plan,
+                    .model = effect->bytes,
+                    .model_len = effect->len};
+    s->is_training = true;
+    fl_pool_submit(s->pool, &t->job);
+}
+
+/* ---- the machine
+ * ------------------------------------------------------------- */
+
+static void dial(service *s)
+{
+    fl_reason why;
+    s->is_dialling = true;
+    if (fl_net_dial(s->net, s->options->aggregator, &s->conn, &why)) {
+        fl_log(FL_LOG_WARN, "dial_failed", "why=%s", why.text);
+        s->conn = 0;
+    }
+}
+
+static void do_effect(service *s, const fl_client_effect *effect)
+{
+    fl_reason why;
+    switch (effect->kind) {
+    case FL_CLIENT_DIAL: dial(s); break;
+    case FL_CLIENT_SEND:
+        // A connection that has gone is reported by its CLOSED event.
+        (void)!fl_net_send(s->net, s->conn, effect->bytes, effect->len);
+        break;
+    case FL_CLIENT_HANG_UP: fl_net_close(s->net, s->conn); break;
+    case FL_CLIENT_PIN:
+        report_disk(fl_state_pin_set(s->state, effect->bytes, &why), "pin",
+                    &why);
+        break;
+    case FL_CLIENT_FIND:
+        memcpy(s->sought, effect->object, FL_HASH_BYTES);
+        s->is_asked_to_find = true;
+        break;
+    case FL_CLIENT_BEGIN:
+        report_disk(fl_state_object_begin(s->state, effect->object,
+                                          effect->bytes, effect->len, &why),
+                    "model", &why);
+        break;
+    case FL_CLIENT_PUT:
+        // Only what was begun can be added to; that failure was reported.
+        (void)!fl_state_object_put(s->state, effect->object, effect->index,
+                                   effect->bytes, effect->len, &why);
+        break;
+    case FL_CLIENT_END:
+        (void)!fl_state_object_finish(s->state, effect->object, &why);
+        break;
+    case FL_CLIENT_TRAIN: begin_training(s, effect); break;
+    case FL_CLIENT_CANCEL: atomic_store(&s->training.stop, true); break;
+    case FL_CLIENT_SAVE_UPDATE: save_update(s, effect); break;
+    case FL_CLIENT_DROP_UPDATE:
+        report_disk(fl_state_update_drop(s->state, &why), "update", &why);
+        break;
+    case FL_CLIENT_LOG:
+        fl_log_line(effect->level, effect->event, effect->text);
+        break;
+    case FL_CLIENT_LEAVE:
+        s->has_left = true;
+        s->left_with = effect->err;
+        break;
+    }
+}
+
+static void step(service *s, fl_client_event event)
+{
+    const fl_client_effect *effects;
+    size_t count;
+    event.now_ms = fl_net_now(s->net);
+    fl_client_step(s->client, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++)
+        do_effect(s, &effects[i]);
+}
+
+static void tell(service *s, fl_client_event event)
+{
+    step(s, event);
+    while (s->is_asked_to_find) {
+        s->is_asked_to_find = false;
+        step(s, find(s));
+    }
+    if (s->is_dialling && s->conn == 0) {  // not even begun: lost at once
+        s->is_dialling = false;
+        step(s, (fl_client_event){.kind = FL_CLIENT_LOST});
+    }
+    s->is_dialling = false;
+}
+
+static void handle_posted(service *s, void *posted)
+{
+    if (posted == &stop_asked) {
+        fl_log(FL_LOG_INFO, "stopping", NULL);
+        tell(s, (fl_client_event){.kind = FL_CLIENT_STOP});
+        return;
+    }
+    training *t = posted;
+    s->is_training = false;
+    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
+                              .result = &t->result,
+                              .err = t->err,
+                              .why = t->why.text});
+}
+
+static void handle(service *s, const fl_net_event *event)
+{
+    if (event->kind == FL_NET_POSTED) {
+        handle_posted(s, event->posted);
+        return;
+    }
+    if (event->kind == FL_NET_TIME) {
+        tell(s, (fl_client_event){.kind = FL_CLIENT_TICK});
+        return;
+    }
+    if (event->conn != s->conn) return;  // one that was given up
+    switch (event->kind) {
+    case FL_NET_OPENED:
+        tell(s, (fl_client_event){.kind = FL_CLIENT_OPENED});
+        break;
+    case FL_NET_FRAME:
+        tell(s, (fl_client_event){.kind = FL_CLIENT_FRAME,
+                                  .bytes = event->bytes,
+                                  .len = event->len});
+        fl_net_arm(s->net, event->conn);
+        break;
+    case FL_NET_CLOSED:
+        s->conn = 0;
+        tell(s, (fl_client_event){.kind = FL_CLIENT_LOST});
+        break;
+    case FL_NET_POSTED:
+    case FL_NET_TIME: break;
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static fl_err loop(service *s)
+{
+    fl_net_event event;
+    tell(s, (fl_client_event){.kind = FL_CLIENT_TICK});
+    while (!s->has_left) {
+        if (fl_net_now(s->net) >= s->status_at_ms) {
+            s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
+            write_status(s);
+        }
+        const int64_t until_ms =
+            earlier(fl_client_deadline(s->client), s->status_at_ms);
+        FL_TRY(fl_net_next(s->net, &event, until_ms));
+        handle(s, &event);
+    }
+    write_status(s);
+    return s->left_with;
+}
+
+// Lets queued frames out, and the training come to its next step.
+static void say_goodbye(service *s)
+{
+    fl_net_event event;
+    const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
+    if (s->is_training) atomic_store(&s->training.stop, true);
+    while ((s->conn || s->is_training) && fl_net_now(s->net) < until_ms) {
+        if (fl_net_next(s->net, &event, until_ms)) break;
+        if (event.kind == FL_NET_CLOSED && event.conn == s->conn) s->conn = 0;
+        if (event.kind == FL_NET_POSTED && event.posted == &s->training)
+            s->is_training = false;
+    }
+}
+
+/* ---- start
+ * ------------------------------------------------------------------- */
+
+// Keeps this client's slice of the training rows and nothing else.
+static fl_err load_data(service *s, fl_reason *why)
+{
+    const fl_service_options *options = s->options;
+    const fl_data_options data =
+        fl_data_settings_options(&options->data, options->seed);
+    fl_partition *partition = NULL;
+    FL_TRY(fl_dataset_open(&s->dataset, FL_DATA_TRAIN, &data, why));
+    if (options->data.partition) {
+        FL_TRY(fl_data_settings_deal(&partition, &options->data, s->dataset,
+                                     (uint32_t)options->clients, options->seed,
+                                     why));
+        fl_err err = FL_OK;
+        const uint32_t parts = fl_partition_client_count(partition);
+        if (options->slice >= parts) {
+            err = fl_reason_set(why, FL_ERR_RANGE,
+                                "--slice %llu: the partition has %u parts, "
+                                "numbered from 0",
+                                (unsigned long long)options->slice, parts);
+        } else {
+            uint32_t count;
+            const uint32_t *rows =
+                fl_partition_rows(partition, (uint32_t)options->slice, &count);
+            err = fl_dataset_keep(s->dataset, rows, count);
+            if (err)
+                fl_reason_set(why, err, "--slice %llu has no rows",
+                              (unsigned long long)options->slice);
+        }
+        fl_partition_free(partition);
+        if (err) return err;
+    }
+    s->row_count = fl_dataset_row_count(s->dataset);
+    if (s->row_count > FL_PROTO_SAMPLES_MAX)
+        return fl_reason_set(why, FL_ERR_LIMIT,
+                             "%u rows; one client may have %d: use --samples",
+                             s->row_count, FL_PROTO_SAMPLES_MAX);
+    s->rows = calloc(s->row_count, sizeof *s->rows);
+    if (!s->rows)
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u rows",
+                             s->row_count);
+    for (uint32_t i = 0; i < s->row_count; i++)
+        s->rows[i] = i;
+    return FL_OK;
+}
+
+// From the option, else from the folder. *has_pin false: none yet.
+static fl_err load_pin(service *s, bool *has_pin, fl_reason *why)
+{
+    if (s->options->pin) {
+        *has_pin = true;
+        if (fl_hex_decode(s->pin, FL_KEY_BYTES, s->options->pin))
+            return fl_reason_set(why, FL_ERR_RANGE,
+                                 "--pin takes the 64 hexadecimal digits that "
+                                 "the aggregator prints when it starts");
+        return fl_state_pin_set(s->state, s->pin, why);
+    }
+    const fl_err err = fl_state_pin_get(s->state, s->pin, why);
+    *has_pin = !err;
+    return err == FL_ERR_NOT_FOUND ? FL_OK : err;
+}
+
+static fl_err open_state(service *s, bool *has_pin, fl_reason *why)
+{
+    char path[4096];
+    FL_TRY(fl_state_open(&s->state, s->options->state, why));
+    if (fl_state_warning(s->state)[0])
+        fl_log(FL_LOG_WARN, "state_repaired", "why=%s",
+               fl_state_warning(s->state));
+    if (fl_path_join(path, sizeof path, s->options->state, "identity.key"))
+        return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
+    FL_TRY(fl_identity_open(&s->identity, path, why));
+    memcpy(&s->number, s->identity.public_key, sizeof s->number);
+    return load_pin(s, has_pin, why);
+}
+
+static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
+{
+    const fl_client_options options = {
+        .identity = s->identity,
+        .pin = has_pin ? s->pin : NULL,
+        .start_count = fl_state_start_count(s->state),
+        .sample_count = s->row_count,
+        .seed = s->number,
+        .leave_when_finished = s->options->leave_when_finished,
+        .model_cap = FL_MODEL_BYTES_MAX,
+        .scratch = &s->scratch,
+        .random_bytes = random_bytes,
+    };
+    const fl_net_tcp_options tcp = {.connection_cap = 4};
+    FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
+    FL_TRY(fl_client_new(&s->client, &options));
+    restore_update(s);
+    return FL_OK;
+}
+
+static fl_err start(service *s, fl_reason *why)
+{
+    bool has_pin = false;
+    FL_TRY(open_state(s, &has_pin, why));
+    FL_TRY(load_data(s, why));
+    FL_TRY(make_machine(s, has_pin, why));
+    // The mask comes first: no thread of ours takes the signals.
+    if (fl_signals_start(&s->signals, ask_to_stop, s) ||
+        fl_pool_new(&s->pool, 1))
+        return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
+    return FL_OK;
+}
+
+static void finish(service *s)
+{
+    fl_signals_stop(s->signals);
+    fl_pool_free(s->pool);
+    if (s->training.service) fl_result_fini(&s->training.result);
+    fl_client_free(s->client);
+    fl_net_free(s->net);
+    fl_arena_fini(&s->scratch);
+    free(s->rows);
+    fl_dataset_free(s->dataset);
+    fl_identity_fini(&s->identity);
+    fl_state_close(s->state);
+}
+
+fl_err fl_service_run(const fl_service_options *options, fl_reason *why)
+{
+    service s = {.options = options};
+    fl_arena_init(&s.scratch, SCRATCH_CAP);
+    fl_err err = start(&s, why);
+    if (!err) {
+        fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u",
+               options->aggregator, s.row_count);
+        err = loop(&s);
+        if (err) fl_reason_set(why, err, "%s", fl_err_text(err));
+        say_goodbye(&s);
+        fl_log(FL_LOG_INFO, "stopped", NULL);
+    }
+    finish(&s);
+    return err;
+}

@@ -1,0 +1,38 @@
+/*
+ * The client as a service: its machine, connected to TCP, the disk and a
+ * worker that trains.
+ *
+ *   network --events--> loop thread: machine --effects--> network, disk
+ *                            ^                               |
+ *                            +--------- result --- worker <--+ train
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_CLIENT_SERVICE_H
+#define FL_CLIENT_SERVICE_H
+
+#include "base/err.h"
+#include "base/options.h"
+#include "base/reason.h"
+#include "client/client.h"
+#include "client/state.h"
+
+typedef struct {
+    const char *aggregator;  // tcp://ADDRESS:PORT
+    const char *state;       // folder
+    const char *pin;         // the aggregator's key, 64 hex digits; or NULL
+    fl_data_settings data;
+    uint64_t clients, slice, seed;
+    bool leave_when_finished;
+} fl_service_options;
+
+/*
+ * Runs until SIGTERM, SIGINT, or the machine leaves. FL_ERR_AUTH: refused by
+ * the aggregator, or its key has changed. FL_ERR_STATE: another client runs in
+ * this folder. FL_ERR_RANGE, FL_ERR_FORMAT, FL_ERR_NOT_FOUND: the options or
+ * the data. FL_ERR_SYSTEM: the folder cannot be written.
+ */
+FL_CHECK fl_err fl_service_run(const fl_service_options *options,
+                               fl_reason *why);
+
+#endif
