@@ -43,15 +43,18 @@ WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wformat=2 -Wimplicit-fallthrough
 ifeq ($(findstring clang,$(CC)),)
 WARN += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
+else
+WARN += -Wno-string-conversion  # assert(!"a sentence")
 endif
 
 CFLAGS_debug    := -O1
 CFLAGS_release  := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+# Instrumented code makes gcc doubt pointers that it is sure of elsewhere.
 CFLAGS_asan     := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
-                   -fno-omit-frame-pointer
+                   -fno-omit-frame-pointer -Wno-null-dereference
 LDFLAGS_asan    := -fsanitize=address,undefined
-CFLAGS_tsan     := -O1 -fsanitize=thread
+CFLAGS_tsan     := -O1 -fsanitize=thread -Wno-null-dereference
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_cov      := -O0 --coverage
 LDFLAGS_cov     := --coverage
