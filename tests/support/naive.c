@@ -47,7 +47,7 @@ static double pool_value(const fl_node *node, fl_shape in, const double *x,
                          uint32_t oy, uint32_t ox, uint32_t c)
 {
     const fl_window *w = &node->window;
-    double best = -(double)INFINITY;
+    double best = -INFINITY;
     for (uint32_t ky = 0; ky < w->kernel_h; ky++) {
         for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
             const int64_t iy = (int64_t)oy * w->stride_h + ky - w->pad_top;
@@ -88,7 +88,7 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
     case FL_OP_COUNT: break;
     }
     assert(!"an operator that the oracle does not know");
-    return (double)NAN;
+    return NAN;
 }
 
 static void run_example(const naive_run *run, const double *input)
