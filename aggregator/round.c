@@ -80,7 +80,7 @@ static bool pick_cohort(fl_aggregator *aggregator)
                        fl_round_number(aggregator));
     fl_random_shuffle(&random, slots, count);
     aggregator->cohort_len =
-        count < wanted ? (uint32_t)count : (uint32_t)wanted;
+        (double)count < wanted ? (uint32_t)count : (uint32_t)wanted;
     return aggregator->cohort_len >= options->quorum;
 }
 

@@ -8,7 +8,9 @@
 #include "model/ops/op.h"
 #include "model/place.h"
 
-enum { NONE = UINT32_MAX, FUSED_POOL_MAX = 256 };
+#define NONE UINT32_MAX  // no such node
+
+enum { FUSED_POOL_MAX = 256 };
 
 // What is known of a value, one a node. Views and nodes fused into a step
 // have no memory of their own: `root` is the value that holds them.
