@@ -116,9 +116,7 @@ static char *next_line(char *dst, int dst_cap, void *self)
     if (reader->err || reader->rest[0] == 0) return NULL;
     reader->line++;
     const size_t end = strcspn(reader->rest, "\n");
-    size_t blanks = strspn(reader->rest, " \t\r");
-    if (blanks > end) blanks = end;
-
+    const size_t blanks = strspn(reader->rest, " \t\r");  // at most `end`
     const char *line = reader->rest + blanks;
     const size_t len = end - blanks;
     reader->rest += end + (reader->rest[end] == '\n');

@@ -2,7 +2,6 @@
 #include "base/option.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +41,8 @@ static bool read_count(const fl_option *option, const char *text)
     return true;
 }
 
-// What strtod takes beyond decimals (nan, inf, 0x1p3, blanks) is refused.
+// What strtod takes beyond decimals (nan, inf, 0x1p3, blanks) is refused, and
+// what it calls out of range: infinite, or so small that it may be 0.
 static bool read_number(const fl_option *option, const char *text)
 {
     if (text[0] == 0 || text[strspn(text, "0123456789+-.eE")] != 0) {
@@ -51,7 +51,7 @@ static bool read_number(const fl_option *option, const char *text)
     char *end;
     errno = 0;
     const double number = strtod(text, &end);
-    if (*end != 0 || errno != 0 || !isfinite(number)) return false;
+    if (*end != 0 || errno != 0) return false;
     if (number < option->min || number > option->max) return false;
     *(double *)option->value = number;
     return true;

@@ -83,8 +83,16 @@ TEST(bytes_refuses_a_write_that_does_not_fit)
     assert_err(fl_writer_finish(&out), FL_ERR_SPACE);
     assert_int_equal(out.len, 2);
     assert_int_equal(dst[2], 0);
-    fl_writer_bytes(&out, dst, SIZE_MAX);
     assert_int_equal(dst[4], 0);
+}
+
+TEST(bytes_refuses_a_write_whose_length_would_overflow)
+{
+    uint8_t dst[4] = {0};
+    fl_writer out = fl_writer_over(dst, sizeof dst);
+    fl_writer_u16(&out, 1);
+    fl_writer_bytes(&out, dst, SIZE_MAX);
+    assert_err(fl_writer_finish(&out), FL_ERR_SPACE);
 }
 
 TEST(bytes_writes_nothing_into_no_room)
@@ -118,6 +126,7 @@ RUN_TESTS(cmocka_unit_test(bytes_reads_little_endian),
           cmocka_unit_test(bytes_refuses_a_length_that_would_overflow),
           cmocka_unit_test(bytes_reads_an_empty_source),
           cmocka_unit_test(bytes_refuses_a_write_that_does_not_fit),
+          cmocka_unit_test(bytes_refuses_a_write_whose_length_would_overflow),
           cmocka_unit_test(bytes_writes_nothing_into_no_room),
           cmocka_unit_test(bytes_multiplies_sizes),
           cmocka_unit_test(bytes_adds_sizes))

@@ -245,15 +245,49 @@ TEST(file_may_be_written_from_two_threads)
     assert_int_equal(count_entries(), 1);
 }
 
-TEST(file_writes_into_a_device_instead_of_replacing_it)
+// A pipe of our own stands for /dev/stdout and the like: were this broken, a
+// test run as root would replace the devices of the machine.
+TEST(file_writes_into_a_pipe_instead_of_replacing_it)
 {
     struct stat about;
-    assert_ok(fl_file_write("/dev/null", "x", 1, 0600, &why));
-    assert_err(fl_file_write("/dev/full", "x", 1, 0600, &why), FL_ERR_SYSTEM);
-    assert_reason_names(why, "/dev/full");
-    assert_int_equal(stat("/dev/full", &about), 0);
-    assert_true(S_ISCHR(about.st_mode));
+    char got[4] = "";
+    assert_int_equal(mkfifo(inside("pipe"), 0600), 0);
+    const int reader = open(inside("pipe"), O_RDONLY | O_NONBLOCK);
+    assert_ok(fl_file_write(inside("pipe"), "abc", 3, 0600, &why));
+    assert_int_equal(read(reader, got, 3), 3);
+    assert_string_equal(got, "abc");
+    assert_int_equal(stat(inside("pipe"), &about), 0);
+    assert_true(S_ISFIFO(about.st_mode));
+    close(reader);
+}
+
+static void *close_soon(void *reader)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    close((int)(intptr_t)reader);
+    return NULL;
+}
+
+TEST(file_reports_a_pipe_that_takes_no_more)
+{
+    assert_int_equal(mkfifo(inside("pipe"), 0600), 0);
+    const int reader = open(inside("pipe"), O_RDONLY | O_NONBLOCK);
+    static uint8_t bytes[1 << 20];  // more than a pipe holds
+    pthread_t closer;
+    signal(SIGPIPE, SIG_IGN);
+    pthread_create(&closer, NULL, close_soon, (void *)(intptr_t)reader);
+    const fl_err err =
+        fl_file_write(inside("pipe"), bytes, sizeof bytes, 0600, &why);
+    pthread_join(closer, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    assert_err(err, FL_ERR_SYSTEM);
+    assert_reason_names(why, "/pipe");
+}
+
+TEST(file_refuses_to_replace_a_folder)
+{
     assert_err(fl_file_write(folder, "x", 1, 0600, &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, folder);
 }
 
 TEST(file_replaces_what_a_link_points_to)
@@ -352,7 +386,9 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_survives_a_crash_in_the_middle_of_writing),
           IN_FOLDER(file_is_whole_whenever_the_writer_is_killed),
           IN_FOLDER(file_may_be_written_from_two_threads),
-          IN_FOLDER(file_writes_into_a_device_instead_of_replacing_it),
+          IN_FOLDER(file_writes_into_a_pipe_instead_of_replacing_it),
+          IN_FOLDER(file_reports_a_pipe_that_takes_no_more),
+          IN_FOLDER(file_refuses_to_replace_a_folder),
           IN_FOLDER(file_replaces_what_a_link_points_to),
           IN_FOLDER(file_makes_a_folder_and_its_parents),
           IN_FOLDER(file_lock_keeps_a_second_one_out),

@@ -132,6 +132,13 @@ TEST(json_accepts_null_and_reports_it_at_the_end)
     fl_json_free(object);
 
     object = fl_json_new();
+    fl_json *inner = fl_json_new();
+    fl_json_object_set(inner, "a", NULL);
+    fl_json_object_set(object, "inner", inner);
+    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
+    fl_json_free(object);
+
+    object = fl_json_new();
     fl_json_array_add(object, "a", NULL);
     assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
     fl_json_free(object);
