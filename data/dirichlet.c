@@ -43,7 +43,7 @@ static fl_err mix_init(label_mix *mix, uint32_t pool_count)
 
 static void mix_weigh(label_mix *mix, const fl_pools *pools)
 {
-    double greatest = -INFINITY;
+    double greatest = -HUGE_VAL;
     for (uint32_t p = 0; p < pools->pool_count; p++) {
         if (pools->left[p] > 0) greatest = fmax(greatest, mix->logs[p]);
     }

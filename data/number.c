@@ -150,5 +150,5 @@ void fl_number_read(float *x, const void *kept, size_t first, size_t count,
     case FL_NUMBER_I64:
     case FL_NUMBER_F64: break;
     }
-    assert(!"a type that is not kept in memory");
+    assert(false);  // a type that is not kept in memory
 }
