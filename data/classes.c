@@ -40,30 +40,23 @@ static bool all_are_numbers(uint32_t *numbers, uint32_t *class_count,
     return true;
 }
 
-// Adds the other part's names and lets its labels point to them.
-static fl_err merge_names(fl_dataset *dataset, fl_dataset *other,
+// Adds the names that only the other part has.
+static fl_err merge_names(fl_dataset *dataset, const fl_dataset *other,
                           fl_reason *why)
 {
-    const fl_names *theirs = &other->class_names;
-    if (theirs->count == 0) return FL_OK;
-    uint32_t *numbers = malloc(theirs->count * sizeof *numbers);
-    if (!numbers) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
-    fl_err err = FL_OK;
-    for (uint32_t i = 0; i < theirs->count && !err; i++) {
-        const char *name = fl_names_get(theirs, i);
-        err = fl_names_add(&dataset->class_names, &numbers[i], name,
-                           strlen(name));
+    for (uint32_t i = 0; i < other->class_names.count; i++) {
+        const char *name = fl_names_get(&other->class_names, i);
+        uint32_t number;
+        const fl_err err =
+            fl_names_add(&dataset->class_names, &number, name, strlen(name));
+        if (err) {
+            return fl_reason_set(why, err,
+                                 "the training and the test rows together "
+                                 "name more than %u classes, or memory is out",
+                                 FL_DATA_CLASSES_MAX);
+        }
     }
-    if (err) {
-        fl_reason_set(why, err,
-                      "the training and the test rows together name more "
-                      "than %u classes",
-                      FL_DATA_CLASSES_MAX);
-    } else {
-        renumber(other, numbers);
-    }
-    free(numbers);
-    return err;
+    return FL_OK;
 }
 
 static fl_err number_names(fl_dataset *dataset, fl_reason *why)
@@ -91,7 +84,8 @@ static fl_err number_names(fl_dataset *dataset, fl_reason *why)
     return err;
 }
 
-fl_err fl_classes_number(fl_dataset *dataset, fl_dataset *other, fl_reason *why)
+fl_err fl_classes_number(fl_dataset *dataset, const fl_dataset *other,
+                         fl_reason *why)
 {
     const bool numbered = dataset->label_kind == FL_LABELS_NUMBERS;
     if (other && numbered != (other->label_kind == FL_LABELS_NUMBERS)) {

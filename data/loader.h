@@ -74,10 +74,12 @@ FL_CHECK fl_err fl_fashion_load_folder(fl_dataset *dataset, const char *folder,
 bool fl_loader_has_ending(const char *path, const char *ending);
 
 /*
- * Numbers the classes over both parts, so that they agree; `other` may be
- * NULL. FL_ERR_FORMAT: one has numbers for labels, the other names.
+ * Numbers the dataset's classes, which are those of both parts, so that each
+ * part numbers them alike; `other` may be NULL.
+ * FL_ERR_FORMAT: one part has numbers for labels, the other names.
+ * FL_ERR_LIMIT: together they name too many.
  */
-FL_CHECK fl_err fl_classes_number(fl_dataset *dataset, fl_dataset *other,
+FL_CHECK fl_err fl_classes_number(fl_dataset *dataset, const fl_dataset *other,
                                   fl_reason *why);
 
 #endif

@@ -246,6 +246,13 @@ TEST(images_refuses_sizes_beyond_the_maximum_before_decoding)
     data_files_fini(&files);
 }
 
+TEST(images_refuses_sizes_whose_product_overflows)
+{
+    fl_shape wanted = {0};
+    const fl_shape huge = {1u << 31, 1u << 31, 4};
+    assert_err(fl_picture_check(&wanted, true, huge, NULL), FL_ERR_LIMIT);
+}
+
 TEST(images_refuses_a_folder_without_pictures)
 {
     data_files files;
@@ -282,5 +289,6 @@ RUN_TESTS(
     cmocka_unit_test(images_names_the_damaged_picture),
     cmocka_unit_test(images_refuses_four_colours),
     cmocka_unit_test(images_refuses_sizes_beyond_the_maximum_before_decoding),
+    cmocka_unit_test(images_refuses_sizes_whose_product_overflows),
     cmocka_unit_test(images_refuses_a_folder_without_pictures),
     cmocka_unit_test(images_says_which_folder_is_missing))
