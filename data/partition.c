@@ -162,8 +162,9 @@ static fl_err check_groups(const fl_pools *pools,
     if (options->client_count > pools->pool_count) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%" PRIu32 " clients by column, but the column "
-                             "names %" PRIu32 " groups; ask for no more",
-                             options->client_count, pools->pool_count);
+                             "names %" PRIu32 " groups; say column:%" PRIu32,
+                             options->client_count, pools->pool_count,
+                             pools->pool_count);
     }
     const uint32_t client_count =
         options->client_count ? options->client_count : pools->pool_count;
