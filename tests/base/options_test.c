@@ -279,7 +279,7 @@ TEST(options_names_file_and_line_of_an_unknown_key)
 {
     assert_config_refused("[train]\n  rounds=1\n  lokal-epochs=1\n", "a.conf:3",
                           "did you mean \"local-epochs\"?");
-    assert_config_refused("[trian]\nseed=1\n", "a.conf:2", "[train]");
+    assert_config_refused("[tarin]\nseed=1\n", "a.conf:2", "[train]");
     assert_config_refused("[tarin]\nx=1\n", "a.conf:2",
                           "did you mean \"train\"?");
     assert_config_refused("[data]\nseed=1\n", "a.conf:2", "[train]");
