@@ -104,6 +104,7 @@ bool fl_scratch_kill(void (*work)(void *self, int report), void *self,
         _exit(1);
     }
     close(pipes[1]);
+    if (after_us == 0) (void)!read(pipes[0], last, sizeof *last);
     nanosleep(&(struct timespec){.tv_sec = after_us / 1000000,
                                  .tv_nsec = after_us % 1000000 * 1000},
               NULL);

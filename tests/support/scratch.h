@@ -37,9 +37,9 @@ bool fl_scratch_limit_files(size_t len);
 size_t fl_scratch_count(const char *folder);
 
 /*
- * Runs `work` in a child and kills it after `after_us` microseconds. What
- * `work` writes to `report` is read until the end: the last whole uint32_t
- * goes to *last, which stays when there was none. `work` does not return.
+ * Runs `work` in a child and kills it after `after_us` microseconds, or with 0
+ * after its first report. A report is a uint32_t that `work` writes; the last
+ * one goes to *last, which stays when there was none. `work` does not return.
  */
 bool fl_scratch_kill(void (*work)(void *self, int report), void *self,
                      unsigned after_us, unsigned *last);

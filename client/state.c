@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "client/state_objects.h"
+#include "client/state_record.h"
+
+#define STARTS_KIND "FEDGEst1"
+#define MAIL_KIND   "FEDGEma1"
+#define UPDATE_KIND "FEDGEup1"
+
+#define LOCK_NAME   "lock"
+#define STATUS_NAME "status.json"
+
+enum {
+    NO_LOCK = -1,
+    RECORD_CAP = 256,  // of the small files
+    PIN_CAP = 256,
+    RANDOM_START = 1 << 30,
+};
+
+struct fl_state {
+    int lock;
+    uint32_t start_count;
+    fl_reason warning;
+    uint8_t status_hash[FL_HASH_BYTES];  // of the last one written
+    fl_state_objects objects;
+    char starts[PATH_MAX], pin[PATH_MAX], mail[PATH_MAX];
+    char update[PATH_MAX], update_bytes[PATH_MAX], status[PATH_MAX];
+};
+
+static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
+                    fl_reason *why)
+{
+    if (!fl_path_join(path, PATH_MAX, folder, name)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM,
+                         "%s: the name of the state folder is too long",
+                         folder);
+}
+
+/* ---- open and close ---- */
+
+// A count that is lost must not start over: an operation id would come twice.
+static uint32_t random_start(void)
+{
+    uint32_t number;
+    fl_secret_random(&number, sizeof number);
+    return RANDOM_START | number >> 2;
+}
+
+static fl_err read_starts(fl_state *state, uint32_t *count)
+{
+    uint8_t *file;
+    const uint8_t *payload;
+    size_t len;
+    fl_err err = fl_state_record_read(&file, &payload, &len, state->starts,
+                                      STARTS_KIND, RECORD_CAP, &state->warning);
+    if (err) return err;
+    fl_reader in = fl_reader_over(payload, len);
+    *count = fl_reader_u32(&in);
+    err = fl_reader_finish(&in);
+    free(file);
+    return err || *count == UINT32_MAX ? FL_ERR_FORMAT : FL_OK;
+}
+
+static fl_err count_start(fl_state *state, fl_reason *why)
+{
+    uint32_t count = 0;
+    const fl_err err = read_starts(state, &count);
+    if (err == FL_ERR_NOT_FOUND) {
+        state->warning.text[0] = 0;  // the first start
+    } else if (err) {
+        count = random_start();
+    }
+    state->start_count = count + 1;
+
+    uint8_t payload[4];
+    fl_writer out = fl_writer_over(payload, sizeof payload);
+    fl_writer_u32(&out, state->start_count);
+    return fl_state_record_write(state->starts, STARTS_KIND, payload, out.len,
+                                 why);
+}
+
+static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
+{
+    FL_TRY(place(state->starts, folder, "starts", why));
+    FL_TRY(place(state->pin, folder, "aggregator.pub", why));
+    FL_TRY(place(state->mail, folder, "mail", why));
+    FL_TRY(place(state->update, folder, "update", why));
+    FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
+    return place(state->status, folder, STATUS_NAME, why);
+}
+
+static fl_err open_parts(fl_state *state, const char *folder, fl_reason *why)
+{
+    char lock[PATH_MAX], objects[PATH_MAX];
+    FL_TRY(place(lock, folder, LOCK_NAME, why));
+    FL_TRY(place(objects, folder, "objects", why));
+    FL_TRY(place_files(state, folder, why));
+    FL_TRY(fl_folder_make(folder, 0700, why));
+    FL_TRY(fl_file_lock(&state->lock, lock, why));
+    FL_TRY(count_start(state, why));
+    return fl_state_objects_open(&state->objects, objects, &state->warning,
+                                 why);
+}
+
+fl_err fl_state_open(fl_state **state, const char *folder, fl_reason *why)
+{
+    fl_state *made = calloc(1, sizeof *made);
+    if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    made->lock = NO_LOCK;
+    made->objects.download.file = -1;
+    const fl_err err = open_parts(made, folder, why);
+    if (err) {
+        fl_state_close(made);
+        return err;
+    }
+    *state = made;
+    return FL_OK;
+}
+
+void fl_state_close(fl_state *state)
+{
+    if (!state) return;
+    fl_state_objects_close(&state->objects);
+    if (state->lock != NO_LOCK) fl_file_unlock(state->lock);
+    free(state);
+}
+
+bool fl_state_is_running(const char *folder)
+{
+    char lock[PATH_MAX];
+    return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
+           fl_file_is_locked(lock);
+}
+
+uint32_t fl_state_start_count(const fl_state *state)
+{
+    return state->start_count;
+}
+
+const char *fl_state_warning(const fl_state *state)
+{
+    return state->warning.text;
+}
+
+/* ---- aggregator ---- */
+
+fl_err fl_state_pin_get(const fl_state *state, uint8_t public_key[FL_KEY_BYTES],
+                        fl_reason *why)
+{
+    uint8_t *text = NULL;
+    size_t len = 0;
+    fl_err err = fl_file_read(&text, &len, state->pin, PIN_CAP, why);
+    if (err == FL_ERR_NOT_FOUND) {
+        return fl_reason_set(why, err,
+                             "%s: no aggregator is pinned yet; run "
+                             "fedge-client join",
+                             state->pin);
+    }
+    if (err && err != FL_ERR_LIMIT) return err;
+    if (!err && len > 0 && text[len - 1] == '\n') text[len - 1] = 0;
+    if (err || fl_hex_decode(public_key, FL_KEY_BYTES, (char *)text)) {
+        err = fl_reason_set(why, FL_ERR_FORMAT,
+                            "%s: not 64 hexadecimal digits; restore it, or "
+                            "delete it and run fedge-client join again",
+                            state->pin);
+    }
+    free(text);
+    return err;
+}
+
+// FL_OK: it is the one that is pinned. FL_ERR_NOT_FOUND: none is.
+static fl_err compare_pin(const fl_state *state,
+                          const uint8_t public_key[FL_KEY_BYTES],
+                          fl_reason *why)
+{
+    uint8_t pinned[FL_KEY_BYTES];
+    FL_TRY(fl_state_pin_get(state, pinned, why));
+    if (memcmp(pinned, public_key, sizeof pinned) == 0) return FL_OK;
+    char old[FL_HEX_CAP], new[FL_HEX_CAP];
+    fl_hex_encode(old, sizeof old, pinned, sizeof pinned);
+    fl_hex_encode(new, sizeof new, public_key, FL_KEY_BYTES);
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "%s pins the aggregator %s, this one is %s; if that "
+                         "is meant, delete the file and join again",
+                         state->pin, old, new);
+}
+
+fl_err fl_state_pin_set(fl_state *state, const uint8_t public_key[FL_KEY_BYTES],
+                        fl_reason *why)
+{
+    fl_reason compared = {""};
+    const fl_err err = compare_pin(state, public_key, &compared);
+    if (err != FL_ERR_NOT_FOUND) {
+        if (err && why) *why = compared;
+        return err;
+    }
+    // Before the pin: after a crash nothing of another aggregator is left.
+    FL_TRY(fl_state_file_delete(state->mail, why));
+    FL_TRY(fl_state_update_drop(state, why));
+    char digits[FL_HEX_CAP], text[FL_HEX_CAP + 1];
+    fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
+    snprintf(text, sizeof text, "%s\n", digits);
+    return fl_state_file_write(state->pin, text, strlen(text), 0600, why);
+}
+
+static fl_err read_mail(const fl_state *state, uint64_t *mail_after,
+                        fl_reason *why)
+{
+    uint8_t *file;
+    const uint8_t *payload;
+    size_t len;
+    FL_TRY(fl_state_record_read(&file, &payload, &len, state->mail, MAIL_KIND,
+                                RECORD_CAP, why));
+    fl_reader in = fl_reader_over(payload, len);
+    *mail_after = fl_reader_u64(&in);
+    const fl_err err = fl_reader_finish(&in);
+    free(file);
+    return err;
+}
+
+fl_err fl_state_mail_get(fl_state *state, uint64_t *mail_after, fl_reason *why)
+{
+    fl_reason found = {""};
+    *mail_after = 0;
+    const fl_err err = read_mail(state, mail_after, &found);
+    if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
+    if (err == FL_ERR_FORMAT) FL_TRY(fl_state_file_delete(state->mail, why));
+    if (why) *why = found;
+    return err;
+}
+
+fl_err fl_state_mail_set(fl_state *state, uint64_t mail_after, fl_reason *why)
+{
+    uint8_t payload[8];
+    fl_writer out = fl_writer_over(payload, sizeof payload);
+    fl_writer_u64(&out, mail_after);
+    return fl_state_record_write(state->mail, MAIL_KIND, payload, out.len, why);
+}
+
+/* ---- objects ---- */
+
+fl_err fl_state_object_load(fl_state *state, fl_state_object *object,
+                            const uint8_t name[FL_HASH_BYTES], fl_reason *why)
+{
+    return fl_state_objects_load(&state->objects, object, name, why);
+}
+
+fl_err fl_state_object_begin(fl_state *state, const uint8_t name[FL_HASH_BYTES],
+                             const uint8_t *manifest, size_t manifest_len,
+                             fl_reason *why)
+{
+    return fl_state_objects_begin(&state->objects, name, manifest, manifest_len,
+                                  why);
+}
+
+fl_err fl_state_object_put(fl_state *state, const uint8_t name[FL_HASH_BYTES],
+                           uint32_t index, const uint8_t *bytes, size_t len,
+                           fl_reason *why)
+{
+    return fl_state_objects_put(&state->objects, name, index, bytes, len, why);
+}
+
+fl_err fl_state_object_finish(fl_state *state,
+                              const uint8_t name[FL_HASH_BYTES], fl_reason *why)
+{
+    return fl_state_objects_finish(&state->objects, name, why);
+}
+
+/* ---- update ---- */
+
+// Without its header it is gone, even where the bytes cannot be deleted.
+static void forget_update(const fl_state *state)
+{
+    (void)unlink(state->update);
+    (void)unlink(state->update_bytes);
+}
+
+// What it weighs, and the length and hash of the file beside it.
+static fl_err write_update_header(const fl_state *state,
+                                  const fl_state_update *update, fl_reason *why)
+{
+    uint8_t payload[RECORD_CAP], hash[FL_HASH_BYTES];
+    fl_hash(hash, update->bytes, update->len);
+    fl_writer out = fl_writer_over(payload, sizeof payload);
+    fl_writer_u32(&out, update->round);
+    fl_writer_bytes(&out, update->model, sizeof update->model);
+    fl_writer_u64(&out, update->sample_count);
+    fl_writer_u64(&out, update->correct_count);
+    fl_writer_u64(&out, (uint64_t)update->loss_sum_micro);
+    fl_writer_u64(&out, update->len);
+    fl_writer_bytes(&out, hash, sizeof hash);
+    FL_TRY(fl_writer_finish(&out));
+    return fl_state_record_write(state->update, UPDATE_KIND, payload, out.len,
+                                 why);
+}
+
+static fl_err read_update_header(const fl_state *state, fl_state_update *update,
+                                 uint8_t hash[FL_HASH_BYTES], fl_reason *why)
+{
+    uint8_t *file;
+    const uint8_t *payload;
+    size_t len;
+    FL_TRY(fl_state_record_read(&file, &payload, &len, state->update,
+                                UPDATE_KIND, RECORD_CAP, why));
+    fl_reader in = fl_reader_over(payload, len);
+    *update = (fl_state_update){.round = fl_reader_u32(&in)};
+    const uint8_t *model = fl_reader_bytes(&in, sizeof update->model);
+    if (model) memcpy(update->model, model, sizeof update->model);
+    update->sample_count = fl_reader_u64(&in);
+    update->correct_count = fl_reader_u64(&in);
+    update->loss_sum_micro = (int64_t)fl_reader_u64(&in);
+    update->len = (size_t)fl_reader_u64(&in);
+    const uint8_t *found = fl_reader_bytes(&in, FL_HASH_BYTES);
+    if (found) memcpy(hash, found, FL_HASH_BYTES);
+    const fl_err err = fl_reader_finish(&in);
+    free(file);
+    if (err) return fl_reason_set(why, err, "%s: damaged", state->update);
+    return FL_OK;
+}
+
+fl_err fl_state_update_save(fl_state *state, const fl_state_update *update,
+                            fl_reason *why)
+{
+    FL_TRY(fl_state_update_drop(state, why));
+    if (update->len > FL_PROTO_OBJECT_BYTES_MAX) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "an update of %zu bytes is longer than an object "
+                             "may be",
+                             update->len);
+    }
+    // The header last: without one the other file counts for nothing.
+    fl_err err = fl_state_file_write(state->update_bytes, update->bytes,
+                                     update->len, 0600, why);
+    if (!err) err = write_update_header(state, update, why);
+    if (err) forget_update(state);
+    return err;
+}
+
+static fl_err read_update_bytes(const fl_state *state, fl_state_update *update,
+                                const uint8_t hash[FL_HASH_BYTES],
+                                fl_reason *why)
+{
+    uint8_t *bytes = NULL, found[FL_HASH_BYTES] = {0};
+    size_t len = 0;
+    const fl_err err = fl_file_read(&bytes, &len, state->update_bytes,
+                                    FL_PROTO_OBJECT_BYTES_MAX, why);
+    if (err) {
+        const bool is_damage = err == FL_ERR_NOT_FOUND || err == FL_ERR_LIMIT;
+        return is_damage ? FL_ERR_FORMAT : err;
+    }
+    fl_hash(found, bytes, len);
+    if (len != update->len || memcmp(found, hash, sizeof found) != 0) {
+        free(bytes);
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "%s: damaged, does not have its checksum; the "
+                             "round is trained again",
+                             state->update_bytes);
+    }
+    update->bytes = bytes;
+    return FL_OK;
+}
+
+fl_err fl_state_update_load(fl_state *state, fl_state_update *update,
+                            fl_reason *why)
+{
+    uint8_t hash[FL_HASH_BYTES] = {0};
+    fl_err err = read_update_header(state, update, hash, why);
+    if (err == FL_ERR_NOT_FOUND) return err;
+    if (!err) err = read_update_bytes(state, update, hash, why);
+    if (err == FL_ERR_FORMAT) forget_update(state);
+    return err;
+}
+
+fl_err fl_state_update_drop(fl_state *state, fl_reason *why)
+{
+    FL_TRY(fl_state_file_delete(state->update, why));
+    return fl_state_file_delete(state->update_bytes, why);
+}
+
+/* ---- status ---- */
+
+fl_err fl_state_status_write(fl_state *state, const char *text, fl_reason *why)
+{
+    const size_t len = strlen(text);
+    if (len > FL_STATE_STATUS_MAX) {
+        return fl_reason_set(why, FL_ERR_LIMIT,
+                             "a status of %zu bytes is longer than %d", len,
+                             FL_STATE_STATUS_MAX);
+    }
+    uint8_t hash[FL_HASH_BYTES] = {0};
+    fl_hash(hash, text, len);
+    if (memcmp(hash, state->status_hash, sizeof hash) == 0) return FL_OK;
+    FL_TRY(fl_state_file_write(state->status, text, len, 0644, why));
+    memcpy(state->status_hash, hash, sizeof hash);
+    return FL_OK;
+}
+
+fl_err fl_state_status_read(char **text, const char *folder, fl_reason *why)
+{
+    char path[PATH_MAX];
+    FL_TRY(place(path, folder, STATUS_NAME, why));
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    const fl_err err =
+        fl_file_read(&bytes, &len, path, FL_STATE_STATUS_MAX, why);
+    if (err == FL_ERR_LIMIT) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "%s: not a status, longer than %d bytes", path,
+                             FL_STATE_STATUS_MAX);
+    }
+    if (err) return err;
+    *text = (char *)bytes;
+    return FL_OK;
+}

@@ -1,0 +1,1014 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/state.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "tests/support/scratch.h"
+#include "tests/test.h"
+
+enum { CHUNK = FL_PROTO_CHUNK_BYTES, CHUNK_COUNT = 3, TAIL = 100 };
+enum { OBJECT_LEN = 2 * CHUNK + TAIL, UPDATE_LEN = 5000 };
+
+static char folder[FL_SCRATCH_CAP];
+static fl_reason why;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    assert_ok(fl_secure_start());
+    return fl_scratch_make(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    fl_scratch_remove(folder);
+    return 0;
+}
+
+static const char *inside(const char *name)
+{
+    static char path[PATH_MAX];
+    assert_ok(fl_path_join(path, sizeof path, folder, name));
+    return path;
+}
+
+static fl_state *open_state(void)
+{
+    fl_state *kept = NULL;
+    assert_ok(fl_state_open(&kept, folder, &why));
+    return kept;
+}
+
+// One that has nothing to complain of.
+static fl_state *open_clean(void)
+{
+    fl_state *kept = open_state();
+    assert_string_equal(fl_state_warning(kept), "");
+    return kept;
+}
+
+static void refuse_state(fl_err err, const char *word)
+{
+    fl_state *kept = NULL;
+    assert_err(fl_state_open(&kept, folder, &why), err);
+    assert_reason_names(why, word);
+    assert_null(kept);
+}
+
+static void put_file(const char *name, const char *text)
+{
+    assert_ok(fl_file_write(inside(name), text, strlen(text), 0600, &why));
+}
+
+static bool is_there(const char *name)
+{
+    return access(inside(name), F_OK) == 0;
+}
+
+// Turns one bit round.
+static void damage(const char *path, off_t at)
+{
+    uint8_t byte;
+    const int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+/* ---- an object for every number ---- */
+
+typedef struct {
+    uint8_t bytes[OBJECT_LEN];
+    uint8_t manifest[512];
+    size_t manifest_len;
+    uint8_t name[FL_HASH_BYTES];
+} object;
+
+static void make_object(object *made, uint32_t number)
+{
+    fl_random random;
+    fl_random_init(&random, 1, FL_RANDOM_TEST, number);
+    for (size_t i = 0; i < OBJECT_LEN; i++)
+        made->bytes[i] = (uint8_t)fl_random_u32(&random);
+
+    uint8_t hashes[CHUNK_COUNT * FL_HASH_BYTES];
+    fl_hash(hashes, made->bytes, CHUNK);
+    fl_hash(hashes + FL_HASH_BYTES, made->bytes + CHUNK, CHUNK);
+    fl_hash(hashes + 2 * FL_HASH_BYTES, made->bytes + 2 * CHUNK, TAIL);
+    const fl_manifest manifest = {
+        .kind = FL_OBJECT_MODEL,
+        .round = number + 1,
+        .size = OBJECT_LEN,
+        .chunk_bytes = CHUNK,
+        .chunk_count = CHUNK_COUNT,
+        .chunk_hashes = hashes,
+    };
+    assert_ok(fl_manifest_encode(made->manifest, sizeof made->manifest,
+                                 &made->manifest_len, &manifest));
+    fl_hash(made->name, made->manifest, made->manifest_len);
+}
+
+static void object_path(char path[PATH_MAX], const object *of,
+                        const char *ending)
+{
+    char digits[FL_HEX_CAP];
+    fl_hex_encode(digits, sizeof digits, of->name, FL_HASH_BYTES);
+    snprintf(path, PATH_MAX, "%s/objects/%s%s", folder, digits, ending);
+}
+
+static fl_err begin(fl_state *kept, const object *of)
+{
+    return fl_state_object_begin(kept, of->name, of->manifest, of->manifest_len,
+                                 &why);
+}
+
+static fl_err put(fl_state *kept, const object *of, uint32_t index)
+{
+    const size_t len = index == CHUNK_COUNT - 1 ? TAIL : CHUNK;
+    return fl_state_object_put(kept, of->name, index,
+                               of->bytes + (size_t)index * CHUNK, len, &why);
+}
+
+static void download(fl_state *kept, const object *of)
+{
+    assert_ok(begin(kept, of));
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, of, i));
+    assert_ok(fl_state_object_finish(kept, of->name, &why));
+}
+
+// Loads it: exactly the chunks of `expected` (bit i: chunk i) are there.
+static void assert_chunks(fl_state *kept, const object *of, unsigned expected)
+{
+    fl_state_object found;
+    assert_ok(fl_state_object_load(kept, &found, of->name, &why));
+    assert_int_equal(found.manifest_len, of->manifest_len);
+    assert_memory_equal(found.manifest, of->manifest, of->manifest_len);
+    assert_int_equal(found.len, OBJECT_LEN);
+    assert_int_equal(found.chunk_count, CHUNK_COUNT);
+    assert_int_equal(found.bitmap_len, 1);
+    assert_int_equal(found.bitmap[0], expected);
+    static const uint8_t zeros[CHUNK];
+    uint32_t missing_count = 0;
+    for (unsigned i = 0; i < CHUNK_COUNT; i++) {
+        const size_t at = i * CHUNK, len = i == CHUNK_COUNT - 1 ? TAIL : CHUNK;
+        const bool is_missing = !(expected >> i & 1);
+        assert_memory_equal(found.bytes + at,
+                            is_missing ? zeros : of->bytes + at, len);
+        missing_count += is_missing;
+    }
+    assert_int_equal(found.missing_count, missing_count);
+    fl_state_object_fini(&found);
+}
+
+static void refuse_object(fl_state *kept, const object *of, fl_err err)
+{
+    fl_state_object found;
+    assert_err(fl_state_object_load(kept, &found, of->name, &why), err);
+    assert_string_not_equal(why.text, "");
+}
+
+/* ---- opening ---- */
+
+TEST(state_makes_its_folder_and_counts_starts)
+{
+    strcat(folder, "/a");
+    fl_state *kept = open_clean();
+    struct stat about;
+    assert_int_equal(stat(folder, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0700);
+    assert_int_equal(fl_state_start_count(kept), 1);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_int_equal(fl_state_start_count(kept), 2);
+    fl_state_close(kept);
+    fl_state_close(NULL);
+    *strrchr(folder, '/') = 0;
+}
+
+TEST(state_refuses_a_second_client)
+{
+    assert_false(fl_state_is_running(folder));
+    assert_false(fl_state_is_running("/nowhere"));
+    fl_state *kept = open_clean();
+    assert_true(fl_state_is_running(folder));
+    refuse_state(FL_ERR_STATE, "/lock");
+    fl_state_close(kept);
+    assert_false(fl_state_is_running(folder));
+    kept = open_clean();
+    assert_int_equal(fl_state_start_count(kept), 2);  // refused: not counted
+    fl_state_close(kept);
+}
+
+TEST(state_never_gives_a_start_twice_when_the_count_is_damaged)
+{
+    fl_state_close(open_clean());
+    damage(inside("starts"), 8);
+    fl_state *kept = open_state();
+    assert_non_null(strstr(fl_state_warning(kept), "starts"));
+    const uint32_t count = fl_state_start_count(kept);
+    assert_true(count > 1u << 30);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_int_equal(fl_state_start_count(kept), count + 1);
+    fl_state_close(kept);
+
+    put_file("starts", "");
+    kept = open_state();
+    assert_int_not_equal(fl_state_start_count(kept), count);
+    assert_true(fl_state_start_count(kept) > 1u << 30);
+    fl_state_close(kept);
+}
+
+TEST(state_refuses_a_folder_it_cannot_write)
+{
+    char parent[FL_SCRATCH_CAP];
+    strcpy(parent, folder);
+    put_file("file", "");
+    strcat(folder, "/file/state");  // root may write anywhere but here
+    refuse_state(FL_ERR_SYSTEM, "/file");
+    strcpy(folder, "/proc/fedge");
+    refuse_state(FL_ERR_SYSTEM, "/proc/fedge");
+    strcpy(folder, parent);
+}
+
+TEST(state_refuses_a_name_that_is_too_long)
+{
+    char name[PATH_MAX];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    fl_state *kept = NULL;
+    char *text = NULL;
+    assert_err(fl_state_open(&kept, name, &why), FL_ERR_SYSTEM);
+    assert_err(fl_state_status_read(&text, name, &why), FL_ERR_SYSTEM);
+    assert_false(fl_state_is_running(name));
+}
+
+/* ---- aggregator ---- */
+
+TEST(state_pins_one_aggregator_for_life)
+{
+    uint8_t key[FL_KEY_BYTES], other[FL_KEY_BYTES], found[FL_KEY_BYTES];
+    memset(key, 0xab, sizeof key);
+    memset(other, 0xcd, sizeof other);
+    fl_state *kept = open_clean();
+    assert_err(fl_state_pin_get(kept, found, &why), FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "join");
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_err(fl_state_pin_set(kept, other, &why), FL_ERR_STATE);
+    assert_reason_names(why, "abababab");
+    assert_reason_names(why, "cdcdcdcd");
+    assert_reason_names(why, "aggregator.pub");
+    fl_state_close(kept);
+
+    kept = open_clean();
+    assert_ok(fl_state_pin_get(kept, found, &why));
+    assert_memory_equal(found, key, sizeof key);
+    fl_state_close(kept);
+}
+
+TEST(state_never_trusts_a_damaged_pin_nor_forgets_it)
+{
+    uint8_t key[FL_KEY_BYTES] = {0}, found[FL_KEY_BYTES];
+    char text[400];
+    memset(text, 'a', sizeof text);
+    text[sizeof text - 1] = 0;
+    const char *const damaged[] = {"", "\n", "abab\n", "not a key", text};
+    fl_state *kept = open_clean();
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        put_file("aggregator.pub", damaged[i]);
+        assert_err(fl_state_pin_get(kept, found, &why), FL_ERR_FORMAT);
+        assert_reason_names(why, "aggregator.pub");
+        assert_err(fl_state_pin_set(kept, key, &why), FL_ERR_FORMAT);
+        assert_true(is_there("aggregator.pub"));
+    }
+    fl_state_close(kept);
+}
+
+TEST(state_takes_a_pin_that_a_person_has_written)
+{
+    uint8_t found[FL_KEY_BYTES], key[FL_KEY_BYTES];
+    memset(key, 0xab, sizeof key);
+    char text[2 * FL_KEY_BYTES + 1];
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        text[i] = i % 2 ? 'B' : 'A';
+    text[sizeof text - 1] = 0;
+    put_file("aggregator.pub", text);
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_pin_get(kept, found, &why));
+    assert_memory_equal(found, key, sizeof key);
+    fl_state_close(kept);
+}
+
+static fl_state_update make_update(uint32_t number, uint8_t bytes[UPDATE_LEN])
+{
+    fl_random random;
+    fl_random_init(&random, 2, FL_RANDOM_TEST, number);
+    for (size_t i = 0; i < UPDATE_LEN; i++)
+        bytes[i] = (uint8_t)fl_random_u32(&random);
+    fl_state_update update = {
+        .round = number,
+        .sample_count = UINT64_MAX,
+        .correct_count = number,
+        .loss_sum_micro = INT64_MAX,
+        .bytes = bytes,
+        .len = UPDATE_LEN,
+    };
+    memset(update.model, (int)(number & 0xff), sizeof update.model);
+    return update;
+}
+
+static void save_update(fl_state *kept, uint32_t number)
+{
+    uint8_t bytes[UPDATE_LEN];
+    const fl_state_update update = make_update(number, bytes);
+    assert_ok(fl_state_update_save(kept, &update, &why));
+}
+
+static void assert_update(fl_state *kept, uint32_t number)
+{
+    uint8_t bytes[UPDATE_LEN];
+    const fl_state_update expected = make_update(number, bytes);
+    fl_state_update found;
+    assert_ok(fl_state_update_load(kept, &found, &why));
+    assert_int_equal(found.round, expected.round);
+    assert_memory_equal(found.model, expected.model, FL_HASH_BYTES);
+    assert_int_equal(found.sample_count, expected.sample_count);
+    assert_int_equal(found.correct_count, expected.correct_count);
+    assert_int_equal(found.loss_sum_micro, expected.loss_sum_micro);
+    assert_int_equal(found.len, UPDATE_LEN);
+    assert_memory_equal(found.bytes, bytes, UPDATE_LEN);
+    free(found.bytes);
+}
+
+static void refuse_update(fl_state *kept, fl_err err)
+{
+    fl_state_update found;
+    assert_err(fl_state_update_load(kept, &found, &why), err);
+    assert_string_not_equal(why.text, "");
+}
+
+TEST(state_forgets_mail_and_update_with_a_new_pin)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1}, other[FL_KEY_BYTES] = {2};
+    fl_state *kept = open_clean();
+    uint64_t mail_after;
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_ok(fl_state_mail_set(kept, 7, &why));
+    save_update(kept, 1);
+    assert_ok(fl_state_pin_set(kept, key, &why));  // the same: all stays
+    assert_update(kept, 1);
+    assert_int_equal(unlink(inside("aggregator.pub")), 0);
+    assert_ok(fl_state_pin_set(kept, other, &why));
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+    assert_int_equal(mail_after, 0);
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
+TEST(state_keeps_the_mail_position)
+{
+    fl_state *kept = open_clean();
+    uint64_t mail_after = 1;
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+    assert_int_equal(mail_after, 0);
+    assert_ok(fl_state_mail_set(kept, UINT64_MAX - 1, &why));
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+    assert_int_equal(mail_after, UINT64_MAX - 1);
+
+    damage(inside("mail"), 10);
+    assert_err(fl_state_mail_get(kept, &mail_after, &why), FL_ERR_FORMAT);
+    assert_reason_names(why, "mail");
+    assert_int_equal(mail_after, 0);
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));  // reported once
+    assert_int_equal(mail_after, 0);
+    fl_state_close(kept);
+}
+
+/* ---- objects ---- */
+
+TEST(state_gives_back_an_object_that_was_downloaded)
+{
+    static object a;
+    make_object(&a, 0);
+    fl_state *kept = open_clean();
+    refuse_object(kept, &a, FL_ERR_NOT_FOUND);
+    download(kept, &a);
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+}
+
+TEST(state_resumes_a_download_where_it_was)
+{
+    static object a;
+    make_object(&a, 0);
+    fl_state *kept = open_clean();
+    assert_ok(begin(kept, &a));
+    assert_ok(put(kept, &a, 2));
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_chunks(kept, &a, 4);
+    assert_ok(put(kept, &a, 0));
+    assert_chunks(kept, &a, 5);  // in the same run, too
+    assert_err(fl_state_object_finish(kept, a.name, &why), FL_ERR_STATE);
+    assert_reason_names(why, "1 chunk");
+    assert_ok(put(kept, &a, 1));
+    assert_ok(put(kept, &a, 1));
+    assert_ok(fl_state_object_finish(kept, a.name, &why));
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+}
+
+TEST(state_finishes_a_download_that_was_cut_before_its_end)
+{
+    static object a;
+    make_object(&a, 0);
+    char path[PATH_MAX];
+    fl_state *kept = open_clean();
+    assert_ok(begin(kept, &a));
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, &a, i));
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_chunks(kept, &a, 7);
+    object_path(path, &a, "");
+    assert_int_equal(access(path, F_OK), 0);
+    fl_state_close(kept);
+}
+
+TEST(state_refuses_a_download_that_makes_no_sense)
+{
+    static object a, b;
+    make_object(&a, 0);
+    make_object(&b, 1);
+    const uint8_t junk[] = "junk";
+    uint8_t junk_name[FL_HASH_BYTES];
+    fl_hash(junk_name, junk, sizeof junk);
+    fl_state *kept = open_clean();
+
+    assert_err(put(kept, &a, 0), FL_ERR_STATE);
+    assert_err(fl_state_object_finish(kept, a.name, &why), FL_ERR_STATE);
+    assert_err(
+        fl_state_object_begin(kept, a.name, b.manifest, b.manifest_len, &why),
+        FL_ERR_RANGE);
+    assert_err(fl_state_object_begin(kept, junk_name, junk, sizeof junk, &why),
+               FL_ERR_RANGE);
+    assert_int_equal(fl_scratch_count(inside("objects")), 0);
+
+    assert_ok(begin(kept, &a));
+    assert_err(begin(kept, &a), FL_ERR_STATE);
+    assert_err(put(kept, &b, 0), FL_ERR_STATE);
+    assert_err(put(kept, &a, 3), FL_ERR_RANGE);
+    assert_err(fl_state_object_put(kept, a.name, 2, a.bytes, CHUNK, &why),
+               FL_ERR_RANGE);
+    assert_err(fl_state_object_put(kept, a.name, 0, a.bytes, TAIL, &why),
+               FL_ERR_RANGE);
+    assert_chunks(kept, &a, 0);
+    fl_state_close(kept);
+}
+
+TEST(state_keeps_the_newest_objects_and_one_download)
+{
+    static object objects[5];
+    for (uint32_t i = 0; i < 5; i++)
+        make_object(&objects[i], i);
+    fl_state *kept = open_clean();
+    for (uint32_t i = 0; i < 3; i++) {
+        download(kept, &objects[i]);
+        fl_state_close(kept);  // age is not a matter of one run
+        kept = open_clean();
+    }
+    refuse_object(kept, &objects[0], FL_ERR_NOT_FOUND);
+    assert_ok(begin(kept, &objects[3]));
+    assert_chunks(kept, &objects[1], 7);
+    assert_chunks(kept, &objects[2], 7);
+    assert_ok(put(kept, &objects[3], 0));
+    assert_ok(begin(kept, &objects[4]));  // instead of 3
+    refuse_object(kept, &objects[3], FL_ERR_NOT_FOUND);
+    assert_chunks(kept, &objects[1], 7);
+    assert_int_equal(fl_scratch_count(inside("objects")), 6);
+    fl_state_close(kept);
+}
+
+TEST(state_keeps_the_newest_objects_after_a_crash_in_finish)
+{
+    static object objects[4];
+    char part[PATH_MAX], path[PATH_MAX];
+    fl_state *kept = open_clean();
+    for (uint32_t i = 0; i < 4; i++) {
+        make_object(&objects[i], i);
+        if (i < 3) download(kept, &objects[i]);  // of one run
+    }
+    refuse_object(kept, &objects[0], FL_ERR_NOT_FOUND);
+    assert_int_equal(fl_scratch_count(inside("objects")), 4);
+    assert_ok(begin(kept, &objects[3]));
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, &objects[3], i));
+    fl_state_close(kept);
+    object_path(part, &objects[3], ".part");
+    object_path(path, &objects[3], "");
+    assert_int_equal(rename(part, path), 0);  // and then the power was cut
+
+    kept = open_clean();
+    refuse_object(kept, &objects[1], FL_ERR_NOT_FOUND);
+    assert_chunks(kept, &objects[2], 7);
+    assert_chunks(kept, &objects[3], 7);
+    assert_int_equal(fl_scratch_count(inside("objects")), 4);
+    fl_state_close(kept);
+}
+
+TEST(state_downloads_only_what_is_damaged_again)
+{
+    static object a, b;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    assert_ok(begin(kept, &b));
+    fl_state_close(kept);
+    object_path(path, &a, "");
+    damage(path, CHUNK + 5);
+
+    kept = open_clean();
+    assert_chunks(kept, &a, 5);  // now it is the download, and b is not
+    refuse_object(kept, &b, FL_ERR_NOT_FOUND);
+    assert_ok(put(kept, &a, 1));
+    assert_ok(fl_state_object_finish(kept, a.name, &why));
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+}
+
+TEST(state_notices_every_damage_to_a_partial_download)
+{
+    static object a;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    object_path(path, &a, ".part");
+    fl_state *kept = open_clean();
+    assert_ok(begin(kept, &a));
+    assert_ok(put(kept, &a, 0));
+    assert_ok(put(kept, &a, 2));
+    fl_state_close(kept);
+
+    kept = open_clean();
+    damage(path, 2 * CHUNK);
+    assert_chunks(kept, &a, 1);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_int_equal(truncate(path, CHUNK), 0);
+    assert_chunks(kept, &a, 1);
+    fl_state_close(kept);
+    assert_int_equal(truncate(path, 10 * CHUNK), 0);
+    kept = open_clean();
+    assert_chunks(kept, &a, 1);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_chunks(kept, &a, 0);
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, &a, i));
+    assert_ok(fl_state_object_finish(kept, a.name, &why));
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+}
+
+TEST(state_forgets_an_object_whose_manifest_is_damaged)
+{
+    static object a;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    object_path(path, &a, ".map");
+    damage(path, 60);
+    refuse_object(kept, &a, FL_ERR_FORMAT);
+    assert_reason_names(why, ".map");
+    refuse_object(kept, &a, FL_ERR_NOT_FOUND);  // reported once
+    assert_int_equal(fl_scratch_count(inside("objects")), 0);
+    download(kept, &a);
+    fl_state_close(kept);
+
+    damage(path, 60);
+    kept = open_state();
+    assert_non_null(strstr(fl_state_warning(kept), ".map"));
+    refuse_object(kept, &a, FL_ERR_NOT_FOUND);
+    assert_int_equal(fl_scratch_count(inside("objects")), 0);
+    fl_state_close(kept);
+    fl_state_close(open_clean());
+}
+
+TEST(state_forgets_an_object_under_a_wrong_name)
+{
+    static object a, b;
+    char path[PATH_MAX], other[PATH_MAX];
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    fl_state_close(kept);
+    const char *const endings[] = {"", ".map"};
+    for (size_t i = 0; i < 2; i++) {
+        object_path(path, &a, endings[i]);
+        object_path(other, &b, endings[i]);
+        assert_int_equal(rename(path, other), 0);
+    }
+    kept = open_state();
+    assert_non_null(strstr(fl_state_warning(kept), ".map"));
+    refuse_object(kept, &b, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
+TEST(state_forgets_an_object_that_somebody_deleted)
+{
+    static object a;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    object_path(path, &a, "");
+    assert_int_equal(unlink(path), 0);
+    refuse_object(kept, &a, FL_ERR_NOT_FOUND);
+    download(kept, &a);
+    fl_state_close(kept);
+    assert_int_equal(unlink(path), 0);
+    kept = open_clean();
+    refuse_object(kept, &a, FL_ERR_NOT_FOUND);
+    assert_int_equal(fl_scratch_count(inside("objects")), 0);
+    fl_state_close(kept);
+}
+
+TEST(state_tidies_up_and_leaves_junk_alone)
+{
+    static object a, b;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    fl_state_close(kept);
+    const char *const endings[] = {"", ".part", ".map.tmp"};
+    for (size_t i = 0; i < 3; i++) {
+        object_path(path, &b, endings[i]);  // no map says what they are
+        assert_ok(fl_file_write(path, "x", 1, 0600, &why));
+    }
+    object_path(path, &a, ".part");
+    assert_ok(fl_file_write(path, "x", 1, 0600, &why));
+    const char *const junk[] = {"objects/README", "objects/ab.map", "junk",
+                                "objects/0123.part"};
+    for (size_t i = 0; i < 4; i++)
+        put_file(junk[i], "x");
+
+    kept = open_clean();
+    assert_int_equal(fl_scratch_count(inside("objects")), 2 + 3);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(is_there(junk[i]));
+    assert_chunks(kept, &a, 7);
+    fl_state_close(kept);
+}
+
+/* ---- update ---- */
+
+TEST(state_keeps_an_update_until_it_is_dropped)
+{
+    fl_state *kept = open_clean();
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    save_update(kept, 1);
+    save_update(kept, 2);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_update(kept, 2);
+    assert_ok(fl_state_update_drop(kept, &why));
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    assert_ok(fl_state_update_drop(kept, &why));
+    assert_false(is_there("update.bytes"));
+    fl_state_close(kept);
+}
+
+TEST(state_never_trusts_a_damaged_update)
+{
+    fl_state *kept = open_clean();
+    for (off_t at = 0; at < 132; at += 11) {  // all over the header
+        save_update(kept, 1);
+        damage(inside("update"), at);
+        refuse_update(kept, FL_ERR_FORMAT);
+        refuse_update(kept, FL_ERR_NOT_FOUND);
+        assert_false(is_there("update.bytes"));
+    }
+    save_update(kept, 1);
+    damage(inside("update.bytes"), UPDATE_LEN - 1);
+    refuse_update(kept, FL_ERR_FORMAT);
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    save_update(kept, 1);
+    assert_int_equal(truncate(inside("update.bytes"), 0), 0);
+    refuse_update(kept, FL_ERR_FORMAT);
+    save_update(kept, 1);
+    assert_int_equal(unlink(inside("update.bytes")), 0);
+    refuse_update(kept, FL_ERR_FORMAT);
+    save_update(kept, 1);
+    assert_int_equal(truncate(inside("update"), 100), 0);
+    refuse_update(kept, FL_ERR_FORMAT);
+    fl_state_close(kept);
+}
+
+TEST(state_refuses_an_update_that_is_too_long)
+{
+    fl_state *kept = open_clean();
+    save_update(kept, 1);
+    uint8_t bytes[UPDATE_LEN];
+    fl_state_update update = make_update(2, bytes);
+    update.len = (size_t)FL_PROTO_OBJECT_BYTES_MAX + 1;
+    assert_err(fl_state_update_save(kept, &update, &why), FL_ERR_RANGE);
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
+/* ---- status ---- */
+
+TEST(state_shows_the_status_beside_a_running_client)
+{
+    char *text = NULL;
+    assert_err(fl_state_status_read(&text, folder, &why), FL_ERR_NOT_FOUND);
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_status_write(kept, "{\"round\": 1}", &why));
+    assert_ok(fl_state_status_read(&text, folder, &why));
+    assert_string_equal(text, "{\"round\": 1}");
+    free(text);
+    assert_ok(fl_state_status_write(kept, "{\"round\": 2}", &why));
+    fl_state_close(kept);
+    assert_ok(fl_state_status_read(&text, folder, &why));
+    assert_string_equal(text, "{\"round\": 2}");
+    free(text);
+}
+
+TEST(state_does_not_wear_the_disk_with_a_status_that_stays)
+{
+    struct stat first, second;
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_status_write(kept, "{}", &why));
+    assert_int_equal(stat(inside("status.json"), &first), 0);
+    assert_ok(fl_state_status_write(kept, "{}", &why));
+    assert_int_equal(stat(inside("status.json"), &second), 0);
+    assert_int_equal(first.st_ino, second.st_ino);
+    fl_state_close(kept);
+}
+
+TEST(state_limits_the_status)
+{
+    static char text[FL_STATE_STATUS_MAX + 2];
+    char *found = NULL;
+    memset(text, 'x', FL_STATE_STATUS_MAX + 1);
+    fl_state *kept = open_clean();
+    assert_err(fl_state_status_write(kept, text, &why), FL_ERR_LIMIT);
+    put_file("status.json", text);
+    assert_err(fl_state_status_read(&found, folder, &why), FL_ERR_FORMAT);
+    fl_state_close(kept);
+}
+
+/* ---- full disks and crashes ---- */
+
+TEST(state_survives_a_full_disk)
+{
+    if (!fl_scratch_mount(folder, 2 << 20)) skip();
+    static object a, b;
+    make_object(&a, 0);
+    make_object(&b, 1);
+    uint8_t bytes[UPDATE_LEN];
+    fl_state *kept = open_clean();
+    download(kept, &a);
+    assert_ok(fl_state_mail_set(kept, 7, &why));
+    assert_ok(fl_state_status_write(kept, "old", &why));
+    unsigned failed = 0;
+    // Room for nothing, for the object, for the object and its map, ...
+    for (size_t pages = 0; pages < 40; pages++) {
+        assert_true(fl_scratch_fill(folder, pages * 4096));
+        const fl_err err = begin(kept, &b);
+        if (!err) break;
+        assert_err(err, FL_ERR_SYSTEM);
+        assert_reason_names(why, "room");
+        assert_int_equal(fl_scratch_count(inside("objects")), 2);
+        failed++;
+    }
+    assert_true(failed > 30 && failed < 40);
+
+    assert_true(fl_scratch_fill(folder, 0));
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, &b, i));  // its room was taken before
+    assert_ok(fl_state_object_finish(kept, b.name, &why));
+    const fl_state_update update = make_update(1, bytes);
+    assert_err(fl_state_update_save(kept, &update, &why), FL_ERR_SYSTEM);
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    assert_err(fl_state_mail_set(kept, 8, &why), FL_ERR_SYSTEM);
+    assert_err(fl_state_status_write(kept, "new", &why), FL_ERR_SYSTEM);
+    fl_state_close(kept);
+    refuse_state(FL_ERR_SYSTEM, "starts");
+
+    assert_true(fl_scratch_fill(folder, SIZE_MAX));
+    kept = open_clean();
+    assert_int_equal(fl_state_start_count(kept), 2);
+    assert_chunks(kept, &a, 7);
+    assert_chunks(kept, &b, 7);
+    save_update(kept, 1);
+    assert_update(kept, 1);
+    fl_state_close(kept);
+}
+
+TEST(state_keeps_the_old_values_when_a_write_fails)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1};
+    uint8_t found[FL_KEY_BYTES];
+    uint64_t mail_after;
+    char *text = NULL;
+    fl_state *kept = open_clean();
+    assert_true(fl_scratch_limit_files(2));
+    const fl_err pin = fl_state_pin_set(kept, key, &why);
+    assert_true(fl_scratch_limit_files(SIZE_MAX));
+    assert_err(pin, FL_ERR_SYSTEM);
+    assert_reason_names(why, "aggregator.pub");
+    assert_err(fl_state_pin_get(kept, found, &why), FL_ERR_NOT_FOUND);
+
+    assert_ok(fl_state_mail_set(kept, 7, &why));
+    assert_ok(fl_state_status_write(kept, "old", &why));
+    assert_true(fl_scratch_limit_files(2));
+    const fl_err mail = fl_state_mail_set(kept, 8, &why);
+    const fl_err status = fl_state_status_write(kept, "new", &why);
+    assert_true(fl_scratch_limit_files(SIZE_MAX));
+    assert_err(mail, FL_ERR_SYSTEM);
+    assert_err(status, FL_ERR_SYSTEM);
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+    assert_int_equal(mail_after, 7);
+    assert_ok(fl_state_status_read(&text, folder, &why));
+    assert_string_equal(text, "old");
+    free(text);
+    fl_state_close(kept);
+}
+
+// The steps of a round, of which a crash may follow any.
+enum { STEP_COUNT = CHUNK_COUNT + 5 };
+
+static void do_step(fl_state *kept, const object *of, uint32_t round,
+                    unsigned step)
+{
+    if (step == 0) {
+        assert_ok(fl_state_mail_set(kept, round, &why));
+    } else if (step == 1) {
+        assert_ok(begin(kept, of));
+    } else if (step < 2 + CHUNK_COUNT) {
+        assert_ok(put(kept, of, step - 2));
+    } else if (step == 2 + CHUNK_COUNT) {
+        assert_ok(fl_state_object_finish(kept, of->name, &why));
+    } else if (step == 3 + CHUNK_COUNT) {
+        save_update(kept, round);
+    } else {
+        assert_ok(fl_state_update_drop(kept, &why));
+    }
+}
+
+typedef struct {
+    uint32_t round;
+    unsigned step;  // STEP_COUNT: rounds until the end
+} life;
+
+// Leaves without closing anything after `step`.
+static void live_until(void *self, int report)
+{
+    const life *until = self;
+    static object of;
+    make_object(&of, until->round);
+    fl_state *kept = open_state();
+    for (unsigned step = 0; step <= until->step; step++)
+        do_step(kept, &of, until->round, step);
+    const uint32_t done = fl_state_start_count(kept);
+    if (write(report, &done, sizeof done) == sizeof done) pause();
+}
+
+static void assert_after_step(fl_state *kept, const object *of, uint32_t round,
+                              unsigned step)
+{
+    uint64_t mail_after;
+    assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+    assert_int_equal(mail_after, round);
+    if (step == 0) {
+        refuse_object(kept, of, FL_ERR_NOT_FOUND);
+    } else {
+        const unsigned chunk_count =
+            step < 1 + CHUNK_COUNT ? step - 1 : CHUNK_COUNT;
+        assert_chunks(kept, of, (1u << chunk_count) - 1);
+    }
+    if (step == 3 + CHUNK_COUNT) {
+        assert_update(kept, round);
+    } else {
+        refuse_update(kept, FL_ERR_NOT_FOUND);
+    }
+}
+
+TEST(state_is_whole_after_a_crash_at_any_step)
+{
+    static object of;
+    unsigned starts = 0;
+    for (uint32_t i = 0; i < STEP_COUNT; i++) {
+        life until = {.round = i + 1, .step = i};
+        assert_true(fl_scratch_kill(live_until, &until, 0, &starts));
+        assert_int_equal(starts, 2 * i + 1);
+        make_object(&of, until.round);
+        fl_state *kept = open_clean();
+        assert_after_step(kept, &of, until.round, i);
+        assert_ok(fl_state_update_drop(kept, &why));
+        fl_state_close(kept);
+        assert_true(fl_scratch_count(inside("objects")) <= 6);
+    }
+}
+
+// Reports a round when its update was saved.
+static void live(void *self, int report)
+{
+    static object of;
+    uint32_t round = *(const uint32_t *)self;
+    fl_state *kept = open_state();
+    for (;; round++) {
+        make_object(&of, round);
+        for (unsigned step = 0; step < STEP_COUNT - 1; step++)
+            do_step(kept, &of, round, step);
+        if (write(report, &round, sizeof round) != sizeof round) _exit(1);
+    }
+}
+
+TEST(state_is_whole_whenever_it_is_killed)
+{
+    fl_random random;
+    fl_random_init(&random, 4, FL_RANDOM_TEST, 0);
+    uint32_t next = 1, starts = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        const unsigned after_us = 500 + fl_random_below(&random, 40000);
+        unsigned saved = 0;
+        assert_true(fl_scratch_kill(live, &next, after_us, &saved));
+        fl_state *kept = open_clean();
+        assert_true(fl_state_start_count(kept) > starts);
+        starts = fl_state_start_count(kept);
+
+        uint64_t mail_after;
+        fl_state_update update = {.bytes = NULL};
+        assert_ok(fl_state_mail_get(kept, &mail_after, &why));
+        const uint32_t least = saved ? saved : next - 1;
+        assert_true(mail_after == least || mail_after == least + 1);
+        const fl_err err = fl_state_update_load(kept, &update, &why);
+        free(update.bytes);
+        if (err) assert_err(err, FL_ERR_NOT_FOUND);
+        if (!err) assert_update(kept, update.round);
+        if (saved && mail_after == saved) assert_update(kept, saved);
+        assert_true(fl_scratch_count(inside("objects")) <= 6);
+        next = (uint32_t)mail_after + 1;
+        fl_state_close(kept);
+    }
+    assert_true(next > 10);  // it did get somewhere
+}
+
+#define IN_FOLDER(test) \
+    cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
+          IN_FOLDER(state_refuses_a_second_client),
+          IN_FOLDER(state_never_gives_a_start_twice_when_the_count_is_damaged),
+          IN_FOLDER(state_refuses_a_folder_it_cannot_write),
+          IN_FOLDER(state_refuses_a_name_that_is_too_long),
+          IN_FOLDER(state_pins_one_aggregator_for_life),
+          IN_FOLDER(state_never_trusts_a_damaged_pin_nor_forgets_it),
+          IN_FOLDER(state_takes_a_pin_that_a_person_has_written),
+          IN_FOLDER(state_forgets_mail_and_update_with_a_new_pin),
+          IN_FOLDER(state_keeps_the_mail_position),
+          IN_FOLDER(state_gives_back_an_object_that_was_downloaded),
+          IN_FOLDER(state_resumes_a_download_where_it_was),
+          IN_FOLDER(state_finishes_a_download_that_was_cut_before_its_end),
+          IN_FOLDER(state_refuses_a_download_that_makes_no_sense),
+          IN_FOLDER(state_keeps_the_newest_objects_and_one_download),
+          IN_FOLDER(state_keeps_the_newest_objects_after_a_crash_in_finish),
+          IN_FOLDER(state_downloads_only_what_is_damaged_again),
+          IN_FOLDER(state_notices_every_damage_to_a_partial_download),
+          IN_FOLDER(state_forgets_an_object_whose_manifest_is_damaged),
+          IN_FOLDER(state_forgets_an_object_under_a_wrong_name),
+          IN_FOLDER(state_forgets_an_object_that_somebody_deleted),
+          IN_FOLDER(state_tidies_up_and_leaves_junk_alone),
+          IN_FOLDER(state_keeps_an_update_until_it_is_dropped),
+          IN_FOLDER(state_never_trusts_a_damaged_update),
+          IN_FOLDER(state_refuses_an_update_that_is_too_long),
+          IN_FOLDER(state_shows_the_status_beside_a_running_client),
+          IN_FOLDER(state_does_not_wear_the_disk_with_a_status_that_stays),
+          IN_FOLDER(state_limits_the_status),
+          IN_FOLDER(state_survives_a_full_disk),
+          IN_FOLDER(state_keeps_the_old_values_when_a_write_fails),
+          IN_FOLDER(state_is_whole_after_a_crash_at_any_step),
+          IN_FOLDER(state_is_whole_whenever_it_is_killed))
