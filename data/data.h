@@ -75,7 +75,8 @@ typedef struct fl_dataset fl_dataset;
  * FL_ERR_NOT_FOUND: no such file, or Debian's package is not installed.
  * FL_ERR_FORMAT: the file does not follow its format, holds NaN or infinity,
  * or has no rows. FL_ERR_LIMIT: beyond the maxima above. FL_ERR_RANGE: the
- * spec or a column does not exist. *why names file, offset and remedy.
+ * spec or a column does not exist. FL_ERR_SYSTEM: a file cannot be read.
+ * FL_ERR_MEMORY. *why names file, offset and remedy.
  */
 FL_CHECK fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
                                 const fl_data_options *options, fl_reason *why);

@@ -274,6 +274,17 @@ TEST(idx_says_which_file_is_missing)
     data_files_fini(&files);
 }
 
+TEST(idx_says_so_when_a_file_cannot_be_read)
+{
+    // a regular file whose first page nobody may read
+    const fl_data_options options = {.spec = "idx:/proc/self/mem,labels"};
+    fl_dataset *dataset = NULL;
+    fl_reason why;
+    assert_err(fl_dataset_open(&dataset, FL_DATA_TRAIN, &options, &why),
+               FL_ERR_SYSTEM);
+    assert_reason_names(why, "/proc/self/mem");
+}
+
 TEST(idx_takes_both_parts_from_a_folder)
 {
     data_files files;
@@ -337,5 +348,6 @@ RUN_TESTS(
     cmocka_unit_test(idx_refuses_sizes_beyond_the_maxima_and_empty_ones),
     cmocka_unit_test(idx_refuses_labels_that_are_no_classes),
     cmocka_unit_test(idx_says_which_file_is_missing),
+    cmocka_unit_test(idx_says_so_when_a_file_cannot_be_read),
     cmocka_unit_test(idx_takes_both_parts_from_a_folder),
     cmocka_unit_test(idx_refuses_a_folder_without_the_files))
