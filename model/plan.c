@@ -16,6 +16,7 @@ enum { FUSED_POOL_MAX = 256 };
 // have no memory of their own: `root` is the value that holds them.
 typedef struct {
     uint32_t root;
+    uint32_t maker;  // of a root: the layer that writes it
     uint32_t consumer_count;
     bool is_used;                    // the logits depend on it
     bool wants_grad;                 // parameters upstream
@@ -141,6 +142,7 @@ static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
     s->task.constants = plan->graph.constants + node->constant_at;
     s->has_backward = plan->values[s->output].wants_grad;
     plan->values[s->output].root = s->output;
+    plan->values[s->output].maker = i;
 }
 
 static void make_steps(fl_plan *plan)
@@ -249,10 +251,10 @@ static fl_err add_value_blocks(fl_plan *plan)
         value *v = &plan->values[i];
         if (v->root != i || v->first == NONE) continue;
         const size_t size = fl_shape_size(plan->graph.nodes[i].shape);
-        FL_TRY(add_block(plan, &v->data, i, size, plan->batch_cap, v->first,
-                         v->last));
+        FL_TRY(add_block(plan, &v->data, v->maker, size, plan->batch_cap,
+                         v->first, v->last));
         if (v->grad_first == NONE) continue;
-        FL_TRY(add_block(plan, &v->grad, i, size, plan->batch_cap,
+        FL_TRY(add_block(plan, &v->grad, v->maker, size, plan->batch_cap,
                          v->grad_first, v->grad_last));
     }
     return FL_OK;

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model.h"
+
+#include <math.h>
+
+#include "model/graph.h"
+#include "tests/test.h"
+
+static fl_model_options options_for(const char *name)
+{
+    return (fl_model_options){
+        .name = name, .input = {28, 28, 1}, .class_count = 10, .seed = 5};
+}
+
+TEST(model_lenet_has_the_layers_that_everyone_uses)
+{
+    const fl_model_options options = options_for("lenet");
+    fl_model *model = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    assert_int_equal(fl_model_param_count(model), 80202);
+    assert_int_equal(fl_model_class_count(model), 10);
+    assert_int_equal(fl_model_input(model).height, 28);
+    assert_int_equal(fl_model_input(model).width, 28);
+    assert_int_equal(fl_model_input(model).channels, 1);
+
+    static const fl_op_kind ops[] = {FL_OP_INPUT,   FL_OP_CONV,    FL_OP_RELU,
+                                     FL_OP_MAXPOOL, FL_OP_CONV,    FL_OP_RELU,
+                                     FL_OP_MAXPOOL, FL_OP_FLATTEN, FL_OP_DENSE,
+                                     FL_OP_RELU,    FL_OP_DENSE};
+    assert_int_equal(model->graph.node_count, sizeof ops / sizeof *ops);
+    for (uint32_t i = 0; i < model->graph.node_count; i++)
+        assert_int_equal(model->graph.nodes[i].op, ops[i]);
+    fl_model_free(model);
+}
+
+TEST(model_mlp_has_three_dense_layers)
+{
+    const fl_model_options options = options_for("mlp");
+    fl_model *model = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    assert_int_equal(fl_model_param_count(model),
+                     784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10);
+    fl_model_free(model);
+}
+
+TEST(model_scales_its_input_only_when_told_how)
+{
+    const float mean[] = {0.5F}, deviation[] = {0.25F};
+    fl_model_options options = options_for("lenet");
+    options.mean = mean;
+    options.deviation = deviation;
+    fl_model *model = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    assert_int_equal(fl_model_param_count(model), 80202);
+    assert_int_equal(model->graph.nodes[1].op, FL_OP_SUB);
+    assert_int_equal(model->graph.nodes[2].op, FL_OP_DIV);
+    assert_int_equal(model->graph.constant_count, 2);
+    const size_t at = model->graph.nodes[2].constant_at;
+    assert_true(model->graph.constants[at] >= 0.25F &&
+                model->graph.constants[at] <= 0.25F);
+    fl_model_free(model);
+
+    fl_reason why = {""};
+    options.deviation = NULL;
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "deviation");
+    options.deviation = (const float[]){0.0F};
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "div");
+}
+
+TEST(model_draws_parameters_evenly_within_their_bounds)
+{
+    const fl_model_options options = options_for("lenet");
+    fl_model *model = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    for (uint32_t i = 0; i < model->graph.node_count; i++) {
+        const fl_node *node = &model->graph.nodes[i];
+        if (node->weight_count == 0) continue;
+        const double bound =
+            1.0 / sqrt((double)node->weight_count / node->out_count);
+        const size_t count = node->weight_count + node->bias_count;
+        double sum = 0.0, squares = 0.0;
+        for (size_t k = 0; k < count; k++) {
+            const double p = (double)model->params[node->weight_at + k];
+            assert_true(fabs(p) <= bound);
+            sum += p / bound;
+            squares += p * p / (bound * bound);
+        }
+        // Five deviations of the mean of `count` uniform numbers.
+        assert_true(fabs(sum / (double)count) <
+                    5.0 / sqrt(3.0 * (double)count));
+        assert_true(fabs(squares / (double)count - 1.0 / 3.0) <
+                    5.0 * 0.3 / sqrt((double)count));
+    }
+    fl_model_free(model);
+}
+
+TEST(model_is_a_function_of_its_seed)
+{
+    fl_model_options options = options_for("lenet");
+    fl_model *a = NULL, *b = NULL, *c = NULL;
+    assert_ok(fl_model_new(&a, &options, NULL));
+    assert_ok(fl_model_new(&b, &options, NULL));
+    options.seed++;
+    assert_ok(fl_model_new(&c, &options, NULL));
+    const size_t bytes = fl_model_param_count(a) * sizeof(float);
+    assert_memory_equal(fl_model_params(a), fl_model_params(b), bytes);
+    assert_memory_not_equal(fl_model_params(a), fl_model_params(c), bytes);
+    fl_model_free(a);
+    fl_model_free(b);
+    fl_model_free(c);
+    fl_model_free(NULL);
+}
+
+TEST(model_refuses_a_name_it_does_not_know_and_lists_its_own)
+{
+    const fl_model_options options = options_for("resnet-9000");
+    fl_model *model = NULL;
+    fl_reason why = {""};
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "resnet-9000");
+    const char *name;
+    size_t count = 0;
+    while ((name = fl_model_builtin_name(count))) {
+        assert_reason_names(why, name);
+        count++;
+    }
+    assert_int_equal(count, 2);
+    assert_null(model);
+}
+
+TEST(model_refuses_an_input_that_is_too_small)
+{
+    fl_model_options options = options_for("lenet");
+    fl_model *model = NULL;
+    fl_reason why = {""};
+    options.input = (fl_shape){13, 28, 1};
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "13x28x1");
+    assert_reason_names(why, "conv2");
+    options.input = (fl_shape){28, 0, 1};
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+    options.input = (fl_shape){16, 16, 3};
+    assert_ok(fl_model_new(&model, &options, &why));
+    fl_model_free(model);
+}
+
+TEST(model_refuses_fewer_than_two_classes)
+{
+    fl_model_options options = options_for("mlp");
+    fl_model *model = NULL;
+    fl_reason why = {""};
+    options.class_count = 1;
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "class_count");
+    options.class_count = FL_DATA_CLASSES_MAX + 1;
+    assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
+}
+
+RUN_TESTS(
+    cmocka_unit_test(model_lenet_has_the_layers_that_everyone_uses),
+    cmocka_unit_test(model_mlp_has_three_dense_layers),
+    cmocka_unit_test(model_scales_its_input_only_when_told_how),
+    cmocka_unit_test(model_draws_parameters_evenly_within_their_bounds),
+    cmocka_unit_test(model_is_a_function_of_its_seed),
+    cmocka_unit_test(model_refuses_a_name_it_does_not_know_and_lists_its_own),
+    cmocka_unit_test(model_refuses_an_input_that_is_too_small),
+    cmocka_unit_test(model_refuses_fewer_than_two_classes))

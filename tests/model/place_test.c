@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/place.h"
+
+#include <stdbool.h>
+
+#include "base/random.h"
+#include "tests/test.h"
+
+enum { COUNT = 60 };
+
+static bool collide(const fl_block *a, const fl_block *b)
+{
+    return a->first <= b->last && b->first <= a->last &&
+           a->at < b->at + b->floats && b->at < a->at + a->floats;
+}
+
+TEST(place_keeps_blocks_apart_that_live_at_the_same_time)
+{
+    fl_random random;
+    fl_random_init(&random, 4, FL_RANDOM_TEST, 0);
+    for (unsigned round = 0; round < 50; round++) {
+        fl_block blocks[COUNT];
+        size_t sum = 0, floats;
+        for (size_t i = 0; i < COUNT; i++) {
+            blocks[i].floats = fl_random_below(&random, 100);
+            blocks[i].first = fl_random_below(&random, 40);
+            blocks[i].last = blocks[i].first + fl_random_below(&random, 9);
+        }
+        assert_ok(fl_place_blocks(blocks, COUNT, &floats));
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_int_equal(blocks[i].at % 16, 0);
+            assert_true(blocks[i].at + blocks[i].floats <= floats);
+            sum += blocks[i].floats;
+            for (size_t k = 0; k < i; k++)
+                assert_false(collide(&blocks[i], &blocks[k]));
+        }
+        assert_true(floats < sum / 2);
+    }
+}
+
+TEST(place_shares_memory_between_blocks_of_different_times)
+{
+    fl_block blocks[] = {{.floats = 64, .first = 0, .last = 1},
+                         {.floats = 64, .first = 1, .last = 2},
+                         {.floats = 64, .first = 2, .last = 3}};
+    size_t floats;
+    assert_ok(fl_place_blocks(blocks, 3, &floats));
+    assert_int_equal(floats, 128);
+}
+
+TEST(place_takes_no_blocks_and_empty_ones)
+{
+    fl_block empty = {.floats = 0};
+    size_t floats = 1;
+    assert_ok(fl_place_blocks(NULL, 0, &floats));
+    assert_int_equal(floats, 0);
+    assert_ok(fl_place_blocks(&empty, 1, &floats));
+    assert_int_equal(floats, 0);
+}
+
+TEST(place_refuses_sizes_that_overflow)
+{
+    size_t floats;
+    fl_block huge[] = {{.floats = SIZE_MAX / 8}, {.floats = SIZE_MAX / 8}};
+    assert_err(fl_place_blocks(huge, 2, &floats), FL_ERR_LIMIT);
+    fl_block most = {.floats = SIZE_MAX - 3};
+    assert_err(fl_place_blocks(&most, 1, &floats), FL_ERR_LIMIT);
+}
+
+RUN_TESTS(
+    cmocka_unit_test(place_keeps_blocks_apart_that_live_at_the_same_time),
+    cmocka_unit_test(place_shares_memory_between_blocks_of_different_times),
+    cmocka_unit_test(place_takes_no_blocks_and_empty_ones),
+    cmocka_unit_test(place_refuses_sizes_that_overflow))

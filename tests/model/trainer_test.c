@@ -1,0 +1,567 @@
+/*
+ * Training against PyTorch's numbers (tests/vectors/lenet_torch.txt, made by
+ * the script beside it), and every refusal.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "model/graph.h"
+#include "model/model.h"
+#include "tests/support/data_files.h"
+#include "tests/test.h"
+
+enum { ROWS = 24, SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
+enum { BYTE_AT = 1 << 24, LABEL_AT = 1 << 28 };
+
+static const char *const VECTORS = "tests/vectors/lenet_torch.txt";
+
+/* ---- a small world ------------------------------------------------------ */
+
+// As in tests/vectors/lenet_torch.py.
+static uint32_t hash32(uint32_t i)
+{
+    uint32_t h = i * 0x9E3779B1;
+    h ^= h >> 15;
+    h *= 0x85EBCA77;
+    return h ^ (h >> 13);
+}
+
+typedef struct {
+    fl_model *model;
+    fl_dataset *dataset;
+    uint32_t rows[ROWS];
+    float *params;  // PyTorch's first ones
+    size_t param_count;
+} world;
+
+static fl_dataset *open_dataset(uint32_t side)
+{
+    static uint8_t values[ROWS * PIXELS], labels[ROWS];
+    static uint8_t idx[ROWS * PIXELS + 16];
+    const uint32_t sizes[] = {ROWS, side, side};
+    for (uint32_t i = 0; i < ROWS * side * side; i++)
+        values[i] = (uint8_t)(hash32(i + BYTE_AT) >> 24);
+    for (uint32_t i = 0; i < ROWS; i++)
+        labels[i] = (uint8_t)(hash32(i + LABEL_AT) % CLASSES);
+
+    data_files files;
+    char spec[4 * DATA_PATH_CAP];
+    data_files_init(&files);
+    size_t len =
+        data_files_idx(idx, sizes, 3, values, (size_t)ROWS * side * side);
+    data_files_put(&files, "values", idx, len);
+    len = data_files_idx(idx, sizes, 1, labels, ROWS);
+    data_files_put(&files, "labels", idx, len);
+    data_files_spec(spec, &files, "idx", "values", "labels");
+    fl_dataset *dataset = NULL;
+    fl_reason why = {""};
+    // The test part of a split would take rows away: name one of its own.
+    const fl_data_options options = {.spec = spec, .test_spec = spec};
+    const fl_err err = fl_dataset_open(&dataset, FL_DATA_TRAIN, &options, &why);
+    if (err) print_error("%s\n", why.text);
+    assert_ok(err);
+    assert_int_equal(fl_dataset_row_count(dataset), ROWS);
+    data_files_fini(&files);
+    return dataset;
+}
+
+static void reset_params(world *w)
+{
+    const fl_graph *graph = &w->model->graph;
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        if (node->weight_count == 0) continue;
+        const size_t fan_in = node->weight_count / node->out_count;
+        const float bound = (float)(1.0 / sqrt((double)fan_in));
+        for (size_t k = node->weight_at; k < node->bias_at + node->bias_count;
+             k++) {
+            const uint32_t h = hash32((uint32_t)k) >> 8;
+            w->params[k] = ((float)h / 0x1p23F - 1.0F) * bound;
+        }
+    }
+}
+
+static world world_open(const char *name)
+{
+    const fl_model_options options = {
+        .name = name, .input = {SIDE, SIDE, 1}, .class_count = CLASSES};
+    world w = {0};
+    assert_ok(fl_model_new(&w.model, &options, NULL));
+    w.dataset = open_dataset(SIDE);
+    w.param_count = fl_model_param_count(w.model);
+    w.params = calloc(w.param_count, sizeof(float));
+    assert_non_null(w.params);
+    for (uint32_t i = 0; i < ROWS; i++)
+        w.rows[i] = i;
+    reset_params(&w);
+    return w;
+}
+
+static void world_close(world *w)
+{
+    fl_model_free(w->model);
+    fl_dataset_free(w->dataset);
+    free(w->params);
+}
+
+static fl_trainer *trainer_for(const world *w, uint32_t batch_cap)
+{
+    fl_trainer *trainer = NULL;
+    assert_ok(fl_trainer_new(&trainer, w->model, batch_cap, true, NULL));
+    return trainer;
+}
+
+static fl_train_options whole_steps(uint32_t steps)
+{
+    return (fl_train_options){.epochs = steps, .batch = ROWS, .lr = 0.1F};
+}
+
+static fl_err run(fl_trainer *trainer, world *w, fl_metrics *metrics,
+                  const fl_train_options *options, fl_reason *why)
+{
+    fl_random random;
+    fl_random_init(&random, 3, FL_RANDOM_SHUFFLE, 0);
+    return fl_trainer_run(trainer, w->params, metrics, w->dataset, w->rows,
+                          ROWS, options, &random, why);
+}
+
+/* ---- PyTorch ------------------------------------------------------------ */
+
+static void options_named(fl_train_options *options, const char *name)
+{
+    if (strcmp(name, "momentum") == 0) {
+        options->lr = 0.05F;
+        options->momentum = 0.9F;
+    } else if (strcmp(name, "decay") == 0) {
+        options->momentum = 0.5F;
+        options->weight_decay = 0.05F;
+    } else if (strcmp(name, "clip") == 0) {
+        options->lr = 0.2F;
+        options->momentum = 0.9F;
+        options->clip_norm = 0.25F;
+    } else if (strcmp(name, "cosine") == 0) {
+        options->lr = 0.2F;
+        options->schedule = FL_SCHEDULE_COSINE;
+        options->schedule_steps = 6;
+    } else if (strcmp(name, "step") == 0) {
+        options->lr = 0.2F;
+        options->schedule = FL_SCHEDULE_STEP;
+        options->schedule_steps = 3;
+        options->schedule_factor = 0.5F;
+    } else {
+        assert_string_equal(name, "plain");
+    }
+}
+
+static void assert_near(const char *what, const char *name, unsigned steps,
+                        double got, double expected)
+{
+    if (fabs(got - expected) <= 2e-5 * fabs(expected)) return;
+    print_error("%s of %s after %u steps is %.9g, not %.9g\n", what, name,
+                steps, got, expected);
+    fail();
+}
+
+static double norm_of(const world *w)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < w->param_count; i++)
+        sum += (double)w->params[i] * (double)w->params[i];
+    return sqrt(sum);
+}
+
+TEST(trainer_takes_the_steps_that_pytorch_takes)
+{
+    world w = world_open("lenet");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    FILE *file = fopen(VECTORS, "r");
+    assert_non_null(file);
+    char name[16];
+    unsigned steps, lines = 0;
+    double loss, norm;
+    while (fscanf(file, "%15s %u %lf %lf", name, &steps, &loss, &norm) == 4) {
+        fl_train_options options = whole_steps(steps);
+        options_named(&options, name);
+        fl_metrics metrics;
+        reset_params(&w);
+        assert_ok(run(trainer, &w, &metrics, &options, NULL));
+        assert_int_equal(metrics.sample_count, ROWS);
+        assert_near("norm", name, steps, norm_of(&w), norm);
+        assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                      w.rows, ROWS, NULL));
+        assert_near("loss", name, steps, metrics.loss_sum / ROWS, loss);
+        lines++;
+    }
+    assert_int_equal(lines, 24);
+    fclose(file);
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+/* ---- reproducible ------------------------------------------------------- */
+
+static void train_some(world *w)
+{
+    const fl_train_options options = {
+        .epochs = 2, .batch = 7, .lr = 0.1F, .momentum = 0.9F};
+    fl_metrics metrics;
+    fl_trainer *trainer = trainer_for(w, 7);
+    assert_ok(run(trainer, w, &metrics, &options, NULL));
+    assert_int_equal(metrics.sample_count, ROWS);
+    fl_trainer_free(trainer);
+}
+
+static void *train_on_thread(void *self)
+{
+    train_some(self);
+    return NULL;
+}
+
+TEST(trainer_gives_the_same_bits_whoever_trains_beside_it)
+{
+    enum { THREADS = 4 };
+    world alone = world_open("lenet"), beside[THREADS];
+    pthread_t threads[THREADS];
+    train_some(&alone);
+    for (size_t i = 0; i < THREADS; i++)
+        beside[i] = world_open("lenet");
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, train_on_thread, &beside[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_memory_equal(alone.params, beside[i].params,
+                            alone.param_count * sizeof(float));
+        world_close(&beside[i]);
+    }
+    world_close(&alone);
+}
+
+TEST(trainer_starts_afresh_in_every_run)
+{
+    world first = world_open("mlp"), second = world_open("mlp");
+    const fl_train_options options = {
+        .epochs = 1, .batch = 5, .lr = 0.1F, .momentum = 0.9F};
+    fl_metrics a, b;
+    fl_trainer *trainer = trainer_for(&first, 8);
+    assert_ok(run(trainer, &first, &a, &options, NULL));
+    assert_ok(run(trainer, &second, &b, &options, NULL));
+    assert_memory_equal(first.params, second.params,
+                        first.param_count * sizeof(float));
+    assert_memory_equal(&a, &b, sizeof a);
+    fl_trainer_free(trainer);
+    world_close(&first);
+    world_close(&second);
+}
+
+TEST(trainer_learns_its_rows_by_heart)
+{
+    world w = world_open("lenet");
+    const fl_train_options options = {
+        .epochs = 60, .batch = 8, .lr = 0.05F, .momentum = 0.9F};
+    fl_metrics metrics;
+    fl_trainer *trainer = trainer_for(&w, 8);
+    assert_ok(run(trainer, &w, &metrics, &options, NULL));
+    assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                  w.rows, ROWS, NULL));
+    assert_int_equal(metrics.sample_count, ROWS);
+    assert_int_equal(metrics.correct_count, ROWS);
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+/* ---- evaluation --------------------------------------------------------- */
+
+TEST(trainer_measures_the_same_in_batches_of_any_size)
+{
+    world w = world_open("lenet");
+    fl_metrics expected, metrics;
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    assert_ok(fl_trainer_evaluate(trainer, &expected, w.params, w.dataset,
+                                  w.rows, ROWS, NULL));
+    fl_trainer_free(trainer);
+    for (uint32_t batch = 1; batch < ROWS; batch += 5) {
+        assert_ok(fl_trainer_new(&trainer, w.model, batch, false, NULL));
+        assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                      w.rows, ROWS, NULL));
+        assert_int_equal(metrics.correct_count, expected.correct_count);
+        assert_near("loss", "batch", batch, metrics.loss_sum,
+                    expected.loss_sum);
+        fl_trainer_free(trainer);
+    }
+    world_close(&w);
+}
+
+TEST(trainer_measures_no_rows_as_nothing)
+{
+    world w = world_open("mlp");
+    fl_metrics metrics;
+    fl_trainer *trainer = trainer_for(&w, 4);
+    assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                  w.rows, 0, NULL));
+    assert_int_equal(metrics.sample_count, 0);
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_predicts_what_evaluation_counts)
+{
+    world w = world_open("lenet");
+    float x[4 * PIXELS], logits[4 * CLASSES];
+    fl_metrics metrics;
+    fl_trainer *trainer = trainer_for(&w, 4);
+    fl_dataset_read(x, w.dataset, w.rows, 4);
+    assert_ok(fl_trainer_predict(trainer, logits, w.params, x, 4));
+    assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                  w.rows, 4, NULL));
+    double loss = 0.0;
+    for (uint32_t i = 0; i < 4; i++) {
+        double sum = 0.0;
+        for (uint32_t c = 0; c < CLASSES; c++)
+            sum += exp((double)logits[i * CLASSES + c]);
+        const uint32_t label = fl_dataset_labels(w.dataset)[i];
+        loss += log(sum) - (double)logits[i * CLASSES + label];
+    }
+    assert_near("loss", "predict", 0, loss, metrics.loss_sum);
+    assert_ok(fl_trainer_predict(trainer, logits, w.params, x, 0));
+    assert_err(fl_trainer_predict(trainer, logits, w.params, x, 5),
+               FL_ERR_RANGE);
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+/* ---- refusals ----------------------------------------------------------- */
+
+TEST(trainer_refuses_options_outside_their_ranges)
+{
+    world w = world_open("mlp");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    static const struct {
+        const char *named;
+        fl_train_options options;
+    } cases[] = {
+        {"epochs", {.epochs = 0, .batch = 1}},
+        {"batch", {.epochs = 1, .batch = 0}},
+        {"batch", {.epochs = 1, .batch = ROWS + 1}},
+        {"lr", {.epochs = 1, .batch = 1, .lr = -1.0F}},
+        {"lr", {.epochs = 1, .batch = 1, .lr = INFINITY}},
+        {"momentum", {.epochs = 1, .batch = 1, .momentum = 1.0F}},
+        {"momentum", {.epochs = 1, .batch = 1, .momentum = -0.1F}},
+        {"weight_decay", {.epochs = 1, .batch = 1, .weight_decay = NAN}},
+        {"clip_norm", {.epochs = 1, .batch = 1, .clip_norm = -1.0F}},
+        {"schedule_steps",
+         {.epochs = 1, .batch = 1, .schedule = FL_SCHEDULE_COSINE}},
+        {"schedule_factor",
+         {.epochs = 1,
+          .batch = 1,
+          .schedule = FL_SCHEDULE_STEP,
+          .schedule_steps = 1,
+          .schedule_factor = -1.0F}},
+        {"schedule", {.epochs = 1, .batch = 1, .schedule = (fl_schedule)7}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fl_metrics metrics;
+        fl_reason why = {""};
+        assert_err(run(trainer, &w, &metrics, &cases[i].options, &why),
+                   FL_ERR_RANGE);
+        assert_reason_names(why, cases[i].named);
+    }
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_refuses_a_dataset_of_another_shape)
+{
+    world w = world_open("mlp");
+    fl_dataset *small = open_dataset(SIDE - 1);
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    const fl_train_options options = whole_steps(1);
+    fl_random random;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    fl_random_init(&random, 0, FL_RANDOM_SHUFFLE, 0);
+    assert_err(fl_trainer_run(trainer, w.params, &metrics, small, w.rows, ROWS,
+                              &options, &random, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "27x27x1");
+    assert_err(fl_trainer_evaluate(trainer, &metrics, w.params, small, w.rows,
+                                   ROWS, &why),
+               FL_ERR_RANGE);
+    fl_dataset_free(small);
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_refuses_more_classes_than_the_model_has)
+{
+    world w = world_open("mlp");
+    const fl_model_options options = {
+        .name = "mlp", .input = {SIDE, SIDE, 1}, .class_count = 9};
+    fl_model *nine = NULL;
+    fl_trainer *trainer = NULL;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    assert_ok(fl_model_new(&nine, &options, NULL));
+    assert_ok(fl_trainer_new(&trainer, nine, ROWS, false, NULL));
+    assert_err(fl_trainer_evaluate(trainer, &metrics, fl_model_params(nine),
+                                   w.dataset, w.rows, ROWS, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "10 classes");
+    fl_trainer_free(trainer);
+    fl_model_free(nine);
+    world_close(&w);
+}
+
+TEST(trainer_refuses_to_train_on_no_rows)
+{
+    world w = world_open("mlp");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    const fl_train_options options = whole_steps(1);
+    fl_random random;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    fl_random_init(&random, 0, FL_RANDOM_SHUFFLE, 0);
+    assert_err(fl_trainer_run(trainer, w.params, &metrics, w.dataset, w.rows, 0,
+                              &options, &random, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "0 rows");
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_without_gradients_refuses_to_train)
+{
+    world w = world_open("mlp");
+    fl_trainer *trainer = NULL;
+    const fl_train_options options = whole_steps(1);
+    fl_metrics metrics;
+    fl_reason why = {""};
+    assert_ok(fl_trainer_new(&trainer, w.model, ROWS, false, NULL));
+    assert_err(run(trainer, &w, &metrics, &options, &why), FL_ERR_STATE);
+    assert_reason_names(why, "evaluate");
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_names_the_step_that_diverged_and_the_remedy)
+{
+    world w = world_open("lenet");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    fl_train_options options = whole_steps(50);
+    options.lr = 1e30F;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    assert_err(run(trainer, &w, &metrics, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "step ");
+    assert_reason_names(why, "lower lr");
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_sees_every_parameter_that_becomes_infinite)
+{
+    world w = world_open("mlp");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    // Weight decay alone throws the one large parameter out of range, from
+    // where no loss sees it: behind a pixel that ReLU leaves at zero.
+    fl_train_options options = whole_steps(1);
+    options.lr = 1e20F;
+    options.weight_decay = 1.0F;
+    for (size_t i = 0; i < w.param_count; i++)
+        w.params[i] = 0.0F;
+    w.params[0] = -1e25F;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    assert_err(run(trainer, &w, &metrics, &options, &why), FL_ERR_RANGE);
+    assert_reason_names(why, "step 1: a parameter");
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_refuses_to_measure_broken_parameters)
+{
+    world w = world_open("lenet");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    const size_t spots[] = {0, 410, 500, 13300, w.param_count - 1};
+    for (size_t i = 0; i < sizeof spots / sizeof *spots; i++) {
+        fl_metrics metrics;
+        fl_reason why = {""};
+        reset_params(&w);
+        w.params[spots[i]] = NAN;
+        assert_err(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
+                                       w.rows, ROWS, &why),
+                   FL_ERR_RANGE);
+        assert_reason_names(why, "NaN");
+    }
+    fl_trainer_free(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_stops_after_the_step_on_request)
+{
+    world w = world_open("mlp"), once = world_open("mlp");
+    fl_trainer *trainer = trainer_for(&w, ROWS);
+    const atomic_bool stop = true;
+    fl_train_options options = whole_steps(1000);
+    options.stop = &stop;
+    fl_metrics metrics;
+    fl_reason why = {""};
+    assert_err(run(trainer, &w, &metrics, &options, &why), FL_ERR_CANCELLED);
+    assert_reason_names(why, "step 1");
+    options = whole_steps(1);
+    assert_ok(run(trainer, &once, &metrics, &options, NULL));
+    assert_memory_equal(w.params, once.params, w.param_count * sizeof(float));
+    fl_trainer_free(trainer);
+    world_close(&w);
+    world_close(&once);
+}
+
+TEST(trainer_refuses_a_batch_that_memory_cannot_hold)
+{
+    world w = world_open("lenet");
+    fl_trainer *trainer = NULL;
+    fl_reason why = {""};
+    assert_err(fl_trainer_new(&trainer, w.model, UINT32_MAX, true, &why),
+               FL_ERR_MEMORY);
+    assert_reason_names(why, "conv1");
+    assert_reason_names(why, "bytes");
+    assert_err(fl_trainer_new(&trainer, w.model, 0, true, &why), FL_ERR_RANGE);
+    assert_null(trainer);
+    world_close(&w);
+}
+
+TEST(trainer_for_lenet_takes_less_than_two_megabytes)
+{
+    world w = world_open("lenet");
+    fl_trainer *trainer = trainer_for(&w, 32);
+    assert_true(fl_trainer_bytes(trainer) < 2 << 20);
+    fl_trainer_free(trainer);
+    fl_trainer_free(NULL);
+    world_close(&w);
+}
+
+RUN_TESTS(
+    cmocka_unit_test(trainer_takes_the_steps_that_pytorch_takes),
+    cmocka_unit_test(trainer_gives_the_same_bits_whoever_trains_beside_it),
+    cmocka_unit_test(trainer_starts_afresh_in_every_run),
+    cmocka_unit_test(trainer_learns_its_rows_by_heart),
+    cmocka_unit_test(trainer_measures_the_same_in_batches_of_any_size),
+    cmocka_unit_test(trainer_measures_no_rows_as_nothing),
+    cmocka_unit_test(trainer_predicts_what_evaluation_counts),
+    cmocka_unit_test(trainer_refuses_options_outside_their_ranges),
+    cmocka_unit_test(trainer_refuses_a_dataset_of_another_shape),
+    cmocka_unit_test(trainer_refuses_more_classes_than_the_model_has),
+    cmocka_unit_test(trainer_refuses_to_train_on_no_rows),
+    cmocka_unit_test(trainer_without_gradients_refuses_to_train),
+    cmocka_unit_test(trainer_names_the_step_that_diverged_and_the_remedy),
+    cmocka_unit_test(trainer_sees_every_parameter_that_becomes_infinite),
+    cmocka_unit_test(trainer_refuses_to_measure_broken_parameters),
+    cmocka_unit_test(trainer_stops_after_the_step_on_request),
+    cmocka_unit_test(trainer_refuses_a_batch_that_memory_cannot_hold),
+    cmocka_unit_test(trainer_for_lenet_takes_less_than_two_megabytes))
