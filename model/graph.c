@@ -14,8 +14,9 @@
 static size_t nodes_cap(uint32_t count)
 {
     size_t cap = 8;
-    while (cap < count)
+    while (cap < count) {
         cap *= 2;
+    }
     return cap;
 }
 
@@ -78,8 +79,9 @@ static fl_err check_constants(const fl_node *node, const float *constants,
     }
     for (uint32_t c = 0; c < node->shape.channels; c++) {
         const bool is_zero = constants[c] >= 0.0F && constants[c] <= 0.0F;
-        if (isfinite(constants[c]) && !(node->op == FL_OP_DIV && is_zero))
+        if (isfinite(constants[c]) && !(node->op == FL_OP_DIV && is_zero)) {
             continue;
+        }
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "node \"%s\" (%s): constant %u is %g", node->name,
                              fl_op_name(node->op), c, (double)constants[c]);
@@ -115,8 +117,9 @@ static fl_err complete_node(fl_node *node, size_t *param_count,
     FL_TRY(check_inputs(graph, node, op, why));
 
     fl_shape inputs[FL_NODE_INPUTS_MAX];
-    for (uint32_t i = 0; i < node->input_count; i++)
+    for (uint32_t i = 0; i < node->input_count; i++) {
         inputs[i] = graph->nodes[node->inputs[i]].shape;
+    }
     const fl_err err = op->shape(node, inputs, why);
     if (err == FL_ERR_LIMIT) {
         return fl_reason_set(why, err, "node \"%s\" (%s) is too large",
@@ -173,11 +176,12 @@ fl_err fl_graph_add(fl_graph *graph, const fl_node *node, bool has_bias,
     made.name[sizeof made.name - 1] = '\0';
     memcpy(made.inputs, node->inputs, sizeof made.inputs);
 
-    size_t param_count;
+    size_t param_count = 0;
     FL_TRY(complete_node(&made, &param_count, graph, has_bias, constants, why));
     fl_err err = grow_nodes(graph);
-    if (!err && fl_op_get(made.op)->has_constants)
+    if (!err && fl_op_get(made.op)->has_constants) {
         err = append_constants(graph, constants, made.shape.channels);
+    }
     if (err) return fl_reason_set(why, err, "no memory for the graph");
 
     graph->nodes[graph->node_count++] = made;

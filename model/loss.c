@@ -24,8 +24,9 @@ static double example_loss(float *grad, const float *logits, uint32_t label,
     }
     if (grad) {
         const float factor = (float)((double)scale / sum);
-        for (uint32_t c = 0; c < class_count; c++)
+        for (uint32_t c = 0; c < class_count; c++) {
             grad[c] *= factor;
+        }
         grad[label] -= scale;
     }
     return log(sum) - (double)(logits[label] - max);

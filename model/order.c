@@ -16,10 +16,12 @@ void fl_order_init(fl_order *order, uint32_t count, fl_random *random)
     assert(count >= 1 && count <= UINT32_C(1) << 31);
     order->count = count;
     order->half_bits = 1;
-    while (UINT64_C(1) << (2 * order->half_bits) < count)
+    while (UINT64_C(1) << (2 * order->half_bits) < count) {
         order->half_bits++;
-    for (unsigned i = 0; i < FL_ORDER_ROUNDS; i++)
+    }
+    for (unsigned i = 0; i < FL_ORDER_ROUNDS; i++) {
         order->keys[i] = fl_random_u32(random);
+    }
 }
 
 static uint32_t permute(const fl_order *order, uint32_t x)

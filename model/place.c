@@ -8,6 +8,11 @@
 
 enum { UNIT = 16 };  // floats: 64 bytes, a cache line and the widest vector
 
+// A reference that sorting moves about.
+typedef struct {
+    fl_block *block;
+} slot;
+
 static bool overlap_in_time(const fl_block *a, const fl_block *b)
 {
     return a->first <= b->last && b->first <= a->last;
@@ -17,33 +22,34 @@ static bool overlap_in_time(const fl_block *a, const fl_block *b)
 // function of its graph.
 static int compare_size(const void *a, const void *b)
 {
-    const fl_block *x = *(fl_block *const *)a, *y = *(fl_block *const *)b;
+    const fl_block *x = ((const slot *)a)->block, *y = ((const slot *)b)->block;
     if (x->floats != y->floats) return x->floats > y->floats ? -1 : 1;
     return x < y ? -1 : x > y;
 }
 
 static int compare_offset(const void *a, const void *b)
 {
-    const fl_block *x = *(fl_block *const *)a, *y = *(fl_block *const *)b;
+    const fl_block *x = ((const slot *)a)->block, *y = ((const slot *)b)->block;
     if (x->at != y->at) return x->at < y->at ? -1 : 1;
     return x < y ? -1 : x > y;
 }
 
 // The lowest free offset for `block` beside placed[0..count), which is used
 // as room for a list of the neighbours in time.
-static void place_block(fl_block *block, fl_block *const *placed, size_t count,
-                        fl_block **neighbours)
+static void place_block(fl_block *block, const slot *placed, size_t count,
+                        slot *neighbours)
 {
     size_t neighbour_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (overlap_in_time(placed[i], block))
+        if (overlap_in_time(placed[i].block, block)) {
             neighbours[neighbour_count++] = placed[i];
+        }
     }
-    qsort(neighbours, neighbour_count, sizeof(*neighbours), compare_offset);
+    qsort(neighbours, neighbour_count, sizeof *neighbours, compare_offset);
 
     size_t at = 0;
     for (size_t i = 0; i < neighbour_count; i++) {
-        const fl_block *other = neighbours[i];
+        const fl_block *other = neighbours[i].block;
         if (at + block->floats <= other->at) break;
         if (other->at + other->floats > at) at = other->at + other->floats;
     }
@@ -65,16 +71,18 @@ fl_err fl_place_blocks(fl_block *blocks, size_t count, size_t *floats)
 {
     FL_TRY(round_sizes(blocks, count));
     // The blocks by size, and behind them room for one block's neighbours.
-    fl_block **order = malloc((2 * count + 1) * sizeof(*order));
+    slot *order = malloc((2 * count + 1) * sizeof *order);
     if (!order) return FL_ERR_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        order[i] = &blocks[i];
-    qsort(order, count, sizeof(*order), compare_size);
+    for (size_t i = 0; i < count; i++) {
+        order[i].block = &blocks[i];
+    }
+    qsort(order, count, sizeof *order, compare_size);
 
     *floats = 0;
     for (size_t i = 0; i < count; i++) {
-        place_block(order[i], order, i, order + count);
-        const size_t end = order[i]->at + order[i]->floats;
+        fl_block *block = order[i].block;
+        place_block(block, order, i, order + count);
+        const size_t end = block->at + block->floats;
         if (end > *floats) *floats = end;
     }
     free(order);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,8 +77,9 @@ static void mark_wanted_grads(fl_plan *plan)
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
         const fl_node *node = &plan->graph.nodes[i];
         bool wanted = node->weight_count + node->bias_count > 0;
-        for (uint32_t k = 0; k < node->input_count; k++)
+        for (uint32_t k = 0; k < node->input_count; k++) {
             wanted = wanted || plan->values[node->inputs[k]].wants_grad;
+        }
         plan->values[i].wants_grad = wanted;
     }
 }
@@ -148,18 +150,21 @@ static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
 static void make_steps(fl_plan *plan)
 {
     plan->values[0].root = 0;
-    for (uint32_t i = 1; i < plan->graph.node_count; i++)
+    for (uint32_t i = 1; i < plan->graph.node_count; i++) {
         plan->values[i].root = NONE;
+    }
     for (uint32_t i = 1; i < plan->graph.node_count; i++) {
         const fl_node *node = &plan->graph.nodes[i];
         const fl_op *op = fl_op_get(node->op);
+        assert(op);  // fl_graph_add knew it
         value *v = &plan->values[i];
         if (!v->is_used || v->root != NONE) continue;
         // A node fused into an earlier step has a root already.
-        if (op->is_view)
+        if (op->is_view) {
             v->root = plan->values[node->inputs[0]].root;
-        else
+        } else {
             add_step(plan, i, op);
+        }
     }
 }
 
@@ -263,10 +268,12 @@ static fl_err add_value_blocks(fl_plan *plan)
 static fl_err add_step_blocks(fl_plan *plan, uint32_t i)
 {
     step *s = &plan->steps[i];
+    assert(s->op);
     const bool with_backward = s->has_backward;
     const uint32_t back = with_backward ? backward_tick(plan, i) : i;
-    if (s->op->memory)
+    if (s->op->memory) {
         FL_TRY(s->op->memory(&s->memory, &s->task, with_backward));
+    }
     FL_TRY(add_block(plan, &s->packed, s->node, s->memory.packed, 1, 0,
                      2 * plan->step_count));
     FL_TRY(add_block(plan, &s->kept, s->node, s->memory.kept, plan->batch_cap,
@@ -299,8 +306,9 @@ static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
 static fl_err add_blocks(fl_plan *plan)
 {
     FL_TRY(add_value_blocks(plan));
-    for (uint32_t i = 0; i < plan->step_count; i++)
+    for (uint32_t i = 0; i < plan->step_count; i++) {
         FL_TRY(add_step_blocks(plan, i));
+    }
     FL_TRY(
         fl_place_blocks(plan->blocks, plan->block_count, &plan->arena_floats));
     plan->arena = aligned_alloc(64, plan->arena_floats * sizeof(float));
@@ -353,8 +361,9 @@ static fl_err compile(fl_plan *plan, fl_reason *why)
     note_uses(plan);
     note_clears(plan);
     if (add_blocks(plan)) return refuse_memory(plan, why);
-    for (uint32_t i = 0; i < plan->step_count; i++)
+    for (uint32_t i = 0; i < plan->step_count; i++) {
         set_pointers(plan, &plan->steps[i]);
+    }
     return FL_OK;
 }
 

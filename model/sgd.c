@@ -14,9 +14,11 @@ float fl_sgd_rate(const fl_train_options *options, uint64_t step)
     case FL_SCHEDULE_COSINE:
         if (step >= steps) return 0.0F;
         return (float)(lr * 0.5 * (1.0 + cos(PI * (double)step / steps)));
-    case FL_SCHEDULE_STEP:
-        return (float)(lr * pow((double)options->schedule_factor,
-                                (double)(step / steps)));
+    case FL_SCHEDULE_STEP: {
+        const uint64_t times = step / steps;
+        return (float)(lr *
+                       pow((double)options->schedule_factor, (double)times));
+    }
     }
     return options->lr;
 }

@@ -115,15 +115,17 @@ static bool is_at_least_0(float x)
 static fl_err check_options(const fl_trainer *trainer,
                             const fl_train_options *o, fl_reason *why)
 {
-    if (o->epochs == 0)
+    if (o->epochs == 0) {
         return refuse_option(why, "epochs", o->epochs, "at least 1");
+    }
     if (o->batch == 0 || o->batch > trainer->batch_cap) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "batch is %u, it must be 1 to %u", o->batch,
                              trainer->batch_cap);
     }
-    if (!is_at_least_0(o->lr))
+    if (!is_at_least_0(o->lr)) {
         return refuse_option(why, "lr", (double)o->lr, "0 or more");
+    }
     if (!is_at_least_0(o->momentum) || o->momentum >= 1.0F) {
         return refuse_option(why, "momentum", (double)o->momentum,
                              "0 or more and below 1");
@@ -141,8 +143,9 @@ static fl_err check_options(const fl_trainer *trainer,
         return refuse_option(why, "schedule", (double)o->schedule,
                              "constant, cosine or step");
     }
-    if (o->schedule_steps == 0)
+    if (o->schedule_steps == 0) {
         return refuse_option(why, "schedule_steps", 0.0, "at least 1");
+    }
     if (o->schedule == FL_SCHEDULE_STEP && !is_at_least_0(o->schedule_factor)) {
         return refuse_option(why, "schedule_factor", (double)o->schedule_factor,
                              "0 or more");
@@ -174,8 +177,9 @@ static void read_batch(fl_trainer *trainer, const fl_dataset *dataset,
     const uint32_t *labels = fl_dataset_labels(dataset);
     fl_dataset_read(fl_plan_input(trainer->plan), dataset, trainer->rows,
                     count);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         trainer->labels[i] = labels[trainer->rows[i]];
+    }
 }
 
 // Forward, loss, backward and update on the batch that is loaded.
@@ -209,8 +213,9 @@ static fl_err train_batch(fl_trainer *trainer, float *params,
         .momentum = options->momentum,
         .lr = at->lr,
     };
-    if (!trainer->kernels->update(&update))
+    if (!trainer->kernels->update(&update)) {
         return refuse_divergence(why, "a parameter", at);
+    }
     return FL_OK;
 }
 
@@ -228,8 +233,9 @@ static fl_err train_epoch(fl_trainer *trainer, float *params,
     for (uint32_t from = 0; from < order->count; from += options->batch) {
         const uint32_t left = order->count - from;
         const uint32_t count = left < options->batch ? left : options->batch;
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count; i++) {
             trainer->rows[i] = rows[fl_order_at(order, from + i)];
+        }
         read_batch(trainer, dataset, count);
         const progress at = {*step, fl_sgd_rate(options, *step)};
         FL_TRY(train_batch(trainer, params, metrics, count, options, &at, why));

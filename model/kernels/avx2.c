@@ -10,7 +10,7 @@
 typedef __m256 vec;
 typedef __m256i ivec;
 
-enum { LANES = 8, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 3 };
+enum { LANES = 8, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 3, OUTER_TILE = 12 };
 
 #    define INLINE TARGET static inline
 

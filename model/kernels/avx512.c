@@ -10,7 +10,7 @@
 typedef __m512 vec;
 typedef __m512i ivec;
 
-enum { LANES = 16, ROWS = 12, OUTER_ROWS = 8, OUTER_VECS = 3 };
+enum { LANES = 16, ROWS = 12, OUTER_ROWS = 8, OUTER_VECS = 3, OUTER_TILE = 27 };
 
 #    define INLINE TARGET static inline
 

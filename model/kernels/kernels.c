@@ -13,8 +13,9 @@ const fl_kernels *fl_kernels_at(unsigned index)
     unsigned count = 0;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) usable[count++] = &fl_kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         usable[count++] = &fl_kernels_avx2;
+    }
 #endif
     usable[count++] = &fl_kernels_portable;
     return index < count ? usable[index] : NULL;
@@ -29,8 +30,9 @@ size_t fl_pack_floats(const fl_kernels *kernels, size_t depth, size_t columns)
 {
     size_t floats;
     if (columns > SIZE_MAX - kernels->lanes) return SIZE_MAX;
-    if (fl_size_mul(&floats, depth, round_up(columns, kernels->lanes)))
+    if (fl_size_mul(&floats, depth, round_up(columns, kernels->lanes))) {
         return SIZE_MAX;
+    }
     return floats;
 }
 
@@ -50,12 +52,14 @@ void fl_pack_columns(const fl_kernels *kernels, float *dst, const float *src,
         const size_t used = panel_columns(kernels, columns, column);
         const size_t width = round_up(used, kernels->lanes);
         for (size_t k = 0; k < depth; k += BLOCK) {
-            const size_t rows = depth - k < BLOCK ? depth - k : BLOCK;
+            size_t rows = depth - k;
+            if (rows > BLOCK) rows = BLOCK;
             if (used < width) memset(dst, 0, rows * width * sizeof *dst);
             for (size_t n = 0; n < used; n++) {
                 const float *from = src + (column + n) * src_step + k;
-                for (size_t i = 0; i < rows; i++)
+                for (size_t i = 0; i < rows; i++) {
                     dst[i * width + n] = from[i];
+                }
             }
             dst += rows * width;
         }

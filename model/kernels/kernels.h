@@ -39,17 +39,20 @@ typedef struct {
 } fl_product;
 
 /*
- * G (m_count, n_count) += sum over y < row_count, p < step_count of
- *     A[y * a_row + p * a_step + m] * B[y * b_row + p * b_step + n]
+ * G (segment_count * m_count, n_count) += sum over y < row_count,
+ * p < step_count of
+ *     A[y * a_row + p * a_step + s * segment_step + m] *
+ *     B[y * b_row + p * b_step + n]
+ * where row s * m_count + m of G is segment s.
  */
 typedef struct {
     const float *a, *b;
-    size_t a_row, a_step;
+    size_t a_row, a_step, segment_step;
     size_t b_row, b_step;
     uint32_t row_count, step_count;
     float *g;
     size_t g_step;
-    uint32_t m_count, n_count;
+    uint32_t segment_count, m_count, n_count;
 } fl_outer;
 
 /*

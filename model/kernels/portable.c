@@ -12,7 +12,7 @@
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 
-enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2 };
+enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2, OUTER_TILE = 10 };
 
 static inline vec vec_zero(void)
 {
@@ -34,8 +34,9 @@ static inline vec vec_load(const float *src)
 static inline vec vec_load_part(const float *src, unsigned count)
 {
     vec v = vec_zero();
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         v[i] = src[i];
+    }
     return v;
 }
 
@@ -46,8 +47,9 @@ static inline void vec_store(float *dst, vec v)
 
 static inline void vec_store_part(float *dst, vec v, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         dst[i] = v[i];
+    }
 }
 
 static inline vec vec_fma(vec a, vec b, vec c)
@@ -68,15 +70,17 @@ static inline vec vec_add(vec a, vec b)
 // NaN stays NaN, so that a broken model shows in the loss.
 static inline vec vec_relu(vec v)
 {
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++) {
         v[i] = v[i] < 0.0F ? 0.0F : v[i];
+    }
     return v;
 }
 
 static inline vec vec_where_positive(vec v, vec y)
 {
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++) {
         v[i] = y[i] > 0.0F ? v[i] : 0.0F;
+    }
     return v;
 }
 
@@ -98,8 +102,9 @@ static inline vec vec_max_from(vec best, vec v, ivec *from, ivec k)
 
 static inline vec vec_where_equal(vec v, ivec a, ivec b)
 {
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++) {
         v[i] = a[i] == b[i] ? v[i] : 0.0F;
+    }
     return v;
 }
 
@@ -110,8 +115,9 @@ static inline ivec ivec_load_bytes(const uint8_t *src)
 
 static inline void ivec_store_bytes(uint8_t *dst, ivec v)
 {
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++) {
         dst[i] = (uint8_t)v[i];
+    }
 }
 
 #include "model/kernels/tile.h"

@@ -3,7 +3,7 @@
  * instruction set, TARGET, vec, the vec_ functions and
  *   LANES                    floats of a vec
  *   ROWS                     rows of A in a tile of `product`, two vecs wide
- *   OUTER_ROWS, OUTER_VECS   the tile of `outer`
+ *   OUTER_ROWS, OUTER_VECS   a tile of `outer`, at most OUTER_TILE vecs
  * so that a tile's sums stay in registers.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -21,158 +21,6 @@
 #    define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-// Where a tile's sums go; `used` columns of the tile are real.
-TILE void store_row(const fl_product *p, float *c, uint32_t column, vec sum,
-                    unsigned used)
-{
-    const bool is_whole = used >= LANES;
-    c += column;
-    if (p->bias) {
-        const float *bias = p->bias + column;
-        sum =
-            vec_add(sum, is_whole ? vec_load(bias) : vec_load_part(bias, used));
-    }
-    if (p->add)
-        sum = vec_add(sum, is_whole ? vec_load(c) : vec_load_part(c, used));
-    if (p->relu) sum = vec_relu(sum);
-    if (is_whole)
-        vec_store(c, sum);
-    else
-        vec_store_part(c, sum, used);
-}
-
-TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
-                       uint32_t column, unsigned rows, unsigned vecs)
-{
-    vec sum[ROWS][2];
-    UNROLL for (unsigned m = 0; m < rows; m++)
-    {
-        UNROLL for (unsigned v = 0; v < vecs; v++) sum[m][v] = vec_zero();
-    }
-    const size_t a_step = p->a_step;
-    const float *segment = p->a + row * a_step;
-    for (uint32_t s = 0; s < p->segment_count; s++) {
-        const float *a = segment;
-        for (uint32_t k = 0; k < p->segment_len; k++) {
-            vec right[2];
-            UNROLL for (unsigned v = 0; v < vecs; v++) right[v] =
-                vec_load(b + v * LANES);
-            UNROLL for (unsigned m = 0; m < rows; m++)
-            {
-                const vec left = vec_set(a[m * a_step]);
-                UNROLL for (unsigned v = 0; v < vecs; v++) sum[m][v] =
-                    vec_fma(left, right[v], sum[m][v]);
-            }
-            a++;
-            b += vecs * LANES;
-        }
-        segment += p->segment_step;
-    }
-    for (unsigned v = 0; v < vecs; v++) {
-        const uint32_t at = column + v * LANES;
-        UNROLL for (unsigned m = 0; m < rows; m++) store_row(
-            p, p->c + (row + m) * p->c_step, at, sum[m][v], p->columns - at);
-    }
-}
-
-// One panel of B, `vecs` vectors wide, against all rows of A.
-TILE void product_panel(const fl_product *p, const float *b, uint32_t column,
-                        unsigned vecs)
-{
-    uint32_t row = 0;
-    for (; p->rows - row >= ROWS; row += ROWS)
-        product_tile(p, b, row, column, ROWS, vecs);
-    for (; ROWS > 8 && p->rows - row >= 8; row += 8)
-        product_tile(p, b, row, column, ROWS > 8 ? 8 : 1, vecs);
-    for (; p->rows - row >= 4; row += 4)
-        product_tile(p, b, row, column, 4, vecs);
-    for (; p->rows - row >= 2; row += 2)
-        product_tile(p, b, row, column, 2, vecs);
-    for (; p->rows - row >= 1; row++)
-        product_tile(p, b, row, column, 1, vecs);
-}
-
-TARGET static void product(const fl_product *p)
-{
-    const size_t depth = (size_t)p->segment_count * p->segment_len;
-    for (uint32_t column = 0; column < p->columns; column += 2 * LANES) {
-        const float *panel = p->b + column * depth;
-        if (p->columns - column > LANES)
-            product_panel(p, panel, column, 2);
-        else
-            product_panel(p, panel, column, 1);
-    }
-}
-
-// `last`: floats of the tile's last vector that are real.
-TILE void outer_tile(const fl_outer *o, uint32_t m_at, uint32_t n_at,
-                     unsigned rows, unsigned vecs, unsigned last)
-{
-    const bool is_whole = last >= LANES;
-    vec sum[OUTER_ROWS][OUTER_VECS];
-    UNROLL for (unsigned m = 0; m < rows; m++)
-    {
-        UNROLL for (unsigned v = 0; v < vecs; v++) sum[m][v] = vec_zero();
-    }
-    for (uint32_t y = 0; y < o->row_count; y++) {
-        const float *a = o->a + y * o->a_row + m_at;
-        const float *b = o->b + y * o->b_row + n_at;
-        for (uint32_t p = 0; p < o->step_count; p++) {
-            vec right[OUTER_VECS];
-            UNROLL for (unsigned v = 0; v < vecs; v++) right[v] =
-                v + 1 < vecs || is_whole ? vec_load(b + v * LANES)
-                                         : vec_load_part(b + v * LANES, last);
-            UNROLL for (unsigned m = 0; m < rows; m++)
-            {
-                const vec left = vec_set(a[m]);
-                UNROLL for (unsigned v = 0; v < vecs; v++) sum[m][v] =
-                    vec_fma(left, right[v], sum[m][v]);
-            }
-            a += o->a_step;
-            b += o->b_step;
-        }
-    }
-    UNROLL for (unsigned m = 0; m < rows; m++)
-    {
-        float *g = o->g + (m_at + m) * o->g_step + n_at;
-        UNROLL for (unsigned v = 0; v < vecs; v++)
-        {
-            float *to = g + v * LANES;
-            if (v + 1 < vecs || is_whole)
-                vec_store(to, vec_add(vec_load(to), sum[m][v]));
-            else
-                vec_store_part(to, vec_add(vec_load_part(to, last), sum[m][v]),
-                               last);
-        }
-    }
-}
-
-TILE void outer_rows(const fl_outer *o, uint32_t n_at, unsigned vecs,
-                     unsigned last)
-{
-    uint32_t m = 0;
-    for (; o->m_count - m >= OUTER_ROWS; m += OUTER_ROWS)
-        outer_tile(o, m, n_at, OUTER_ROWS, vecs, last);
-    for (; o->m_count - m >= 2; m += 2)
-        outer_tile(o, m, n_at, 2, vecs, last);
-    for (; o->m_count - m >= 1; m++)
-        outer_tile(o, m, n_at, 1, vecs, last);
-}
-
-TARGET static void outer(const fl_outer *o)
-{
-    uint32_t n = 0;
-    for (; o->n_count - n >= OUTER_VECS * LANES; n += OUTER_VECS * LANES)
-        outer_rows(o, n, OUTER_VECS, LANES);
-    for (; o->n_count - n >= 2 * LANES; n += 2 * LANES)
-        outer_rows(o, n, 2, LANES);
-    for (; o->n_count - n >= LANES; n += LANES)
-        outer_rows(o, n, 1, LANES);
-    if (o->n_count > n) outer_rows(o, n, 1, o->n_count - n);
-}
-
-/* ---- element by element ------------------------------------------------- */
-
 // `count` is LANES everywhere but at the end of an array.
 TILE vec load_some(const float *src, size_t count)
 {
@@ -181,18 +29,227 @@ TILE vec load_some(const float *src, size_t count)
 
 TILE void store_some(float *dst, vec v, size_t count)
 {
-    if (count >= LANES)
+    if (count >= LANES) {
         vec_store(dst, v);
-    else
+    } else {
         vec_store_part(dst, v, (unsigned)count);
+    }
 }
+
+// Where a tile's sums go; `used` columns of the tile are real.
+TILE void store_row(const fl_product *p, float *c, size_t column, vec sum,
+                    size_t used)
+{
+    c += column;
+    if (p->bias) sum = vec_add(sum, load_some(p->bias + column, used));
+    if (p->add) sum = vec_add(sum, load_some(c, used));
+    if (p->relu) sum = vec_relu(sum);
+    store_some(c, sum, used);
+}
+
+TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
+                       uint32_t column, size_t rows, size_t vecs)
+{
+    vec sum[ROWS][2];
+    UNROLL
+    for (size_t m = 0; m < rows; m++) {
+        UNROLL
+        for (size_t v = 0; v < vecs; v++) {
+            sum[m][v] = vec_zero();
+        }
+    }
+    const size_t a_step = p->a_step;
+    const float *segment = p->a + row * a_step;
+    for (uint32_t s = 0; s < p->segment_count; s++) {
+        const float *a = segment;
+        for (uint32_t k = 0; k < p->segment_len; k++) {
+            vec right[2];
+            UNROLL
+            for (size_t v = 0; v < vecs; v++) {
+                right[v] = vec_load(b + v * LANES);
+            }
+            UNROLL
+            for (size_t m = 0; m < rows; m++) {
+                const vec left = vec_set(a[m * a_step]);
+                UNROLL
+                for (size_t v = 0; v < vecs; v++) {
+                    sum[m][v] = vec_fma(left, right[v], sum[m][v]);
+                }
+            }
+            a++;
+            b += vecs * LANES;
+        }
+        segment += p->segment_step;
+    }
+    for (size_t v = 0; v < vecs; v++) {
+        const size_t at = column + v * LANES;
+        UNROLL
+        for (size_t m = 0; m < rows; m++) {
+            store_row(p, p->c + (row + m) * p->c_step, at, sum[m][v],
+                      p->columns - at);
+        }
+    }
+}
+
+// One panel of B, `vecs` vectors wide, against all rows of A.
+TILE void product_panel(const fl_product *p, const float *b, uint32_t column,
+                        size_t vecs)
+{
+    uint32_t row = 0;
+    for (; p->rows - row >= ROWS; row += ROWS) {
+        product_tile(p, b, row, column, ROWS, vecs);
+    }
+    for (; ROWS > 8 && p->rows - row >= 8; row += 8) {
+        product_tile(p, b, row, column, ROWS > 8 ? 8 : 1, vecs);
+    }
+    for (; p->rows - row >= 4; row += 4) {
+        product_tile(p, b, row, column, 4, vecs);
+    }
+    for (; p->rows - row >= 2; row += 2) {
+        product_tile(p, b, row, column, 2, vecs);
+    }
+    for (; p->rows - row >= 1; row++) {
+        product_tile(p, b, row, column, 1, vecs);
+    }
+}
+
+TARGET static void product(const fl_product *p)
+{
+    const size_t depth = (size_t)p->segment_count * p->segment_len;
+    for (uint32_t column = 0; column < p->columns; column += 2 * LANES) {
+        const float *panel = p->b + column * depth;
+        if (p->columns - column > LANES) {
+            product_panel(p, panel, column, 2);
+        } else {
+            product_panel(p, panel, column, 1);
+        }
+    }
+}
+
+/*
+ * A tile of `segments` times `rows` rows of G, from row m_at of segment s_at;
+ * `last`: floats of the tile's last vector that are real.
+ */
+TILE void outer_tile(const fl_outer *o, uint32_t s_at, uint32_t m_at,
+                     uint32_t n_at, size_t segments, size_t rows, size_t vecs,
+                     size_t last)
+{
+    const bool is_whole = last >= LANES;
+    vec sum[OUTER_TILE];
+    UNROLL
+    for (size_t i = 0; i < segments * rows * vecs; i++) {
+        sum[i] = vec_zero();
+    }
+    const float *a_row = o->a + s_at * o->segment_step + m_at;
+    const float *b_row = o->b + n_at;
+    for (uint32_t y = 0; y < o->row_count; y++) {
+        const float *a = a_row, *b = b_row;
+        for (uint32_t p = 0; p < o->step_count; p++) {
+            vec right[OUTER_VECS];
+            UNROLL
+            for (size_t v = 0; v < vecs; v++) {
+                right[v] = v + 1 < vecs || is_whole
+                               ? vec_load(b + v * LANES)
+                               : vec_load_part(b + v * LANES, (unsigned)last);
+            }
+            UNROLL
+            for (size_t i = 0; i < segments * rows; i++) {
+                const vec left =
+                    vec_set(a[i / rows * o->segment_step + i % rows]);
+                UNROLL
+                for (size_t v = 0; v < vecs; v++) {
+                    sum[i * vecs + v] =
+                        vec_fma(left, right[v], sum[i * vecs + v]);
+                }
+            }
+            a += o->a_step;
+            b += o->b_step;
+        }
+        a_row += o->a_row;
+        b_row += o->b_row;
+    }
+    UNROLL
+    for (size_t i = 0; i < segments * rows; i++) {
+        const size_t s = s_at + i / rows, m = m_at + i % rows;
+        float *g = o->g + (s * o->m_count + m) * o->g_step + n_at;
+        UNROLL
+        for (size_t v = 0; v < vecs; v++) {
+            const size_t real = v + 1 < vecs ? LANES : last;
+            const vec old = load_some(g + v * LANES, real);
+            store_some(g + v * LANES, vec_add(old, sum[i * vecs + v]), real);
+        }
+    }
+}
+
+// All rows of G, in tiles that lie within one segment.
+TILE void outer_rows(const fl_outer *o, uint32_t n_at, size_t vecs, size_t last)
+{
+    for (uint32_t s = 0; s < o->segment_count; s++) {
+        uint32_t m = 0;
+        for (; o->m_count - m >= OUTER_ROWS; m += OUTER_ROWS) {
+            outer_tile(o, s, m, n_at, 1, OUTER_ROWS, vecs, last);
+        }
+        for (; o->m_count - m >= 2; m += 2) {
+            outer_tile(o, s, m, n_at, 1, 2, vecs, last);
+        }
+        for (; o->m_count - m >= 1; m++) {
+            outer_tile(o, s, m, n_at, 1, 1, vecs, last);
+        }
+    }
+}
+
+// The same for segments of exactly `rows` rows, several in a tile.
+TILE void outer_segments(const fl_outer *o, uint32_t n_at, size_t rows,
+                         uint32_t segments, size_t last)
+{
+    uint32_t s = 0;
+    for (; o->segment_count - s >= segments; s += segments) {
+        outer_tile(o, s, 0, n_at, segments, rows, 1, last);
+    }
+    for (; s < o->segment_count; s++) {
+        outer_tile(o, s, 0, n_at, 1, rows, 1, last);
+    }
+}
+
+// One vector of columns. Short segments are those of a kernel row over one
+// or three channels, where a tile of one segment would leave the multipliers
+// waiting for their own results.
+TILE void outer_column(const fl_outer *o, uint32_t n_at, size_t last)
+{
+    switch (o->segment_count > 1 ? o->m_count : 0) {
+    case 3: outer_segments(o, n_at, 3, 3, last); break;
+    case 5: outer_segments(o, n_at, 5, OUTER_TILE / 5, last); break;
+    case 9: outer_segments(o, n_at, 9, OUTER_TILE / 9, last); break;
+    default: outer_rows(o, n_at, 1, last); break;
+    }
+}
+
+TARGET static void outer(const fl_outer *o)
+{
+    uint32_t n = 0;
+    if (o->n_count - n >= 2 * LANES) {
+        for (; o->n_count - n >= OUTER_VECS * LANES; n += OUTER_VECS * LANES) {
+            outer_rows(o, n, OUTER_VECS, LANES);
+        }
+        for (; o->n_count - n >= 2 * LANES; n += 2 * LANES) {
+            outer_rows(o, n, 2, LANES);
+        }
+    }
+    for (; o->n_count - n >= LANES; n += LANES) {
+        outer_column(o, n, LANES);
+    }
+    if (o->n_count > n) outer_column(o, n, o->n_count - n);
+}
+
+/* ---- element by element ------------------------------------------------- */
 
 TILE float sum_lanes(vec v)
 {
     float lanes[LANES], sum = 0.0F;
     vec_store(lanes, v);
-    for (unsigned i = 0; i < LANES; i++)
+    for (size_t i = 0; i < LANES; i++) {
         sum += lanes[i];
+    }
     return sum;
 }
 
@@ -247,8 +304,9 @@ TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
     for (uint32_t c = 0; c < columns; c += LANES) {
         const uint32_t left = columns - c;
         vec v = load_some(sum + c, left);
-        for (size_t r = 0; r < rows; r++)
+        for (size_t r = 0; r < rows; r++) {
             v = vec_add(v, load_some(dy + r * columns + c, left));
+        }
         store_some(sum + c, v, left);
     }
 }
@@ -259,8 +317,9 @@ TILE ivec load_some_bytes(const uint8_t *src, size_t count)
 {
     if (count >= LANES) return ivec_load_bytes(src);
     uint8_t bytes[LANES] = {0};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         bytes[i] = src[i];
+    }
     return ivec_load_bytes(bytes);
 }
 
@@ -272,8 +331,9 @@ TILE void store_some_bytes(uint8_t *dst, ivec v, size_t count)
         return;
     }
     ivec_store_bytes(bytes, v);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         dst[i] = bytes[i];
+    }
 }
 
 TILE void pool_vec(const fl_pool_row *r, const float *window, size_t at,
@@ -299,9 +359,10 @@ TARGET static void pool(const fl_pool_row *r)
     const size_t window_step = (size_t)r->kernel_w * r->channels;
     for (uint32_t x = 0; x < r->width; x++) {
         const float *window = r->rows + x * window_step;
-        for (uint32_t c = 0; c < r->channels; c += LANES)
+        for (uint32_t c = 0; c < r->channels; c += LANES) {
             pool_vec(r, window + c, (size_t)x * r->channels + c,
                      r->channels - c);
+        }
     }
 }
 

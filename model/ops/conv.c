@@ -71,6 +71,20 @@ static geometry geometry_of(const fl_task *task)
     return g;
 }
 
+/*
+ * Two ways round: a kernel row's KW * I weights side by side in vectors, or
+ * the O outputs side by side, whichever wastes fewer lanes. The second gives
+ * the transpose (KH * KW * I, O), collected in scratch over all examples.
+ */
+static bool is_transposed(const fl_task *task, const geometry *g)
+{
+    const uint32_t lanes = task->kernels->lanes;
+    const uint32_t o = g->out.channels, row = g->segment_len;
+    // o / o rounded up > row / row rounded up
+    return (uint64_t)o * ((row + lanes - 1) / lanes) >
+           (uint64_t)row * ((o + lanes - 1) / lanes);
+}
+
 // Rows of this node's output that one row of pool windows covers.
 static uint32_t rows_pooled(const fl_task *task)
 {
@@ -91,6 +105,9 @@ static fl_err conv_memory(fl_task_memory *memory, const fl_task *task,
                            (size_t)g.out.width * g.out.channels));
         if (with_gradients) dense = fl_shape_size(g.out);
     }
+    if (with_gradients && is_transposed(task, &g)) {
+        FL_TRY(fl_size_add(&dense, dense, task->node->weight_count));
+    }
     memory->scratch = rows > dense ? rows : dense;
     FL_TRY(fl_size_add(&memory->scratch, memory->scratch, frame));
 
@@ -109,8 +126,9 @@ static void conv_load(const fl_task *task, bool with_gradients)
     if (!with_gradients || !task->dx[0]) return;
     float *packed = task->packed + g.forward_floats;
     for (uint32_t s = 0; s < g.window->kernel_h; s++) {
-        fl_pack_rows(task->kernels, packed, task->weight + s * g.segment_len,
-                     g.patch_len, g.out.channels, g.segment_len);
+        fl_pack_rows(task->kernels, packed,
+                     task->weight + (size_t)s * g.segment_len, g.patch_len,
+                     g.out.channels, g.segment_len);
         packed += g.segment_floats;
     }
 }
@@ -126,8 +144,9 @@ static const float *framed(float *frame, const fl_task *task, const geometry *g,
     const size_t left = (size_t)g->window->pad_left * g->frame.channels;
     memset(frame, 0, g->frame.height * g->frame_row * sizeof *frame);
     float *to = frame + g->window->pad_top * g->frame_row + left;
-    for (uint32_t y = 0; y < task->x_shape.height; y++)
+    for (uint32_t y = 0; y < task->x_shape.height; y++) {
         memcpy(to + y * g->frame_row, x + y * row, row * sizeof *to);
+    }
     return frame;
 }
 
@@ -138,8 +157,9 @@ static void add_inside(float *dx, const fl_task *task, const geometry *g,
     const size_t left = (size_t)g->window->pad_left * g->frame.channels;
     const float *from = frame + g->window->pad_top * g->frame_row + left;
     for (uint32_t y = 0; y < task->x_shape.height; y++) {
-        for (size_t i = 0; i < row; i++)
+        for (size_t i = 0; i < row; i++) {
             dx[i] += from[i];
+        }
         dx += row;
         from += g->frame_row;
     }
@@ -216,8 +236,9 @@ static void conv_forward(const fl_task *task, bool with_gradients)
             forward_pooled(y, from ? from + i * y_size : NULL, task, &g, x,
                            rows);
         } else {
-            for (uint32_t row = 0; row < g.out.height; row++)
+            for (uint32_t row = 0; row < g.out.height; row++) {
                 forward_row(y + row * row_len, task, &g, x, row);
+            }
         }
     }
 }
@@ -230,13 +251,14 @@ static void unpool_example(float *dense, const fl_task *task, const geometry *g,
 {
     const size_t row_len = (size_t)g->out.width * g->out.channels;
     const size_t y_len = (size_t)task->y_shape.width * g->out.channels;
-    const uint32_t rows_pooled = task->pool->kernel_h * task->y_shape.height;
-    const uint32_t columns_pooled = task->pool->kernel_w * task->y_shape.width;
-    if (columns_pooled < g->out.width)
+    const uint32_t pooled_h = task->pool->kernel_h * task->y_shape.height;
+    const uint32_t pooled_w = task->pool->kernel_w * task->y_shape.width;
+    if (pooled_w < g->out.width) {
         memset(dense, 0, g->out.height * row_len * sizeof *dense);
-    else
-        memset(dense + rows_pooled * row_len, 0,
-               (g->out.height - rows_pooled) * row_len * sizeof *dense);
+    } else {
+        memset(dense + pooled_h * row_len, 0,
+               (g->out.height - pooled_h) * row_len * sizeof *dense);
+    }
     for (uint32_t y = 0; y < task->y_shape.height; y++) {
         const size_t at = (i * task->y_shape.height + y) * y_len;
         fl_pool_row row = pool_row_of(task, g, dense);
@@ -246,6 +268,40 @@ static void unpool_example(float *dense, const fl_task *task, const geometry *g,
         row.bias_grad = task->bias_grad;
         task->kernels->unpool(&row);
         dense += task->pool->kernel_h * row_len;
+    }
+}
+
+static void add_transposed_grad(float *transposed, const fl_task *task,
+                                const geometry *g, const float *x,
+                                const float *dy)
+{
+    const fl_outer outer = {
+        .a = x,
+        .a_row = g->frame_row * g->window->stride_h,
+        .a_step = (size_t)g->window->stride_w * g->frame.channels,
+        .segment_step = g->frame_row,
+        .b = dy,
+        .b_row = (size_t)g->out.width * g->out.channels,
+        .b_step = g->out.channels,
+        .row_count = g->out.height,
+        .step_count = g->out.width,
+        .g = transposed,
+        .g_step = g->out.channels,
+        .segment_count = g->window->kernel_h,
+        .m_count = g->segment_len,
+        .n_count = g->out.channels,
+    };
+    task->kernels->outer(&outer);
+}
+
+static void add_transpose(const fl_task *task, const geometry *g,
+                          const float *transposed)
+{
+    for (uint32_t o = 0; o < g->out.channels; o++) {
+        float *grad = task->weight_grad + o * g->patch_len;
+        for (size_t k = 0; k < g->patch_len; k++) {
+            grad[k] += transposed[k * g->out.channels + o];
+        }
     }
 }
 
@@ -262,6 +318,7 @@ static void add_weight_grad(const fl_task *task, const geometry *g,
             .b_step = (size_t)g->window->stride_w * g->frame.channels,
             .row_count = g->out.height,
             .step_count = g->out.width,
+            .segment_count = 1,
             .g = task->weight_grad + (size_t)s * g->segment_len,
             .g_step = g->patch_len,
             .m_count = g->out.channels,
@@ -308,35 +365,63 @@ static void mask_and_sum(const fl_task *task, const geometry *g)
                             g->out.channels);
 }
 
+// Where things lie in backward's scratch.
+typedef struct {
+    float *frame, *frame_grad;  // with padding
+    float *dense;               // with a pool
+    float *transposed;          // is_transposed
+} scratch;
+
+static scratch scratch_of(const fl_task *task, const geometry *g)
+{
+    const size_t frame_size = g->is_padded ? g->frame.height * g->frame_row : 0;
+    const size_t dense_size = task->pool ? fl_shape_size(g->out) : 0;
+    scratch s = {.frame = task->scratch};
+    s.frame_grad = s.frame + frame_size;
+    s.dense = s.frame_grad + frame_size;
+    s.transposed = s.dense + dense_size;
+    return s;
+}
+
+static void backward_example(const fl_task *task, const geometry *g,
+                             const scratch *s, uint32_t i)
+{
+    const size_t x_size = fl_shape_size(task->x_shape);
+    const float *x = framed(s->frame, task, g, task->x[0] + i * x_size);
+    const float *dy = task->dy + i * fl_shape_size(task->y_shape);
+    if (task->pool) {
+        unpool_example(s->dense, task, g, i);
+        dy = s->dense;
+    }
+    if (is_transposed(task, g)) {
+        add_transposed_grad(s->transposed, task, g, x, dy);
+    } else {
+        add_weight_grad(task, g, x, dy);
+    }
+    if (!task->dx[0]) return;
+
+    float *dx = task->dx[0] + i * x_size;
+    if (g->is_padded) {
+        const size_t frame_size = g->frame.height * g->frame_row;
+        memset(s->frame_grad, 0, frame_size * sizeof *s->frame_grad);
+        add_input_grad(s->frame_grad, task, g, dy);
+        add_inside(dx, task, g, s->frame_grad);
+    } else {
+        add_input_grad(dx, task, g, dy);
+    }
+}
+
 static void conv_backward(const fl_task *task)
 {
     const geometry g = geometry_of(task);
-    const size_t x_size = fl_shape_size(task->x_shape);
-    const size_t y_size = fl_shape_size(task->y_shape);
-    const size_t frame_size = g.is_padded ? g.frame.height * g.frame_row : 0;
-    float *frame = task->scratch, *frame_grad = frame + frame_size;
-    float *dense = frame_grad + frame_size;
-
+    const scratch s = scratch_of(task, &g);
+    const size_t weight_bytes = task->node->weight_count * sizeof(float);
+    if (is_transposed(task, &g)) memset(s.transposed, 0, weight_bytes);
     if (!task->pool) mask_and_sum(task, &g);
     for (uint32_t i = 0; i < task->count; i++) {
-        const float *x = framed(frame, task, &g, task->x[0] + i * x_size);
-        const float *dy = task->dy + i * y_size;
-        if (task->pool) {
-            unpool_example(dense, task, &g, i);
-            dy = dense;
-        }
-        add_weight_grad(task, &g, x, dy);
-        if (!task->dx[0]) continue;
-
-        float *dx = task->dx[0] + i * x_size;
-        if (g.is_padded) {
-            memset(frame_grad, 0, frame_size * sizeof *frame_grad);
-            add_input_grad(frame_grad, task, &g, dy);
-            add_inside(dx, task, &g, frame_grad);
-        } else {
-            add_input_grad(dx, task, &g, dy);
-        }
+        backward_example(task, &g, &s, i);
     }
+    if (is_transposed(task, &g)) add_transpose(task, &g, s.transposed);
 }
 
 const fl_op fl_conv_op = {

@@ -72,12 +72,14 @@ static void dense_backward(const fl_task *task)
 {
     const uint32_t inputs = (uint32_t)fl_shape_size(task->x_shape);
     const uint32_t outputs = task->node->out_count;
-    if (task->has_relu)
+    if (task->has_relu) {
         task->kernels->relu_mask(task->dy, task->y,
                                  (size_t)task->count * outputs);
-    if (task->bias_grad)
+    }
+    if (task->bias_grad) {
         task->kernels->bias_sum(task->bias_grad, task->dy, task->count,
                                 outputs);
+    }
 
     const fl_outer weight_grad = {
         .a = task->dy,
@@ -86,6 +88,7 @@ static void dense_backward(const fl_task *task)
         .b_step = inputs,
         .row_count = 1,
         .step_count = task->count,
+        .segment_count = 1,
         .g = task->weight_grad,
         .g_step = inputs,
         .m_count = outputs,

@@ -10,8 +10,9 @@ static void div_forward(const fl_task *task, bool with_gradients)
     for (size_t i = 0; i < size; i += channels) {
         const float *x = task->x[0] + i;
         float *y = task->y + i;
-        for (uint32_t c = 0; c < channels; c++)
+        for (uint32_t c = 0; c < channels; c++) {
             y[c] = x[c] / constants[c];
+        }
     }
 }
 
@@ -24,8 +25,9 @@ static void div_backward(const fl_task *task)
     for (size_t i = 0; i < size; i += channels) {
         const float *dy = task->dy + i;
         float *dx = task->dx[0] + i;
-        for (uint32_t c = 0; c < channels; c++)
+        for (uint32_t c = 0; c < channels; c++) {
             dx[c] += dy[c] / constants[c];
+        }
     }
 }
 

@@ -79,8 +79,9 @@ static void maxpool_backward(const fl_task *task)
     const float *dy = task->dy;
     for (uint32_t i = 0; i < task->count; i++) {
         float *dx = task->dx[0] + i * x_size;
-        for (size_t k = 0; k < y_size; k++)
+        for (size_t k = 0; k < y_size; k++) {
             dx[*from++] += *dy++;
+        }
     }
 }
 
