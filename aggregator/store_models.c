@@ -79,7 +79,7 @@ fl_err fl_store_models_read(const char *folder, uint8_t **bytes, size_t len,
 static bool parse_name(const char *name, fl_store_hash *hash, bool *is_cut)
 {
     char digits[HASH_DIGITS + 1];
-    if (strlen(name) < HASH_DIGITS) return false;
+    if (strspn(name, "0123456789abcdef") != HASH_DIGITS) return false;
     memcpy(digits, name, HASH_DIGITS);
     digits[HASH_DIGITS] = 0;
     *is_cut = strcmp(name + HASH_DIGITS, CUT_ENDING) == 0;

@@ -185,7 +185,10 @@ FL_CHECK fl_err fl_state_update_save(fl_state *state,
 FL_CHECK fl_err fl_state_update_load(fl_state *state, fl_state_update *update,
                                      fl_reason *why);
 
-/* FL_OK when there is none. FL_ERR_SYSTEM: it is still there. */
+/*
+ * FL_OK when there is none. Not durable at once: after a loss of power it may
+ * be back, and the aggregator calls it stale. FL_ERR_SYSTEM: still there.
+ */
 FL_CHECK fl_err fl_state_update_drop(fl_state *state, fl_reason *why);
 
 /* ---- status ---- */

@@ -476,9 +476,11 @@ TEST(store_deletes_at_its_start_what_no_round_names)
     assert_ok(fl_file_write(cut, "x", 1, 0600, &why));
     put_file("models/mine.onnx", "x");
     put_file("models/README", "x");
+    memset(strstr(path, "models/") + strlen("models/"), 'A', 64);
+    assert_ok(fl_file_write(path, "x", 1, 0600, &why));
 
     store = open_store();
-    assert_int_equal(fl_scratch_count(inside("models")), 4);
+    assert_int_equal(fl_scratch_count(inside("models")), 5);
     assert_int_not_equal(access(cut, F_OK), 0);
     assert_false(has_model(2));
     assert_last_round(store, 1);
