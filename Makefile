@@ -132,6 +132,9 @@ $(TESTS): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 $(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 
+# cmocka's assertions do not return, but do not say so to the compiler.
+$(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
+
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
 $(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)): | $(PBC)

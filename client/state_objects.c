@@ -610,7 +610,8 @@ fl_err fl_state_objects_finish(fl_state_objects *objects,
     if (rename(part, path) != 0) return failure(why, part, "rename");
 
     end_download(&objects->download);
-    find(objects, name)->is_complete = true;
+    fl_state_entry *entry = find(objects, name);
+    if (entry) entry->is_complete = true;
     fl_state_entry *oldest =
         find_surplus(objects, true, FL_STATE_OBJECTS_KEPT + 1);
     if (oldest) forget(objects, oldest);

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/aggregator.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/support/lab.h"
+#include "tests/test.h"
+
+enum { PARAMS = 80202 };
+
+// Two clients of a fresh lab and the plan that both got.
+static fl_plan open_round(fl_lab *lab, fl_hand **a, fl_hand **b)
+{
+    *a = fl_lab_join(lab, 0, 1);
+    *b = fl_lab_join(lab, 1, 2);
+    fl_lab_wait(lab, 1);
+    const fl_message *mail = fl_hand_take(*a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.kind, FL_MAIL_PLAN);
+    const fl_plan plan = mail->mail.plan;
+    assert_non_null(fl_hand_take(*b, FL_MESSAGE_MAIL));
+    return plan;
+}
+
+static void assert_refused(const fl_message *answer, fl_err code)
+{
+    assert_non_null(answer);
+    assert_int_equal(answer->type, FL_MESSAGE_REFUSAL);
+    assert_int_equal(answer->refusal.code, code);
+}
+
+static void assert_acknowledged(const fl_message *answer)
+{
+    assert_non_null(answer);
+    assert_int_equal(answer->type, FL_MESSAGE_ACK);
+}
+
+TEST(aggregator_averages_two_updates_and_saves_the_round)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel up, down;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const float before = lab.params[7];
+    const fl_plan plan = open_round(&lab, &a, &b);
+    assert_int_equal(plan.round, 1);
+    assert_int_equal(plan.param_count, PARAMS);
+    fl_parcel_init(&up, PARAMS, 0.5F, 1);
+    fl_parcel_init(&down, PARAMS, -0.25F, 1);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &up));
+    assert_int_equal(lab.saved_count, 0);
+    assert_acknowledged(fl_hand_deliver(b, &plan, &down));
+    assert_int_equal(lab.saved_count, 1);
+    assert_int_equal(lab.round.round, 1);
+    assert_int_equal(lab.round.update_count, 2);
+    assert_int_equal(lab.round.sample_count, 20);
+    assert_float_equal(lab.round.client_loss, 2.0, 1e-9);
+    assert_float_equal(lab.round.client_accuracy, 0.5, 1e-9);
+    assert_float_equal(lab.round.accuracy, 0.5, 1e-9);
+    assert_float_equal(lab.params[7], before + 0.125F, 1e-6);
+    fl_parcel_fini(&up);
+    fl_parcel_fini(&down);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_counts_an_update_that_is_committed_twice_once)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    fl_hand_commit(a, &plan, &parcel);  // the answer got lost: asked again
+    assert_acknowledged(fl_hand_next(a));
+    fl_hand_open(a, &plan, &parcel);  // and the whole upload again
+    assert_refused(fl_hand_next(a), FL_ERR_STALE);
+    fl_lab_wait(&lab, 60000);
+    assert_int_equal(lab.round.update_count, 1);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_an_update_from_another_model)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    plan.model[0] ^= 1;
+    fl_hand_open(a, &plan, &parcel);
+    assert_refused(fl_hand_next(a), FL_ERR_STALE);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_updates_that_are_too_long_or_too_short)
+{
+    const size_t lengths[] = {PARAMS + 1, PARAMS - 1, 4 * PARAMS};
+    for (size_t i = 0; i < 3; i++) {
+        fl_lab lab;
+        fl_hand *a, *b;
+        fl_parcel parcel;
+        fl_aggregator_options options = fl_lab_options();
+        fl_lab_init(&lab, &options);
+        const fl_plan plan = open_round(&lab, &a, &b);
+        fl_parcel_init(&parcel, lengths[i], 0.5F, 1);
+        fl_hand_open(a, &plan, &parcel);
+        assert_refused(fl_hand_next(a), FL_ERR_RANGE);
+        fl_hand_open(a, &plan, &parcel);  // its part in the round is over
+        assert_refused(fl_hand_next(a), FL_ERR_STATE);
+        fl_parcel_fini(&parcel);
+        fl_lab_fini(&lab);
+    }
+}
+
+TEST(aggregator_refuses_half_an_update_and_takes_the_other_half)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_hand_open(a, &plan, &parcel);
+    fl_hand_put(a, &plan, &parcel, 0);
+    fl_hand_put(a, &plan, &parcel, 3);
+    a->inbox_len = 0;
+    fl_hand_commit(a, &plan, &parcel);
+    assert_refused(fl_hand_next(a), FL_ERR_NOT_FOUND);
+
+    fl_hand_disconnect(a);
+    a = fl_lab_join(&lab, 0, 1);
+    a->operation = 1000;
+    fl_hand_open(a, &plan, &parcel);
+    const fl_message *grant = fl_hand_take(a, FL_MESSAGE_GRANT);
+    assert_non_null(grant);
+    assert_int_equal(grant->grant.bitmap_len, 1);
+    assert_int_equal(grant->grant.bitmap[0], 1 << 0 | 1 << 3);
+    for (uint32_t i = 0; i < parcel.chunk_count; i++) {
+        if (i != 0 && i != 3) fl_hand_put(a, &plan, &parcel, i);
+    }
+    a->inbox_len = 0;
+    fl_hand_commit(a, &plan, &parcel);
+    assert_acknowledged(fl_hand_next(a));
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_updates_with_values_that_are_no_numbers)
+{
+    const float values[] = {NAN, INFINITY, 1e9F};
+    for (size_t i = 0; i < 3; i++) {
+        fl_lab lab;
+        fl_hand *a, *b;
+        fl_parcel bad, good;
+        fl_aggregator_options options = fl_lab_options();
+        fl_lab_init(&lab, &options);
+        const fl_plan plan = open_round(&lab, &a, &b);
+        const float before = lab.params[0];
+        fl_parcel_init(&bad, PARAMS, values[i], 1);
+        fl_parcel_init(&good, PARAMS, 0.5F, 1);
+        assert_refused(fl_hand_deliver(a, &plan, &bad), FL_ERR_RANGE);
+        assert_acknowledged(fl_hand_deliver(b, &plan, &good));
+        // Everyone who can has answered: the round does not wait.
+        assert_int_equal(lab.round.update_count, 1);
+        assert_float_equal(lab.params[0], before + 0.5F, 1e-6);
+        fl_parcel_fini(&bad);
+        fl_parcel_fini(&good);
+        fl_lab_fini(&lab);
+    }
+}
+
+TEST(aggregator_refuses_a_chunk_that_is_not_of_its_manifest)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_hand_open(a, &plan, &parcel);
+    parcel.bytes[100] ^= 1;
+    a->inbox_len = 0;
+    fl_hand_put(a, &plan, &parcel, 0);
+    assert_refused(fl_hand_next(a), FL_ERR_AUTH);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_messages_of_a_round_that_is_over)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel first, late;
+    fl_aggregator_options options = fl_lab_options();
+    options.cohort = 1;
+    options.over_select = 1.0;
+    options.min_clients = 2;
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&first, PARAMS, 0.5F, 1);
+    fl_parcel_init(&late, PARAMS, 0.5F, 1);
+    fl_hand_open(b, &plan, &late);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &first));
+    assert_int_equal(lab.saved_count, 1);
+    b->inbox_len = 0;
+    fl_hand_put(b, &plan, &late, 0);
+    assert_refused(fl_hand_next(b), FL_ERR_STALE);
+    fl_hand_commit(b, &plan, &late);
+    assert_refused(fl_hand_next(b), FL_ERR_STALE);
+    fl_hand_open(b, &plan, &late);
+    assert_refused(fl_hand_next(b), FL_ERR_STALE);
+    fl_parcel_fini(&first);
+    fl_parcel_fini(&late);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_tells_stragglers_that_the_round_is_closed)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    fl_lab_wait(&lab, 59000);
+    assert_int_equal(lab.saved_count, 0);
+    fl_lab_wait(&lab, 1000);  // the deadline; b never answered
+    assert_int_equal(lab.saved_count, 1);
+    const fl_message *mail = fl_hand_take(b, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.kind, FL_MAIL_CLOSED);
+    assert_int_equal(mail->mail.round, 1);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_repeats_a_round_that_missed_its_quorum)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    open_round(&lab, &a, &b);
+    fl_lab_wait(&lab, 30000);
+    fl_hand_send(a, &(fl_message){.type = FL_MESSAGE_PING});
+    fl_hand_send(b, &(fl_message){.type = FL_MESSAGE_PING});
+    fl_lab_wait(&lab, 30000);
+    assert_int_equal(lab.saved_count, 0);
+    a->inbox_len = 0;
+    fl_lab_wait(&lab, 2000);
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.kind, FL_MAIL_PLAN);
+    assert_int_equal(mail->mail.round, 1);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_closes_a_round_when_the_missing_have_been_gone_for_long)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_hand_disconnect(b);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    fl_lab_wait(&lab, 29000);
+    assert_int_equal(lab.saved_count, 0);  // it may come back
+    fl_lab_wait(&lab, 2000);
+    assert_int_equal(lab.saved_count, 1);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_gives_the_plan_again_to_who_comes_back)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    open_round(&lab, &a, &b);
+    fl_hand_disconnect(a);
+    fl_lab_wait(&lab, 5000);
+    a = fl_lab_join(&lab, 0, 1);
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.kind, FL_MAIL_PLAN);
+    assert_int_equal(mail->mail.plan.deadline_ms, 54999);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_waits_with_a_round_that_the_disk_refuses)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    lab.save_err = FL_ERR_SYSTEM;
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    assert_acknowledged(fl_hand_deliver(b, &plan, &parcel));
+    assert_int_equal(lab.tried_count, 1);
+    assert_int_equal(lab.saved_count, 0);
+    lab.save_err = FL_OK;
+    fl_lab_wait(&lab, 10000);
+    assert_int_equal(lab.saved_count, 1);
+    assert_int_equal(lab.round.update_count, 2);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_lets_updates_beyond_its_memory_wait)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    options.upload_bytes_cap = PARAMS * sizeof(float);
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_hand_open(a, &plan, &parcel);
+    assert_int_not_equal(fl_hand_next(a)->grant.window, 0);
+    fl_hand_open(b, &plan, &parcel);
+    const fl_message *later = fl_hand_next(b);
+    assert_int_equal(later->type, FL_MESSAGE_GRANT);
+    assert_int_equal(later->grant.window, 0);
+    assert_true(later->grant.later_ms > 0);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    assert_acknowledged(fl_hand_deliver(b, &plan, &parcel));
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_serves_the_model_in_chunks_that_make_its_hash)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_manifest manifest;
+    fl_arena arena;
+    uint8_t hash[FL_HASH_BYTES];
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_arena_init(&arena, 1 << 20);
+    fl_message fetch = {.type = FL_MESSAGE_FETCH,
+                        .fetch = {.wants_manifest = true}};
+    memcpy(fetch.fetch.object, plan.model, FL_HASH_BYTES);
+    fl_hand_send(a, &fetch);
+    const fl_message *answer = fl_hand_next(a);
+    assert_int_equal(answer->type, FL_MESSAGE_MANIFEST);
+    fl_hash(hash, answer->manifest.bytes, answer->manifest.len);
+    assert_memory_equal(hash, plan.model, FL_HASH_BYTES);
+    assert_ok(fl_manifest_decode(&manifest, &arena, answer->manifest.bytes,
+                                 answer->manifest.len, NULL));
+    for (uint32_t i = 0; i < manifest.chunk_count; i++) {
+        fetch.fetch = (fl_fetch){.index = i};
+        fetch.counter = fetch.operation = 0;
+        memcpy(fetch.fetch.object, plan.model, FL_HASH_BYTES);
+        fl_hand_send(a, &fetch);
+        answer = fl_hand_next(a);
+        assert_int_equal(answer->type, FL_MESSAGE_CHUNK);
+        fl_hash(hash, answer->chunk.bytes, answer->chunk.len);
+        assert_memory_equal(hash, manifest.chunk_hashes + i * FL_HASH_BYTES,
+                            FL_HASH_BYTES);
+    }
+    fetch.fetch.index = manifest.chunk_count;
+    fetch.counter = fetch.operation = 0;
+    fl_hand_send(a, &fetch);
+    assert_refused(fl_hand_next(a), FL_ERR_RANGE);
+    fetch.fetch.object[0] ^= 1;
+    fetch.counter = fetch.operation = 0;
+    fl_hand_send(a, &fetch);
+    assert_refused(fl_hand_next(a), FL_ERR_STALE);
+    fl_arena_fini(&arena);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_hangs_up_on_bytes_that_are_no_message)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+    fl_hand_send_bytes(hand, (const uint8_t *)"GET / HTTP/1.1\r\n", 16);
+    assert_true(hand->is_closed);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_hangs_up_on_who_skips_the_handshake)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_CHECK_IN,
+                                     .check_in = {.sample_count = 10}});
+    assert_true(hand->is_closed);
+    assert_null(fl_hand_next(hand));
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_a_proof_by_another_key)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+    fl_message hello = {.type = FL_MESSAGE_HELLO,
+                        .hello = {.version_min = 1, .version_max = 1}};
+    memcpy(hello.hello.public_key, hand->identity.public_key, FL_KEY_BYTES);
+    fl_hand_send(hand, &hello);
+    const fl_message *welcome = fl_hand_take(hand, FL_MESSAGE_WELCOME);
+    assert_non_null(welcome);
+    memcpy(hand->session, welcome->welcome.session, sizeof hand->session);
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    const size_t len =
+        fl_handshake_transcript(transcript, &hello.hello, &welcome->welcome);
+    fl_identity thief;
+    fl_identity_init(&thief, (const uint8_t[FL_SEED_BYTES]){77});
+    fl_message proof = {.type = FL_MESSAGE_PROOF};
+    fl_identity_sign(proof.proof.proof, &thief, FL_PROOF_LABEL_CLIENT,
+                     transcript, len);
+    fl_hand_send(hand, &proof);
+    assert_refused(fl_hand_next(hand), FL_ERR_AUTH);
+    assert_true(hand->is_closed);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_hangs_up_on_a_replayed_frame)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_join(&lab, 0, 1);
+    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_PING, .counter = 1});
+    assert_true(hand->is_closed);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_keeps_the_newest_connection_of_a_client)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *old = fl_lab_join(&lab, 0, 1);
+    fl_hand *new = fl_lab_join(&lab, 1, 1);
+    assert_true(old->is_closed);
+    assert_false(new->is_closed);
+    assert_int_equal(fl_aggregator_get_status(lab.aggregator).connected_count,
+                     1);
+    fl_hand_disconnect(old);
+    assert_int_equal(fl_aggregator_get_status(lab.aggregator).connected_count,
+                     1);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_closes_connections_that_stay_silent)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *mute = fl_lab_connect(&lab, 0, 1);
+    fl_hand *idle = fl_lab_join(&lab, 1, 2);
+    fl_lab_wait(&lab, 16000);
+    assert_true(mute->is_closed);
+    assert_false(idle->is_closed);
+    fl_lab_wait(&lab, 75000);
+    assert_true(idle->is_closed);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_more_clients_than_its_maximum)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    options.client_cap = 1;
+    options.cohort = 2;
+    fl_lab_init(&lab, &options);
+    fl_lab_join(&lab, 0, 1);
+    fl_hand *hand = fl_lab_connect(&lab, 1, 2);
+    fl_message hello = {.type = FL_MESSAGE_HELLO,
+                        .hello = {.version_min = 1, .version_max = 1}};
+    memcpy(hello.hello.public_key, hand->identity.public_key, FL_KEY_BYTES);
+    fl_hand_send(hand, &hello);
+    const fl_message *welcome = fl_hand_take(hand, FL_MESSAGE_WELCOME);
+    memcpy(hand->session, welcome->welcome.session, sizeof hand->session);
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    const size_t len =
+        fl_handshake_transcript(transcript, &hello.hello, &welcome->welcome);
+    fl_message proof = {.type = FL_MESSAGE_PROOF};
+    fl_identity_sign(proof.proof.proof, &hand->identity, FL_PROOF_LABEL_CLIENT,
+                     transcript, len);
+    fl_hand_send(hand, &proof);
+    assert_refused(fl_hand_next(hand), FL_ERR_LIMIT);
+    assert_true(hand->is_closed);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_finishes_after_its_last_round_and_says_so)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    options.round_count = 1;
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    assert_acknowledged(fl_hand_deliver(b, &plan, &parcel));
+    assert_true(lab.has_left);
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.kind, FL_MAIL_FINISHED);
+    assert_true(a->is_closed);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_refuses_options_that_make_no_sense)
+{
+    const fl_aggregator_options good = fl_lab_options();
+    fl_aggregator_options bad[4] = {good, good, good, good};
+    bad[0].quorum = 3;  // above the cohort
+    bad[1].quorum = 0;
+    bad[2].cohort = FL_FEDAVG_UPDATES_MAX + 1;
+    bad[3].deadline_ms = 0;
+    for (size_t i = 0; i < 4; i++) {
+        fl_aggregator *aggregator;
+        fl_reason why = {""};
+        assert_err(fl_aggregator_new(&aggregator, &bad[i], 0, NULL,
+                                     (const uint8_t *)"", 0, &why),
+                   FL_ERR_RANGE);
+        assert_true(why.text[0] != 0);
+    }
+}
+
+RUN_TESTS(
+    cmocka_unit_test(aggregator_averages_two_updates_and_saves_the_round),
+    cmocka_unit_test(aggregator_counts_an_update_that_is_committed_twice_once),
+    cmocka_unit_test(aggregator_refuses_an_update_from_another_model),
+    cmocka_unit_test(aggregator_refuses_updates_that_are_too_long_or_too_short),
+    cmocka_unit_test(
+        aggregator_refuses_half_an_update_and_takes_the_other_half),
+    cmocka_unit_test(
+        aggregator_refuses_updates_with_values_that_are_no_numbers),
+    cmocka_unit_test(aggregator_refuses_a_chunk_that_is_not_of_its_manifest),
+    cmocka_unit_test(aggregator_refuses_messages_of_a_round_that_is_over),
+    cmocka_unit_test(aggregator_tells_stragglers_that_the_round_is_closed),
+    cmocka_unit_test(aggregator_repeats_a_round_that_missed_its_quorum),
+    cmocka_unit_test(
+        aggregator_closes_a_round_when_the_missing_have_been_gone_for_long),
+    cmocka_unit_test(aggregator_gives_the_plan_again_to_who_comes_back),
+    cmocka_unit_test(aggregator_waits_with_a_round_that_the_disk_refuses),
+    cmocka_unit_test(aggregator_lets_updates_beyond_its_memory_wait),
+    cmocka_unit_test(aggregator_serves_the_model_in_chunks_that_make_its_hash),
+    cmocka_unit_test(aggregator_hangs_up_on_bytes_that_are_no_message),
+    cmocka_unit_test(aggregator_hangs_up_on_who_skips_the_handshake),
+    cmocka_unit_test(aggregator_refuses_a_proof_by_another_key),
+    cmocka_unit_test(aggregator_hangs_up_on_a_replayed_frame),
+    cmocka_unit_test(aggregator_keeps_the_newest_connection_of_a_client),
+    cmocka_unit_test(aggregator_closes_connections_that_stay_silent),
+    cmocka_unit_test(aggregator_refuses_more_clients_than_its_maximum),
+    cmocka_unit_test(aggregator_finishes_after_its_last_round_and_says_so),
+    cmocka_unit_test(aggregator_refuses_options_that_make_no_sense))

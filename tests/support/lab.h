@@ -1,0 +1,95 @@
+/*
+ * An aggregator's machine on a bench, and clients moved by hand: they say
+ * whatever a test wants, true or not.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_TESTS_SUPPORT_LAB_H
+#define FL_TESTS_SUPPORT_LAB_H
+
+#include "aggregator/aggregator.h"
+
+enum { FL_LAB_HANDS = 8, FL_LAB_INBOX = 64 };
+
+/* A client moved by hand. What it was sent waits in its inbox. */
+typedef struct {
+    struct fl_lab *lab;
+    fl_conn conn;
+    bool is_closed;  // the aggregator hung up
+    fl_identity identity;
+    fl_hello hello;
+    uint8_t session[FL_PROTO_SESSION_BYTES];
+    uint64_t counter, operation;
+    fl_message inbox[FL_LAB_INBOX];
+    size_t inbox_len;
+} fl_hand;
+
+typedef struct fl_lab {
+    fl_aggregator *aggregator;
+    fl_arena scratch, kept;  // kept: what inbox messages borrow
+    int64_t now_ms;
+    uint32_t random;
+    fl_hand hands[FL_LAB_HANDS];
+    fl_err save_err;        // what the disk says to the next saves
+    fl_metrics metrics;     // what evaluations give
+    fl_round_record round;  // the last one saved
+    uint32_t saved_count, tried_count;
+    bool has_left;
+    float *params;  // of the model that was saved last
+    size_t param_count;
+} fl_lab;
+
+/* Cohort 2, quorum 1, 3 rounds, LeNet; a test may change `options` first. */
+fl_aggregator_options fl_lab_options(void);
+void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options);
+void fl_lab_fini(fl_lab *lab);
+
+/* Lets time pass, then gives the machine a TICK. */
+void fl_lab_wait(fl_lab *lab, int64_t ms);
+void fl_lab_stop(fl_lab *lab);
+
+/* Connects hand `i` (its key is named by `key`), greets and checks in. */
+fl_hand *fl_lab_join(fl_lab *lab, int i, uint8_t key);
+
+/* Only connects. */
+fl_hand *fl_lab_connect(fl_lab *lab, int i, uint8_t key);
+void fl_hand_disconnect(fl_hand *hand);
+
+/* Sends; session, counter and a new operation are filled in when 0. */
+void fl_hand_send(fl_hand *hand, fl_message *message);
+
+/* Sends these very bytes. */
+void fl_hand_send_bytes(fl_hand *hand, const uint8_t *bytes, size_t len);
+
+/* The oldest message in the inbox, taken out; NULL: it is empty. */
+const fl_message *fl_hand_next(fl_hand *hand);
+
+/* Takes messages out up to the first of this type; NULL: there is none. */
+const fl_message *fl_hand_take(fl_hand *hand, fl_message_type type);
+
+/* An update of param_count floats, all `value`, ready to be offered. */
+typedef struct {
+    uint8_t *bytes;
+    size_t len;
+    uint8_t *manifest;
+    size_t manifest_len;
+    uint8_t name[FL_HASH_BYTES];
+    uint32_t chunk_count;
+} fl_parcel;
+
+void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
+                    uint32_t round);
+void fl_parcel_fini(fl_parcel *parcel);
+
+/* OPEN for this plan, with weight 10 unless `samples` says more. */
+void fl_hand_open(fl_hand *hand, const fl_plan *plan, const fl_parcel *parcel);
+void fl_hand_put(fl_hand *hand, const fl_plan *plan, const fl_parcel *parcel,
+                 uint32_t index);
+void fl_hand_commit(fl_hand *hand, const fl_plan *plan,
+                    const fl_parcel *parcel);
+
+/* All of these, and the answer to COMMIT. */
+const fl_message *fl_hand_deliver(fl_hand *hand, const fl_plan *plan,
+                                  const fl_parcel *parcel);
+
+#endif
