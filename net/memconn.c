@@ -173,7 +173,8 @@ void fl_memconn_fin_left(fl_memhalf *half)
 fl_err fl_memconn_dial(fl_memend *end, fl_memend *target, fl_conn *conn)
 {
     fl_mempair *pair = NULL;
-    FL_TRY(new_pair(&pair, end->memnet));
+    const fl_err err = new_pair(&pair, end->memnet);
+    if (!pair) return err;
     fl_memhalf *dialler = &pair->halves[0];
     *conn = dialler->conn;
     pair->target = target;

@@ -114,8 +114,10 @@ static inline void fl_net_arm(fl_net *net, fl_conn conn)
 }
 
 /*
- * Closes after what is queued has been sent, or 5 s later. CLOSED follows.
- * Unknown numbers are ignored.
+ * Closes after what is queued has been sent, or 5 s later; what comes in
+ * meanwhile is dropped. CLOSED follows. "Sent" is in the hands of the operating
+ * system: a peer that goes on talking may yet reset the connection, so wait
+ * for its answer where it matters. Unknown numbers are ignored.
  */
 static inline void fl_net_close(fl_net *net, fl_conn conn)
 {
@@ -134,8 +136,11 @@ FL_CHECK static inline fl_err fl_net_next(fl_net *net, fl_net_event *event,
 }
 
 /*
- * From any thread: makes fl_net_next return POSTED with this pointer. For
- * results of jobs and for signals. FL_ERR_LIMIT: the inbox is full.
+ * From any thread (not from a signal handler: it takes a lock and memory):
+ * makes fl_net_next return POSTED with this pointer. For results of jobs, and
+ * for signals by way of a thread that waits for them. Pointers not yet taken
+ * at fl_net_free are dropped. FL_ERR_LIMIT: 4,096 are waiting. In memory only
+ * from the one thread, and without limit.
  */
 FL_CHECK static inline fl_err fl_net_post(fl_net *net, void *posted)
 {
@@ -168,6 +173,14 @@ FL_CHECK fl_err fl_net_tcp_new(fl_net **net, const fl_net_tcp_options *options,
 
 /* The port that the first fl_net_listen got; 0 before. */
 uint16_t fl_net_tcp_port(const fl_net *net);
+
+/* Streams that NNG opened for us and that were freed again. */
+typedef struct {
+    uint64_t opened, freed;
+} fl_net_tcp_counts;
+
+/* For a watchdog: their difference is the number of live connections. */
+fl_net_tcp_counts fl_net_tcp_count(const fl_net *net);
 
 /* ---- memory, in virtual time --------------------------------------------- */
 
