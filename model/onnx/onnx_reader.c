@@ -372,8 +372,10 @@ static fl_err import_model(fl_model *model, const Onnx__GraphProto *file,
         .why = why,
     };
     fl_err err = FL_ERR_MEMORY;
-    if (!import.sources || !import.values) goto out;
-
+    if (!import.sources || !import.values) {
+        fl_reason_set(why, err, "no memory to read an ONNX graph");
+        goto out;
+    }
     err = read_graph(&import);
     if (err) goto out;
     // One float too many keeps analysers from seeing malloc(0).
@@ -396,9 +398,10 @@ fl_err fl_model_decode(fl_model **model, const uint8_t *src, size_t src_len,
 {
     fl_onnx_file file;
     FL_TRY(fl_onnx_file_init(&file, src, src_len, why));
-    fl_err err = FL_ERR_MEMORY;
     fl_model *made = calloc(1, sizeof *made);
-    if (made) err = import_model(made, file.proto->graph, why);
+    const fl_err err =
+        made ? import_model(made, file.proto->graph, why)
+             : fl_reason_set(why, FL_ERR_MEMORY, "no memory for a model");
     fl_onnx_file_fini(&file);
     if (err) {
         fl_model_free(made);
