@@ -1,0 +1,76 @@
+#!/bin/sh
+# Whoever has ONNX Runtime gets from a trained model what fedge says it gives:
+# the accuracy on Fashion-MNIST's test pictures must agree within 0.0002.
+#
+#   tests/e2e/onnxruntime.sh                    simulates three rounds first
+#   tests/e2e/onnxruntime.sh MODEL.onnx 0.9012  a model, its accuracy
+#
+# Installs onnxruntime-node from npm into build/onnxruntime, once; its own
+# installation script does not run. Needs nodejs, npm, dataset-fashion-mnist.
+# SPDX-License-Identifier: Apache-2.0
+set -eu
+B=${B:-build/release}
+tree=$(cd "$(dirname "$0")/../.." && pwd)
+here=$tree/tests/e2e/onnxruntime
+packages=$tree/build/onnxruntime
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+install_runtime() {
+    mkdir -p "$packages"
+    cmp -s "$here/package.json" "$packages/installed" && return
+    cp "$here/package.json" "$packages/package.json"
+    echo "installing ONNX Runtime from npm into $packages" >&2
+    (cd "$packages" &&
+        npm install --ignore-scripts --no-audit --no-fund --no-package-lock \
+            --loglevel=error >&2)
+    cp "$here/package.json" "$packages/installed"
+}
+
+simulate() {
+    "$B/fedge-sim" --dataset fashion-mnist --model lenet --clients 20 \
+        --cohort 5 --partition dirichlet:0.3 --samples 600 --rounds 3 \
+        --local-epochs 1 --batch 32 --lr 0.05 --seed 1 \
+        --json "$scratch/run.jsonl" --out "$scratch/model.onnx" \
+        >"$scratch/log" 2>&1 || {
+        cat "$scratch/log" >&2
+        exit 1
+    }
+}
+
+# The number behind "accuracy" in the run's last summary line.
+summary_accuracy() {
+    grep '"event": *"summary"' "$scratch/run.jsonl" | tail -n 1 |
+        sed -n 's/.*"accuracy": *\([0-9.eE+-]*\).*/\1/p'
+}
+
+case $# in
+    0)
+        simulate
+        model=$scratch/model.onnx
+        expected=$(summary_accuracy)
+        ;;
+    2)
+        model=$1
+        expected=$2
+        ;;
+    *)
+        sed -n '2,/^# SPDX/p' "$0" >&2
+        exit 2
+        ;;
+esac
+[ -n "$expected" ] || {
+    echo "the simulation's summary names no accuracy" >&2
+    exit 1
+}
+
+install_runtime
+measured=$(NODE_PATH=$packages/node_modules node "$here/accuracy.js" "$model")
+awk -v expected="$expected" -v measured="$measured" 'BEGIN {
+    off = expected - measured
+    if (off < 0) off = -off
+    agrees = measured != "" && off <= 0.0002
+    printf "ONNX Runtime %s, fedge %s: %s\n", measured, expected,
+        agrees ? "they agree" : "they differ"
+    exit !agrees
+}'
