@@ -86,7 +86,8 @@ static fl_err transpose_tensor(fl_onnx_import *import, fl_onnx_value value)
     if (order[0] == 1 && order[1] == 0) {
         value.is_transposed = !value.is_transposed;
     } else if (order[0] != 0 || order[1] != 1) {
-        return fl_onnx_refuse(import, FL_ERR_FORMAT, "perm is no permutation");
+        return fl_onnx_refuse(import, FL_ERR_FORMAT,
+                              "attribute perm is no permutation");
     }
     return fl_onnx_output(import, value);
 }

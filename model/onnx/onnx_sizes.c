@@ -1,6 +1,7 @@
 /* Constants, and the little arithmetic on shapes that PyTorch writes for
  * x.view(x.size(0), -1): Shape, Gather, Unsqueeze, Concat, Reshape.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <string.h>
 
 #include "model/onnx/onnx_import.h"
@@ -51,7 +52,9 @@ fl_err fl_onnx_constant(fl_onnx_import *import)
     if (several) FL_TRY(read_ints(import, &sizes, several));
     for (uint32_t i = 0; i < sizes.count; i++) {
         if (sizes.at[i] == FL_ONNX_BATCH) {
-            return fl_onnx_refuse(import, FL_ERR_FORMAT, "absurd value");
+            return fl_onnx_refuse(import, FL_ERR_FORMAT,
+                                  "it holds %" PRId64 ", which is no size",
+                                  sizes.at[i]);
         }
     }
     return name_sizes(import, &sizes);

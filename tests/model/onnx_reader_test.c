@@ -84,6 +84,21 @@ static Onnx__TensorProto *cnn_tensor(Onnx__ModelProto **edited,
     return fl_onnx_edit_tensor(*edited, name);
 }
 
+// Flatten becomes a Reshape to the given sizes.
+static Onnx__ModelProto *reshaped(const char *path, const int64_t *sizes,
+                                  size_t count)
+{
+    Onnx__ModelProto *edited = fl_onnx_edit_open(path);
+    Onnx__NodeProto *node = fl_onnx_edit_node(edited, "Flatten");
+    fl_onnx_edit_set_text(&node->op_type, "Reshape");
+    onnx__attribute_proto__free_unpacked(node->attribute[0], NULL);
+    node->n_attribute = 0;
+    fl_onnx_edit_add_input(node, "sizes");
+    fl_onnx_edit_add_int64s(edited, "sizes", (int64_t[]){(int64_t)count}, 1,
+                            sizes);
+    return edited;
+}
+
 static Onnx__TypeProto__Tensor *type_of(Onnx__ValueInfoProto *info)
 {
     return info->type->tensor_type;
@@ -287,6 +302,24 @@ TEST(onnx_reader_rejects_tensors_of_other_types)
     cnn_tensor(&edited, "fc1.weight")->data_type =
         ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
     assert_refused(edited, FL_ERR_UNSUPPORTED, "fc1.weight", "float16");
+    const struct {
+        int32_t data_type;
+        const char *name;
+    } others[] = {
+        {ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, "uint8"},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__INT8, "int8"},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__INT32, "int32"},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, "bfloat16"},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        cnn_tensor(&edited, "fc1.weight")->data_type = others[i].data_type;
+        assert_refused(edited, FL_ERR_UNSUPPORTED, "fc1.weight",
+                       others[i].name);
+    }
+    edited = reshaped(CNN, (int64_t[]){0, -1}, 2);
+    fl_onnx_edit_set_text(&fl_onnx_edit_node(edited, "Conv")->input[1],
+                          "sizes");
+    assert_refused(edited, FL_ERR_UNSUPPORTED, "sizes", "int64");
     cnn_tensor(&edited, "fc1.weight")->data_type = 99;
     assert_refused(edited, FL_ERR_UNSUPPORTED, "fc1.weight",
                    "without a number");
@@ -740,6 +773,18 @@ TEST(onnx_reader_transposes_a_constant_weight)
     assert_same_numbers(assert_accepted(edited), CNN);
 }
 
+TEST(onnx_reader_rejects_other_transposes_of_constants)
+{
+    Onnx__ModelProto *edited = cnn();
+    fl_onnx_edit_add_node(edited, -1, "Transpose", "conv1.weight", "turned");
+    assert_refused(edited, FL_ERR_UNSUPPORTED, "conv1.weight", "4 dimensions");
+    edited = cnn();
+    Onnx__NodeProto *node =
+        fl_onnx_edit_add_node(edited, -1, "Transpose", "fc1.weight", "turned");
+    fl_onnx_edit_set_ints(node, "perm", (int64_t[]){1, 1}, 2);
+    assert_refused(edited, FL_ERR_FORMAT, "Transpose", "perm");
+}
+
 /* ---- constants --------------------------------------------------------- */
 
 TEST(onnx_reader_rejects_sums_of_two_values)
@@ -865,21 +910,6 @@ TEST(onnx_reader_flattens_only_at_axis_1)
     assert_same_numbers(assert_accepted(edited), CNN);
 }
 
-// Flatten becomes a Reshape to the given sizes.
-static Onnx__ModelProto *reshaped(const char *path, const int64_t *sizes,
-                                  size_t count)
-{
-    Onnx__ModelProto *edited = fl_onnx_edit_open(path);
-    Onnx__NodeProto *node = fl_onnx_edit_node(edited, "Flatten");
-    fl_onnx_edit_set_text(&node->op_type, "Reshape");
-    onnx__attribute_proto__free_unpacked(node->attribute[0], NULL);
-    node->n_attribute = 0;
-    fl_onnx_edit_add_input(node, "sizes");
-    fl_onnx_edit_add_int64s(edited, "sizes", (int64_t[]){(int64_t)count}, 1,
-                            sizes);
-    return edited;
-}
-
 TEST(onnx_reader_takes_reshapes_that_flatten)
 {
     const int64_t forms[][2] = {{0, -1}, {0, 40}, {-1, 40}};
@@ -989,6 +1019,41 @@ TEST(onnx_reader_skips_dropout)
     assert_same_numbers(assert_accepted(edited), CNN);
 }
 
+// The third input says whether it is in training.
+static Onnx__ModelProto *cnn_with_dropout(bool is_training, bool is_raw)
+{
+    Onnx__ModelProto *edited = cnn();
+    fl_onnx_edit_add_floats(edited, "ratio", NULL, 0, (float[]){0.5F});
+    Onnx__TensorProto *tensor = fl_onnx_edit_add_int64s(
+        edited, "training", NULL, 0, (int64_t[]){is_training});
+    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__BOOL;
+    tensor->raw_data.len = 1;
+    if (!is_raw) {
+        tensor->has_raw_data = false;
+        tensor->n_int32_data = 1;
+        tensor->int32_data = calloc(1, sizeof *tensor->int32_data);
+        assert_non_null(tensor->int32_data);
+        tensor->int32_data[0] = is_training;
+    }
+    Onnx__NodeProto *dropout =
+        fl_onnx_edit_add_node(edited, -1, "Dropout", "x", "same x");
+    fl_onnx_edit_add_input(dropout, "ratio");
+    fl_onnx_edit_add_input(dropout, "training");
+    fl_onnx_edit_set_text(&fl_onnx_edit_node(edited, "Sub")->input[0],
+                          "same x");
+    return edited;
+}
+
+TEST(onnx_reader_asks_dropout_whether_it_trains)
+{
+    assert_same_numbers(assert_accepted(cnn_with_dropout(false, true)), CNN);
+    assert_same_numbers(assert_accepted(cnn_with_dropout(false, false)), CNN);
+    assert_refused(cnn_with_dropout(true, true), FL_ERR_UNSUPPORTED, "Dropout",
+                   "training mode");
+    assert_refused(cnn_with_dropout(true, false), FL_ERR_UNSUPPORTED, "Dropout",
+                   "training mode");
+}
+
 TEST(onnx_reader_rejects_dropout_in_training)
 {
     Onnx__ModelProto *edited =
@@ -1009,6 +1074,13 @@ TEST(onnx_reader_rejects_constants_of_other_kinds)
     node->n_input = 0;
     fl_onnx_edit_set_ints(node, "value_ints", (int64_t[9]){0}, 9);
     assert_refused(edited, FL_ERR_UNSUPPORTED, "Constant", "9 numbers");
+
+    edited = cnn();
+    node = fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
+    free(node->input[0]);
+    node->n_input = 0;
+    fl_onnx_edit_set_int(node, "value_int", INT64_MIN);
+    assert_refused(edited, FL_ERR_FORMAT, "Constant", "no size");
 
     edited = cnn();
     node = fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
@@ -1072,6 +1144,25 @@ TEST(onnx_reader_tells_the_batch_from_other_sizes)
     Onnx__NodeProto *index = fl_onnx_edit_node(edited, "Constant");
     const int64_t second = -3;
     memcpy(index->attribute[0]->t->raw_data.data, &second, sizeof second);
+    assert_refused(edited, FL_ERR_UNSUPPORTED, "/Reshape", "(batch, 40)");
+}
+
+TEST(onnx_reader_follows_a_view_of_a_transposed_picture)
+{
+    Onnx__ModelProto *edited = fl_onnx_edit_open(VIEW);
+    Onnx__NodeProto *reshape = fl_onnx_edit_node(edited, "Reshape");
+    add_transpose(edited, 7, 2, 3, 1);  // in front of Shape
+    fl_onnx_edit_set_text(&reshape->input[0], "transposed7");
+    fl_model_free(assert_accepted(edited));
+
+    // Of N, H, W, C the second is H, no batch.
+    edited = fl_onnx_edit_open(VIEW);
+    reshape = fl_onnx_edit_node(edited, "Reshape");
+    const int64_t second = 1;
+    Onnx__NodeProto *index = fl_onnx_edit_node(edited, "Constant");
+    memcpy(index->attribute[0]->t->raw_data.data, &second, sizeof second);
+    add_transpose(edited, 7, 2, 3, 1);
+    fl_onnx_edit_set_text(&reshape->input[0], "transposed7");
     assert_refused(edited, FL_ERR_UNSUPPORTED, "/Reshape", "(batch, 40)");
 }
 
@@ -1167,7 +1258,10 @@ RUN_TESTS(
     cmocka_unit_test(onnx_reader_keeps_columns_behind_a_transposed_picture),
     cmocka_unit_test(onnx_reader_looks_through_identities),
     cmocka_unit_test(onnx_reader_skips_dropout),
+    cmocka_unit_test(onnx_reader_asks_dropout_whether_it_trains),
     cmocka_unit_test(onnx_reader_rejects_dropout_in_training),
+    cmocka_unit_test(onnx_reader_follows_a_view_of_a_transposed_picture),
+    cmocka_unit_test(onnx_reader_rejects_other_transposes_of_constants),
     cmocka_unit_test(onnx_reader_rejects_constants_of_other_kinds),
     cmocka_unit_test(onnx_reader_reads_lists_in_constants),
     cmocka_unit_test(onnx_reader_rejects_shapes_that_it_cannot_follow),
