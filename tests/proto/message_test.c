@@ -317,6 +317,22 @@ TEST(message_refuses_a_schedule_without_steps)
     assert_bound_holds(&m);
 }
 
+TEST(message_takes_a_plan_of_the_smallest_values)
+{
+    fl_message m = valid_plan();
+    m.mail.sequence = m.mail.round = m.mail.plan.round = 1;
+    m.mail.plan = (fl_plan){
+        .round = 1,
+        .param_count = 1,
+        .local_epochs = 1,
+        .batch = 1,
+        .lr = 1e-38F,
+        .schedule = 1,
+        .schedule_steps = 1,
+    };
+    assert_bound_holds(&m);
+}
+
 TEST(message_refuses_a_mail_of_no_kind_number_or_round)
 {
     REFUSES(FL_MESSAGE_MAIL, m.mail.sequence = 0, "sequence");
@@ -770,6 +786,7 @@ int main(void)
         cmocka_unit_test(message_refuses_a_plan_with_a_count_out_of_range),
         cmocka_unit_test(message_refuses_a_plan_with_a_float_out_of_range),
         cmocka_unit_test(message_refuses_a_schedule_without_steps),
+        cmocka_unit_test(message_takes_a_plan_of_the_smallest_values),
         cmocka_unit_test(message_refuses_a_mail_of_no_kind_number_or_round),
         cmocka_unit_test(message_refuses_a_fetch_beyond_any_object),
         cmocka_unit_test(message_refuses_a_chunk_out_of_range),

@@ -2,6 +2,7 @@
 #include "secure/key_file.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -173,6 +174,83 @@ TEST(key_file_is_the_same_for_all_who_start_at_once)
     assert_int_equal(count_files(), 1);
 }
 
+// A thread's stack that is ours to look through when the thread is gone.
+enum { STACK_LEN = 1 << 20, WINDOW = 8 };
+static _Alignas(4096) uint8_t stack[STACK_LEN];
+static uint8_t opened_seed[FL_SEED_BYTES];
+static fl_identity opened;
+
+static fl_err open_seed(void)
+{
+    return fl_key_file_open(opened_seed, path, NULL);
+}
+
+static fl_err open_identity(void)
+{
+    return fl_identity_open(&opened, path, NULL);
+}
+
+typedef struct {
+    fl_err (*open)(void);
+    fl_err err;
+} opening;
+
+// Opens far down the stack, where the end of the thread writes nothing.
+static void *open_deep_down(void *self)
+{
+    volatile uint8_t distance[16 * 1024];
+    distance[0] = 0;
+    opening *job = self;
+    job->err = job->open();
+    return distance[0] == 0 ? NULL : self;
+}
+
+static void open_on_our_stack(fl_err (*open)(void))
+{
+    pthread_attr_t options;
+    pthread_t thread;
+    opening job = {.open = open, .err = FL_ERR_STATE};
+    memset(stack, 0, sizeof stack);
+    assert_int_equal(pthread_attr_init(&options), 0);
+    assert_int_equal(pthread_attr_setstack(&options, stack, sizeof stack), 0);
+    assert_int_equal(pthread_create(&thread, &options, open_deep_down, &job),
+                     0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&options);
+    assert_ok(job.err);
+}
+
+static void assert_not_on_stack(const void *secret, size_t len)
+{
+    const uint8_t *bytes = secret;
+    for (size_t i = 0; i + WINDOW <= len; i++) {
+        for (size_t at = 0; at + WINDOW <= sizeof stack; at++) {
+            if (stack[at] == bytes[i] &&
+                memcmp(stack + at, bytes + i, WINDOW) == 0) {
+                fail_msg("byte %zu of the secret is still in memory", i);
+            }
+        }
+    }
+}
+
+static void assert_leaves_no_secret(fl_err (*open)(void))
+{
+    char digits[FL_HEX_CAP];
+    open_on_our_stack(open);
+    fl_hex_encode(digits, sizeof digits, opened_seed, sizeof opened_seed);
+    assert_not_on_stack(opened_seed, sizeof opened_seed);
+    assert_not_on_stack(digits, sizeof digits - 1);
+}
+
+TEST(key_file_leaves_no_secret_in_memory_when_made_or_read)
+{
+    assert_leaves_no_secret(open_seed);
+    assert_leaves_no_secret(open_seed);
+    assert_leaves_no_secret(open_identity);
+    // libsodium's secret key begins with the seed.
+    assert_memory_equal(opened.secret_key, opened_seed, FL_SEED_BYTES);
+}
+
 TEST(key_file_that_others_may_read_is_refused)
 {
     const mode_t modes[] = {0640, 0604, 0620, 0602, 0610, 0601, 0644, 0666};
@@ -236,6 +314,18 @@ TEST(key_file_with_another_character_is_refused_and_not_quoted)
     }
 }
 
+TEST(key_file_that_is_refused_leaves_a_wiped_seed)
+{
+    uint8_t seed[FL_SEED_BYTES];
+    const uint8_t zeros[FL_SEED_BYTES] = {0};
+    for (size_t len = 0; len < KEY_TEXT_LEN; len++) {
+        memset(seed, 0xff, sizeof seed);
+        assert_err(fl_key_file_decode(seed, KEY_TEXT, len, NULL),
+                   FL_ERR_FORMAT);
+        assert_memory_equal(seed, zeros, sizeof seed);
+    }
+}
+
 TEST(key_file_that_is_a_folder_or_a_pipe_is_refused)
 {
     assert_int_equal(mkdir(path, 0700), 0);
@@ -277,12 +367,14 @@ RUN_TESTS(
     IN_FOLDER(key_file_is_made_0600_whatever_the_umask),
     IN_FOLDER(key_file_is_made_in_the_current_folder),
     IN_FOLDER(key_file_is_the_same_for_all_who_start_at_once),
+    IN_FOLDER(key_file_leaves_no_secret_in_memory_when_made_or_read),
     IN_FOLDER(key_file_that_others_may_read_is_refused),
     IN_FOLDER(key_file_of_another_version_is_refused),
     IN_FOLDER(key_file_cut_at_any_byte_is_refused),
     IN_FOLDER(key_file_with_bytes_behind_the_key_is_refused),
     IN_FOLDER(key_file_without_a_last_newline_is_refused),
     cmocka_unit_test(key_file_with_another_character_is_refused_and_not_quoted),
+    cmocka_unit_test(key_file_that_is_refused_leaves_a_wiped_seed),
     IN_FOLDER(key_file_that_is_a_folder_or_a_pipe_is_refused),
     IN_FOLDER(key_file_that_cannot_be_opened_is_refused),
     IN_FOLDER(key_file_is_not_made_where_there_is_no_folder),
