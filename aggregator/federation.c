@@ -6,20 +6,6 @@
 
 #include "base/file.h"
 
-const fl_federation FL_FEDERATION_DEFAULTS = {
-    .model = "lenet",
-    .schedule = "constant",
-    .local_epochs = 1,
-    .batch = 32,
-    .lr = 0.05,
-    .schedule_factor = 0.1,
-    .round_count = 50,
-    .cohort = 10,
-    .evaluate_every = 1,
-    .deadline_s = 600.0,
-    .seed = 1,
-};
-
 void fl_federation_list(fl_option *table, fl_federation *f)
 {
     const fl_option options[FL_FEDERATION_OPTIONS] = {

@@ -28,7 +28,12 @@ typedef struct {
 } fl_federation;
 
 /* What holds when nothing is said. */
-extern const fl_federation FL_FEDERATION_DEFAULTS;
+#define FL_FEDERATION_INIT                                                  \
+    {                                                                       \
+        .model = "lenet", .schedule = "constant", .local_epochs = 1,        \
+        .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .round_count = 50, \
+        .cohort = 10, .evaluate_every = 1, .deadline_s = 600.0, .seed = 1,  \
+    }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */
 void fl_federation_list(fl_option *table, fl_federation *federation);

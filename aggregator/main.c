@@ -10,8 +10,7 @@
 
 #include "aggregator/server.h"
 #include "aggregator/status.h"
-
-static const char CONFIG_PATH[] = "/etc/fedge/aggregator.conf";
+#include "base/program.h"
 
 enum { DATA_OPTIONS = 4, OWN_OPTIONS = 11 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
@@ -26,7 +25,7 @@ static settings defaults(void)
     return (settings){
         .server = {.listen = "tcp://127.0.0.1:7443",
                    .state = getenv("STATE_DIRECTORY"),
-                   .federation = FL_FEDERATION_DEFAULTS,
+                   .federation = FL_FEDERATION_INIT,
                    .client_cap = 16384,
                    .upload_mb = 256,
                    .threads = 1,
@@ -69,84 +68,60 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
     return count + OWN_OPTIONS;
 }
 
-static void print_help(void)
+static const char USAGE[] =
+    "usage: fedge-aggregator run --state DIR [OPTION]...\n"
+    "       fedge-aggregator status --state DIR [--json]\n\n"
+    "run     waits for clients, leads the rounds, keeps every finished one; "
+    "started\n"
+    "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
+    "status  the rounds and clients of a folder, running or not\n\n"
+    "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
+    "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
+
+static fl_err check_state(const settings *s, fl_reason *why)
 {
-    fl_option table[TABLE_CAP];
-    settings s = defaults();
-    puts("usage: fedge-aggregator run --state DIR [OPTION]...\n"
-         "       fedge-aggregator status --state DIR [--json]\n\n"
-         "run     waits for clients, leads the rounds, keeps every finished "
-         "one; started\n"
-         "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
-         "status  the rounds and clients of a folder, running or not\n\n"
-         "Options may also stand in /etc/fedge/aggregator.conf (or --config "
-         "FILE) and in\nthe environment as FEDGE_SECTION_KEY.\n");
-    fl_options_help(stdout, table, list_options(table, &s));
+    if (s->server.state) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE, "name a folder with --state DIR");
 }
 
-static int usage(const char *text)
+static int run(const void *self, fl_reason *why)
 {
-    fprintf(stderr, "fedge-aggregator: %s\n", text);
-    return FL_EXIT_USAGE;
-}
-
-static int fail(fl_err err, const fl_reason *why)
-{
-    fprintf(stderr, "fedge-aggregator: %s\n", why->text);
-    return err == FL_ERR_RANGE ? FL_EXIT_CONFIG : FL_EXIT_FAILED;
-}
-
-static int dispatch(const char *command, const settings *s)
-{
-    fl_log_level level;
-    fl_reason why = {""};
-    fl_err err;
-    if (fl_log_level_parse(&level, s->log_level))
-        return usage("--log-level is error, warn, info or debug");
-    fl_log_start(level, NULL, NULL);
-    if (!s->server.state) return usage("name a folder with --state DIR");
-    if (fl_secure_start()) return usage("no source of random numbers");
-    if (strcmp(command, "run") == 0) {
-        err = fl_federation_check(&s->server.federation, &why);
-        if (!err) err = fl_server_run(&s->server, &why);
-        return err ? fail(err, &why) : FL_EXIT_OK;
+    const settings *s = self;
+    if (check_state(s, why) || fl_federation_check(&s->server.federation, why))
+        return FL_EXIT_USAGE;
+    switch ((int)fl_server_run(&s->server, why)) {
+    case FL_OK: return FL_EXIT_OK;
+    case FL_ERR_RANGE: return FL_EXIT_CONFIG;
+    default: return FL_EXIT_FAILED;
     }
-    if (strcmp(command, "status") == 0) {
-        bool is_running;
-        err = fl_status_print(stdout, s->server.state, s->server.is_json,
-                              &is_running, &why);
-        if (err) return fail(err, &why);
-        return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
-    }
-    return usage("the commands are run and status; see --help");
+}
+
+static int status(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    bool is_running;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (fl_status_print(stdout, s->server.state, s->server.is_json, &is_running,
+                        why))
+        return FL_EXIT_FAILED;
+    return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
+    const fl_command commands[] = {{"run", run}, {"status", status}};
     settings s = defaults();
-    fl_options *options = NULL;
-    fl_asked asked;
-    fl_reason why = {""};
-    int code = FL_EXIT_OK;
-    const bool has_command = argc > 1 && argv[1][0] != '-';
-    const size_t count = list_options(table, &s);
-    const int skip = has_command ? 1 : 0;
-    const fl_err err =
-        fl_options_read(&options, &asked, table, count, CONFIG_PATH,
-                        argc - skip, argv + skip, &why);
-    if (err) {
-        fprintf(stderr, "fedge-aggregator: %s\n", why.text);
-        code = err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
-    } else if (asked == FL_ASKED_HELP) {
-        print_help();
-    } else if (asked == FL_ASKED_VERSION) {
-        puts("fedge-aggregator " FL_VERSION);
-    } else if (!has_command) {
-        code = usage("say run or status; see --help");
-    } else {
-        code = dispatch(argv[1], &s);
-    }
-    fl_options_free(options);
-    return code;
+    const fl_program program = {
+        .name = "fedge-aggregator",
+        .config_path = "/etc/fedge/aggregator.conf",
+        .usage = USAGE,
+        .options = table,
+        .option_count = list_options(table, &s),
+        .commands = commands,
+        .command_count = 2,
+        .log_level = &s.log_level,
+        .settings = &s,
+    };
+    return fl_program_main(&program, argc, argv);
 }

@@ -143,3 +143,32 @@ fl_err fl_json_text(char **text, const fl_json *object)
     *text = line;
     return FL_OK;
 }
+
+fl_err fl_json_read(fl_json **object, const char *text)
+{
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    fl_json *new = json_is_object(root) ? calloc(1, sizeof *new) : NULL;
+    if (!new) {
+        const fl_err err = json_is_object(root) ? FL_ERR_MEMORY : FL_ERR_FORMAT;
+        json_decref(root);
+        return err;
+    }
+    new->root = root;
+    *object = new;
+    return FL_OK;
+}
+
+void fl_json_print(FILE *out, const fl_json *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object->root, key, value)
+    {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        if (json_is_string(value))
+            fprintf(out, "%-16s %s\n", key, json_string_value(value));
+        else
+            fprintf(out, "%-16s %s\n", key, text ? text : "?");
+        free(text);
+    }
+}

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -40,5 +41,14 @@ void fl_json_count_add(fl_json *object, const char *key, uint64_t value);
 
 /* One line without newline; the caller frees *text. FL_ERR_MEMORY. */
 FL_CHECK fl_err fl_json_text(char **text, const fl_json *object);
+
+/*
+ * Reads one object. The caller owns *object: fl_json_free. FL_ERR_FORMAT: not
+ * exactly one JSON object.
+ */
+FL_CHECK fl_err fl_json_read(fl_json **object, const char *text);
+
+/* Prints what is in it for a person, one line a key. */
+void fl_json_print(FILE *out, const fl_json *object);
 
 #endif

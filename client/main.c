@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/program.h"
+#include "client/activity.h"
 #include "client/service.h"
-
-static const char CONFIG_PATH[] = "/etc/fedge/client.conf";
 
 typedef struct {
     fl_service_options service;
@@ -61,104 +60,65 @@ static size_t list_options(fl_option *table, settings *s)
     return count + sizeof options / sizeof *options;
 }
 
-static void print_help(void)
+static const char USAGE[] =
+    "usage: fedge-client run --aggregator URL --state DIR [OPTION]...\n"
+    "       fedge-client status --state DIR [--json]\n\n"
+    "run     trains on this machine's data whenever the aggregator asks, and "
+    "sends\n"
+    "        back what the model learned; ends on SIGTERM or Ctrl-C\n"
+    "status  what the client of this folder is doing\n\n"
+    "Options may also stand in /etc/fedge/client.conf (or --config FILE) and "
+    "in the\nenvironment as FEDGE_SECTION_KEY.\n\n";
+
+static fl_err check_state(const settings *s, fl_reason *why)
 {
-    fl_option table[TABLE_CAP];
-    settings s = defaults();
-    puts("usage: fedge-client run --aggregator URL --state DIR [OPTION]...\n"
-         "       fedge-client status --state DIR [--json]\n\n"
-         "run     trains on this machine's data whenever the aggregator asks, "
-         "and sends\n"
-         "        back what the model learned; ends on SIGTERM or Ctrl-C\n"
-         "status  what a client that runs on this machine is doing\n\n"
-         "Options may also stand in /etc/fedge/client.conf (or --config FILE) "
-         "and in the\nenvironment as FEDGE_SECTION_KEY.\n");
-    fl_options_help(stdout, table, list_options(table, &s));
+    if (s->service.state) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE, "name a folder with --state DIR");
 }
 
-static int usage(const char *text)
+static int run(const void *self, fl_reason *why)
 {
-    fprintf(stderr, "fedge-client: %s\n", text);
-    return FL_EXIT_USAGE;
-}
-
-static int fail(fl_err err, const fl_reason *why)
-{
-    fprintf(stderr, "fedge-client: %s\n", why->text);
-    switch ((int)err) {
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (!s->service.aggregator) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "run needs --aggregator tcp://ADDRESS:PORT");
+        return FL_EXIT_USAGE;
+    }
+    switch ((int)fl_service_run(&s->service, why)) {
+    case FL_OK: return FL_EXIT_OK;
     case FL_ERR_AUTH: return FL_EXIT_REFUSED;
     case FL_ERR_RANGE: return FL_EXIT_CONFIG;
     default: return FL_EXIT_FAILED;
     }
 }
 
-static int run(const settings *s)
+static int status(const void *self, fl_reason *why)
 {
-    fl_reason why = {""};
-    if (!s->service.aggregator)
-        return usage("run needs --aggregator tcp://ADDRESS:PORT");
-    const fl_err err = fl_service_run(&s->service, &why);
-    return err ? fail(err, &why) : FL_EXIT_OK;
-}
-
-static int status(const settings *s)
-{
-    fl_reason why = {""};
-    char *text = NULL;
-    const bool is_running = fl_state_is_running(s->service.state);
-    const fl_err err = fl_state_status_read(&text, s->service.state, &why);
-    if (err && err != FL_ERR_NOT_FOUND) return fail(err, &why);
-    if (s->is_json) {
-        // One object: the last status behind whether it still holds.
-        printf("{\"running\":%s%s%s\n", is_running ? "true" : "false",
-               text ? "," : "}", text ? text + 1 : "");
-    } else {
-        printf("%s\n%s\n", is_running ? "running" : "not running",
-               text ? text : "no status yet");
-    }
-    free(text);
+    const settings *s = self;
+    bool is_running;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (fl_activity_print(stdout, s->service.state, s->is_json, &is_running,
+                          why))
+        return FL_EXIT_FAILED;
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
-}
-
-static int dispatch(const char *command, const settings *s)
-{
-    fl_log_level level;
-    if (fl_log_level_parse(&level, s->log_level))
-        return usage("--log-level is error, warn, info or debug");
-    fl_log_start(level, NULL, NULL);
-    if (!s->service.state) return usage("name a folder with --state DIR");
-    if (fl_secure_start()) return usage("no source of random numbers");
-    if (strcmp(command, "run") == 0) return run(s);
-    if (strcmp(command, "status") == 0) return status(s);
-    return usage("the commands are run and status; see --help");
 }
 
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
+    const fl_command commands[] = {{"run", run}, {"status", status}};
     settings s = defaults();
-    fl_options *options = NULL;
-    fl_asked asked;
-    fl_reason why = {""};
-    int code = FL_EXIT_OK;
-    const bool has_command = argc > 1 && argv[1][0] != '-';
-    const size_t count = list_options(table, &s);
-    const int skip = has_command ? 1 : 0;
-    const fl_err err =
-        fl_options_read(&options, &asked, table, count, CONFIG_PATH,
-                        argc - skip, argv + skip, &why);
-    if (err) {
-        fprintf(stderr, "fedge-client: %s\n", why.text);
-        code = err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
-    } else if (asked == FL_ASKED_HELP) {
-        print_help();
-    } else if (asked == FL_ASKED_VERSION) {
-        puts("fedge-client " FL_VERSION);
-    } else if (!has_command) {
-        code = usage("say run or status; see --help");
-    } else {
-        code = dispatch(argv[1], &s);
-    }
-    fl_options_free(options);
-    return code;
+    const fl_program program = {
+        .name = "fedge-client",
+        .config_path = "/etc/fedge/client.conf",
+        .usage = USAGE,
+        .options = table,
+        .option_count = list_options(table, &s),
+        .commands = commands,
+        .command_count = 2,
+        .log_level = &s.log_level,
+        .settings = &s,
+    };
+    return fl_program_main(&program, argc, argv);
 }

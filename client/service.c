@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/pool.h"
 #include "base/signals.h"
+#include "client/activity.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
@@ -163,29 +163,16 @@ static fl_client_event find(service *s)
 
 static void write_status(service *s)
 {
-    const fl_client_status status = fl_client_get_status(s->client);
-    char key[FL_HEX_CAP];
-    char *text = NULL;
     fl_reason why;
-    fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
-    fl_json *line = fl_json_new();
-    fl_json_text_set(line, "event", "status");
-    fl_json_text_set(line, "activity", fl_client_activity(s->client));
-    fl_json_bool_set(line, "connected", status.is_connected);
-    fl_json_text_set(line, "aggregator", s->options->aggregator);
-    fl_json_count_set(line, "round", status.round);
-    fl_json_count_set(line, "updates", status.update_count);
-    fl_json_count_set(line, "refused", status.refused_count);
-    fl_json_count_set(line, "samples", s->row_count);
-    fl_json_count_set(line, "bytes_up", status.bytes_up);
-    fl_json_count_set(line, "bytes_down", status.bytes_down);
-    fl_json_text_set(line, "key", key);
-    fl_json_text_set(line, "version", FL_VERSION);
-    if (!fl_json_text(&text, line))
-        report_disk(fl_state_status_write(s->state, text, &why), "status",
-                    &why);
-    free(text);
-    fl_json_free(line);
+    const fl_client_status status = fl_client_get_status(s->client);
+    const fl_activity activity = {
+        .aggregator = s->options->aggregator,
+        .activity = fl_client_activity(s->client),
+        .public_key = s->identity.public_key,
+        .sample_count = s->row_count,
+        .status = &status,
+    };
+    report_disk(fl_activity_write(s->state, &activity, &why), "status", &why);
 }
 
 /* ---- training ---------------------------------------------------------------

@@ -21,7 +21,7 @@ size_t fl_data_settings_list(fl_option *table, size_t count,
          "how rows are dealt to clients: iid, dirichlet:ALPHA, shards:N or "
          "column, each with :CLIENTS behind it if you like"},
         {"data", "samples", FL_OPTION_COUNT, &settings->sample_count, 0,
-         1 << 20, "N", "rows of each client; 0 deals all rows out"},
+         1 << 20, "N", "rows of each client; 0: as many as there are"},
     };
     assert(count <= FL_DATA_SETTINGS_COUNT);
     memcpy(table, options, count * sizeof *options);
@@ -46,10 +46,12 @@ fl_err fl_data_settings_deal(fl_partition **partition,
                              uint64_t seed, fl_reason *why)
 {
     fl_partition_options options = {
-        .client_count = client_count,
         .sample_count = (uint32_t)settings->sample_count,
         .seed = seed,
     };
     FL_TRY(fl_partition_parse(&options, settings->partition, why));
+    // A column has as many clients as it has groups, unless the text says.
+    if (options.client_count == 0 && options.kind != FL_PARTITION_COLUMN)
+        options.client_count = client_count;
     return fl_partition_new(partition, train, &options, why);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/options.h"
+#include "base/program.h"
 #include "sim/report.h"
 #include "sim/settings.h"
 #include "sim/simulation.h"
@@ -103,25 +103,37 @@ static fl_err run(const fl_settings *settings, fl_reason *why)
     return err;
 }
 
+static const char USAGE[] =
+    "usage: fedge-sim [OPTION]...\n\n"
+    "Runs a federation of simulated clients on this machine: the real client "
+    "and\naggregator, connected by memory, in virtual time.\n\n"
+    "  fedge-sim --rounds 20 --json run.jsonl --out model.onnx\n"
+    "  fedge-sim --dataset csv:plants.csv --label-column species --model mlp "
+    "\\\n"
+    "            --clients 20 --cohort 5 --partition iid\n\n";
+
+static int simulate(const void *self, fl_reason *why)
+{
+    const fl_settings *settings = self;
+    if (fl_federation_check(&settings->federation, why)) return FL_EXIT_USAGE;
+    return run(settings, why) ? FL_EXIT_FAILED : FL_EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
-    fl_settings settings;
-    fl_reason why = {""};
-    fl_asked asked;
-    fl_err err = fl_settings_read(&settings, &asked, argc, argv, &why);
-    if (err) {
-        fprintf(stderr, "fedge-sim: %s\n", why.text);
-        fl_settings_fini(&settings);
-        return err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
-    }
-    if (asked == FL_ASKED_HELP)
-        fl_settings_help(stdout);
-    else if (asked == FL_ASKED_VERSION)
-        puts("fedge-sim " FL_VERSION);
-    else
-        err = run(&settings, &why);
-    fl_settings_fini(&settings);
-    if (!err) return FL_EXIT_OK;
-    fprintf(stderr, "fedge-sim: %s\n", why.text);
-    return FL_EXIT_FAILED;
+    fl_option table[FL_SETTINGS_OPTIONS];
+    const fl_command command = {.run = simulate};
+    fl_settings settings = FL_SETTINGS_DEFAULTS;
+    fl_settings_list(table, &settings);
+    const fl_program program = {
+        .name = "fedge-sim",
+        .usage = USAGE,
+        .options = table,
+        .option_count = FL_SETTINGS_OPTIONS,
+        .commands = &command,
+        .command_count = 1,
+        .log_level = &settings.log_level,
+        .settings = &settings,
+    };
+    return fl_program_main(&program, argc, argv);
 }

@@ -4,32 +4,27 @@
 #include <string.h>
 
 enum {
-    TABLE_CAP = 41,
     UPLOAD_BYTES_CAP = 1 << 30,
     GATHER_MS = 1000,  // all clients connect before the first round
 };
 
-static fl_settings defaults(void)
-{
-    return (fl_settings){
-        .data = {.dataset = "fashion-mnist", .partition = "dirichlet:0.3"},
-        .federation = FL_FEDERATION_DEFAULTS,
-        .clients = 100,
-        .up_mbit = 10.0,
-        .down_mbit = 50.0,
-        .latency_ms = 20.0,
-        .samples_per_s = 500.0,
-        .availability = 1.0,
-        .period_s = 600.0,
-        .threads = 2,
-        .log_level = "error",
-    };
-}
+const fl_settings FL_SETTINGS_DEFAULTS = {
+    .data = {.dataset = "fashion-mnist", .partition = "dirichlet:0.3"},
+    .federation = FL_FEDERATION_INIT,
+    .clients = 100,
+    .up_mbit = 10.0,
+    .down_mbit = 50.0,
+    .latency_ms = 20.0,
+    .samples_per_s = 500.0,
+    .availability = 1.0,
+    .period_s = 600.0,
+    .threads = 2,
+    .log_level = "error",
+};
 
-// Fills `table` with all options, bound to the fields of `s`.
-static size_t list_options(fl_option table[TABLE_CAP], fl_settings *s)
+void fl_settings_list(fl_option *table, fl_settings *s)
 {
-    const fl_option options[] = {
+    const fl_option own[FL_SETTINGS_OWN] = {
         {"data", "clients", FL_OPTION_COUNT, &s->clients, 1, 1000000, "N",
          "clients in the federation"},
         {"fleet", "up-mbit", FL_OPTION_NUMBER, &s->up_mbit, 0, 1e6, "X",
@@ -68,63 +63,12 @@ static size_t list_options(fl_option table[TABLE_CAP], fl_settings *s)
         {"run", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
          "error, warn, info or debug; one event a line on standard error"},
     };
-    enum { OWN_COUNT = sizeof options / sizeof *options };
-    _Static_assert(OWN_COUNT + FL_DATA_SETTINGS_COUNT + FL_FEDERATION_OPTIONS ==
-                       TABLE_CAP,
-                   "the table has room for all");
     size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &s->data);
-    table[count++] = options[0];  // among those of the data
+    table[count++] = own[0];  // among those of the data
     fl_federation_list(table + count, &s->federation);
     count += FL_FEDERATION_OPTIONS;
-    memcpy(table + count, options + 1, sizeof options - sizeof *options);
-    return count + OWN_COUNT - 1;
-}
-
-// What belongs together is checked together, before anything is loaded.
-static fl_err check(const fl_settings *settings, fl_reason *why)
-{
-    fl_log_level level;
-    FL_TRY(fl_federation_check(&settings->federation, why));
-    if (fl_log_level_parse(&level, settings->log_level))
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "--log-level %s: not error, warn, info or debug",
-                             settings->log_level);
-    fl_log_start(level, NULL, NULL);
-    return FL_OK;
-}
-
-fl_err fl_settings_read(fl_settings *settings, fl_asked *asked, int argc,
-                        char *const *argv, fl_reason *why)
-{
-    fl_option table[TABLE_CAP];
-    *settings = defaults();
-    const size_t count = list_options(table, settings);
-    FL_TRY(fl_options_read(&settings->options, asked, table, count, NULL, argc,
-                           argv, why));
-    return *asked == FL_ASKED_NOTHING ? check(settings, why) : FL_OK;
-}
-
-void fl_settings_fini(fl_settings *settings)
-{
-    fl_options_free(settings->options);
-    settings->options = NULL;
-}
-
-void fl_settings_help(FILE *out)
-{
-    fl_option table[TABLE_CAP];
-    fl_settings settings = defaults();
-    const size_t count = list_options(table, &settings);
-    fputs("usage: fedge-sim [OPTION]...\n\n"
-          "Runs a federation of simulated clients on this machine: the real "
-          "client and\naggregator, connected by memory, in virtual time.\n\n"
-          "  fedge-sim --rounds 20 --json run.jsonl --out model.onnx\n"
-          "  fedge-sim --dataset csv:plants.csv --label-column species "
-          "--model mlp \\\n"
-          "            --clients 20 --cohort 5 --partition iid\n",
-          out);
-    fl_options_help(out, table, count);
+    memcpy(table + count, own + 1, sizeof own - sizeof *own);
 }
 
 /* ---- from settings to things
@@ -167,7 +111,6 @@ fl_simulation_options fl_settings_simulation(const fl_settings *settings)
 {
     fl_simulation_options options = {
         .federation = {.gather_ms = GATHER_MS,
-                       .client_cap = (uint32_t)settings->clients + 1,
                        .upload_bytes_cap = UPLOAD_BYTES_CAP},
         .fleet = {.seed = settings->federation.seed,
                   .up_mbit = settings->up_mbit,

@@ -8,14 +8,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/options.h"
 #include "sim/report.h"
 #include "sim/simulation.h"
 
 typedef struct {
-    fl_options *options;  // owns the texts
     fl_data_settings data;
     fl_federation federation;
     uint64_t clients;
@@ -28,11 +26,17 @@ typedef struct {
     bool is_quiet;
 } fl_settings;
 
-/* As fl_options_read. The caller owns *settings: fl_settings_fini. */
-FL_CHECK fl_err fl_settings_read(fl_settings *settings, fl_asked *asked,
-                                 int argc, char *const *argv, fl_reason *why);
-void fl_settings_fini(fl_settings *settings);
-void fl_settings_help(FILE *out);
+/* What holds when nothing is said. */
+extern const fl_settings FL_SETTINGS_DEFAULTS;
+
+enum {
+    FL_SETTINGS_OWN = 18,
+    FL_SETTINGS_OPTIONS =
+        FL_SETTINGS_OWN + FL_DATA_SETTINGS_COUNT + FL_FEDERATION_OPTIONS,
+};
+
+/* Writes FL_SETTINGS_OPTIONS options, bound to *settings. */
+void fl_settings_list(fl_option *table, fl_settings *settings);
 
 /* Loads both parts of the dataset and deals the training rows to clients. */
 FL_CHECK fl_err fl_settings_load(const fl_settings *settings,

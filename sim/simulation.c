@@ -462,6 +462,7 @@ static fl_err add_aggregator(fl_simulation *simulation, fl_model *model,
     options.random_bytes = draw_bytes;
     options.random_self = &simulation->nonces;
     options.start_count = 1;
+    options.client_cap = simulation->board_count;
     make_identity(&options.identity, options.seed, 0);
     fl_err err = fl_model_encode(model, bytes, len);
     if (!err)

@@ -29,6 +29,8 @@ for slice in 0 1 2 3 4; do
         --until-finished
 done
 wait_for_all
+sed -n 's/.*event=round_closed/  round_closed/p' "$out/aggregator.log"
+echo
 "$B/fedge-aggregator" status --state "$out/aggregator" || [ $? -eq 3 ]
 
 echo

@@ -1,0 +1,42 @@
+/*
+ * What every program's main does: read options, answer --help and --version,
+ * start the log, run the command that was named.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_BASE_PROGRAM_H
+#define FL_BASE_PROGRAM_H
+
+#include <stddef.h>
+
+#include "base/options.h"
+#include "base/reason.h"
+
+/*
+ * Does the command's work with the settings that the options have filled.
+ * Returns an exit code; *why, when not empty, is printed behind the program's
+ * name.
+ */
+typedef int fl_command_run(const void *settings, fl_reason *why);
+
+typedef struct {
+    const char *name;  // "run"; NULL: the program has no commands
+    fl_command_run *run;
+} fl_command;
+
+typedef struct {
+    const char *name;         // "fedge-client"
+    const char *config_path;  // INI file; NULL: none
+    const char *usage;        // stands before the options in --help
+    const fl_option *options;
+    size_t option_count;
+    const fl_command *commands;
+    size_t command_count;
+    const char *const *log_level;  // an option's variable
+    const void *settings;
+} fl_program;
+
+/* Returns the exit code. */
+int fl_program_main(const fl_program *program, int argc, char *const *argv);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/activity.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+
+fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
+                         fl_reason *why)
+{
+    const fl_client_status *status = activity->status;
+    char key[FL_HEX_CAP];
+    char *text = NULL;
+    fl_hex_encode(key, sizeof key, activity->public_key, FL_KEY_BYTES);
+    fl_json *line = fl_json_new();
+    fl_json_text_set(line, "event", "status");
+    fl_json_text_set(line, "activity", activity->activity);
+    fl_json_bool_set(line, "connected", status->is_connected);
+    fl_json_text_set(line, "aggregator", activity->aggregator);
+    fl_json_count_set(line, "round", status->round);
+    fl_json_count_set(line, "updates", status->update_count);
+    fl_json_count_set(line, "refused", status->refused_count);
+    fl_json_count_set(line, "samples", activity->sample_count);
+    fl_json_count_set(line, "bytes_up", status->bytes_up);
+    fl_json_count_set(line, "bytes_down", status->bytes_down);
+    fl_json_text_set(line, "key", key);
+    fl_json_text_set(line, "version", FL_VERSION);
+    fl_err err = fl_json_text(&text, line);
+    if (!err)
+        err = fl_state_status_write(state, text, why);
+    else
+        (void)!fl_reason_set(why, err, "no memory for the status");
+    free(text);
+    fl_json_free(line);
+    return err;
+}
+
+fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
+                         bool *is_running, fl_reason *why)
+{
+    char *text = NULL;
+    fl_json *status = NULL;
+    *is_running = fl_state_is_running(folder);
+    FL_TRY(fl_state_status_read(&text, folder, why));
+    fl_err err = fl_json_read(&status, text);
+    free(text);
+    text = NULL;
+    if (err)
+        return fl_reason_set(why, err, "%s: the status is damaged", folder);
+    if (!*is_running) {  // what was true when it ended
+        fl_json_text_set(status, "activity", "not running");
+        fl_json_bool_set(status, "connected", false);
+    }
+    fl_json_bool_set(status, "running", *is_running);
+    if (!is_json) {
+        fl_json_print(out, status);
+    } else {
+        err = fl_json_text(&text, status);
+        if (!err) fprintf(out, "%s\n", text);
+        free(text);
+    }
+    fl_json_free(status);
+    return err;
+}

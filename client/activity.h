@@ -1,0 +1,34 @@
+/*
+ * What a client is doing, left in its state folder for whoever asks.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_CLIENT_ACTIVITY_H
+#define FL_CLIENT_ACTIVITY_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "client/client.h"
+#include "client/state.h"
+
+typedef struct {
+    const char *aggregator;
+    const char *activity;       // fl_client_activity
+    const uint8_t *public_key;  // FL_KEY_BYTES
+    uint64_t sample_count;
+    const fl_client_status *status;
+} fl_activity;
+
+/* Errors of fl_state_status_write; the old one stays. */
+FL_CHECK fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
+                                  fl_reason *why);
+
+/*
+ * Prints what the client of this folder wrote last; *is_running: whether one
+ * runs there now. FL_ERR_NOT_FOUND: no client has ever run there.
+ */
+FL_CHECK fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
+                                  bool *is_running, fl_reason *why);
+
+#endif
