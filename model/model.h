@@ -130,7 +130,8 @@ typedef struct fl_trainer fl_trainer;
  * makes a plan that can only evaluate, in less memory. The model is borrowed
  * for the call: its graph is copied, its parameters are not used. The caller
  * owns *trainer: fl_trainer_free.
- * FL_ERR_MEMORY: *why says how many bytes and for which layer.
+ * FL_ERR_RANGE: batch_cap is 0. FL_ERR_MEMORY: *why says how many bytes and
+ * for which layer.
  */
 FL_CHECK fl_err fl_trainer_new(fl_trainer **trainer, const fl_model *model,
                                uint32_t batch_cap, bool with_gradients,
@@ -148,7 +149,9 @@ size_t fl_trainer_bytes(const fl_trainer *trainer);
  * before its step. Nothing is allocated.
  * FL_ERR_RANGE: an option or the dataset's shape does not fit, or a loss or
  * parameter became NaN or infinite (*why says which step and what to lower).
- * FL_ERR_CANCELLED: *stop was set. `params` are undefined after an error.
+ * FL_ERR_STATE: the trainer was made without gradients. FL_ERR_CANCELLED:
+ * *stop was set; `params` hold the steps taken. After any other error they
+ * are undefined.
  */
 FL_CHECK fl_err fl_trainer_run(fl_trainer *trainer, float *params,
                                fl_metrics *metrics, const fl_dataset *dataset,
@@ -166,7 +169,10 @@ FL_CHECK fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
                                     const uint32_t *rows, size_t row_count,
                                     fl_reason *why);
 
-/* logits (count, classes) for x (count, H, W, C); count <= batch_cap. */
+/*
+ * logits (count, classes) for x (count, H, W, C). FL_ERR_RANGE: count is
+ * above batch_cap.
+ */
 FL_CHECK fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
                                    const float *params, const float *x,
                                    size_t count);
