@@ -9,19 +9,22 @@ static fl_err check_options(const fl_aggregator_options *options,
 {
     const double selected = options->cohort * (1.0 + options->over_select);
     if (options->cohort < 1 || selected > FL_FEDAVG_UPDATES_MAX ||
-        options->over_select < 0.0)
+        options->over_select < 0.0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a cohort of %u (and a share of %g more) is not "
                              "within 1 and %d clients",
                              options->cohort, options->over_select,
                              FL_FEDAVG_UPDATES_MAX);
-    if (options->quorum < 1 || options->quorum > options->cohort)
+    }
+    if (options->quorum < 1 || options->quorum > options->cohort) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a quorum of %u is not within 1 and the cohort "
                              "of %u",
                              options->quorum, options->cohort);
-    if (options->deadline_ms < 1 || options->gather_ms < 0)
+    }
+    if (options->deadline_ms < 1 || options->gather_ms < 0) {
         return fl_reason_set(why, FL_ERR_RANGE, "the deadline must be above 0");
+    }
     return FL_OK;
 }
 
@@ -61,8 +64,9 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     new = NULL;
 
 out:
-    if (err == FL_ERR_MEMORY)
+    if (err == FL_ERR_MEMORY) {
         fl_reason_set(why, err, "no memory for a model of %zu bytes", len);
+    }
     free(copy);
     fl_aggregator_free(new);
     return err;
@@ -71,8 +75,9 @@ out:
 void fl_aggregator_free(fl_aggregator *aggregator)
 {
     if (!aggregator) return;
-    for (uint32_t i = 0; i < aggregator->member_count; i++)
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
         fl_object_drop(aggregator, &aggregator->members[i]);
+    }
     free(aggregator->members);
     free(aggregator->peers);
     free(aggregator->cohort);

@@ -45,8 +45,9 @@ static void measure(fl_job *job)
 
 static void cut_blocks(fl_evaluation *evaluation, uint32_t row_count)
 {
-    for (uint32_t i = 0; i < row_count; i++)
+    for (uint32_t i = 0; i < row_count; i++) {
         evaluation->rows[i] = i;
+    }
     for (uint32_t i = 0; i < BLOCKS; i++) {
         block *b = &evaluation->blocks[i];
         b->first = (uint32_t)((uint64_t)row_count * i / BLOCKS);
@@ -61,18 +62,20 @@ static fl_err check_fit(const fl_dataset *dataset, const fl_model *model,
     const fl_shape rows = fl_dataset_shape(dataset);
     const fl_shape input = fl_model_input(model);
     if (rows.height != input.height || rows.width != input.width ||
-        rows.channels != input.channels)
+        rows.channels != input.channels) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "the model takes %ux%ux%u values, the held-out "
                              "rows have %ux%ux%u",
                              input.height, input.width, input.channels,
                              rows.height, rows.width, rows.channels);
-    if (fl_dataset_class_count(dataset) > fl_model_class_count(model))
+    }
+    if (fl_dataset_class_count(dataset) > fl_model_class_count(model)) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "the model knows %u classes, the held-out rows "
                              "have %u",
                              fl_model_class_count(model),
                              fl_dataset_class_count(dataset));
+    }
     return FL_OK;
 }
 
@@ -115,8 +118,9 @@ out:
 void fl_evaluation_free(fl_evaluation *evaluation)
 {
     if (!evaluation) return;
-    for (unsigned i = 0; i < evaluation->worker_count; i++)
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
         fl_trainer_free(evaluation->workers[i].trainer);
+    }
     free(evaluation->workers);
     free(evaluation->rows);
     free(evaluation);
@@ -126,10 +130,12 @@ fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
                          const float *params, fl_reason *why)
 {
     evaluation->params = params;
-    for (unsigned i = 0; i < evaluation->worker_count; i++)
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
         fl_pool_submit(evaluation->pool, &evaluation->workers[i].job);
-    for (unsigned i = 0; i < evaluation->worker_count; i++)
+    }
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
         fl_pool_wait(evaluation->pool, &evaluation->workers[i].job);
+    }
 
     *metrics = (fl_metrics){0};
     for (unsigned i = 0; i < BLOCKS; i++) {

@@ -44,26 +44,30 @@ fl_err fl_fedavg_add(fl_fedavg *fedavg, const uint8_t *update,
                      size_t update_len, uint64_t weight, fl_reason *why)
 {
     const size_t count = fedavg->param_count;
-    if (update_len != count * sizeof(float))
+    if (update_len != count * sizeof(float)) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "the update has %zu bytes, not %zu", update_len,
                              count * sizeof(float));
-    if (weight == 0 || weight > FL_FEDAVG_WEIGHT_MAX)
+    }
+    if (weight == 0 || weight > FL_FEDAVG_WEIGHT_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a weight of %llu is not within 1 and %d",
                              (unsigned long long)weight, FL_FEDAVG_WEIGHT_MAX);
-    if (fedavg->update_count == FL_FEDAVG_UPDATES_MAX)
+    }
+    if (fedavg->update_count == FL_FEDAVG_UPDATES_MAX) {
         return fl_reason_set(why, FL_ERR_LIMIT, "more than %d updates",
                              FL_FEDAVG_UPDATES_MAX);
+    }
     for (size_t i = 0; i < count; i++) {
         const float value = value_at(update, i);
         // NaN is not within anything.
-        if (!(fabsf(value) <= (float)FL_FEDAVG_VALUE_MAX))
+        if (!(fabsf(value) <= (float)FL_FEDAVG_VALUE_MAX)) {
             return fl_reason_set(why, FL_ERR_RANGE,
                                  "coordinate %zu of the update is %g, not a "
                                  "number within -%d and %d",
                                  i, (double)value, FL_FEDAVG_VALUE_MAX,
                                  FL_FEDAVG_VALUE_MAX);
+        }
     }
 
     const double one = (double)(1 << FL_FEDAVG_FRACTION_BITS);

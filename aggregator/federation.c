@@ -62,8 +62,9 @@ static fl_err read_schedule(fl_schedule *schedule, const fl_federation *f,
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(f->schedule, names[i]) != 0) continue;
         *schedule = (fl_schedule)i;
-        if (*schedule == FL_SCHEDULE_CONSTANT || f->schedule_steps > 0)
+        if (*schedule == FL_SCHEDULE_CONSTANT || f->schedule_steps > 0) {
             return FL_OK;
+        }
         return fl_reason_set(why, FL_ERR_RANGE,
                              "--schedule %s needs --schedule-steps", names[i]);
     }
@@ -76,10 +77,11 @@ fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
 {
     fl_schedule schedule;
     FL_TRY(read_schedule(&schedule, f, why));
-    if (f->quorum > f->cohort)
+    if (f->quorum > f->cohort) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "--quorum %llu is above --cohort %llu",
             (unsigned long long)f->quorum, (unsigned long long)f->cohort);
+    }
     return FL_OK;
 }
 
@@ -132,9 +134,10 @@ static fl_err make_model(fl_model **model, const fl_federation *f,
 {
     const fl_shape shape = fl_dataset_shape(dataset);
     float *moments = calloc(2 * (size_t)shape.channels, sizeof *moments);
-    if (!moments)
+    if (!moments) {
         return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u columns",
                              shape.channels);
+    }
     fl_dataset_moments(moments, moments + shape.channels, dataset);
     const fl_model_options options = {
         .name = f->model,
@@ -153,10 +156,11 @@ fl_err fl_federation_model(const fl_federation *f, fl_model **model,
                            const fl_dataset *dataset, fl_reason *why)
 {
     if (is_file_name(f->model)) return read_model(model, f->model, why);
-    if (!dataset)
+    if (!dataset) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "--model %s is made for a dataset: name one with "
                              "--dataset, or give an ONNX file",
                              f->model);
+    }
     return make_model(model, f, dataset, why);
 }

@@ -87,8 +87,10 @@ static fl_err check_state(const settings *s, fl_reason *why)
 static int run(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why) || fl_federation_check(&s->server.federation, why))
+    if (check_state(s, why) ||
+        fl_federation_check(&s->server.federation, why)) {
         return FL_EXIT_USAGE;
+    }
     switch ((int)fl_server_run(&s->server, why)) {
     case FL_OK: return FL_EXIT_OK;
     case FL_ERR_RANGE: return FL_EXIT_CONFIG;
@@ -102,8 +104,9 @@ static int status(const void *self, fl_reason *why)
     bool is_running;
     if (check_state(s, why)) return FL_EXIT_USAGE;
     if (fl_status_print(stdout, s->server.state, s->server.is_json, &is_running,
-                        why))
+                        why)) {
         return FL_EXIT_FAILED;
+    }
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 

@@ -113,14 +113,16 @@ static bool is_due(fl_aggregator *aggregator, fl_peer *peer,
 {
     if (aggregator->phase == FL_PHASE_TRAINING &&
         request->round == fl_round_number(aggregator) &&
-        member->part == FL_PART_SELECTED)
+        member->part == FL_PART_SELECTED) {
         return true;
-    if (member->part == FL_PART_REFUSED)
+    }
+    if (member->part == FL_PART_REFUSED) {
         fl_reply_refusal(aggregator, peer, request, FL_ERR_STATE,
                          "your update of this round has been refused");
-    else
+    } else {
         fl_reply_refusal(aggregator, peer, request, FL_ERR_STALE,
                          "no update of yours is due for that round");
+    }
     return false;
 }
 
@@ -160,21 +162,26 @@ static fl_err check_offer(const fl_aggregator *aggregator,
                           fl_reason *why)
 {
     const fl_open *open = &request->open;
-    if (memcmp(open->model, aggregator->object, FL_HASH_BYTES) != 0)
+    if (memcmp(open->model, aggregator->object, FL_HASH_BYTES) != 0) {
         return fl_reason_set(why, FL_ERR_STALE,
                              "the update starts from another model");
+    }
     FL_TRY(fl_manifest_decode(manifest, aggregator->options.scratch,
                               open->manifest, open->manifest_len, why));
     const uint64_t expected = aggregator->fedavg.param_count * sizeof(float);
-    if (manifest->kind != FL_OBJECT_UPDATE || manifest->round != request->round)
+    if (manifest->kind != FL_OBJECT_UPDATE ||
+        manifest->round != request->round) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "the manifest is not of an update of this round");
-    if (open->loss_sum_micro > LOSS_SUM_MICRO_MAX)
+    }
+    if (open->loss_sum_micro > LOSS_SUM_MICRO_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE, "the loss is out of range");
-    if (manifest->size != expected)
+    }
+    if (manifest->size != expected) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "the update has %llu bytes, not %llu",
             (unsigned long long)manifest->size, (unsigned long long)expected);
+    }
     return FL_OK;
 }
 
@@ -199,7 +206,7 @@ static fl_err begin_upload(fl_aggregator *aggregator, fl_member *member,
 static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
                         fl_member *member, const fl_message *request)
 {
-    fl_manifest manifest;
+    fl_manifest manifest = {.size = 0};
     fl_reason why;
     uint8_t object[FL_HASH_BYTES];
     fl_hash(object, request->open.manifest, request->open.manifest_len);
@@ -211,8 +218,9 @@ static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
         return;
     }
     if (member->upload &&
-        memcmp(member->upload->object, object, FL_HASH_BYTES) != 0)
+        memcmp(member->upload->object, object, FL_HASH_BYTES) != 0) {
         fl_object_drop(aggregator, member);  // trained anew: another update
+    }
     if (!member->upload) {
         const bool has_room = aggregator->upload_bytes + manifest.size <=
                               aggregator->options.upload_bytes_cap;
@@ -233,8 +241,9 @@ static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
 static fl_upload *find_upload(const fl_member *member, const uint8_t *object)
 {
     if (member->upload &&
-        memcmp(member->upload->object, object, FL_HASH_BYTES) == 0)
+        memcmp(member->upload->object, object, FL_HASH_BYTES) == 0) {
         return member->upload;
+    }
     return NULL;
 }
 
@@ -251,11 +260,12 @@ static void put_chunk(fl_aggregator *aggregator, fl_peer *peer,
     }
     const fl_err err = fl_parts_put(upload->parts, chunk->index, chunk->bytes,
                                     chunk->len, fl_hash);
-    if (err)
+    if (err) {
         refuse_update(aggregator, peer, member, request, err,
                       "a chunk does not fit its manifest");
-    else
+    } else {
         fl_reply_ack(aggregator, peer, request);
+    }
 }
 
 static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
@@ -305,12 +315,13 @@ void fl_object_request(fl_aggregator *aggregator, fl_peer *peer,
                        const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
-    if (message->type == FL_MESSAGE_FETCH)
+    if (message->type == FL_MESSAGE_FETCH) {
         fetch(aggregator, peer, message);
-    else if (message->type == FL_MESSAGE_OPEN)
+    } else if (message->type == FL_MESSAGE_OPEN) {
         open_upload(aggregator, peer, member, message);
-    else if (message->type == FL_MESSAGE_CHUNK)
+    } else if (message->type == FL_MESSAGE_CHUNK) {
         put_chunk(aggregator, peer, member, message);
-    else if (message->type == FL_MESSAGE_COMMIT)
+    } else if (message->type == FL_MESSAGE_COMMIT) {
         commit(aggregator, peer, member, message);
+    }
 }

@@ -70,8 +70,9 @@ void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn)
     const uint32_t slot = take_slot(aggregator);
     const bool is_crowded =
         aggregator->greeting_count >= FL_AGGREGATOR_GREETING_MAX;
-    if (slot != FL_AGGREGATOR_NONE)
+    if (slot != FL_AGGREGATOR_NONE) {
         aggregator->peers[slot] = (fl_peer){.client = FL_AGGREGATOR_NONE};
+    }
     if (slot == FL_AGGREGATOR_NONE || is_crowded ||
         fl_map_set(&aggregator->peer_of_conn, conn, slot)) {
         fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
@@ -112,8 +113,9 @@ void fl_peer_sweep(fl_aggregator *aggregator)
         const int64_t limit_ms = peer->state == FL_PEER_CHECKED_IN
                                      ? FL_AGGREGATOR_SILENCE_MS
                                      : FL_AGGREGATOR_GREET_MS;
-        if (aggregator->now_ms - peer->heard_ms >= limit_ms)
+        if (aggregator->now_ms - peer->heard_ms >= limit_ms) {
             fl_peer_close(aggregator, peer, "silent");
+        }
     }
 }
 
@@ -146,7 +148,7 @@ static void hello(fl_aggregator *aggregator, fl_peer *peer,
     const size_t len =
         fl_handshake_transcript(transcript, &peer->hello, welcome);
     fl_identity_sign(welcome->proof, &aggregator->options.identity,
-                     "fedge welcome", transcript, len);
+                     FL_PROOF_LABEL_AGGREGATOR, transcript, len);
     peer->state = FL_PEER_GREETED;
     fl_reply_message(
         aggregator, peer,
@@ -196,8 +198,9 @@ static uint32_t find_member(fl_aggregator *aggregator,
     aggregator->members[slot] = (fl_member){.peer = FL_AGGREGATOR_NONE};
     memcpy(aggregator->members[slot].record.public_key, public_key,
            FL_KEY_BYTES);
-    if (fl_map_set(&aggregator->member_of_key, prefix, slot))
+    if (fl_map_set(&aggregator->member_of_key, prefix, slot)) {
         return FL_AGGREGATOR_NONE;
+    }
     return slot;
 }
 
@@ -208,7 +211,7 @@ static void proof(fl_aggregator *aggregator, fl_peer *peer,
     const size_t len =
         fl_handshake_transcript(transcript, &peer->hello, &peer->welcome);
     if (fl_signature_check(message->proof.proof, peer->hello.public_key,
-                           "fedge client", transcript, len)) {
+                           FL_PROOF_LABEL_CLIENT, transcript, len)) {
         fl_reply_refusal(aggregator, peer, message, FL_ERR_AUTH,
                          "the proof is not signed by the key of the hello");
         fl_peer_close(aggregator, peer, "false proof");
@@ -245,8 +248,9 @@ static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
                           .mail = {.sequence = member->mail_sequence,
                                    .kind = member->mail_kind,
                                    .round = member->mail_round}};
-    if (member->mail_kind == FL_MAIL_PLAN)
+    if (member->mail_kind == FL_MAIL_PLAN) {
         message.mail.plan = fl_round_plan(aggregator);
+    }
     fl_reply_message(aggregator, peer, &message);
 }
 
@@ -264,8 +268,9 @@ void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
     member->mail_kind = kind;
     member->mail_round = round;
     fl_peer *peer = fl_peer_of(aggregator, member);
-    if (peer && peer->state == FL_PEER_CHECKED_IN)
+    if (peer && peer->state == FL_PEER_CHECKED_IN) {
         push_mail(aggregator, peer, member);
+    }
 }
 
 static void check_in(fl_aggregator *aggregator, fl_peer *peer,
@@ -318,15 +323,16 @@ static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
         check_in(aggregator, peer, message);
         return;
     case FL_PEER_CHECKED_IN:
-        if (type == FL_MESSAGE_CHECK_IN)
+        if (type == FL_MESSAGE_CHECK_IN) {
             check_in(aggregator, peer, message);
-        else if (type == FL_MESSAGE_PING)
+        } else if (type == FL_MESSAGE_PING) {
             ping(aggregator, peer, message);
-        else if (type == FL_MESSAGE_FETCH || type == FL_MESSAGE_OPEN ||
-                 type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_COMMIT)
+        } else if (type == FL_MESSAGE_FETCH || type == FL_MESSAGE_OPEN ||
+                   type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_COMMIT) {
             fl_object_request(aggregator, peer, message);
-        else
+        } else {
             break;
+        }
         return;
     }
     fl_peer_close(aggregator, peer, "a message that is not due");

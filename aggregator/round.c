@@ -59,8 +59,9 @@ static size_t list_candidates(fl_aggregator *aggregator, uint32_t *slots)
         memcpy(list[count++].key, member->record.public_key, FL_KEY_BYTES);
     }
     qsort(list, count, sizeof *list, compare_candidates);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         slots[i] = list[i].slot;
+    }
     free(list);
     return count;
 }
@@ -119,8 +120,9 @@ static void gather(fl_aggregator *aggregator)
             : options->cohort;
     if (aggregator->present_count >= wanted ||
         (waited_ms >= options->deadline_ms &&
-         aggregator->present_count >= options->quorum))
+         aggregator->present_count >= options->quorum)) {
         open_round(aggregator);
+    }
 }
 
 static void begin_gathering(fl_aggregator *aggregator, int64_t pause_ms)
@@ -165,11 +167,12 @@ static void release_cohort(fl_aggregator *aggregator, bool has_failed)
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         fl_member *member = &aggregator->members[aggregator->cohort[i]];
         fl_object_drop(aggregator, member);
-        if (member->part == FL_PART_COMMITTED && !has_failed)
+        if (member->part == FL_PART_COMMITTED && !has_failed) {
             add_contributor(aggregator, member);
-        else
+        } else {
             fl_peer_mail(aggregator, member, FL_MAIL_CLOSED,
                          fl_round_number(aggregator));
+        }
         if (has_failed) member->committed_round = 0;
         member->part = FL_PART_NONE;
     }
@@ -269,10 +272,11 @@ static void collect(fl_aggregator *aggregator)
     const bool has_quorum = aggregator->committed_count >= options->quorum;
     const bool is_full = aggregator->committed_count >= options->cohort;
     const bool is_all = !is_full && !is_late && count_pending(aggregator) == 0;
-    if (is_full || ((is_late || is_all) && has_quorum))
+    if (is_full || ((is_late || is_all) && has_quorum)) {
         close_round(aggregator);
-    else if (is_late || is_all)
+    } else if (is_late || is_all) {
         fail_round(aggregator);
+    }
 }
 
 /* ---- EVALUATING, SAVING
@@ -298,9 +302,10 @@ void fl_round_evaluated(fl_aggregator *aggregator,
 static void finish(fl_aggregator *aggregator)
 {
     aggregator->phase = FL_PHASE_FINISHED;
-    for (uint32_t i = 0; i < aggregator->member_count; i++)
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
         fl_peer_mail(aggregator, &aggregator->members[i], FL_MAIL_FINISHED,
                      aggregator->rounds_done);
+    }
     fl_peer_close_all(aggregator);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
@@ -340,10 +345,11 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
 void fl_round_advance(fl_aggregator *aggregator)
 {
     if (aggregator->phase == FL_PHASE_GATHERING) {
-        if (aggregator->rounds_done >= aggregator->options.round_count)
+        if (aggregator->rounds_done >= aggregator->options.round_count) {
             finish(aggregator);
-        else
+        } else {
             gather(aggregator);
+        }
     } else if (aggregator->phase == FL_PHASE_TRAINING) {
         collect(aggregator);
     } else if (aggregator->phase == FL_PHASE_SAVING &&

@@ -154,8 +154,9 @@ static fl_err save(server *s)
     }
     // A copy for people; the one that counts is in the store.
     if (s->options->out &&
-        fl_file_write(s->options->out, s->model, s->model_len, 0644, &why))
+        fl_file_write(s->options->out, s->model, s->model_len, 0644, &why)) {
         fl_log(FL_LOG_WARN, "not_saved", "what=model why=%s", why.text);
+    }
     report(s, &s->round);
     return FL_OK;
 }
@@ -196,15 +197,18 @@ static void save_client(server *s, const fl_client_record *client)
         FL_OK) {
         record.first_seen_ms = known.first_seen_ms;
         // The machine counts from its own start, the store from the first.
-        if (record.last_round > known.last_round)
+        if (record.last_round > known.last_round) {
             record.round_count = known.round_count + 1;
-        else
+        } else {
             record.round_count = known.round_count;
-        if (record.last_round < known.last_round)
+        }
+        if (record.last_round < known.last_round) {
             record.last_round = known.last_round;
+        }
     }
-    if (fl_store_put_client(s->store, &record, &why))
+    if (fl_store_put_client(s->store, &record, &why)) {
         fl_log(FL_LOG_WARN, "not_saved", "what=client why=%s", why.text);
+    }
 }
 
 static void do_effect(server *s, const fl_aggregator_effect *effect)
@@ -236,8 +240,9 @@ static void step(server *s, fl_aggregator_event event)
     size_t count;
     event.now_ms = fl_net_now(s->net);
     fl_aggregator_step(s->aggregator, &event, &effects, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         do_effect(s, &effects[i]);
+    }
 }
 
 static void tell(server *s, fl_aggregator_event event)
@@ -259,8 +264,9 @@ static void handle_posted(server *s, void *posted)
     }
     const measurement *m = posted;
     s->is_measuring = false;
-    if (m->err)
+    if (m->err) {
         fl_log(FL_LOG_ERROR, "evaluation_failed", "why=%s", m->why.text);
+    }
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
                                   .metrics = m->metrics,
                                   .err = m->err});
@@ -313,8 +319,9 @@ static void say_goodbye(server *s)
             s->open_count++;
             fl_net_close(s->net, event.conn);
         }
-        if (event.kind == FL_NET_POSTED && event.posted == &s->measurement)
+        if (event.kind == FL_NET_POSTED && event.posted == &s->measurement) {
             s->is_measuring = false;
+        }
     }
 }
 
@@ -326,8 +333,9 @@ static fl_err open_state(server *s, fl_reason *why)
     char path[4096], seed[24];
     const fl_federation *federation = &s->options->federation;
     FL_TRY(fl_store_open(&s->store, s->options->state, false, why));
-    if (fl_path_join(path, sizeof path, s->options->state, "identity.key"))
+    if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
+    }
     FL_TRY(fl_identity_open(&s->identity, path, why));
     FL_TRY(fl_store_pin_setting(s->store, "model", federation->model, why));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)federation->seed);
@@ -352,10 +360,11 @@ static fl_err save_first(server *s, fl_reason *why)
     const size_t len = fl_model_bytes(model);
     bytes = malloc(len);
     fl_err err = bytes ? fl_model_encode(model, bytes, len) : FL_ERR_MEMORY;
-    if (err)
+    if (err) {
         fl_reason_set(why, err, "cannot encode a model of %zu bytes", len);
-    else
+    } else {
         err = fl_store_finish_round(s->store, &first, bytes, len, why);
+    }
     free(bytes);
     fl_model_free(model);
     return err;
@@ -386,18 +395,20 @@ static fl_err make_machine(server *s, fl_reason *why)
         err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
     }
     if (!err) err = fl_model_decode(&model, bytes, len, why);
-    if (!err && s->test)
+    if (!err && s->test) {
         err =
             fl_evaluation_new(&s->evaluation, s->workers,
                               (unsigned)options->threads, s->test, model, why);
+    }
     if (!err) {
         s->param_count = fl_model_param_count(model);
         fl_totals_init(&s->totals);
         err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
     }
-    if (!err)
+    if (!err) {
         err = fl_aggregator_new(&s->aggregator, &machine, s->round.round, model,
                                 bytes, len, why);
+    }
     if (err) fl_model_free(model);
     free(bytes);
     return err;
@@ -411,8 +422,9 @@ static fl_err start_threads(server *s, fl_reason *why)
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
     if (fl_signals_start(&s->signals, ask_to_stop, s) ||
         fl_pool_new(&s->workers, (unsigned)s->options->threads) ||
-        fl_pool_new(&s->background, 1))
+        fl_pool_new(&s->background, 1)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
+    }
     return FL_OK;
 }
 
@@ -456,9 +468,10 @@ fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
         err = loop(&s, why);
         fl_progress_finish(&s.progress);
         say_goodbye(&s);
-        if (!err)
+        if (!err) {
             err = fl_store_each_client(s.store, count_client, &s.client_count,
                                        why);
+        }
         if (!err) report_all(&s);
         fl_log(FL_LOG_INFO, "stopped", NULL);
     }

@@ -36,10 +36,11 @@ static fl_err print_json(FILE *out, const findings *found, bool is_running,
     fl_json_count_set(line, "clients", found->client_count);
     fl_json_text_set(line, "version", FL_VERSION);
     const fl_err err = fl_json_text(&text, line);
-    if (err)
+    if (err) {
         fl_reason_set(why, err, "no memory for the status");
-    else
+    } else {
         fprintf(out, "%s\n", text);
+    }
     free(text);
     fl_json_free(line);
     return err;
@@ -61,15 +62,16 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             is_running ? "running" : "not running", totals->round,
             found->client_count, (unsigned long long)totals->update_count, up,
             down);
-    if (isfinite(totals->accuracy))
+    if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "accuracy         %.2f %%, best %.2f %% in round %u\n"
                 "loss             %.4f\n",
                 100.0 * totals->accuracy, 100.0 * totals->best_accuracy,
                 totals->best_round, totals->loss);
-    else if (isfinite(totals->client_accuracy))
+    } else if (isfinite(totals->client_accuracy)) {
         fprintf(out, "client accuracy  %.2f %%, on what they train with\n",
                 100.0 * totals->client_accuracy);
+    }
 }
 
 fl_err fl_status_print(FILE *out, const char *folder, bool is_json,

@@ -165,10 +165,11 @@ void fl_json_print(FILE *out, const fl_json *object)
     json_object_foreach(object->root, key, value)
     {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        if (json_is_string(value))
+        if (json_is_string(value)) {
             fprintf(out, "%-16s %s\n", key, json_string_value(value));
-        else
+        } else {
             fprintf(out, "%-16s %s\n", key, text ? text : "?");
+        }
         free(text);
     }
 }

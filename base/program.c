@@ -12,8 +12,9 @@ static const fl_command *find_command(const fl_program *program,
 {
     for (size_t i = 0; i < program->command_count; i++) {
         const fl_command *command = &program->commands[i];
-        if (!command->name || (name && strcmp(command->name, name) == 0))
+        if (!command->name || (name && strcmp(command->name, name) == 0)) {
             return command;
+        }
     }
     (void)!fl_reason_set(why, FL_ERR_RANGE, "%s is not a command; see --help",
                          name ? name : "nothing");

@@ -26,10 +26,11 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);
     fl_err err = fl_json_text(&text, line);
-    if (!err)
+    if (!err) {
         err = fl_state_status_write(state, text, why);
-    else
+    } else {
         (void)!fl_reason_set(why, err, "no memory for the status");
+    }
     free(text);
     fl_json_free(line);
     return err;
@@ -45,8 +46,9 @@ fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
     fl_err err = fl_json_read(&status, text);
     free(text);
     text = NULL;
-    if (err)
+    if (err) {
         return fl_reason_set(why, err, "%s: the status is damaged", folder);
+    }
     if (!*is_running) {  // what was true when it ended
         fl_json_text_set(status, "activity", "not running");
         fl_json_bool_set(status, "connected", false);

@@ -47,8 +47,9 @@ void fl_client_restore(fl_client *client, uint32_t round,
 static void stop(fl_client *client)
 {
     client->is_leaving = true;
-    if (client->trained_model)
+    if (client->trained_model) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
+    }
     if (client->session.state != FL_SESSION_DOWN &&
         !client->session.is_hanging_up) {
         client->session.is_hanging_up = true;

@@ -99,8 +99,9 @@ static int status(const void *self, fl_reason *why)
     bool is_running;
     if (check_state(s, why)) return FL_EXIT_USAGE;
     if (fl_activity_print(stdout, s->service.state, s->is_json, &is_running,
-                          why))
+                          why)) {
         return FL_EXIT_FAILED;
+    }
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 

@@ -76,8 +76,9 @@ static void random_bytes(void *self, void *dst, size_t len)
 // The client goes on without its disk; the next start then has less to use.
 static void report_disk(fl_err err, const char *what, const fl_reason *why)
 {
-    if (err)
+    if (err) {
         fl_log(FL_LOG_WARN, "not_saved", "what=%s why=%s", what, why->text);
+    }
 }
 
 static void save_update(service *s, const fl_client_effect *effect)
@@ -125,8 +126,9 @@ static fl_parts *resume_parts(const fl_state_object *object)
     if (fl_manifest_decode(&manifest, &arena, object->manifest,
                            object->manifest_len, NULL) ||
         fl_parts_new(&parts, manifest.size, manifest.chunk_bytes,
-                     manifest.chunk_hashes, FL_MODEL_BYTES_MAX))
+                     manifest.chunk_hashes, FL_MODEL_BYTES_MAX)) {
         goto out;
+    }
     for (uint32_t i = 0; i < parts->chunk_count; i++) {
         if (!fl_parts_bitmap_has(object->bitmap, i)) continue;
         const size_t at = (size_t)i * manifest.chunk_bytes;
@@ -271,8 +273,9 @@ static void step(service *s, fl_client_event event)
     size_t count;
     event.now_ms = fl_net_now(s->net);
     fl_client_step(s->client, &event, &effects, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         do_effect(s, &effects[i]);
+    }
 }
 
 static void tell(service *s, fl_client_event event)
@@ -366,8 +369,9 @@ static void say_goodbye(service *s)
     while ((s->conn || s->is_training) && fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
         if (event.kind == FL_NET_CLOSED && event.conn == s->conn) s->conn = 0;
-        if (event.kind == FL_NET_POSTED && event.posted == &s->training)
+        if (event.kind == FL_NET_POSTED && event.posted == &s->training) {
             s->is_training = false;
+        }
     }
 }
 
@@ -398,24 +402,28 @@ static fl_err load_data(service *s, fl_reason *why)
             const uint32_t *rows =
                 fl_partition_rows(partition, (uint32_t)options->slice, &count);
             err = fl_dataset_keep(s->dataset, rows, count);
-            if (err)
+            if (err) {
                 fl_reason_set(why, err, "--slice %llu has no rows",
                               (unsigned long long)options->slice);
+            }
         }
         fl_partition_free(partition);
         if (err) return err;
     }
     s->row_count = fl_dataset_row_count(s->dataset);
-    if (s->row_count > FL_PROTO_SAMPLES_MAX)
+    if (s->row_count > FL_PROTO_SAMPLES_MAX) {
         return fl_reason_set(why, FL_ERR_LIMIT,
                              "%u rows; one client may have %d: use --samples",
                              s->row_count, FL_PROTO_SAMPLES_MAX);
+    }
     s->rows = calloc(s->row_count, sizeof *s->rows);
-    if (!s->rows)
+    if (!s->rows) {
         return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u rows",
                              s->row_count);
-    for (uint32_t i = 0; i < s->row_count; i++)
+    }
+    for (uint32_t i = 0; i < s->row_count; i++) {
         s->rows[i] = i;
+    }
     return FL_OK;
 }
 
@@ -424,10 +432,11 @@ static fl_err load_pin(service *s, bool *has_pin, fl_reason *why)
 {
     if (s->options->pin) {
         *has_pin = true;
-        if (fl_hex_decode(s->pin, FL_KEY_BYTES, s->options->pin))
+        if (fl_hex_decode(s->pin, FL_KEY_BYTES, s->options->pin)) {
             return fl_reason_set(why, FL_ERR_RANGE,
                                  "--pin takes the 64 hexadecimal digits that "
                                  "the aggregator prints when it starts");
+        }
         return fl_state_pin_set(s->state, s->pin, why);
     }
     const fl_err err = fl_state_pin_get(s->state, s->pin, why);
@@ -439,11 +448,13 @@ static fl_err open_state(service *s, bool *has_pin, fl_reason *why)
 {
     char path[4096];
     FL_TRY(fl_state_open(&s->state, s->options->state, why));
-    if (fl_state_warning(s->state)[0])
+    if (fl_state_warning(s->state)[0]) {
         fl_log(FL_LOG_WARN, "state_repaired", "why=%s",
                fl_state_warning(s->state));
-    if (fl_path_join(path, sizeof path, s->options->state, "identity.key"))
+    }
+    if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
+    }
     FL_TRY(fl_identity_open(&s->identity, path, why));
     memcpy(&s->number, s->identity.public_key, sizeof s->number);
     return load_pin(s, has_pin, why);
@@ -477,8 +488,9 @@ static fl_err start(service *s, fl_reason *why)
     FL_TRY(make_machine(s, has_pin, why));
     // The mask comes first: no thread of ours takes the signals.
     if (fl_signals_start(&s->signals, ask_to_stop, s) ||
-        fl_pool_new(&s->pool, 1))
+        fl_pool_new(&s->pool, 1)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
+    }
     return FL_OK;
 }
 

@@ -45,9 +45,10 @@ void fl_session_lost(fl_client *client)
     fl_session *session = &client->session;
     const uint64_t mail_after = session->mail_after;
     const unsigned failure_count = session->failure_count;
-    if (session->state == FL_SESSION_UP)
+    if (session->state == FL_SESSION_UP) {
         fl_emit_log(client, FL_LOG_INFO, "disconnected", "round=%u",
                     client->status.round);
+    }
     *session = (fl_session){
         .mail_after = mail_after,
         .failure_count = failure_count < 16 ? failure_count + 1 : 16,
@@ -120,7 +121,7 @@ static void welcome(fl_client *client, const fl_message *message)
     const size_t len =
         fl_handshake_transcript(transcript, &session->hello, words);
     if (words->version != FL_PROTO_VERSION ||
-        fl_signature_check(words->proof, words->public_key, "fedge welcome",
+        fl_signature_check(words->proof, words->public_key, FL_PROOF_LABEL_AGGREGATOR,
                            transcript, len)) {
         fl_session_hang_up(client, "the welcome is not signed by its key");
         return;
@@ -139,7 +140,7 @@ static void welcome(fl_client *client, const fl_message *message)
 
     fl_message proof = {.type = FL_MESSAGE_PROOF};
     fl_identity_sign(proof.proof.proof, &client->options.identity,
-                     "fedge client", transcript, len);
+                     FL_PROOF_LABEL_CLIENT, transcript, len);
     fl_emit_message(client, &proof);
     session->state = FL_SESSION_UP;
     session->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
@@ -162,10 +163,11 @@ static void refused(fl_client *client, const fl_refusal *refusal)
 {
     fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
                 refusal->code, refusal->text);
-    if (refusal->code == FL_ERR_AUTH || refusal->code == FL_ERR_UNSUPPORTED)
+    if (refusal->code == FL_ERR_AUTH || refusal->code == FL_ERR_UNSUPPORTED) {
         leave(client, (fl_err)refusal->code);
-    else
+    } else {
         hang_up_quietly(client);
+    }
 }
 
 static void read_mail(fl_client *client, const fl_mail *mail)
@@ -189,10 +191,11 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_REFUSAL:
         if (!client->status.is_connected) {
-            if (message->type == FL_MESSAGE_ACK)
+            if (message->type == FL_MESSAGE_ACK) {
                 checked_in(client);
-            else
+            } else {
                 refused(client, &message->refusal);
+            }
             break;
         }
         fl_task_answer(client, message);
@@ -228,12 +231,13 @@ void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len)
     }
     session->heard_ms = client->now_ms;
     if (session->state == FL_SESSION_GREETING) {
-        if (message.type == FL_MESSAGE_WELCOME)
+        if (message.type == FL_MESSAGE_WELCOME) {
             welcome(client, &message);
-        else if (message.type == FL_MESSAGE_REFUSAL)
+        } else if (message.type == FL_MESSAGE_REFUSAL) {
             refused(client, &message.refusal);
-        else
+        } else {
             fl_session_hang_up(client, "no welcome");
+        }
         return;
     }
     if (memcmp(message.session, session->id, sizeof session->id) != 0 ||
@@ -255,8 +259,9 @@ void fl_session_tick(fl_client *client)
         break;
     case FL_SESSION_DIALING:
     case FL_SESSION_GREETING:
-        if (now_ms >= session->greet_by_ms)
+        if (now_ms >= session->greet_by_ms) {
             fl_session_hang_up(client, "no handshake in time");
+        }
         break;
     case FL_SESSION_UP:
         if (now_ms >= session->answer_by_ms) {

@@ -31,8 +31,9 @@ void fl_task_drop(fl_client *client)
         client->is_trained_for_task = false;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
-    if (is_uploading(client))
+    if (is_uploading(client)) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
+    }
     free(task->manifest);
     fl_parts_free(task->parts);
     free(task->model);
@@ -114,10 +115,11 @@ static void begin_upload(fl_client *client, fl_result *result, bool is_saved)
         fl_task_drop(client);
         return;
     }
-    if (!is_saved)
+    if (!is_saved) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
                                            .plan = &task->plan,
                                            .result = &task->result});
+    }
     offer(client);
 }
 
@@ -125,8 +127,9 @@ static void commit(fl_client *client)
 {
     fl_task *task = &client->task;
     task->state = FL_TASK_COMMITTING;
-    if (task->commit_operation == 0)
+    if (task->commit_operation == 0) {
         task->commit_operation = fl_emit_operation(client);
+    }
     fl_message message = {.type = FL_MESSAGE_COMMIT,
                           .operation = task->commit_operation,
                           .round = task->plan.round};
@@ -165,18 +168,20 @@ static void send_more(fl_client *client)
         task->next_chunk = i + 1;
         task->on_the_way++;
     }
-    if (task->on_the_way == 0)
+    if (task->on_the_way == 0) {
         commit(client);
-    else
+    } else {
         fl_session_expect(client, true);
+    }
 }
 
 static void granted(fl_client *client, const fl_grant *grant)
 {
     fl_task *task = &client->task;
     if (task->state != FL_TASK_OFFERING ||
-        memcmp(grant->object, task->update, FL_HASH_BYTES) != 0)
+        memcmp(grant->object, task->update, FL_HASH_BYTES) != 0) {
         return;
+    }
     if (grant->window == 0) {
         offer_later(client, grant->later_ms);
         return;
@@ -303,17 +308,20 @@ static fl_err begin_download(fl_client *client, const uint8_t *src, size_t len,
     fl_manifest manifest;
     uint8_t name[FL_HASH_BYTES];
     fl_hash(name, src, len);
-    if (memcmp(name, task->plan.model, FL_HASH_BYTES) != 0)
+    if (memcmp(name, task->plan.model, FL_HASH_BYTES) != 0) {
         return fl_reason_set(why, FL_ERR_AUTH,
                              "the manifest does not have the plan's hash");
+    }
     FL_TRY(
         fl_manifest_decode(&manifest, client->options.scratch, src, len, why));
-    if (manifest.kind != FL_OBJECT_MODEL)
+    if (manifest.kind != FL_OBJECT_MODEL) {
         return fl_reason_set(why, FL_ERR_FORMAT, "the object is no model");
-    if (manifest.size > client->options.model_cap)
+    }
+    if (manifest.size > client->options.model_cap) {
         return fl_reason_set(
             why, FL_ERR_LIMIT, "the model has %llu bytes, the maximum is %zu",
             (unsigned long long)manifest.size, client->options.model_cap);
+    }
     return fl_parts_new(&task->parts, manifest.size, FL_PROTO_CHUNK_BYTES,
                         manifest.chunk_hashes, client->options.model_cap);
 }
@@ -343,8 +351,9 @@ static void got_chunk(fl_client *client, const fl_chunk *chunk)
     fl_task *task = &client->task;
     if (task->state != FL_TASK_FETCHING || !task->parts ||
         task->on_the_way == 0 ||
-        memcmp(chunk->object, task->plan.model, FL_HASH_BYTES) != 0)
+        memcmp(chunk->object, task->plan.model, FL_HASH_BYTES) != 0) {
         return;
+    }
     if (fl_parts_put(task->parts, chunk->index, chunk->bytes, chunk->len,
                      fl_hash)) {
         fl_session_hang_up(client, "a chunk that is not of this model");
@@ -409,8 +418,9 @@ void fl_task_mail(fl_client *client, const fl_mail *mail)
     case FL_MAIL_PLAN: planned(client, &mail->plan); break;
     case FL_MAIL_CLOSED:
         if (client->task.state == FL_TASK_IDLE ||
-            client->task.plan.round > mail->round)
+            client->task.plan.round > mail->round) {
             break;
+        }
         fl_emit_log(client, FL_LOG_INFO, "round_closed", "round=%u",
                     mail->round);
         fl_task_drop(client);
@@ -454,16 +464,17 @@ static void acknowledged(fl_client *client, uint64_t operation)
 
 void fl_task_answer(fl_client *client, const fl_message *message)
 {
-    if (message->type == FL_MESSAGE_ACK)
+    if (message->type == FL_MESSAGE_ACK) {
         acknowledged(client, message->operation);
-    else if (message->type == FL_MESSAGE_REFUSAL)
+    } else if (message->type == FL_MESSAGE_REFUSAL) {
         refused(client, &message->refusal);
-    else if (message->type == FL_MESSAGE_MANIFEST)
+    } else if (message->type == FL_MESSAGE_MANIFEST) {
         got_manifest(client, message->manifest.bytes, message->manifest.len);
-    else if (message->type == FL_MESSAGE_CHUNK)
+    } else if (message->type == FL_MESSAGE_CHUNK) {
         got_chunk(client, &message->chunk);
-    else if (message->type == FL_MESSAGE_GRANT)
+    } else if (message->type == FL_MESSAGE_GRANT) {
         granted(client, &message->grant);
+    }
 }
 
 /* ---- the link comes and goes
@@ -472,12 +483,13 @@ void fl_task_answer(fl_client *client, const fl_message *message)
 void fl_task_resume(fl_client *client)
 {
     fl_task *task = &client->task;
-    if (task->state == FL_TASK_FETCHING)
+    if (task->state == FL_TASK_FETCHING) {
         fetch_more(client);
-    else if (task->state == FL_TASK_COMMITTING)
+    } else if (task->state == FL_TASK_COMMITTING) {
         commit(client);
-    else if (is_uploading(client))
+    } else if (is_uploading(client)) {
         offer(client);
+    }
 }
 
 void fl_task_suspend(fl_client *client)
@@ -489,14 +501,16 @@ void fl_task_suspend(fl_client *client)
 void fl_task_tick(fl_client *client)
 {
     if (client->task.state == FL_TASK_OFFERING && client->status.is_connected &&
-        client->now_ms >= client->task.retry_at_ms)
+        client->now_ms >= client->task.retry_at_ms) {
         offer(client);
+    }
 }
 
 int64_t fl_task_deadline(const fl_client *client)
 {
     if (client->task.state != FL_TASK_OFFERING ||
-        !client->status.is_connected || client->session.is_hanging_up)
+        !client->status.is_connected || client->session.is_hanging_up) {
         return INT64_MAX;
+    }
     return client->task.retry_at_ms;
 }

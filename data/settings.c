@@ -51,7 +51,8 @@ fl_err fl_data_settings_deal(fl_partition **partition,
     };
     FL_TRY(fl_partition_parse(&options, settings->partition, why));
     // A column has as many clients as it has groups, unless the text says.
-    if (options.client_count == 0 && options.kind != FL_PARTITION_COLUMN)
+    if (options.client_count == 0 && options.kind != FL_PARTITION_COLUMN) {
         options.client_count = client_count;
+    }
     return fl_partition_new(partition, train, &options, why);
 }

@@ -30,8 +30,10 @@ static int run_gnuplot(int script, int svg)
         posix_spawn_file_actions_adddup2(&actions, svg, 1) == 0 &&
         posix_spawn_file_actions_adddup2(&actions, null, 2) == 0 &&
         posix_spawnp(&child, "gnuplot", &actions, NULL, argv, environ) == 0) {
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-            continue;
+        pid_t ended;
+        do {
+            ended = waitpid(child, &status, 0);
+        } while (ended < 0 && errno == EINTR);
     }
     posix_spawn_file_actions_destroy(&actions);
     if (null >= 0) close(null);
@@ -44,8 +46,9 @@ static void print_series(FILE *script, const fl_chart_point *points,
     for (size_t i = 0; i < count; i++) {
         const double value =
             wants_loss ? points[i].loss : 100.0 * points[i].accuracy;
-        if (isfinite(value))
+        if (isfinite(value)) {
             fprintf(script, "%u %.6g\n", points[i].round, value);
+        }
     }
     fputs("e\n", script);
 }
@@ -84,12 +87,14 @@ static void print_script(FILE *script, const char *title,
 
 static fl_err draw(FILE *script, FILE *svg, const char *path, fl_reason *why)
 {
-    if (fflush(script) || fseek(script, 0, SEEK_SET))
+    if (fflush(script) || fseek(script, 0, SEEK_SET)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "%s: %s", path,
                              strerror(errno));
-    if (run_gnuplot(fileno(script), fileno(svg)) != 0)
+    }
+    if (run_gnuplot(fileno(script), fileno(svg)) != 0) {
         return fl_reason_set(why, FL_ERR_SYSTEM,
                              "%s: gnuplot could not draw the curve", path);
+    }
     return FL_OK;
 }
 
@@ -99,10 +104,11 @@ static fl_err copy_out(FILE *svg, const char *path, fl_reason *why)
     char *bytes = NULL;
     const long len = fseek(svg, 0, SEEK_END) ? -1 : ftell(svg);
     if (len > 0 && fseek(svg, 0, SEEK_SET) == 0) bytes = malloc((size_t)len);
-    if (bytes && fread(bytes, 1, (size_t)len, svg) == (size_t)len)
+    if (bytes && fread(bytes, 1, (size_t)len, svg) == (size_t)len) {
         err = fl_file_write(path, bytes, (size_t)len, 0644, why);
-    else
+    } else {
         fl_reason_set(why, err, "%s: gnuplot drew nothing", path);
+    }
     free(bytes);
     return err;
 }

@@ -96,8 +96,9 @@ static fl_err run(const fl_settings *settings, fl_reason *why)
         catch_signals();
         err = fl_simulation_run(p.simulation, why);
         const fl_err written = write_results(&p, settings, &later);
-        if (written && !err)
+        if (written && !err) {
             err = fl_reason_set(why, written, "%s", later.text);
+        }
     }
     free_parts(&p);
     return err;

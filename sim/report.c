@@ -54,10 +54,11 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     if (!err) err = open_file(&new->json, options->json, why);
     if (!err) err = open_file(&new->csv, options->csv, why);
     if (err) goto out;
-    if (new->csv)
+    if (new->csv) {
         fputs("round,accuracy,loss,client_accuracy,client_loss,clients,"
               "selected,samples,bytes_up,bytes_down,virtual_s\n",
               new->csv);
+    }
     fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
     new->progress.is_quiet = options->is_quiet;
     new->start_us = fl_clock_monotonic_us();
@@ -88,9 +89,10 @@ static fl_err write_line(FILE *file, fl_json *object, const char *path,
     fl_err err = fl_json_text(&text, object);
     fl_json_free(object);
     if (err) return fl_reason_set(why, err, "no memory for a JSON line");
-    if (fprintf(file, "%s\n", text) < 0 || fflush(file))
+    if (fprintf(file, "%s\n", text) < 0 || fflush(file)) {
         err = fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s",
                             path, strerror(errno));
+    }
     free(text);
     return err;
 }
@@ -110,8 +112,9 @@ static fl_err write_round_json(fl_report *report, const fl_round_record *round,
     fl_totals_round_json(line, round);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
-    for (size_t i = 0; i < cohort_len; i++)
+    for (size_t i = 0; i < cohort_len; i++) {
         fl_json_count_add(line, "cohort", cohort[i]);
+    }
     return write_line(report->json, line, report->options.json, why);
 }
 
@@ -121,10 +124,11 @@ static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
     if (!report->csv) return FL_OK;
     fprintf(report->csv, "%u,", round->round);
     // A round without evaluation leaves its fields empty.
-    if (isfinite(round->accuracy))
+    if (isfinite(round->accuracy)) {
         fprintf(report->csv, "%.6f,%.6f,", round->accuracy, round->loss);
-    else
+    } else {
         fputs(",,", report->csv);
+    }
     fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f\n",
             round->client_accuracy, round->client_loss, round->update_count,
             round->selected_count, (unsigned long long)round->sample_count,
@@ -149,9 +153,10 @@ fl_err fl_report_round(fl_report *report, const fl_round_record *round,
                        int64_t virtual_ms, fl_reason *why)
 {
     fl_totals_add(&report->totals, round);
-    if (report->point_count < report->options.round_count)
+    if (report->point_count < report->options.round_count) {
         report->points[report->point_count++] =
             (fl_chart_point){round->round, round->accuracy, round->loss};
+    }
     FL_TRY(
         write_round_json(report, round, cohort, cohort_len, virtual_ms, why));
     FL_TRY(write_round_csv(report, round, virtual_ms, why));
@@ -205,12 +210,13 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             options->client_count, options->cohort,
             (unsigned long long)options->seed, totals->round,
             options->round_count);
-    if (isfinite(totals->accuracy))
+    if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "  accuracy         %.2f %%, best %.2f %% in round %u\n"
                 "  loss             %.4f\n",
                 100.0 * totals->accuracy, 100.0 * totals->best_accuracy,
                 totals->best_round, totals->loss);
+    }
     fprintf(out,
             "  parameters       %llu\n"
             "  updates          %llu of %llu asked for\n"

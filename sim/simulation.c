@@ -87,8 +87,9 @@ static void draw_bytes(void *self, void *dst, size_t len)
 {
     fl_random *random = self;
     uint8_t *bytes = dst;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)fl_random_u32(random);
+    }
 }
 
 static void make_identity(fl_identity *identity, uint64_t seed, uint64_t id)
@@ -117,8 +118,9 @@ static size_t number_contributors(fl_simulation *simulation)
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         for (uint32_t b = 0; b < simulation->board_count; b++) {
-            if (memcmp(keys[i], simulation->keys[b], FL_KEY_BYTES) != 0)
+            if (memcmp(keys[i], simulation->keys[b], FL_KEY_BYTES) != 0) {
                 continue;
+            }
             simulation->cohort[found++] = b;
             break;
         }
@@ -162,8 +164,9 @@ static void step_aggregator(fl_simulation *simulation,
     size_t count;
     event.now_ms = fl_memnet_now(simulation->memnet);
     fl_aggregator_step(simulation->aggregator, &event, &effects, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         do_aggregator_effect(simulation, &effects[i]);
+    }
 }
 
 static void evaluate(fl_simulation *simulation, fl_model *model)
@@ -273,8 +276,9 @@ static void begin_training(fl_simulation *simulation, board_state *board,
 
     int64_t after_ms, away_ms;
     if (!fl_board_vanishes(&board->board, takes_ms, &after_ms, &away_ms) ||
-        board->has_accident)
+        board->has_accident) {
         return;
+    }
     board->has_accident = true;
     post_change(board, &board->leave, POST_LEAVE, now_ms + after_ms);
     post_change(board, &board->back, POST_RETURN, now_ms + after_ms + away_ms);
@@ -293,8 +297,9 @@ static void cancel_training(fl_simulation *simulation, board_state *board)
 static void free_training(fl_simulation *simulation, training *t)
 {
     training **link = &simulation->trainings;
-    while (*link != t)
+    while (*link != t) {
         link = &(*link)->next;
+    }
     *link = t->next;
     fl_result_fini(&t->result);
     free(t);
@@ -334,20 +339,26 @@ static void do_client_effect(fl_simulation *simulation, board_state *board,
     }
 }
 
-static void tell_client(fl_simulation *simulation, board_state *board,
+static void step_client(fl_simulation *simulation, board_state *board,
                         fl_client_event event)
 {
     const fl_client_effect *effects;
     size_t count;
     event.now_ms = fl_memnet_now(simulation->memnet);
     fl_client_step(board->client, &event, &effects, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         do_client_effect(simulation, board, &effects[i]);
-    if (board->is_asked_to_find) {
+    }
+}
+
+static void tell_client(fl_simulation *simulation, board_state *board,
+                        fl_client_event event)
+{
+    step_client(simulation, board, event);
+    while (board->is_asked_to_find) {
         board->is_asked_to_find = false;
-        tell_client(simulation, board,
+        step_client(simulation, board,
                     (fl_client_event){.kind = FL_CLIENT_FOUND});
-        return;
     }
     fl_memnet_wake(board->net, fl_client_deadline(board->client));
 }
@@ -376,9 +387,10 @@ static void changed(fl_simulation *simulation, board_state *board,
         board->is_present = is_there;
         const int64_t next_ms =
             fl_board_next_change_ms(&board->board, is_there);
-        if (next_ms != INT64_MAX)
+        if (next_ms != INT64_MAX) {
             post_change(board, &board->cycle,
                         is_there ? POST_LEAVE : POST_RETURN, now_ms + next_ms);
+        }
     } else {
         board->is_vanished = !is_there;
         board->has_accident = !is_there;
@@ -388,10 +400,11 @@ static void changed(fl_simulation *simulation, board_state *board,
 
 static void posted(fl_simulation *simulation, board_state *board, void *what)
 {
-    if (*(post_kind *)what == POST_TRAINED)
+    if (*(post_kind *)what == POST_TRAINED) {
         trained(simulation, board, what);
-    else
+    } else {
         changed(simulation, board, what);
+    }
 }
 
 static void board_event(fl_simulation *simulation, board_state *board,
@@ -443,9 +456,10 @@ static fl_err add_board(fl_simulation *simulation, uint32_t number)
     fl_memnet_set_online(board->net, board->is_present);
     const int64_t next_ms =
         fl_board_next_change_ms(&board->board, board->is_present);
-    if (next_ms != INT64_MAX)
+    if (next_ms != INT64_MAX) {
         post_change(board, &board->cycle,
                     board->is_present ? POST_LEAVE : POST_RETURN, next_ms);
+    }
     fl_memnet_wake(board->net, 0);
     return FL_OK;
 }
@@ -456,8 +470,9 @@ static fl_err add_aggregator(fl_simulation *simulation, fl_model *model,
     fl_aggregator_options options = simulation->options.federation;
     const size_t len = fl_model_bytes(model);
     uint8_t *bytes = malloc(len);
-    if (!bytes)
+    if (!bytes) {
         return fl_reason_set(why, FL_ERR_MEMORY, "no memory for the model");
+    }
     options.scratch = &simulation->scratch;
     options.random_bytes = draw_bytes;
     options.random_self = &simulation->nonces;
@@ -465,9 +480,10 @@ static fl_err add_aggregator(fl_simulation *simulation, fl_model *model,
     options.client_cap = simulation->board_count;
     make_identity(&options.identity, options.seed, 0);
     fl_err err = fl_model_encode(model, bytes, len);
-    if (!err)
+    if (!err) {
         err = fl_aggregator_new(&simulation->aggregator, &options, 0, model,
                                 bytes, len, why);
+    }
     free(bytes);
     if (err) return err;
     const fl_link link = {0};  // a server: as fast as the boards allow
@@ -502,15 +518,17 @@ fl_err fl_simulation_new(fl_simulation **simulation,
     if (err) goto out;
     err = add_aggregator(new, model, why);
     if (err) goto out;
-    for (uint32_t i = 0; i < new->board_count && !err; i++)
+    for (uint32_t i = 0; i < new->board_count && !err; i++) {
         err = add_board(new, i);
+    }
     if (err) goto out;
     *simulation = new;
     new = NULL;
 
 out:
-    if (err == FL_ERR_MEMORY)
+    if (err == FL_ERR_MEMORY) {
         fl_reason_set(why, err, "no memory for the clients");
+    }
     fl_simulation_free(new);
     return err;
 }
@@ -518,13 +536,17 @@ out:
 void fl_simulation_free(fl_simulation *simulation)
 {
     if (!simulation) return;
-    for (training *t = simulation->trainings; t; t = t->next)
+    for (training *t = simulation->trainings; t; t = t->next) {
         atomic_store(&t->stop, true);
+    }
     fl_pool_free(simulation->pool);  // waits for what runs
-    while (simulation->trainings)
+    while (simulation->trainings) {
         free_training(simulation, simulation->trainings);
-    for (uint32_t i = 0; simulation->boards && i < simulation->board_count; i++)
+    }
+    for (uint32_t i = 0; simulation->boards && i < simulation->board_count;
+         i++) {
         fl_client_free(simulation->boards[i].client);
+    }
     fl_evaluation_free(simulation->evaluation);
     fl_aggregator_free(simulation->aggregator);
     fl_memnet_free(simulation->memnet);
@@ -540,15 +562,18 @@ fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why)
     while (!simulation->has_left) {
         fl_net_event event;
         void *owner;
-        if (simulation->options.stop && atomic_load(simulation->options.stop))
+        if (simulation->options.stop && atomic_load(simulation->options.stop)) {
             return fl_reason_set(why, FL_ERR_CANCELLED, "stopped on request");
-        if (fl_memnet_next(simulation->memnet, &event, &owner))
+        }
+        if (fl_memnet_next(simulation->memnet, &event, &owner)) {
             return fl_reason_set(why, FL_ERR_STATE,
                                  "nothing is left to happen");
-        if (owner)
+        }
+        if (owner) {
             board_event(simulation, owner, &event);
-        else
+        } else {
             aggregator_event(simulation, &event, why);
+        }
         if (simulation->err) return simulation->err;
     }
     return FL_OK;
