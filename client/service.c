@@ -439,9 +439,11 @@ static fl_err load_pin(service *s, bool *has_pin, fl_reason *why)
         }
         return fl_state_pin_set(s->state, s->pin, why);
     }
-    const fl_err err = fl_state_pin_get(s->state, s->pin, why);
+    fl_reason first;
+    const fl_err err = fl_state_pin_get(s->state, s->pin, &first);
     *has_pin = !err;
-    return err == FL_ERR_NOT_FOUND ? FL_OK : err;
+    if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
+    return fl_reason_set(why, err, "%s", first.text);
 }
 
 static fl_err open_state(service *s, bool *has_pin, fl_reason *why)

@@ -134,12 +134,15 @@ static fl_err refuse_listen(int nng_err, const char *url, fl_reason *why)
     }
 }
 
+// Streams wait by default to fill a packet (Nagle) while the other side waits
+// to acknowledge one: 40 ms for each small frame, five times a round.
 fl_err fl_stream_listen(fl_stream_listener **listener, uint16_t *port,
                         const char *url, fl_reason *why)
 {
     fl_stream_listener *made = NULL;
     int bound = 0;
     int err = nng_stream_listener_alloc(&made, url);
+    if (!err) err = nng_stream_listener_set_bool(made, NNG_OPT_TCP_NODELAY, 1);
     if (!err) err = nng_stream_listener_listen(made);
     if (!err) {
         err = nng_stream_listener_get_int(made, NNG_OPT_TCP_BOUND_PORT, &bound);
@@ -173,7 +176,8 @@ void fl_stream_listener_free(fl_stream_listener *listener)
 fl_err fl_stream_dial(fl_stream_dialer **dialer, fl_stream_op *op,
                       const char *url, int32_t timeout_ms)
 {
-    const int err = nng_stream_dialer_alloc(dialer, url);
+    int err = nng_stream_dialer_alloc(dialer, url);
+    if (!err) err = nng_stream_dialer_set_bool(*dialer, NNG_OPT_TCP_NODELAY, 1);
     if (err) return err_of(err);
     nng_aio_set_timeout(op, timeout_ms);
     nng_stream_dialer_dial(*dialer, op);

@@ -16,7 +16,7 @@ struct fl_report {
     fl_report_options options;
     FILE *json, *csv;
     fl_progress progress;
-    int64_t start_us;
+    int64_t start_us, start_cpu_us;
     fl_chart_point *points;  // round_count
     size_t point_count;
     fl_totals totals;
@@ -62,6 +62,7 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
     new->progress.is_quiet = options->is_quiet;
     new->start_us = fl_clock_monotonic_us();
+    new->start_cpu_us = fl_clock_cpu_us();
     *report = new;
     new = NULL;
 
@@ -178,7 +179,9 @@ static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
     fl_json_count_set(line, "clients", options->client_count);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
-    fl_json_number_set(line, "cpu_s", (double)fl_clock_cpu_us() * 1e-6);
+    fl_json_number_set(line, "cpu_s",
+                       (double)(fl_clock_cpu_us() - report->start_cpu_us) *
+                           1e-6);
     fl_json_count_set(line, "seed", options->seed);
     fl_json_text_set(line, "version", FL_VERSION);
     fl_json_count_set(line, "params", options->param_count);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/settings.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -58,6 +61,8 @@ void fl_settings_list(fl_option *table, fl_settings *s)
          "one line a round"},
         {"run", "plot", FL_OPTION_TEXT, &s->plot, 0, 0, "FILE",
          "the learning curve, SVG (needs gnuplot)"},
+        {"run", "partition-out", FL_OPTION_TEXT, &s->partition_out, 0, 0,
+         "FILE", "which training row belongs to which client, CSV"},
         {"run", "quiet", FL_OPTION_FLAG, &s->is_quiet, 0, 0, NULL,
          "no progress line and no table"},
         {"run", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
@@ -85,6 +90,28 @@ fl_err fl_settings_load(const fl_settings *settings, fl_dataset **train,
     FL_TRY(fl_dataset_open(test, FL_DATA_TEST, &data, why));
     return fl_data_settings_deal(partition, &settings->data, *train,
                                  (uint32_t)settings->clients, seed, why);
+}
+
+fl_err fl_settings_write_partition(const fl_settings *settings,
+                                   const fl_partition *partition,
+                                   fl_reason *why)
+{
+    const char *path = settings->partition_out;
+    if (!path) return FL_OK;
+    FILE *file = fopen(path, "w");
+    bool is_whole = file && fputs("client,row\n", file) >= 0;
+    for (uint32_t c = 0; is_whole && c < fl_partition_client_count(partition);
+         c++) {
+        uint32_t count;
+        const uint32_t *rows = fl_partition_rows(partition, c, &count);
+        for (uint32_t i = 0; i < count && is_whole; i++) {
+            is_whole = fprintf(file, "%u,%u\n", c, rows[i]) > 0;
+        }
+    }
+    if (file && fclose(file)) is_whole = false;
+    if (is_whole) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s", path,
+                         strerror(errno));
 }
 
 fl_report_options fl_settings_report(const fl_settings *settings,

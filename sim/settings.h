@@ -22,7 +22,7 @@ typedef struct {
     double samples_per_s, speed_spread, availability, period_s, dropout;
     // run
     uint64_t threads;
-    const char *out, *json, *csv, *plot, *log_level;
+    const char *out, *json, *csv, *plot, *partition_out, *log_level;
     bool is_quiet;
 } fl_settings;
 
@@ -30,7 +30,7 @@ typedef struct {
 extern const fl_settings FL_SETTINGS_DEFAULTS;
 
 enum {
-    FL_SETTINGS_OWN = 18,
+    FL_SETTINGS_OWN = 19,
     FL_SETTINGS_OPTIONS =
         FL_SETTINGS_OWN + FL_DATA_SETTINGS_COUNT + FL_FEDERATION_OPTIONS,
 };
@@ -42,6 +42,11 @@ void fl_settings_list(fl_option *table, fl_settings *settings);
 FL_CHECK fl_err fl_settings_load(const fl_settings *settings,
                                  fl_dataset **train, fl_dataset **test,
                                  fl_partition **partition, fl_reason *why);
+
+/* Writes which row belongs to which client, when that is asked for. */
+FL_CHECK fl_err fl_settings_write_partition(const fl_settings *settings,
+                                            const fl_partition *partition,
+                                            fl_reason *why);
 
 fl_report_options fl_settings_report(const fl_settings *settings,
                                      const fl_partition *partition,

@@ -1,0 +1,52 @@
+#!/bin/sh
+# What the real programs cost on loopback: milliseconds a round when there is
+# next to nothing to train (10 clients with one example each, LeNet's 320 kB
+# down and up), and the memory of both programs while clients train for real.
+# SPDX-License-Identifier: Apache-2.0
+set -eu
+B=${B:-build/release}
+out=$(mktemp -d)
+. tests/e2e/lib.sh
+trap 'stop_everything; rm -rf "$out"' EXIT
+
+start_aggregator "$out/quick" --model lenet --dataset fashion-mnist \
+    --rounds 100 --cohort 10 --evaluate-every 0 --json --quiet
+for slice in 0 1 2 3 4 5 6 7 8 9; do
+    start_client "$out/quick-$slice" --dataset fashion-mnist \
+        --partition iid:100 --samples 1 --slice "$slice" --until-finished
+done
+wait_for_all
+aggregator_url=''
+
+start_aggregator "$out/real" --model lenet --dataset fashion-mnist \
+    --rounds 6 --cohort 2 --json --quiet
+for slice in 0 1; do
+    start_client "$out/real-$slice" --dataset fashion-mnist \
+        --partition dirichlet:0.3:20 --samples 3000 --slice "$slice" \
+        --until-finished
+done
+# The client's largest size after it has loaded its data, sampled.
+client_kib=0 aggregator_kib=0
+while kill -0 "$aggregator_pid" 2>/dev/null; do
+    if grep -q event=training "$out/real-1.log"; then
+        kib=$(sed -n 's/VmRSS: *\([0-9]*\) kB/\1/p' \
+            "/proc/$client_pid/status" 2>/dev/null || echo 0)
+        [ "${kib:-0}" -le "$client_kib" ] || client_kib=$kib
+    fi
+    kib=$(sed -n 's/VmHWM: *\([0-9]*\) kB/\1/p' \
+        "/proc/$aggregator_pid/status" 2>/dev/null || echo 0)
+    [ "${kib:-0}" -le "$aggregator_kib" ] || aggregator_kib=$kib
+    sleep 0.05
+done
+wait_for_all
+
+python3 - "$out/quick.out" "$client_kib" "$aggregator_kib" <<'END'
+import json, statistics, sys
+rounds = [json.loads(line) for line in open(sys.argv[1])]
+walls = [r["wall_s"] for r in rounds if r["event"] == "round"]
+gaps = [1e3 * (b - a) for a, b in zip(walls, walls[1:])]
+print("round_overhead_ms", statistics.median(gaps), "ms")
+data_mib = 3000 * (28 * 28 + 4) / 2**20
+print("client_rss_mib", int(sys.argv[2]) / 1024 - data_mib, "MiB")
+print("aggregator_rss_mib", int(sys.argv[3]) / 1024, "MiB")
+END
