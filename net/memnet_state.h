@@ -52,8 +52,7 @@ struct fl_memframe {
     fl_memhalf *from;
     fl_mem_stage stage;
     bool is_fin;            // the end of the connection, 0 bytes long
-    double first_at;        // when its first and its last byte come to the
-    double last_at;         //   pipe in which it stands
+    double first_at;        // when its first byte comes to where it stands
     double resend_wait_ms;  // for lost packets, in flight
     uint64_t up_bytes;      // with prefix and everything sent again
     uint64_t down_bytes;

@@ -74,10 +74,8 @@ static void start(fl_memnet *memnet, fl_mempipe *pipe)
 {
     fl_memframe *frame = pipe->first;
     const double took_ms = (double)bytes_in(frame) / pipe->bytes_per_ms;
-    double begin = larger(pipe->free_at, frame->first_at);
-    begin = larger(begin, frame->last_at - took_ms);
-    frame->first_at = begin;
-    const double end = larger(memnet->now_ms, begin + took_ms);
+    frame->first_at = larger(pipe->free_at, frame->first_at);
+    const double end = larger(memnet->now_ms, frame->first_at + took_ms);
     fl_event_heap_set(&memnet->heap, &frame->node, end);
 }
 
@@ -141,10 +139,10 @@ static void launch(fl_memframe *frame)
     frame->stage = FL_MEM_FLIGHT;
     frame->first_at += one_way_ms;
     // Frames of one connection arrive in order, whatever had to be resent.
-    frame->last_at = larger(memnet->now_ms + one_way_ms + frame->resend_wait_ms,
-                            from->last_arrival);
-    from->last_arrival = frame->last_at;
-    fl_event_heap_set(&memnet->heap, &frame->node, frame->last_at);
+    from->last_arrival =
+        larger(memnet->now_ms + one_way_ms + frame->resend_wait_ms,
+               from->last_arrival);
+    fl_event_heap_set(&memnet->heap, &frame->node, from->last_arrival);
     if (frame->is_fin) fl_memconn_fin_left(from);
 }
 
@@ -154,7 +152,7 @@ void fl_mempipe_send(fl_memframe *frame)
     fl_memnet *memnet = end->memnet;
     if (!frame->is_fin) draw_losses(frame);
     frame->stage = FL_MEM_UP;
-    frame->first_at = frame->last_at = memnet->now_ms;
+    frame->first_at = memnet->now_ms;
     if (end->up.bytes_per_ms > 0) {
         push(memnet, &end->up, frame);
     } else {

@@ -216,6 +216,30 @@ TEST(memnet_loss_costs_bytes_and_round_trips)
     assert_int_equal((took_ms[1] - 20) % 40, 0);
 }
 
+TEST(memnet_lets_no_frame_overtake_one_that_waits)
+{
+    world w = new_world((fl_link){0});
+    add(&w, (fl_link){0});
+    fl_conn dialled, accepted;
+    connect_pair(&w, &dialled, &accepted);
+    fl_net_event event;
+    for (size_t len = 1; len <= 2; len++)
+        assert_ok(fl_net_send(w.ends[1], dialled, junk, len));
+    fl_memnet_wake(w.ends[0], 0);
+    assert_next(&w, 0, FL_NET_FRAME, 0, &event);
+    assert_int_equal(event.len, 1);
+    assert_next(&w, 0, FL_NET_TIME, 0, &event);
+    // The second one waits. The third is under way before the arming is.
+    assert_ok(fl_net_send(w.ends[1], dialled, junk, 3));
+    fl_net_arm(w.ends[0], accepted);
+    for (size_t len = 2; len <= 3; len++) {
+        assert_next(&w, 0, FL_NET_FRAME, 0, &event);
+        assert_int_equal(event.len, len);
+        fl_net_arm(w.ends[0], accepted);
+    }
+    fl_memnet_free(w.memnet);
+}
+
 /* What happens when everyone talks to everyone, as one number. */
 static uint64_t trace_of(uint64_t seed)
 {
@@ -535,6 +559,7 @@ RUN_TESTS(cmocka_unit_test(memnet_opens_after_one_round_trip),
           cmocka_unit_test(memnet_shares_a_downlink_among_senders),
           cmocka_unit_test(memnet_keeps_fractions_of_a_millisecond),
           cmocka_unit_test(memnet_loss_costs_bytes_and_round_trips),
+          cmocka_unit_test(memnet_lets_no_frame_overtake_one_that_waits),
           cmocka_unit_test(memnet_run_is_a_function_of_its_seed),
           cmocka_unit_test(memnet_refuses_a_dial_after_one_round_trip),
           cmocka_unit_test(memnet_cut_closes_both_ends),

@@ -314,6 +314,28 @@ TEST(tcp_flushes_to_a_peer_that_talks_all_the_while)
     fl_net_free(net);
 }
 
+TEST(tcp_lets_a_peer_finish_its_sentence_before_it_closes)
+{
+    fl_net *net = new_server((fl_net_tcp_options){0}, (fl_tcp_times){0});
+    const int fd = raw_connect(net);
+    const fl_conn conn = next_opened(net);
+    assert_ok(fl_net_send(net, conn, (const uint8_t *)"no", 2));
+    fl_net_close(net, conn);
+    for (int i = 0; i < 30; i++) {
+        raw_announce(fd, 4);
+        raw_announce(fd, 0);
+        assert_quiet(net, 4);
+    }
+    assert_closed(net, conn, FL_OK);
+    // The refusal has arrived, and after it a goodbye instead of a reset.
+    uint8_t got[7];
+    assert_int_equal(recv(fd, got, sizeof got, MSG_WAITALL), 6);
+    assert_memory_equal(got, "\2\0\0\0no", 6);
+    assert_int_equal(recv(fd, got, sizeof got, 0), 0);
+    close(fd);
+    fl_net_free(net);
+}
+
 /* ---- crowds -------------------------------------------------------------- */
 
 TEST(tcp_outlives_two_thousand_resets_beside_a_good_peer)
@@ -666,22 +688,24 @@ TEST(tcp_refuses_impossible_options)
     assert_null(net);
 }
 
-RUN_TESTS(cmocka_unit_test(tcp_closes_on_an_announcement_it_will_not_take),
-          cmocka_unit_test(tcp_takes_frames_up_to_its_cap_in_any_pieces),
-          cmocka_unit_test(tcp_closes_on_half_a_frame_and_silence),
-          cmocka_unit_test(tcp_bears_silence_between_frames),
-          cmocka_unit_test(tcp_closes_on_a_peer_that_takes_nothing),
-          cmocka_unit_test(tcp_gives_up_flushing),
-          cmocka_unit_test(tcp_flushes_to_a_peer_that_talks_all_the_while),
-          cmocka_unit_test(tcp_outlives_two_thousand_resets_beside_a_good_peer),
-          cmocka_unit_test(tcp_holds_a_thousand_idle_connections),
-          cmocka_unit_test(tcp_turns_away_more_than_connection_cap),
-          cmocka_unit_test(tcp_accepts_again_after_it_ran_out_of_files),
-          cmocka_unit_test(tcp_says_why_it_cannot_listen),
-          cmocka_unit_test(tcp_resolves_names_without_making_the_loop_wait),
-          cmocka_unit_test(tcp_gives_up_a_dial_that_nobody_answers),
-          cmocka_unit_test(tcp_tells_the_time),
-          cmocka_unit_test(tcp_takes_posts_from_any_thread_up_to_a_limit),
-          cmocka_unit_test(tcp_frees_while_everything_is_busy),
-          cmocka_unit_test(tcp_frees_every_stream_of_a_busy_hour),
-          cmocka_unit_test(tcp_refuses_impossible_options))
+RUN_TESTS(
+    cmocka_unit_test(tcp_closes_on_an_announcement_it_will_not_take),
+    cmocka_unit_test(tcp_takes_frames_up_to_its_cap_in_any_pieces),
+    cmocka_unit_test(tcp_closes_on_half_a_frame_and_silence),
+    cmocka_unit_test(tcp_bears_silence_between_frames),
+    cmocka_unit_test(tcp_closes_on_a_peer_that_takes_nothing),
+    cmocka_unit_test(tcp_gives_up_flushing),
+    cmocka_unit_test(tcp_flushes_to_a_peer_that_talks_all_the_while),
+    cmocka_unit_test(tcp_lets_a_peer_finish_its_sentence_before_it_closes),
+    cmocka_unit_test(tcp_outlives_two_thousand_resets_beside_a_good_peer),
+    cmocka_unit_test(tcp_holds_a_thousand_idle_connections),
+    cmocka_unit_test(tcp_turns_away_more_than_connection_cap),
+    cmocka_unit_test(tcp_accepts_again_after_it_ran_out_of_files),
+    cmocka_unit_test(tcp_says_why_it_cannot_listen),
+    cmocka_unit_test(tcp_resolves_names_without_making_the_loop_wait),
+    cmocka_unit_test(tcp_gives_up_a_dial_that_nobody_answers),
+    cmocka_unit_test(tcp_tells_the_time),
+    cmocka_unit_test(tcp_takes_posts_from_any_thread_up_to_a_limit),
+    cmocka_unit_test(tcp_frees_while_everything_is_busy),
+    cmocka_unit_test(tcp_frees_every_stream_of_a_busy_hour),
+    cmocka_unit_test(tcp_refuses_impossible_options))
