@@ -173,18 +173,23 @@ void fl_stream_listener_free(fl_stream_listener *listener)
     if (listener) nng_stream_listener_free(listener);
 }
 
-fl_err fl_stream_dial(fl_stream_dialer **dialer, fl_stream_op *op,
-                      const char *url, int32_t timeout_ms)
-{
-    int err = nng_stream_dialer_alloc(dialer, url);
-    if (!err) err = nng_stream_dialer_set_bool(*dialer, NNG_OPT_TCP_NODELAY, 1);
-    if (err) return err_of(err);
-    nng_aio_set_timeout(op, timeout_ms);
-    nng_stream_dialer_dial(*dialer, op);
-    return FL_OK;
-}
-
 void fl_stream_dialer_free(fl_stream_dialer *dialer)
 {
     if (dialer) nng_stream_dialer_free(dialer);
+}
+
+fl_err fl_stream_dial(fl_stream_dialer **dialer, fl_stream_op *op,
+                      const char *url, int32_t timeout_ms)
+{
+    fl_stream_dialer *made = NULL;
+    int err = nng_stream_dialer_alloc(&made, url);
+    if (!err) err = nng_stream_dialer_set_bool(made, NNG_OPT_TCP_NODELAY, 1);
+    if (err) {
+        fl_stream_dialer_free(made);
+        return err_of(err);
+    }
+    *dialer = made;  // before the dial: its callback may come at once
+    nng_aio_set_timeout(op, timeout_ms);
+    nng_stream_dialer_dial(made, op);
+    return FL_OK;
 }
