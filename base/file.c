@@ -198,7 +198,7 @@ static fl_err write_in_place(const char *path, const void *bytes, size_t len,
 }
 
 static fl_err replace(const char *path, const void *bytes, size_t len,
-                      unsigned mode, fl_reason *why)
+                      unsigned mode, bool is_durable, fl_reason *why)
 {
     char temporary[PATH_MAX];
     const int name_len = snprintf(temporary, sizeof temporary, "%s.tmp", path);
@@ -214,7 +214,7 @@ static fl_err replace(const char *path, const void *bytes, size_t len,
     const char *failed = NULL;
     if (write_fully(fd, bytes, len)) {
         failed = "write";
-    } else if (fsync(fd)) {
+    } else if (is_durable && fsync(fd)) {
         failed = "sync";
     } else if (rename(temporary, path)) {
         failed = "rename";
@@ -223,15 +223,15 @@ static fl_err replace(const char *path, const void *bytes, size_t len,
     if (failed) {
         err = system_error(why, temporary, failed);
         unlink(temporary);
-    } else if (sync_folder_of(path)) {
+    } else if (is_durable && sync_folder_of(path)) {
         err = system_error(why, path, "sync the folder");
     }
     close(fd);  // only now: the lock covers the removal
     return err;
 }
 
-fl_err fl_file_write(const char *path, const void *bytes, size_t len,
-                     unsigned mode, fl_reason *why)
+static fl_err write_file(const char *path, const void *bytes, size_t len,
+                         unsigned mode, bool is_durable, fl_reason *why)
 {
     struct stat about;
     const bool exists = stat(path, &about) == 0;
@@ -241,9 +241,22 @@ fl_err fl_file_write(const char *path, const void *bytes, size_t len,
 
     // A link stays, and what it points to is replaced.
     char *target = exists ? realpath(path, NULL) : NULL;
-    const fl_err err = replace(target ? target : path, bytes, len, mode, why);
+    const fl_err err =
+        replace(target ? target : path, bytes, len, mode, is_durable, why);
     free(target);
     return err;
+}
+
+fl_err fl_file_write(const char *path, const void *bytes, size_t len,
+                     unsigned mode, fl_reason *why)
+{
+    return write_file(path, bytes, len, mode, true, why);
+}
+
+fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
+                       unsigned mode, fl_reason *why)
+{
+    return write_file(path, bytes, len, mode, false, why);
 }
 
 static fl_err make_one(const char *path, unsigned mode)

@@ -30,6 +30,14 @@ FL_CHECK fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path,
 FL_CHECK fl_err fl_file_write(const char *path, const void *bytes, size_t len,
                               unsigned mode, fl_reason *why);
 
+/*
+ * The same without waiting for the disk: safe against the death of the
+ * program, but after a loss of power the file may be the old one, the new one
+ * or damaged. For content that is checked when it is read and can be had again.
+ */
+FL_CHECK fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
+                                unsigned mode, fl_reason *why);
+
 /* Makes a folder and its parents. FL_OK when it is there already. */
 FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
 

@@ -84,7 +84,7 @@ static fl_err count_start(fl_state *state, fl_reason *why)
     fl_writer out = fl_writer_over(payload, sizeof payload);
     fl_writer_u32(&out, state->start_count);
     return fl_state_record_write(state->starts, STARTS_KIND, payload, out.len,
-                                 why);
+                                 true, why);
 }
 
 static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
@@ -208,7 +208,7 @@ fl_err fl_state_pin_set(fl_state *state, const uint8_t public_key[FL_KEY_BYTES],
     char digits[FL_HEX_CAP], text[FL_HEX_CAP + 1];
     fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
     snprintf(text, sizeof text, "%s\n", digits);
-    return fl_state_file_write(state->pin, text, strlen(text), 0600, why);
+    return fl_state_file_write(state->pin, text, strlen(text), 0600, true, why);
 }
 
 static fl_err read_mail(const fl_state *state, uint64_t *mail_after,
@@ -242,7 +242,8 @@ fl_err fl_state_mail_set(fl_state *state, uint64_t mail_after, fl_reason *why)
     uint8_t payload[8];
     fl_writer out = fl_writer_over(payload, sizeof payload);
     fl_writer_u64(&out, mail_after);
-    return fl_state_record_write(state->mail, MAIL_KIND, payload, out.len, why);
+    return fl_state_record_write(state->mail, MAIL_KIND, payload, out.len, true,
+                                 why);
 }
 
 /* ---- objects ---- */
@@ -299,7 +300,7 @@ static fl_err write_update_header(const fl_state *state,
     fl_writer_bytes(&out, hash, sizeof hash);
     FL_TRY(fl_writer_finish(&out));
     return fl_state_record_write(state->update, UPDATE_KIND, payload, out.len,
-                                 why);
+                                 false, why);
 }
 
 static fl_err read_update_header(const fl_state *state, fl_state_update *update,
@@ -338,7 +339,7 @@ fl_err fl_state_update_save(fl_state *state, const fl_state_update *update,
     }
     // The header last: without one the other file counts for nothing.
     fl_err err = fl_state_file_write(state->update_bytes, update->bytes,
-                                     update->len, 0600, why);
+                                     update->len, 0600, false, why);
     if (!err) err = write_update_header(state, update, why);
     if (err) forget_update(state);
     return err;
@@ -398,7 +399,7 @@ fl_err fl_state_status_write(fl_state *state, const char *text, fl_reason *why)
     uint8_t hash[FL_HASH_BYTES] = {0};
     fl_hash(hash, text, len);
     if (memcmp(hash, state->status_hash, sizeof hash) == 0) return FL_OK;
-    FL_TRY(fl_state_file_write(state->status, text, len, 0644, why));
+    FL_TRY(fl_state_file_write(state->status, text, len, 0644, false, why));
     memcpy(state->status_hash, hash, sizeof hash);
     return FL_OK;
 }

@@ -149,7 +149,7 @@ FL_CHECK fl_err fl_state_object_put(fl_state *state,
                                     size_t len, fl_reason *why);
 
 /*
- * Makes the object complete and durable, and deletes the oldest one when
+ * Makes the object complete, and deletes the oldest one when
  * there are more than FL_STATE_OBJECTS_KEPT. FL_ERR_STATE: not the object
  * being downloaded, or chunks are missing. FL_ERR_SYSTEM: not complete yet.
  */
@@ -170,7 +170,7 @@ typedef struct {
 } fl_state_update;
 
 /*
- * Saves it durably instead of the one before; borrows everything. After an
+ * Saves it instead of the one before; borrows everything. After an
  * error, FL_ERR_SYSTEM, or FL_ERR_RANGE (longer than an object may be), there
  * is none.
  */

@@ -248,7 +248,8 @@ static fl_err map_write(const fl_state_objects *objects,
     fl_writer_u64(&out, serial);
     fl_writer_bytes(&out, manifest, manifest_len);
     fl_err err = fl_writer_finish(&out);
-    if (!err) err = fl_state_record_write(path, MAP_KIND, payload, len, why);
+    if (!err)
+        err = fl_state_record_write(path, MAP_KIND, payload, len, false, why);
     free(payload);
     return err;
 }
@@ -605,8 +606,7 @@ fl_err fl_state_objects_finish(fl_state_objects *objects,
     char part[PATH_MAX], path[PATH_MAX];
     FL_TRY(path_of(part, objects, name, PART_ENDING));
     FL_TRY(path_of(path, objects, name, COMPLETE_ENDING));
-    if (fsync(objects->download.file) != 0) return failure(why, part, "sync");
-    // Should the new name be lost, then load finds every chunk under the old.
+    // Chunks that a loss of power damages are found by their hashes.
     if (rename(part, path) != 0) return failure(why, part, "rename");
 
     end_download(&objects->download);

@@ -14,16 +14,19 @@
 enum { OVERHEAD = FL_STATE_KIND_BYTES + FL_HASH_BYTES };
 
 fl_err fl_state_file_write(const char *path, const void *bytes, size_t len,
-                           unsigned mode, fl_reason *why)
+                           unsigned mode, bool is_durable, fl_reason *why)
 {
-    const fl_err err = fl_file_write(path, bytes, len, mode, why);
+    const fl_err err = is_durable
+                           ? fl_file_write(path, bytes, len, mode, why)
+                           : fl_file_replace(path, bytes, len, mode, why);
     if (!err) return FL_OK;
     return fl_reason_prefix(why, err,
                             "see that the disk is writable and has room");
 }
 
 fl_err fl_state_record_write(const char *path, const char *kind,
-                             const void *payload, size_t len, fl_reason *why)
+                             const void *payload, size_t len, bool is_durable,
+                             fl_reason *why)
 {
     assert(strlen(kind) == FL_STATE_KIND_BYTES);
     size_t file_len;
@@ -39,7 +42,9 @@ fl_err fl_state_record_write(const char *path, const char *kind,
     fl_hash(hash, file, out.len);
     fl_writer_bytes(&out, hash, sizeof hash);
     fl_err err = fl_writer_finish(&out);
-    if (!err) err = fl_state_file_write(path, file, file_len, 0600, why);
+    if (!err) {
+        err = fl_state_file_write(path, file, file_len, 0600, is_durable, why);
+    }
     free(file);
     return err;
 }

@@ -10,6 +10,7 @@
 #ifndef FL_CLIENT_STATE_RECORD_H
 #define FL_CLIENT_STATE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,15 +19,18 @@
 
 enum { FL_STATE_KIND_BYTES = 8 };
 
-/* As fl_file_write; *why says the remedy, too. */
-FL_CHECK fl_err fl_state_file_write(const char *path, const void *bytes,
-                                    size_t len, unsigned mode, fl_reason *why);
-
-/* Durably, as fl_state_file_write. `kind` has FL_STATE_KIND_BYTES characters.
+/*
+ * As fl_file_write when it must survive a loss of power, else as
+ * fl_file_replace; *why says the remedy, too.
  */
+FL_CHECK fl_err fl_state_file_write(const char *path, const void *bytes,
+                                    size_t len, unsigned mode, bool is_durable,
+                                    fl_reason *why);
+
+/* As fl_state_file_write. `kind` has FL_STATE_KIND_BYTES characters. */
 FL_CHECK fl_err fl_state_record_write(const char *path, const char *kind,
                                       const void *payload, size_t len,
-                                      fl_reason *why);
+                                      bool is_durable, fl_reason *why);
 
 /*
  * *payload points into *file, which the caller frees. FL_ERR_NOT_FOUND: no
