@@ -96,13 +96,13 @@ interop: programs         ## the exported model in ONNX Runtime
 	@B=$B tests/e2e/onnxruntime.sh
 
 bench:                    ## ratios against peers, measured in one run
-	@tools/install-packages build demo bench
+	@tools/install-packages build demo test bench
 	@$(MAKE) --no-print-directory programs bench-run
 bench-run: $(BENCHES)
 	@B=$B tests/bench/run
 
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
-	@tools/install-packages build fuzz
+	@tools/install-packages build test fuzz
 	@$(MAKE) --no-print-directory CC=clang-14 VARIANT=fuzz fuzz-run
 fuzz-run: $(FUZZS)
 	@tests/fuzz/run $^
@@ -127,10 +127,8 @@ $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	$(call run,AR,$(AR) rcs $@ $^)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
-$(TESTS): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+$(TESTS) $(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
-$(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
-	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 
 # cmocka's assertions do not return, but do not say so to the compiler.
 $(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
