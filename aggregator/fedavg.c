@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 _Static_assert((int64_t)FL_FEDAVG_VALUE_MAX *FL_FEDAVG_WEIGHT_MAX <=
                    INT64_MAX / FL_FEDAVG_UPDATES_MAX >> FL_FEDAVG_FRACTION_BITS,
                "a sum of the largest updates fits 63 bits");
@@ -32,12 +34,18 @@ void fl_fedavg_reset(fl_fedavg *fedavg)
 
 static float value_at(const uint8_t *update, size_t i)
 {
-    const uint8_t *b = update + i * sizeof(float);
-    const uint32_t bits = (uint32_t)b[0] | (uint32_t)b[1] << 8 |
-                          (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    const uint32_t bits = fl_bytes_get_u32(update + i * sizeof(float));
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+// To the nearest integer, ties to even, as rint, but without a call: adding
+// 1.5 * 2^52 leaves no bits behind the point. Needs |x| < 2^51.
+static int64_t nearest(double x)
+{
+    const double shift = 0x1.8p52;
+    return (int64_t)(x + shift - shift);
 }
 
 fl_err fl_fedavg_add(fl_fedavg *fedavg, const uint8_t *update,
@@ -72,9 +80,9 @@ fl_err fl_fedavg_add(fl_fedavg *fedavg, const uint8_t *update,
 
     const double one = (double)(1 << FL_FEDAVG_FRACTION_BITS);
     for (size_t i = 0; i < count; i++) {
-        // A float times a power of two is exact; rint is the only rounding.
+        // A float times a power of two is exact: there is one rounding.
         const double scaled = (double)value_at(update, i) * one;
-        fedavg->sums[i] += (int64_t)rint(scaled) * (int64_t)weight;
+        fedavg->sums[i] += nearest(scaled) * (int64_t)weight;
     }
     fedavg->weight += weight;
     fedavg->update_count++;

@@ -54,6 +54,21 @@ void fl_writer_bytes(fl_writer *writer, const void *src, size_t src_len);
 /* FL_ERR_SPACE: something did not fit. */
 FL_CHECK fl_err fl_writer_finish(const fl_writer *writer);
 
+/* One little-endian number at a place that has been checked before. */
+static inline void fl_bytes_put_u32(uint8_t *dst, uint32_t value)
+{
+    dst[0] = (uint8_t)value;
+    dst[1] = (uint8_t)(value >> 8);
+    dst[2] = (uint8_t)(value >> 16);
+    dst[3] = (uint8_t)(value >> 24);
+}
+
+static inline uint32_t fl_bytes_get_u32(const uint8_t *src)
+{
+    return (uint32_t)src[0] | (uint32_t)src[1] << 8 | (uint32_t)src[2] << 16 |
+           (uint32_t)src[3] << 24;
+}
+
 /* a * b and a + b for sizes; FL_ERR_LIMIT: the result does not fit size_t. */
 FL_CHECK fl_err fl_size_mul(size_t *product, size_t a, size_t b);
 FL_CHECK fl_err fl_size_add(size_t *sum, size_t a, size_t b);

@@ -38,14 +38,13 @@ static fl_err encode_difference(fl_result *result, const float *local,
     result->update_len = param_count * sizeof(float);
     result->update = malloc(result->update_len);
     if (!result->update) return FL_ERR_MEMORY;
-    fl_writer out = fl_writer_over(result->update, result->update_len);
     for (size_t i = 0; i < param_count; i++) {
         const float difference = local[i] - global[i];
         uint32_t bits;
         memcpy(&bits, &difference, sizeof bits);
-        fl_writer_u32(&out, bits);
+        fl_bytes_put_u32(result->update + i * sizeof bits, bits);
     }
-    return fl_writer_finish(&out);
+    return FL_OK;
 }
 
 fl_err fl_local_train(fl_result *result, const fl_plan *plan,

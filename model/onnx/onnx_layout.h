@@ -39,6 +39,27 @@ static inline size_t fl_onnx_layout_count(const fl_onnx_layout *layout)
 size_t fl_onnx_layout_at(const fl_onnx_layout *layout, size_t i);
 
 /*
+ * The same for all numbers in turn, without a division: starts at zeros, `at`
+ * is where in the file the next number in memory is.
+ */
+typedef struct {
+    size_t at;
+    size_t pixel, channel;
+} fl_onnx_walk;
+
+static inline void fl_onnx_walk_on(fl_onnx_walk *walk,
+                                   const fl_onnx_layout *layout)
+{
+    walk->at += layout->channel_step;
+    if (++walk->channel < layout->channels) return;
+    walk->channel = 0;
+    walk->at += layout->pixel_step - layout->channels * layout->channel_step;
+    if (++walk->pixel < layout->pixels) return;
+    walk->pixel = 0;
+    walk->at += layout->output_step - layout->pixels * layout->pixel_step;
+}
+
+/*
  * The picture in whose order the numbers of value `node` run: its own shape,
  * or what a FLATTEN before it has made flat. In memory they run H, W, C; in
  * ONNX C, H, W.

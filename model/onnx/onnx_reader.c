@@ -318,15 +318,15 @@ static fl_err read_params(float *params, const Onnx__TensorProto *tensor,
                           fl_reason *why)
 {
     const size_t count = fl_onnx_layout_count(layout);
-    for (size_t i = 0; i < count; i++) {
-        const size_t at = fl_onnx_layout_at(layout, i);
-        params[i] = fl_onnx_tensor_float(tensor, at);
+    fl_onnx_walk file = {0};
+    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
+        params[i] = fl_onnx_tensor_float(tensor, file.at);
         if (isfinite(params[i])) continue;
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "tensor \"%s\" of node \"%s\" (%s): number %zu "
                              "is %f",
                              tensor->name ? tensor->name : "", node->name,
-                             fl_op_name(node->op), at, (double)params[i]);
+                             fl_op_name(node->op), file.at, (double)params[i]);
     }
     return FL_OK;
 }

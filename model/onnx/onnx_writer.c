@@ -83,9 +83,9 @@ static size_t put_tensor(uint8_t *dst, const char *owner, const char *role,
     // raw_data has the highest field number, so it ends the piece; now it is
     // put into the file's order.
     uint8_t *raw = dst + len - tensor.raw_data.len;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(raw + fl_onnx_layout_at(layout, i) * sizeof *numbers,
-               &numbers[i], sizeof *numbers);
+    fl_onnx_walk file = {0};
+    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
+        memcpy(raw + file.at * sizeof *numbers, &numbers[i], sizeof *numbers);
     }
     return len;
 }
