@@ -62,10 +62,9 @@ typedef struct {
 typedef struct {
     fl_task_state state;
     fl_plan plan;
+    uint64_t first_operation;  // answers to older ones are to another task
 
     // FETCHING
-    uint8_t *manifest;  // encoded, of the model on its way
-    size_t manifest_len;
     fl_parts *parts;
     uint32_t next_chunk;  // none below it has still to be asked for
     uint32_t on_the_way;  // chunks asked for or sent, not yet answered
@@ -81,7 +80,7 @@ typedef struct {
     uint8_t update[FL_HASH_BYTES];  // its name
     uint32_t chunk_count, window;
     uint8_t *bitmap;  // chunks that the aggregator has or that were sent
-    uint64_t first_operation;  // of the chunks sent in this session
+    uint64_t chunk_operation;  // the first of the chunks sent since the grant
     uint64_t commit_operation;
     int64_t retry_at_ms;  // OFFERING: when to offer again; INT64_MAX: asked
 } fl_task;
@@ -144,7 +143,10 @@ void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len);
 /* Gives up the connection; `why` goes into the log. */
 void fl_session_hang_up(fl_client *client, const char *why);
 
-/* Something is owed to us: until when; or nothing is. */
+/*
+ * An answer is owed to the task from now on; or none is. Before the check-in
+ * is answered, that answer is owed whatever the task does.
+ */
 void fl_session_expect(fl_client *client, bool is_owed);
 
 /* ---- task.c ----------------------------------------------------------------

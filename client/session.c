@@ -21,6 +21,7 @@ void fl_session_hang_up(fl_client *client, const char *why)
 
 void fl_session_expect(fl_client *client, bool is_owed)
 {
+    if (!is_owed && !client->status.is_connected) return;
     client->session.answer_by_ms =
         is_owed ? client->now_ms + FL_CLIENT_ANSWER_MS : INT64_MAX;
 }
@@ -174,13 +175,9 @@ static void read_mail(fl_client *client, const fl_mail *mail)
 {
     if (mail->sequence <= client->session.mail_after) return;  // seen before
     client->session.mail_after = mail->sequence;
-    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished) {
-        fl_emit_log(client, FL_LOG_INFO, "finished", "round=%u", mail->round);
-        fl_task_drop(client);
-        leave(client, FL_OK);
-        return;
-    }
     fl_task_mail(client, mail);
+    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished)
+        leave(client, FL_OK);
 }
 
 static void dispatch(fl_client *client, const fl_message *message)

@@ -34,7 +34,6 @@ void fl_task_drop(fl_client *client)
     if (is_uploading(client)) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
     }
-    free(task->manifest);
     fl_parts_free(task->parts);
     free(task->model);
     fl_result_fini(&task->result);
@@ -201,7 +200,7 @@ static void granted(fl_client *client, const fl_grant *grant)
     task->window = grant->window;
     task->next_chunk = 0;
     task->on_the_way = 0;
-    task->first_operation = client->operation + 1;
+    task->chunk_operation = client->operation + 1;
     send_more(client);
 }
 
@@ -221,6 +220,7 @@ static void train(fl_client *client)
     fl_task *task = &client->task;
     task->state = FL_TASK_TRAINING;
     fl_session_expect(client, false);
+    if (client->is_leaving) return;
     if (client->trained_model) return;  // until the cancelled job has ended
     client->trained_model = task->model;
     client->is_trained_for_task = true;
@@ -396,6 +396,7 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (is_task(client, plan->round, plan->model)) return;  // on it already
     fl_task_drop(client);
     client->task.plan = *plan;
+    client->task.first_operation = client->operation + 1;
     client->status.round = plan->round;
     fl_emit_log(client, FL_LOG_INFO, "plan",
                 "round=%u local_epochs=%u batch=%u lr=%g", plan->round,
@@ -456,7 +457,7 @@ static void acknowledged(fl_client *client, uint64_t operation)
         operation == task->commit_operation) {
         committed(client);
     } else if (task->state == FL_TASK_SENDING &&
-               operation >= task->first_operation && task->on_the_way > 0) {
+               operation >= task->chunk_operation && task->on_the_way > 0) {
         task->on_the_way--;
         send_more(client);
     }
@@ -464,6 +465,7 @@ static void acknowledged(fl_client *client, uint64_t operation)
 
 void fl_task_answer(fl_client *client, const fl_message *message)
 {
+    if (message->operation < client->task.first_operation) return;
     if (message->type == FL_MESSAGE_ACK) {
         acknowledged(client, message->operation);
     } else if (message->type == FL_MESSAGE_REFUSAL) {

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/host.h"
+
+#include <stdlib.h>
+
+#include "tests/test.h"
+
+enum {
+    ARENA_CAP = 64 << 20,
+    LAST_CHUNK_BYTES = 1000,
+    MODEL_BYTES =
+        (FL_HOST_CHUNKS - 1) * FL_PROTO_CHUNK_BYTES + LAST_CHUNK_BYTES,
+};
+
+static void draw_bytes(void *self, void *dst, size_t len)
+{
+    fl_host *host = self;
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)dst)[i] =
+            (uint8_t)((host->random = host->random * 69069 + 1) >> 8);
+}
+
+/* ---- the model that the aggregator serves ---------------------------------
+ */
+
+static void model_init(fl_parcel *model)
+{
+    fl_parcel_init(model, MODEL_BYTES / sizeof(float), 0.0F, 1);
+    for (size_t i = 0; i < model->len; i++)
+        model->bytes[i] = (uint8_t)(i * 2654435761U >> 16);
+    uint8_t hashes[FL_HOST_CHUNKS * FL_HASH_BYTES];
+    fl_parts_hash_all(hashes, model->bytes, model->len, FL_PROTO_CHUNK_BYTES,
+                      fl_hash);
+    const fl_manifest manifest = {.kind = FL_OBJECT_MODEL,
+                                  .size = model->len,
+                                  .chunk_bytes = FL_PROTO_CHUNK_BYTES,
+                                  .chunk_count = FL_HOST_CHUNKS,
+                                  .chunk_hashes = hashes};
+    assert_ok(fl_manifest_encode(model->manifest,
+                                 fl_manifest_bound(FL_HOST_CHUNKS),
+                                 &model->manifest_len, &manifest));
+    fl_hash(model->name, model->manifest, model->manifest_len);
+}
+
+/* ---- effects --------------------------------------------------------------
+ */
+
+static void deliver(fl_host *host, const fl_client_effect *effect)
+{
+    uint8_t *bytes = fl_arena_take(&host->kept, effect->len);
+    if (!bytes || host->inbox_len == FL_HOST_INBOX) {
+        fail_msg("nowhere to put a frame");
+        return;
+    }
+    memcpy(bytes, effect->bytes, effect->len);
+    assert_ok(fl_message_decode(&host->inbox[host->inbox_len++], &host->kept,
+                                bytes, effect->len, NULL));
+}
+
+static void keep_update(fl_host *host, const fl_client_effect *effect)
+{
+    free(host->disk);
+    host->disk_len = effect->result->update_len;
+    host->disk = malloc(host->disk_len);
+    assert_non_null(host->disk);
+    memcpy(host->disk, effect->result->update, host->disk_len);
+    assert_true(effect->plan->round > 0);
+}
+
+static void drop_update(fl_host *host)
+{
+    assert_non_null(host->disk);
+    free(host->disk);
+    host->disk = NULL;
+}
+
+// Reads all that an effect points to, so that a sanitizer sees it.
+static bool do_effect(fl_host *host, const fl_client_effect *effect)
+{
+    host->counts[effect->kind]++;
+    switch (effect->kind) {
+    case FL_CLIENT_DIAL:
+        assert_false(host->is_dialling || host->is_open);
+        host->is_dialling = true;
+        break;
+    case FL_CLIENT_SEND:
+        assert_true(host->is_open);
+        deliver(host, effect);
+        break;
+    case FL_CLIENT_HANG_UP:
+        assert_true(host->is_dialling || host->is_open);
+        assert_false(host->has_hung_up);
+        host->has_hung_up = true;
+        break;
+    case FL_CLIENT_PIN: memcpy(host->pin, effect->bytes, FL_KEY_BYTES); break;
+    case FL_CLIENT_FIND: return true;
+    case FL_CLIENT_BEGIN:
+    case FL_CLIENT_PUT: {
+        uint8_t hash[FL_HASH_BYTES];
+        fl_hash(hash, effect->bytes, effect->len);
+        assert_memory_equal(effect->object, host->model.name, FL_HASH_BYTES);
+        break;
+    }
+    case FL_CLIENT_END:
+        assert_memory_equal(effect->object, host->model.name, FL_HASH_BYTES);
+        break;
+    case FL_CLIENT_TRAIN:
+        assert_false(host->is_training);
+        host->is_training = true;
+        host->plan = *effect->plan;
+        host->job = effect->bytes;
+        host->job_len = effect->len;
+        break;
+    case FL_CLIENT_CANCEL: assert_true(host->is_training); break;
+    case FL_CLIENT_SAVE_UPDATE: keep_update(host, effect); break;
+    case FL_CLIENT_DROP_UPDATE: drop_update(host); break;
+    case FL_CLIENT_LOG:
+        if (effect->level <= FL_LOG_WARN)
+            snprintf(host->why, sizeof host->why, "%s", effect->text);
+        break;
+    case FL_CLIENT_LEAVE:
+        host->has_left = true;
+        host->left_with = effect->err;
+        break;
+    }
+    return false;
+}
+
+void fl_host_tell(fl_host *host, fl_client_event event)
+{
+    const fl_client_effect *effects;
+    size_t count;
+    bool must_find = false;
+    event.now_ms = host->now_ms;
+    fl_client_step(host->client, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++)
+        must_find |= do_effect(host, &effects[i]);
+    if (event.kind == FL_CLIENT_TICK)
+        assert_true(fl_client_deadline(host->client) > host->now_ms);
+    if (!must_find) return;
+    event = (fl_client_event){.kind = FL_CLIENT_FOUND,
+                              .model = host->found_model,
+                              .model_len = host->found_model_len,
+                              .parts = host->found_parts};
+    host->found_model = NULL;
+    host->found_parts = NULL;
+    fl_host_tell(host, event);
+}
+
+/* ---- life -----------------------------------------------------------------
+ */
+
+fl_client_options fl_host_options(void)
+{
+    fl_client_options options = {
+        .start_count = 1,
+        .sample_count = 10,
+        .seed = 1,
+        .model_cap = 1 << 24,
+    };
+    fl_identity_init(&options.identity, (const uint8_t[FL_SEED_BYTES]){5});
+    return options;
+}
+
+void fl_host_init(fl_host *host, const fl_client_options *options)
+{
+    fl_client_options mine = *options;
+    *host = (fl_host){.random = 1, .session = {7}};
+    assert_ok(fl_secure_start());
+    fl_arena_init(&host->scratch, ARENA_CAP);
+    fl_arena_init(&host->kept, ARENA_CAP);
+    fl_identity_init(&host->identity, (const uint8_t[FL_SEED_BYTES]){99});
+    model_init(&host->model);
+    if (!mine.scratch) mine.scratch = &host->scratch;
+    mine.random_bytes = draw_bytes;
+    mine.random_self = host;
+    assert_ok(fl_client_new(&host->client, &mine));
+    assert_true(fl_client_deadline(host->client) <= 0);
+}
+
+void fl_host_fini(fl_host *host)
+{
+    fl_client_free(host->client);
+    fl_parcel_fini(&host->model);
+    fl_arena_fini(&host->scratch);
+    fl_arena_fini(&host->kept);
+    fl_parts_free(host->found_parts);
+    free(host->found_model);
+    free(host->disk);
+}
+
+void fl_host_wait(fl_host *host, int64_t ms)
+{
+    host->now_ms += ms;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_TICK});
+}
+
+/* ---- the link -------------------------------------------------------------
+ */
+
+void fl_host_open(fl_host *host)
+{
+    while (!host->is_dialling) {
+        const int64_t due_ms = fl_client_deadline(host->client);
+        assert_true(due_ms < INT64_MAX);
+        fl_host_wait(host, due_ms > host->now_ms ? due_ms - host->now_ms : 0);
+    }
+    host->is_dialling = false;
+    host->is_open = true;
+    host->counter = 0;
+    host->session[1]++;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_OPENED});
+}
+
+void fl_host_lose(fl_host *host)
+{
+    host->is_open = host->is_dialling = host->has_hung_up = false;
+    host->inbox_len = 0;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_LOST});
+}
+
+fl_message fl_host_welcome(const fl_host *host, const fl_hello *hello)
+{
+    fl_message message = {.type = FL_MESSAGE_WELCOME,
+                          .welcome = {.version = FL_PROTO_VERSION}};
+    fl_welcome *welcome = &message.welcome;
+    uint8_t transcript[FL_TRANSCRIPT_CAP];
+    memcpy(welcome->session, host->session, sizeof host->session);
+    memcpy(welcome->public_key, host->identity.public_key, FL_KEY_BYTES);
+    const size_t len = fl_handshake_transcript(transcript, hello, welcome);
+    fl_identity_sign(welcome->proof, &host->identity, FL_PROOF_LABEL_AGGREGATOR,
+                     transcript, len);
+    return message;
+}
+
+void fl_host_greet(fl_host *host)
+{
+    const fl_message *hello = fl_host_take(host, FL_MESSAGE_HELLO);
+    assert_non_null(hello);
+    fl_message welcome = fl_host_welcome(host, &hello->hello);
+    fl_host_send(host, &welcome);
+}
+
+void fl_host_join(fl_host *host)
+{
+    fl_host_open(host);
+    fl_host_greet(host);
+    const fl_message *check_in = fl_host_take(host, FL_MESSAGE_CHECK_IN);
+    assert_non_null(check_in);
+    fl_host_ack(host, check_in);
+}
+
+/* ---- what the aggregator says ---------------------------------------------
+ */
+
+void fl_host_send(fl_host *host, fl_message *message)
+{
+    static const uint8_t none[FL_PROTO_SESSION_BYTES];
+    const size_t cap = fl_message_bound(message);
+    uint8_t *bytes = malloc(cap);
+    size_t len;
+    assert_non_null(bytes);
+    if (memcmp(message->session, none, sizeof none) == 0)
+        memcpy(message->session, host->session, sizeof host->session);
+    if (message->counter == 0) message->counter = ++host->counter;
+    assert_ok(fl_message_encode(bytes, cap, &len, message));
+    fl_host_tell(
+        host,
+        (fl_client_event){.kind = FL_CLIENT_FRAME, .bytes = bytes, .len = len});
+    free(bytes);
+}
+
+void fl_host_answer(fl_host *host, const fl_message *request,
+                    fl_message *message)
+{
+    message->operation = request->operation;
+    message->round = request->round;
+    fl_host_send(host, message);
+}
+
+void fl_host_ack(fl_host *host, const fl_message *request)
+{
+    fl_host_answer(host, request, &(fl_message){.type = FL_MESSAGE_ACK});
+}
+
+void fl_host_refuse(fl_host *host, const fl_message *request, fl_err code)
+{
+    fl_host_answer(host, request,
+                   &(fl_message){.type = FL_MESSAGE_REFUSAL,
+                                 .refusal = {.code = code, .text = "no"}});
+}
+
+fl_plan fl_host_plan(const fl_host *host, uint32_t round)
+{
+    fl_plan plan = {.round = round,
+                    .param_count = 1000,
+                    .deadline_ms = 60000,
+                    .local_epochs = 1,
+                    .batch = 32,
+                    .lr = 0.1F};
+    memcpy(plan.model, host->model.name, FL_HASH_BYTES);
+    return plan;
+}
+
+void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round)
+{
+    fl_message message = {
+        .type = FL_MESSAGE_MAIL,
+        .round = round,
+        .mail = {.sequence = ++host->mail, .kind = kind, .round = round}};
+    if (kind == FL_MAIL_PLAN) message.mail.plan = fl_host_plan(host, round);
+    fl_host_send(host, &message);
+}
+
+void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
+                   uint32_t has)
+{
+    const uint8_t bitmap[] = {(uint8_t)has, (uint8_t)(has >> 8),
+                              (uint8_t)(has >> 16), (uint8_t)(has >> 24)};
+    fl_manifest manifest;
+    assert_ok(fl_manifest_decode(&manifest, &host->kept, open->open.manifest,
+                                 open->open.manifest_len, NULL));
+    fl_message grant = {
+        .type = FL_MESSAGE_GRANT,
+        .grant = {.window = window,
+                  .bitmap = bitmap,
+                  .bitmap_len = fl_parts_bitmap_bytes(manifest.chunk_count)}};
+    fl_hash(grant.grant.object, open->open.manifest, open->open.manifest_len);
+    fl_host_answer(host, open, &grant);
+}
+
+void fl_host_serve(fl_host *host, const fl_message *fetch)
+{
+    const fl_parcel *model = &host->model;
+    fl_message answer = {.type = FL_MESSAGE_MANIFEST};
+    if (fetch->fetch.wants_manifest) {
+        answer.manifest.bytes = model->manifest;
+        answer.manifest.len = model->manifest_len;
+    } else {
+        const uint32_t i = fetch->fetch.index;
+        answer.type = FL_MESSAGE_CHUNK;
+        answer.chunk =
+            (fl_chunk){.index = i,
+                       .bytes = model->bytes + (size_t)i * FL_PROTO_CHUNK_BYTES,
+                       .len = i + 1 < FL_HOST_CHUNKS ? FL_PROTO_CHUNK_BYTES
+                                                     : LAST_CHUNK_BYTES};
+        memcpy(answer.chunk.object, model->name, FL_HASH_BYTES);
+    }
+    fl_host_answer(host, fetch, &answer);
+}
+
+/* ---- what the client says -------------------------------------------------
+ */
+
+const fl_message *fl_host_next(fl_host *host)
+{
+    if (host->inbox_len == 0) return NULL;
+    fl_message *copy = fl_arena_take(&host->kept, sizeof *copy);
+    assert_non_null(copy);
+    *copy = host->inbox[0];
+    host->inbox_len--;
+    memmove(host->inbox, host->inbox + 1,
+            host->inbox_len * sizeof *host->inbox);
+    return copy;
+}
+
+const fl_message *fl_host_take(fl_host *host, fl_message_type type)
+{
+    const fl_message *message;
+    while ((message = fl_host_next(host)) && message->type != type)
+        continue;
+    return message;
+}
+
+/* ---- training -------------------------------------------------------------
+ */
+
+fl_result fl_host_result(uint32_t chunks)
+{
+    fl_result result = {
+        .sample_count = 10, .correct_count = 5, .loss_sum_micro = 20000000};
+    result.update_len = (size_t)chunks * FL_PROTO_CHUNK_BYTES;
+    result.update = malloc(result.update_len);
+    assert_non_null(result.update);
+    for (size_t i = 0; i < result.update_len; i++)
+        result.update[i] = (uint8_t)(i >> 16);
+    return result;
+}
+
+// Reads the whole model first: the client must have kept it all the time.
+static void end_training(fl_host *host)
+{
+    uint8_t hash[FL_HASH_BYTES];
+    assert_true(host->is_training);
+    fl_hash(hash, host->job, host->job_len);
+    host->is_training = false;
+}
+
+void fl_host_trained(fl_host *host, uint32_t chunks)
+{
+    fl_result result = fl_host_result(chunks);
+    end_training(host);
+    fl_host_tell(
+        host, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});
+    assert_null(result.update);
+}
+
+void fl_host_failed(fl_host *host, fl_err err)
+{
+    end_training(host);
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_TRAINED,
+                                         .err = err,
+                                         .why = "a reason"});
+}
+
+const fl_message *fl_host_bring_to_open(fl_host *host, uint32_t round,
+                                        uint32_t chunks)
+{
+    host->found_model = malloc(1);
+    assert_non_null(host->found_model);
+    host->found_model[0] = 0;
+    host->found_model_len = 1;
+    fl_host_mail(host, FL_MAIL_PLAN, round);
+    fl_host_trained(host, chunks);
+    const fl_message *open = fl_host_take(host, FL_MESSAGE_OPEN);
+    assert_non_null(open);
+    return open;
+}

@@ -1,0 +1,111 @@
+/*
+ * A client's machine on a bench, and an aggregator moved by hand: it says
+ * whatever a test wants, true or not.
+ *
+ * The bench carries out what the client asks for: FIND is answered at once
+ * with what the test has put on the disk, TRAIN when the test says so. After
+ * every TICK it demands that the next one lies in the future: a deadline in
+ * the past would make the daemon's loop spin.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_TESTS_SUPPORT_HOST_H
+#define FL_TESTS_SUPPORT_HOST_H
+
+#include "client/client.h"
+#include "tests/support/lab.h"
+
+enum { FL_HOST_INBOX = 160, FL_HOST_CHUNKS = 20 };
+
+typedef struct {
+    fl_client *client;
+    fl_arena scratch, kept;  // kept: what inbox messages borrow
+    int64_t now_ms;
+    uint32_t random;
+    bool is_dialling, is_open, has_hung_up, has_left;
+    fl_err left_with;
+
+    // The aggregator.
+    fl_identity identity;
+    uint8_t session[FL_PROTO_SESSION_BYTES];
+    uint64_t counter, mail;
+    fl_message inbox[FL_HOST_INBOX];
+    size_t inbox_len;
+    fl_parcel model;  // FL_HOST_CHUNKS chunks; the last one is short
+
+    // What the client has asked for.
+    uint32_t counts[FL_CLIENT_LEAVE + 1];  // effects by kind
+    uint8_t pin[FL_KEY_BYTES];
+    bool is_training;
+    const uint8_t *job;  // what TRAIN lent
+    size_t job_len;
+    fl_plan plan;     // of the last TRAIN
+    uint8_t *disk;    // the update that is kept; NULL: none
+    size_t disk_len;  //
+    char why[1024];   // pairs of the last line about trouble
+
+    // What FIND finds; taken.
+    uint8_t *found_model;
+    size_t found_model_len;
+    fl_parts *found_parts;
+} fl_host;
+
+/* A key of its own, no pin, 10 samples; a test may change them first. */
+fl_client_options fl_host_options(void);
+void fl_host_init(fl_host *host, const fl_client_options *options);
+void fl_host_fini(fl_host *host);
+
+void fl_host_tell(fl_host *host, fl_client_event event);
+
+/* Lets time pass, then gives the machine a TICK. */
+void fl_host_wait(fl_host *host, int64_t ms);
+
+/* Lets time pass until the client dials; opens the connection. */
+void fl_host_open(fl_host *host);
+
+/* The connection is gone. */
+void fl_host_lose(fl_host *host);
+
+/* Answers the HELLO that is in the inbox. */
+fl_message fl_host_welcome(const fl_host *host, const fl_hello *hello);
+void fl_host_greet(fl_host *host);
+
+/* Opens, greets, takes the check-in. */
+void fl_host_join(fl_host *host);
+
+/* Sends; session and counter are filled in when 0. */
+void fl_host_send(fl_host *host, fl_message *message);
+
+/* As fl_host_send, with the operation and the round of `request`. */
+void fl_host_answer(fl_host *host, const fl_message *request,
+                    fl_message *message);
+void fl_host_ack(fl_host *host, const fl_message *request);
+void fl_host_refuse(fl_host *host, const fl_message *request, fl_err code);
+void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round);
+
+/* GRANT for the OPEN; `has` names the chunks that are there, bit by bit. */
+void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
+                   uint32_t has);
+
+/* Answers a FETCH as an honest aggregator does. */
+void fl_host_serve(fl_host *host, const fl_message *fetch);
+
+/* The oldest message in the inbox, taken out; NULL: it is empty. */
+const fl_message *fl_host_next(fl_host *host);
+
+/* Takes messages out up to the first of this type; NULL: there is none. */
+const fl_message *fl_host_take(fl_host *host, fl_message_type type);
+
+/* The plan of a round, as MAIL has it. */
+fl_plan fl_host_plan(const fl_host *host, uint32_t round);
+
+/* The training ends: with an update of `chunks` chunks, or with an error. */
+fl_result fl_host_result(uint32_t chunks);
+void fl_host_trained(fl_host *host, uint32_t chunks);
+void fl_host_failed(fl_host *host, fl_err err);
+
+/* From a plan to the OPEN of an update of `chunks` chunks. */
+const fl_message *fl_host_bring_to_open(fl_host *host, uint32_t round,
+                                        uint32_t chunks);
+
+#endif
