@@ -116,7 +116,12 @@ static bool is_due(fl_aggregator *aggregator, fl_peer *peer,
         member->part == FL_PART_SELECTED) {
         return true;
     }
-    if (member->part == FL_PART_REFUSED) {
+    if (aggregator->phase == FL_PHASE_GATHERING &&
+        request->round == fl_round_number(aggregator)) {
+        // After a restart of ours: clients come back before their round does.
+        fl_reply_refusal(aggregator, peer, request, FL_ERR_NOT_FOUND,
+                         "that round is not open yet: offer again");
+    } else if (member->part == FL_PART_REFUSED) {
         fl_reply_refusal(aggregator, peer, request, FL_ERR_STATE,
                          "your update of this round has been refused");
     } else {
@@ -287,6 +292,7 @@ static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
     member->part = FL_PART_COMMITTED;
     memcpy(member->committed, upload->object, FL_HASH_BYTES);
     member->committed_round = fl_round_number(aggregator);
+    member->mail_sequence = 0;  // its plan is done, and never read again
     fl_object_drop(aggregator, member);
     fl_reply_ack(aggregator, peer, request);
 }

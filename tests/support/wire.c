@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/wire.h"
+
+#include <stdlib.h>
+
+#include "tests/test.h"
+
+enum { ARENA_CAP = 64 << 20, COLUMNS = 512, MODEL_CAP = 1 << 24 };
+
+struct fl_wire_frame {
+    fl_wire_frame *next;
+    fl_conn conn;
+    bool is_up;
+    size_t len;
+    uint8_t bytes[];
+};
+
+static void draw_bytes(void *self, void *dst, size_t len)
+{
+    fl_wires *wires = self;
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)dst)[i] =
+            (uint8_t)((wires->random = wires->random * 69069 + 1) >> 8);
+}
+
+/* ---- the wire -------------------------------------------------------------
+ */
+
+static void send_frame(fl_wires *wires, fl_conn conn, bool is_up,
+                       const uint8_t *bytes, size_t len)
+{
+    fl_wire_frame *frame = malloc(sizeof *frame + len);
+    assert_non_null(frame);
+    *frame = (fl_wire_frame){.conn = conn, .is_up = is_up, .len = len};
+    memcpy(frame->bytes, bytes, len);
+    if (wires->last)
+        wires->last->next = frame;
+    else
+        wires->first = frame;
+    wires->last = frame;
+}
+
+static fl_wire_frame *take_frame(fl_wires *wires)
+{
+    fl_wire_frame *frame = wires->first;
+    wires->first = frame->next;
+    if (!wires->first) wires->last = NULL;
+    return frame;
+}
+
+static void drop_frames(fl_wires *wires, fl_conn conn)
+{
+    fl_wire_frame *frame = wires->first;
+    wires->first = wires->last = NULL;
+    while (frame) {
+        fl_wire_frame *next = frame->next;
+        if (frame->conn != conn)
+            send_frame(wires, frame->conn, frame->is_up, frame->bytes,
+                       frame->len);
+        free(frame);
+        frame = next;
+    }
+}
+
+/* ---- the aggregator -------------------------------------------------------
+ */
+
+static fl_wire_end *end_of(fl_wires *wires, fl_conn conn)
+{
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        if (wires->ends[i].conn == conn) return &wires->ends[i];
+    }
+    return NULL;
+}
+
+static void tell_client(fl_wire_end *end, fl_client_event event);
+
+static void save_round(fl_wires *wires, const fl_aggregator_effect *effect)
+{
+    assert_int_equal(effect->round->round, wires->rounds_done + 1);
+    wires->rounds[wires->rounds_done++] = *effect->round;
+    free(wires->bytes);
+    wires->len = effect->len;
+    wires->bytes = malloc(wires->len);
+    assert_non_null(wires->bytes);
+    memcpy(wires->bytes, effect->bytes, effect->len);
+}
+
+static void tell_aggregator(fl_wires *wires, fl_aggregator_event event)
+{
+    const fl_aggregator_effect *effects;
+    size_t count;
+    bool must_evaluate = false, must_save = false;
+    fl_conn closed[FL_WIRE_CLIENTS * 2];
+    size_t closed_count = 0;
+    event.now_ms = wires->now_ms;
+    fl_aggregator_step(wires->aggregator, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++) {
+        const fl_aggregator_effect *effect = &effects[i];
+        if (effect->kind == FL_AGGREGATOR_SEND)
+            send_frame(wires, effect->conn, false, effect->bytes, effect->len);
+        if (effect->kind == FL_AGGREGATOR_CLOSE)
+            closed[closed_count++] = effect->conn;
+        if (effect->kind == FL_AGGREGATOR_EVALUATE) must_evaluate = true;
+        if (effect->kind == FL_AGGREGATOR_LEAVE) wires->has_left = true;
+        if (effect->kind != FL_AGGREGATOR_SAVE_ROUND) continue;
+        save_round(wires, effect);
+        must_save = true;
+    }
+    if (event.kind == FL_AGGREGATOR_TICK)
+        assert_true(fl_aggregator_deadline(wires->aggregator) > wires->now_ms);
+    for (size_t i = 0; i < closed_count; i++) {
+        const fl_wire_end *end = end_of(wires, closed[i]);
+        if (end) fl_wires_cut(wires, (uint32_t)(end - wires->ends));
+    }
+    if (must_evaluate)
+        tell_aggregator(wires,
+                        (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
+                                              .metrics = {.sample_count = 1}});
+    if (must_save)
+        tell_aggregator(wires,
+                        (fl_aggregator_event){.kind = FL_AGGREGATOR_SAVED});
+}
+
+static void start_aggregator(fl_wires *wires)
+{
+    fl_aggregator_options options = wires->options;
+    fl_model *model;
+    options.scratch = &wires->scratch;
+    options.random_bytes = draw_bytes;
+    options.random_self = wires;
+    options.start_count = ++wires->start_count;
+    assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
+    assert_ok(fl_aggregator_new(&wires->aggregator, &options,
+                                wires->rounds_done, model, wires->bytes,
+                                wires->len, NULL));
+    tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+}
+
+/* ---- a client -------------------------------------------------------------
+ */
+
+static fl_result make_result(size_t param_count)
+{
+    const float value = FL_WIRE_VALUE;
+    fl_result result = {.sample_count = 10, .correct_count = 5};
+    result.update_len = param_count * sizeof value;
+    result.update = malloc(result.update_len);
+    assert_non_null(result.update);
+    for (size_t i = 0; i < param_count; i++)
+        memcpy(result.update + i * sizeof value, &value, sizeof value);
+    return result;
+}
+
+static size_t param_count_of(const fl_wires *wires)
+{
+    fl_model *model;
+    assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
+    const size_t count = fl_model_param_count(model);
+    fl_model_free(model);
+    return count;
+}
+
+static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
+{
+    fl_wires *wires = end->wires;
+    switch (effect->kind) {
+    case FL_CLIENT_DIAL: end->is_dialling = true; break;
+    case FL_CLIENT_SEND:
+        if (end->conn)
+            send_frame(wires, end->conn, true, effect->bytes, effect->len);
+        break;
+    case FL_CLIENT_PIN:
+        memcpy(end->pin, effect->bytes, FL_KEY_BYTES);
+        end->has_pin = true;
+        break;
+    case FL_CLIENT_FIND: end->must_find = true; break;
+    case FL_CLIENT_TRAIN:
+        assert_false(end->is_training);
+        end->is_training = true;
+        end->train_count++;
+        end->plan = *effect->plan;
+        break;
+    case FL_CLIENT_SAVE_UPDATE:
+        end->saved_count++;
+        end->kept_round = effect->plan->round;
+        memcpy(end->kept_model, effect->plan->model, FL_HASH_BYTES);
+        break;
+    case FL_CLIENT_DROP_UPDATE: end->kept_round = 0; break;
+    case FL_CLIENT_HANG_UP:  // below, when all effects are done
+    case FL_CLIENT_BEGIN:
+    case FL_CLIENT_PUT:
+    case FL_CLIENT_END:
+    case FL_CLIENT_CANCEL:
+    case FL_CLIENT_LOG:
+    case FL_CLIENT_LEAVE: break;
+    }
+}
+
+static void tell_client(fl_wire_end *end, fl_client_event event)
+{
+    fl_wires *wires = end->wires;
+    const fl_client_effect *effects;
+    size_t count;
+    bool has_hung_up = false;
+    event.now_ms = wires->now_ms;
+    fl_client_step(end->client, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++) {
+        do_effect(end, &effects[i]);
+        has_hung_up |= effects[i].kind == FL_CLIENT_HANG_UP;
+    }
+    if (event.kind == FL_CLIENT_TICK)
+        assert_true(fl_client_deadline(end->client) > wires->now_ms);
+    if (end->must_find) {
+        end->must_find = false;
+        tell_client(end, (fl_client_event){.kind = FL_CLIENT_FOUND});
+    }
+    if (has_hung_up) fl_wires_cut(wires, (uint32_t)(end - wires->ends));
+}
+
+static void start_client(fl_wire_end *end)
+{
+    fl_wires *wires = end->wires;
+    fl_client_options options = {
+        .start_count = ++end->start_count,
+        .sample_count = 10,
+        .seed = end->start_count,
+        .model_cap = MODEL_CAP,
+        .scratch = &wires->scratch,
+        .random_bytes = draw_bytes,
+        .random_self = wires,
+    };
+    if (end->has_pin) options.pin = end->pin;
+    fl_identity_init(&options.identity,
+                     (const uint8_t[FL_SEED_BYTES]){end->key});
+    assert_ok(fl_client_new(&end->client, &options));
+    if (end->kept_round) {
+        fl_result result = make_result(param_count_of(wires));
+        fl_client_restore(end->client, end->kept_round, end->kept_model,
+                          &result);
+    }
+    tell_client(end, (fl_client_event){.kind = FL_CLIENT_TICK});
+}
+
+static void open_wire(fl_wire_end *end)
+{
+    fl_wires *wires = end->wires;
+    end->is_dialling = false;
+    end->conn = ++wires->last_conn;
+    tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_OPENED,
+                                                 .conn = end->conn});
+    tell_client(end, (fl_client_event){.kind = FL_CLIENT_OPENED});
+}
+
+static void end_training(fl_wire_end *end)
+{
+    fl_result result = make_result(end->plan.param_count);
+    end->is_training = false;
+    end->trained_count++;
+    tell_client(
+        end, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});
+}
+
+/* ---- all of them ----------------------------------------------------------
+ */
+
+static void deliver(fl_wires *wires)
+{
+    fl_wire_frame *frame = take_frame(wires);
+    wires->delivered_count++;
+    if (frame->is_up) {
+        tell_aggregator(wires,
+                        (fl_aggregator_event){.kind = FL_AGGREGATOR_FRAME,
+                                              .conn = frame->conn,
+                                              .bytes = frame->bytes,
+                                              .len = frame->len});
+    } else {
+        fl_wire_end *end = end_of(wires, frame->conn);
+        if (end)
+            tell_client(end, (fl_client_event){.kind = FL_CLIENT_FRAME,
+                                               .bytes = frame->bytes,
+                                               .len = frame->len});
+    }
+    free(frame);
+}
+
+static void pass_time(fl_wires *wires)
+{
+    int64_t due_ms = fl_aggregator_deadline(wires->aggregator);
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        const int64_t client_ms = fl_client_deadline(wires->ends[i].client);
+        if (client_ms < due_ms) due_ms = client_ms;
+    }
+    assert_true(due_ms < INT64_MAX);
+    if (due_ms > wires->now_ms) wires->now_ms = due_ms;
+    if (fl_aggregator_deadline(wires->aggregator) <= due_ms)
+        tell_aggregator(wires,
+                        (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        if (fl_client_deadline(wires->ends[i].client) <= due_ms)
+            tell_client(&wires->ends[i],
+                        (fl_client_event){.kind = FL_CLIENT_TICK});
+    }
+}
+
+void fl_wires_step(fl_wires *wires)
+{
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        if (!wires->ends[i].is_dialling) continue;
+        open_wire(&wires->ends[i]);
+        return;
+    }
+    if (wires->first) {
+        deliver(wires);
+        return;
+    }
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        if (!wires->ends[i].is_training) continue;
+        end_training(&wires->ends[i]);
+        return;
+    }
+    pass_time(wires);
+}
+
+// The aggregator's side of a cut.
+static void close_conn(fl_wires *wires, fl_wire_end *end)
+{
+    const fl_conn conn = end->conn;
+    end->conn = 0;
+    end->is_dialling = false;
+    if (conn == 0) return;
+    drop_frames(wires, conn);
+    tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_CLOSED,
+                                                 .conn = conn});
+}
+
+void fl_wires_cut(fl_wires *wires, uint32_t client)
+{
+    fl_wire_end *end = &wires->ends[client];
+    const bool is_there = end->conn || end->is_dialling;
+    close_conn(wires, end);
+    if (is_there) tell_client(end, (fl_client_event){.kind = FL_CLIENT_LOST});
+}
+
+void fl_wires_restart_client(fl_wires *wires, uint32_t client)
+{
+    fl_wire_end *end = &wires->ends[client];
+    close_conn(wires, end);
+    fl_client_free(end->client);
+    end->is_training = false;
+    start_client(end);
+}
+
+void fl_wires_restart_aggregator(fl_wires *wires)
+{
+    fl_aggregator_free(wires->aggregator);
+    for (uint32_t i = 0; i < wires->client_count; i++) {
+        drop_frames(wires, wires->ends[i].conn);
+        wires->ends[i].conn = 0;
+        wires->ends[i].is_dialling = false;
+    }
+    start_aggregator(wires);
+    for (uint32_t i = 0; i < wires->client_count; i++)
+        tell_client(&wires->ends[i], (fl_client_event){.kind = FL_CLIENT_LOST});
+}
+
+void fl_wires_init(fl_wires *wires, const fl_aggregator_options *options,
+                   uint32_t client_count)
+{
+    fl_model *model;
+    assert_ok(fl_secure_start());
+    *wires = (fl_wires){.options = *options,
+                        .client_count = client_count,
+                        .random = 1,
+                        .now_ms = 1000};
+    fl_arena_init(&wires->scratch, ARENA_CAP);
+    assert_ok(fl_model_new(&model,
+                           &(fl_model_options){.name = "mlp",
+                                               .input = {1, 1, COLUMNS},
+                                               .class_count = 3},
+                           NULL));
+    wires->len = fl_model_bytes(model);
+    wires->bytes = malloc(wires->len);
+    assert_non_null(wires->bytes);
+    assert_ok(fl_model_encode(model, wires->bytes, wires->len));
+    fl_model_free(model);
+    start_aggregator(wires);
+    for (uint32_t i = 0; i < client_count; i++) {
+        wires->ends[i] = (fl_wire_end){.wires = wires, .key = (uint8_t)(i + 1)};
+        start_client(&wires->ends[i]);
+    }
+}
+
+void fl_wires_fini(fl_wires *wires)
+{
+    for (uint32_t i = 0; i < wires->client_count; i++)
+        fl_client_free(wires->ends[i].client);
+    fl_aggregator_free(wires->aggregator);
+    while (wires->first)
+        free(take_frame(wires));
+    fl_arena_fini(&wires->scratch);
+    free(wires->bytes);
+}
+
+float fl_wires_param(const fl_wires *wires)
+{
+    fl_model *model;
+    assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
+    const float param = fl_model_params(model)[7];
+    fl_model_free(model);
+    return param;
+}

@@ -1,0 +1,77 @@
+/*
+ * The real aggregator and real clients, joined by wires that a test cuts.
+ *
+ * Frames travel one by one, in the order in which they were sent. Time moves
+ * on when nothing is on its way. Training takes no time and gives an update of
+ * one value. A cut takes everything with it that is on its way on that wire.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_TESTS_SUPPORT_WIRE_H
+#define FL_TESTS_SUPPORT_WIRE_H
+
+#include "aggregator/aggregator.h"
+#include "client/client.h"
+
+enum { FL_WIRE_CLIENTS = 3 };
+
+typedef struct fl_wire_frame fl_wire_frame;
+
+typedef struct {
+    struct fl_wires *wires;
+    fl_client *client;  // NULL: switched off
+    uint8_t key;
+    uint64_t start_count;
+    fl_conn conn;
+    bool is_dialling, is_training, must_find;
+    fl_plan plan;  // of the training
+    uint32_t train_count, trained_count, saved_count;
+    // The disk: the pin and the update.
+    uint8_t pin[FL_KEY_BYTES];
+    bool has_pin;
+    uint32_t kept_round;  // 0: none
+    uint8_t kept_model[FL_HASH_BYTES];
+} fl_wire_end;
+
+typedef struct fl_wires {
+    fl_aggregator_options options;
+    fl_aggregator *aggregator;
+    uint64_t start_count;
+    fl_wire_end ends[FL_WIRE_CLIENTS];
+    uint32_t client_count;
+    fl_arena scratch;
+    uint32_t random;
+    int64_t now_ms;
+    fl_conn last_conn;
+    fl_wire_frame *first, *last;  // on their way
+    uint32_t delivered_count;
+    bool has_left;
+    // The aggregator's disk.
+    uint32_t rounds_done;
+    uint8_t *bytes;
+    size_t len;
+    fl_round_record rounds[8];
+} fl_wires;
+
+/* As fl_lab_options; rounds, cohort, ... are the test's matter. */
+void fl_wires_init(fl_wires *wires, const fl_aggregator_options *options,
+                   uint32_t client_count);
+void fl_wires_fini(fl_wires *wires);
+
+/* One thing happens: a frame, the end of a training, or the next deadline. */
+void fl_wires_step(fl_wires *wires);
+
+/* Frames on their way are gone; both sides hear of it. */
+void fl_wires_cut(fl_wires *wires, uint32_t client);
+
+/* Power off and on again: what is on disk is what is left. */
+void fl_wires_restart_client(fl_wires *wires, uint32_t client);
+void fl_wires_restart_aggregator(fl_wires *wires);
+
+/* A parameter of the model that was saved last. */
+float fl_wires_param(const fl_wires *wires);
+
+/* What every update adds to every parameter. */
+#define FL_WIRE_VALUE 0.5F
+
+#endif
