@@ -122,8 +122,8 @@ static void welcome(fl_client *client, const fl_message *message)
     const size_t len =
         fl_handshake_transcript(transcript, &session->hello, words);
     if (words->version != FL_PROTO_VERSION ||
-        fl_signature_check(words->proof, words->public_key, FL_PROOF_LABEL_AGGREGATOR,
-                           transcript, len)) {
+        fl_signature_check(words->proof, words->public_key,
+                           FL_PROOF_LABEL_AGGREGATOR, transcript, len)) {
         fl_session_hang_up(client, "the welcome is not signed by its key");
         return;
     }
