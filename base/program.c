@@ -58,8 +58,9 @@ int fl_program_main(const fl_program *program, int argc, char *const *argv)
     } else {
         code = run(program, has_name ? argv[1] : NULL, &why);
     }
-    if (code != FL_EXIT_OK && why.text[0])
+    if (code != FL_EXIT_OK && why.text[0]) {
         fprintf(stderr, "%s: %s\n", program->name, why.text);
+    }
     fl_options_free(options);
     return code;
 }

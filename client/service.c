@@ -379,37 +379,40 @@ static void say_goodbye(service *s)
  * ------------------------------------------------------------------- */
 
 // Keeps this client's slice of the training rows and nothing else.
-static fl_err load_data(service *s, fl_reason *why)
+static fl_err keep_slice(service *s, fl_reason *why)
 {
     const fl_service_options *options = s->options;
-    const fl_data_options data =
-        fl_data_settings_options(&options->data, options->seed);
     fl_partition *partition = NULL;
-    FL_TRY(fl_dataset_open(&s->dataset, FL_DATA_TRAIN, &data, why));
-    if (options->data.partition) {
-        FL_TRY(fl_data_settings_deal(&partition, &options->data, s->dataset,
-                                     (uint32_t)options->clients, options->seed,
-                                     why));
-        fl_err err = FL_OK;
-        const uint32_t parts = fl_partition_client_count(partition);
-        if (options->slice >= parts) {
-            err = fl_reason_set(why, FL_ERR_RANGE,
-                                "--slice %llu: the partition has %u parts, "
-                                "numbered from 0",
-                                (unsigned long long)options->slice, parts);
-        } else {
-            uint32_t count;
-            const uint32_t *rows =
-                fl_partition_rows(partition, (uint32_t)options->slice, &count);
-            err = fl_dataset_keep(s->dataset, rows, count);
-            if (err) {
-                fl_reason_set(why, err, "--slice %llu has no rows",
-                              (unsigned long long)options->slice);
-            }
+    uint32_t count;
+    FL_TRY(fl_data_settings_deal(&partition, &options->data, s->dataset,
+                                 (uint32_t)options->clients, options->seed,
+                                 why));
+    fl_err err = FL_ERR_RANGE;
+    const uint32_t part_count = fl_partition_client_count(partition);
+    if (options->slice >= part_count) {
+        (void)!fl_reason_set(why, err,
+                             "--slice %llu: the partition has %u parts, "
+                             "numbered from 0",
+                             (unsigned long long)options->slice, part_count);
+    } else {
+        const uint32_t *rows =
+            fl_partition_rows(partition, (uint32_t)options->slice, &count);
+        err = fl_dataset_keep(s->dataset, rows, count);
+        if (err) {
+            (void)!fl_reason_set(why, err, "--slice %llu has no rows",
+                                 (unsigned long long)options->slice);
         }
-        fl_partition_free(partition);
-        if (err) return err;
     }
+    fl_partition_free(partition);
+    return err;
+}
+
+static fl_err load_data(service *s, fl_reason *why)
+{
+    const fl_data_options data =
+        fl_data_settings_options(&s->options->data, s->options->seed);
+    FL_TRY(fl_dataset_open(&s->dataset, FL_DATA_TRAIN, &data, why));
+    if (s->options->data.partition) FL_TRY(keep_slice(s, why));
     s->row_count = fl_dataset_row_count(s->dataset);
     if (s->row_count > FL_PROTO_SAMPLES_MAX) {
         return fl_reason_set(why, FL_ERR_LIMIT,

@@ -176,8 +176,9 @@ static void read_mail(fl_client *client, const fl_mail *mail)
     if (mail->sequence <= client->session.mail_after) return;  // seen before
     client->session.mail_after = mail->sequence;
     fl_task_mail(client, mail);
-    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished)
+    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished) {
         leave(client, FL_OK);
+    }
 }
 
 static void dispatch(fl_client *client, const fl_message *message)

@@ -248,8 +248,9 @@ static fl_err map_write(const fl_state_objects *objects,
     fl_writer_u64(&out, serial);
     fl_writer_bytes(&out, manifest, manifest_len);
     fl_err err = fl_writer_finish(&out);
-    if (!err)
+    if (!err) {
         err = fl_state_record_write(path, MAP_KIND, payload, len, false, why);
+    }
     free(payload);
     return err;
 }
