@@ -304,6 +304,30 @@ TEST(aggregator_gives_the_plan_again_to_who_comes_back)
     fl_lab_fini(&lab);
 }
 
+TEST(aggregator_does_not_repeat_the_plan_to_who_has_carried_it_out)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    options.cohort = 1;
+    options.over_select = 1.0;
+    options.min_clients = 2;
+    fl_lab_init(&lab, &options);
+    const fl_plan plan = open_round(&lab, &a, &b);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_hand_disconnect(b);
+    assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
+    assert_int_equal(lab.saved_count, 1);
+    fl_hand_disconnect(a);
+    a = fl_lab_join(&lab, 0, 1);  // a restart: it asks for mail from 0 on
+    assert_false(a->is_closed);
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    if (mail) assert_int_not_equal(mail->mail.round, 1);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
 TEST(aggregator_waits_with_a_round_that_the_disk_refuses)
 {
     fl_lab lab;
@@ -569,6 +593,8 @@ RUN_TESTS(
     cmocka_unit_test(
         aggregator_closes_a_round_when_the_missing_have_been_gone_for_long),
     cmocka_unit_test(aggregator_gives_the_plan_again_to_who_comes_back),
+    cmocka_unit_test(
+        aggregator_does_not_repeat_the_plan_to_who_has_carried_it_out),
     cmocka_unit_test(aggregator_waits_with_a_round_that_the_disk_refuses),
     cmocka_unit_test(aggregator_lets_updates_beyond_its_memory_wait),
     cmocka_unit_test(aggregator_serves_the_model_in_chunks_that_make_its_hash),
