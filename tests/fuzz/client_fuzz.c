@@ -1,0 +1,137 @@
+/* Whatever an aggregator says after the handshake: the client does not crash,
+ * spin, or ask its host for nonsense (tests/support/host.c looks).
+ *
+ * An input is a script: one byte says what happens, the next ones how. Frames
+ * get the right session and counter, so that their bodies matter; honest
+ * answers are among the things that can happen, so that tasks get far.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "tests/support/host.h"
+
+enum { MAGIC = 0xFED6, KEPT_MAX = 16 << 20, INBOX_MAX = 64, FRAME_CAP = 4096 };
+
+typedef struct {
+    const uint8_t *at, *end;
+} script;
+
+static uint8_t next_byte(script *s)
+{
+    return s->at < s->end ? *s->at++ : 0;
+}
+
+// A frame whose head is right but for its type, operation and round.
+static void say_anything(fl_host *host, script *s)
+{
+    uint8_t frame[FRAME_CAP];
+    const uint8_t type = next_byte(s);
+    const uint64_t operation = host->inbox_len > 0 && type & 0x80
+                                   ? host->inbox[0].operation
+                                   : UINT64_C(1) << 32 | next_byte(s);
+    fl_writer out = fl_writer_over(frame, sizeof frame);
+    fl_writer_u16(&out, MAGIC);
+    fl_writer_u8(&out, FL_PROTO_VERSION);
+    fl_writer_u8(&out, type & 0x1f);
+    fl_writer_u16(&out, 0);
+    fl_writer_u16(&out, FL_PROTO_HEADER_BYTES);
+    fl_writer_bytes(&out, host->session, sizeof host->session);
+    fl_writer_u64(&out, ++host->counter);
+    fl_writer_u64(&out, operation);
+    fl_writer_u32(&out, next_byte(s));
+    const size_t wanted = (size_t)next_byte(s) * 4;
+    const size_t left = (size_t)(s->end - s->at);
+    const size_t len = wanted < left ? wanted : left;
+    fl_writer_bytes(&out, s->at, len);
+    s->at += len;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_FRAME,
+                                         .bytes = frame,
+                                         .len = FL_PROTO_HEADER_BYTES + len});
+}
+
+static void answer_honestly(fl_host *host, script *s)
+{
+    const fl_message *message = fl_host_next(host);
+    if (!message) return;
+    const uint8_t how = next_byte(s);
+    if (how >= 0xf0) {
+        fl_host_refuse(host, message, 1 + how % 8);
+    } else if (message->type == FL_MESSAGE_FETCH) {
+        fl_host_serve(host, message);
+    } else if (message->type == FL_MESSAGE_OPEN) {
+        fl_host_grant(host, message, how % 9, how >> 4);
+    } else if (message->type == FL_MESSAGE_CHUNK ||
+               message->type == FL_MESSAGE_COMMIT) {
+        fl_host_ack(host, message);
+    }
+}
+
+static void end_training(fl_host *host, uint8_t how)
+{
+    if (!host->is_training) return;
+    if (how % 4 == 0) {
+        fl_host_failed(host, FL_ERR_RANGE);
+    } else {
+        fl_host_trained(host, how % 4);
+    }
+}
+
+static void send_mail(fl_host *host, uint8_t how)
+{
+    free(host->found_model);
+    host->found_model = how & 0x80 ? calloc(1, 1) : NULL;
+    host->found_model_len = 1;
+    fl_host_mail(host, (fl_mail_kind)(1 + how % 3), 1 + (how >> 2 & 7));
+}
+
+static void join(fl_host *host)
+{
+    if (host->is_open || host->is_dialling) fl_host_lose(host);
+    if (!host->has_left) fl_host_join(host);
+}
+
+static void play(fl_host *host, script *s)
+{
+    join(host);
+    while (s->at < s->end) {
+        if (host->kept.used > KEPT_MAX || host->inbox_len > INBOX_MAX) {
+            host->inbox_len = 0;
+            fl_arena_reset(&host->kept);
+        }
+        if (host->has_hung_up && !host->has_left) join(host);
+        if (!host->is_open) return;
+        switch (next_byte(s) % 8) {
+        case 0:
+        case 1: say_anything(host, s); break;
+        case 2:
+        case 3: answer_honestly(host, s); break;
+        case 4: send_mail(host, next_byte(s)); break;
+        case 5: end_training(host, next_byte(s)); break;
+        case 6: fl_host_wait(host, next_byte(s) * 256); break;
+        case 7: {
+            const uint8_t how = next_byte(s);
+            if (how < 0xf0) {
+                join(host);
+            } else {
+                fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_STOP});
+            }
+            break;
+        }
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    fl_host *host = calloc(1, sizeof *host);
+    const fl_client_options options = fl_host_options();
+    script s = {data, data + len};
+    if (!host) abort();
+    fl_host_init(host, &options);
+    play(host, &s);
+    fl_host_fini(host);
+    free(host);
+    return 0;
+}
