@@ -58,9 +58,18 @@ static void print_quoted(FILE *script, const char *text)
     fputc('\'', script);
     for (; *text; text++) {
         if (*text == '\'') fputc('\'', script);  // gnuplot doubles it
-        fputc(*text, script);
+        // A new line would end the command, quotes or not.
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, script);
     }
     fputc('\'', script);
+}
+
+static bool has_values(const fl_chart_point *points, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (isfinite(points[i].accuracy)) return true;
+    }
+    return false;
 }
 
 static void print_script(FILE *script, const char *title,
@@ -77,8 +86,13 @@ static void print_script(FILE *script, const char *title,
           "set xlabel 'round'\n"
           "set ylabel 'accuracy on held-out data, %'\n"
           "set y2label 'loss'\nset y2tics\nset yrange [0:100]\n"
-          "set y2range [0:*]\n"
-          "plot '-' with lines lw 2 lc rgb '#1f6fb4' title 'accuracy', "
+          "set y2range [0:*]\n",
+          script);
+    // Without a value gnuplot has no range to draw, and refuses.
+    if (!has_values(points, count)) {
+        fputs("set xrange [0:1]\nset y2range [0:1]\n", script);
+    }
+    fputs("plot '-' with lines lw 2 lc rgb '#1f6fb4' title 'accuracy', "
           "'-' axes x1y2 with lines lw 2 lc rgb '#d97706' title 'loss'\n",
           script);
     print_series(script, points, count, 0);

@@ -15,10 +15,8 @@ void fl_board_init(fl_board *board, const fl_fleet_options *options,
                    uint32_t client)
 {
     fl_random link, compute;
-    fl_random_init(&link, options->seed, FL_RANDOM_COMPUTE,
-                   (uint64_t)client << 1 | 1);
-    fl_random_init(&compute, options->seed, FL_RANDOM_COMPUTE,
-                   (uint64_t)client << 1);
+    fl_random_init(&link, options->seed, FL_RANDOM_LINK, client);
+    fl_random_init(&compute, options->seed, FL_RANDOM_COMPUTE, client);
     const double spread = options->link_spread;
     *board = (fl_board){
         .dropout = options->dropout,

@@ -57,6 +57,7 @@ static fl_err on_round(void *self, const fl_round_record *round,
 
 static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
 {
+    FL_TRY(fl_report_check_path(settings->out, why));
     FL_TRY(fl_settings_load(settings, &p->train, &p->test, &p->partition, why));
     FL_TRY(
         fl_federation_model(&settings->federation, &p->model, p->train, why));
@@ -80,11 +81,12 @@ static fl_err write_results(const parts *p, const fl_settings *settings,
                             fl_reason *why)
 {
     size_t len;
-    FL_TRY(
-        fl_report_finish(p->report, fl_simulation_now_ms(p->simulation), why));
     const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
-    if (!settings->out) return FL_OK;
-    return fl_file_write(settings->out, bytes, len, 0644, why);
+    if (settings->out) {
+        FL_TRY(fl_file_write(settings->out, bytes, len, 0644, why));
+    }
+    return fl_report_finish(p->report, fl_simulation_now_ms(p->simulation),
+                            why);
 }
 
 static fl_err run(const fl_settings *settings, fl_reason *why)

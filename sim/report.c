@@ -22,13 +22,26 @@ struct fl_report {
     fl_totals totals;
 };
 
+static fl_err refuse_path(const char *path, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s", path,
+                         strerror(errno));
+}
+
 static fl_err open_file(FILE **file, const char *path, fl_reason *why)
 {
     if (!path) return FL_OK;
     *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-    if (*file) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s", path,
-                         strerror(errno));
+    return *file ? FL_OK : refuse_path(path, why);
+}
+
+fl_err fl_report_check_path(const char *path, fl_reason *why)
+{
+    if (!path) return FL_OK;
+    FILE *file = fopen(path, "a");
+    if (!file) return refuse_path(path, why);
+    fclose(file);
+    return FL_OK;
 }
 
 static void close_file(FILE *file)
@@ -51,6 +64,7 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
         goto out;
     }
     err = options->plot ? fl_chart_check(why) : FL_OK;
+    if (!err) err = fl_report_check_path(options->plot, why);
     if (!err) err = open_file(&new->json, options->json, why);
     if (!err) err = open_file(&new->csv, options->csv, why);
     if (err) goto out;
@@ -91,8 +105,7 @@ static fl_err write_line(FILE *file, fl_json *object, const char *path,
     fl_json_free(object);
     if (err) return fl_reason_set(why, err, "no memory for a JSON line");
     if (fprintf(file, "%s\n", text) < 0 || fflush(file)) {
-        err = fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s",
-                            path, strerror(errno));
+        err = refuse_path(path, why);
     }
     free(text);
     return err;
@@ -136,8 +149,7 @@ static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
             (unsigned long long)round->bytes_up,
             (unsigned long long)round->bytes_down, (double)virtual_ms * 1e-3);
     if (fflush(report->csv) == 0) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s",
-                         report->options.csv, strerror(errno));
+    return refuse_path(report->options.csv, why);
 }
 
 static void show_progress(fl_report *report, const fl_round_record *round)
