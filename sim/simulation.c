@@ -57,6 +57,7 @@ typedef struct board_state {
     bool is_present, is_vanished, has_accident;
     change cycle, leave, back;
     bool is_asked_to_find;  // FIND was said: FOUND comes next
+    bool is_lost;           // a dial that was not even begun: LOST comes next
 } board_state;
 
 struct fl_simulation {
@@ -310,8 +311,8 @@ static void free_training(fl_simulation *simulation, training *t)
 
 static void dial(board_state *board)
 {
-    // When this fails the machine's own time-out tries again.
-    if (fl_net_dial(board->net, ADDRESS, &board->conn, NULL)) board->conn = 0;
+    board->is_lost = fl_net_dial(board->net, ADDRESS, &board->conn, NULL);
+    if (board->is_lost) board->conn = 0;
 }
 
 static void do_client_effect(fl_simulation *simulation, board_state *board,
@@ -359,6 +360,11 @@ static void tell_client(fl_simulation *simulation, board_state *board,
         board->is_asked_to_find = false;
         step_client(simulation, board,
                     (fl_client_event){.kind = FL_CLIENT_FOUND});
+    }
+    if (board->is_lost) {
+        board->is_lost = false;
+        step_client(simulation, board,
+                    (fl_client_event){.kind = FL_CLIENT_LOST});
     }
     fl_memnet_wake(board->net, fl_client_deadline(board->client));
 }
@@ -510,7 +516,11 @@ fl_err fl_simulation_new(fl_simulation **simulation,
     new->cohort = calloc(new->board_count, sizeof *new->cohort);
     if (!new->boards || !new->keys || !new->cohort) goto out;
     err = fl_pool_new(&new->pool, options->thread_count);
-    if (err) goto out;
+    if (err) {
+        fl_reason_set(why, err, "%u worker threads cannot be started",
+                      options->thread_count);
+        goto out;
+    }
     err = fl_evaluation_new(&new->evaluation, new->pool, options->thread_count,
                             options->test, model, why);
     if (err) goto out;
@@ -529,6 +539,7 @@ out:
     if (err == FL_ERR_MEMORY) {
         fl_reason_set(why, err, "no memory for the clients");
     }
+    if (err && !(new &&new->aggregator)) fl_model_free(model);  // not its yet
     fl_simulation_free(new);
     return err;
 }

@@ -37,7 +37,10 @@ typedef struct {
 
 typedef struct fl_simulation fl_simulation;
 
-/* `model` is taken. The caller owns *simulation: fl_simulation_free. */
+/*
+ * `model` is taken, also when this fails. The caller owns *simulation:
+ * fl_simulation_free.
+ */
 FL_CHECK fl_err fl_simulation_new(fl_simulation **simulation,
                                   const fl_simulation_options *options,
                                   fl_model *model, fl_reason *why);
