@@ -155,6 +155,7 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
     return (fl_aggregator_status){
         .rounds_done = aggregator->rounds_done,
         .round_count = aggregator->options.round_count,
+        .attempt = aggregator->attempt,
         .connected_count = aggregator->present_count,
         .selected_count = is_on ? aggregator->cohort_len : 0,
         .update_count = is_on ? aggregator->committed_count : 0,

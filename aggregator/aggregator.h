@@ -140,6 +140,7 @@ int64_t fl_aggregator_deadline(const fl_aggregator *aggregator);
 
 typedef struct {
     uint32_t rounds_done, round_count;
+    uint32_t attempt;                       // above 1: quorums were missed
     uint32_t connected_count;               // clients checked in
     uint32_t selected_count, update_count;  // of the round that is on
     uint32_t refused_count;                 // updates refused since the start

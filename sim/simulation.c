@@ -13,6 +13,7 @@ static const char ADDRESS[] = "tcp://192.0.2.1:7443";
 
 enum {
     SCRATCH_CAP = 1 << 28,
+    ATTEMPTS_MAX = 100,  // of one round; a daemon would try for ever
 };
 
 typedef enum {
@@ -515,6 +516,13 @@ fl_err fl_simulation_new(fl_simulation **simulation,
     new->keys = calloc(new->board_count, sizeof *new->keys);
     new->cohort = calloc(new->board_count, sizeof *new->cohort);
     if (!new->boards || !new->keys || !new->cohort) goto out;
+    if (options->federation.quorum > new->board_count) {
+        err = fl_reason_set(why, FL_ERR_RANGE,
+                            "a quorum of %u needs more clients than the %u "
+                            "there are",
+                            options->federation.quorum, new->board_count);
+        goto out;
+    }
     err = fl_pool_new(&new->pool, options->thread_count);
     if (err) {
         fl_reason_set(why, err, "%u worker threads cannot be started",
@@ -568,6 +576,19 @@ void fl_simulation_free(fl_simulation *simulation)
     free(simulation);
 }
 
+static fl_err check_attempts(const fl_simulation *simulation, fl_reason *why)
+{
+    const fl_aggregator_status status =
+        fl_aggregator_get_status(simulation->aggregator);
+    if (status.attempt <= ATTEMPTS_MAX) return FL_OK;
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "round %u missed its quorum of %u updates %d times in "
+                         "a row: give it a longer deadline, a lower quorum or "
+                         "better clients",
+                         status.rounds_done + 1,
+                         simulation->options.federation.quorum, ATTEMPTS_MAX);
+}
+
 fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why)
 {
     while (!simulation->has_left) {
@@ -586,6 +607,7 @@ fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why)
             aggregator_event(simulation, &event, why);
         }
         if (simulation->err) return simulation->err;
+        if (!owner) FL_TRY(check_attempts(simulation, why));
     }
     return FL_OK;
 }

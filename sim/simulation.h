@@ -39,7 +39,8 @@ typedef struct fl_simulation fl_simulation;
 
 /*
  * `model` is taken, also when this fails. The caller owns *simulation:
- * fl_simulation_free.
+ * fl_simulation_free. FL_ERR_RANGE: an option makes no sense, or model, data
+ * and fleet do not fit (fewer clients than the quorum).
  */
 FL_CHECK fl_err fl_simulation_new(fl_simulation **simulation,
                                   const fl_simulation_options *options,
@@ -50,8 +51,8 @@ void fl_simulation_free(fl_simulation *simulation);
 
 /*
  * Runs all rounds. FL_ERR_CANCELLED: *stop was set; what is finished stands.
- * FL_ERR_STATE: nothing more can happen, though rounds are missing. Other
- * errors: on_round's.
+ * FL_ERR_STATE: a round missed its quorum a hundred times in a row, or nothing
+ * more can happen, though rounds are missing. Other errors: on_round's.
  */
 FL_CHECK fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why);
 

@@ -107,6 +107,9 @@ static void play(fl_lab *lab, script *s)
         if (lab->kept.used > KEPT_MAX) fl_arena_reset(&lab->kept);
         if (what % 8 == 6) {
             fl_lab_wait(lab, next_byte(s) * 512);
+            if (fl_aggregator_deadline(lab->aggregator) <= lab->now_ms) {
+                abort();
+            }
         } else if (what % 8 == 5) {
             join(lab, i, next_byte(s));
         } else if (what == 7) {

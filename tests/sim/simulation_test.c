@@ -405,6 +405,32 @@ TEST(simulation_refuses_a_model_made_for_other_data)
     world_fini(&w);
 }
 
+TEST(simulation_refuses_a_quorum_that_its_clients_cannot_make)
+{
+    world w;
+    fl_simulation *simulation = NULL;
+    fl_reason why = {""};
+    world_init(&w, 4, 200, 0);
+    w.options.federation.quorum = 5;
+    assert_err(
+        fl_simulation_new(&simulation, &w.options, new_model(COLUMNS), &why),
+        FL_ERR_RANGE);
+    assert_reason_names(why, "quorum of 5");
+    world_fini(&w);
+}
+
+TEST(simulation_gives_up_a_round_that_misses_its_quorum_again_and_again)
+{
+    world w;
+    world_init(&w, 10, 200, 0);
+    w.options.fleet.samples_per_s = 0.1;  // takes longer than the deadline
+    run(&w);
+    assert_err(w.err, FL_ERR_STATE);
+    assert_reason_names(w.why, "deadline");
+    assert_int_equal(w.round_count, 0);
+    world_fini(&w);
+}
+
 RUN_TESTS(
     cmocka_unit_test(simulation_learns),
     cmocka_unit_test(
@@ -416,4 +442,7 @@ RUN_TESTS(
     cmocka_unit_test(simulation_ends_when_a_round_cannot_be_reported),
     cmocka_unit_test(simulation_counts_every_byte_of_its_rounds),
     cmocka_unit_test(simulation_of_a_thousand_clients_is_quick),
-    cmocka_unit_test(simulation_refuses_a_model_made_for_other_data))
+    cmocka_unit_test(simulation_refuses_a_model_made_for_other_data),
+    cmocka_unit_test(simulation_refuses_a_quorum_that_its_clients_cannot_make),
+    cmocka_unit_test(
+        simulation_gives_up_a_round_that_misses_its_quorum_again_and_again))
