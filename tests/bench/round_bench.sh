@@ -25,17 +25,19 @@ for slice in 0 1; do
         --partition dirichlet:0.3:20 --samples 3000 --slice "$slice" \
         --until-finished
 done
+# memory FIELD PID: KiB; 0 when it is gone.
+memory() {
+    awk -v field="$1:" '$1 == field { kib = $2 } END { print kib + 0 }' \
+        "/proc/$2/status" 2>/dev/null || echo 0
+}
 # The client's largest size after it has loaded its data, sampled.
 client_kib=0 aggregator_kib=0
-while kill -0 "$aggregator_pid" 2>/dev/null; do
+while kib=$(memory VmHWM "$aggregator_pid") && [ "$kib" -gt 0 ]; do
+    aggregator_kib=$kib
     if grep -q event=training "$out/real-1.log"; then
-        kib=$(sed -n 's/VmRSS: *\([0-9]*\) kB/\1/p' \
-            "/proc/$client_pid/status" 2>/dev/null || echo 0)
-        [ "${kib:-0}" -le "$client_kib" ] || client_kib=$kib
+        kib=$(memory VmRSS "$client_pid")
+        [ "$kib" -le "$client_kib" ] || client_kib=$kib
     fi
-    kib=$(sed -n 's/VmHWM: *\([0-9]*\) kB/\1/p' \
-        "/proc/$aggregator_pid/status" 2>/dev/null || echo 0)
-    [ "${kib:-0}" -le "$aggregator_kib" ] || aggregator_kib=$kib
     sleep 0.05
 done
 wait_for_all
