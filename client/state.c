@@ -12,7 +12,6 @@
 #include "client/state_record.h"
 
 #define STARTS_KIND "FEDGEst1"
-#define MAIL_KIND   "FEDGEma1"
 #define UPDATE_KIND "FEDGEup1"
 
 #define LOCK_NAME   "lock"
@@ -31,7 +30,7 @@ struct fl_state {
     fl_reason warning;
     uint8_t status_hash[FL_HASH_BYTES];  // of the last one written
     fl_state_objects objects;
-    char starts[PATH_MAX], pin[PATH_MAX], mail[PATH_MAX];
+    char starts[PATH_MAX], pin[PATH_MAX];
     char update[PATH_MAX], update_bytes[PATH_MAX], status[PATH_MAX];
 };
 
@@ -91,7 +90,6 @@ static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
 {
     FL_TRY(place(state->starts, folder, "starts", why));
     FL_TRY(place(state->pin, folder, "aggregator.pub", why));
-    FL_TRY(place(state->mail, folder, "mail", why));
     FL_TRY(place(state->update, folder, "update", why));
     FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
     return place(state->status, folder, STATUS_NAME, why);
@@ -203,47 +201,11 @@ fl_err fl_state_pin_set(fl_state *state, const uint8_t public_key[FL_KEY_BYTES],
         return err;
     }
     // Before the pin: after a crash nothing of another aggregator is left.
-    FL_TRY(fl_state_file_delete(state->mail, why));
     FL_TRY(fl_state_update_drop(state, why));
     char digits[FL_HEX_CAP], text[FL_HEX_CAP + 1];
     fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
     snprintf(text, sizeof text, "%s\n", digits);
     return fl_state_file_write(state->pin, text, strlen(text), 0600, true, why);
-}
-
-static fl_err read_mail(const fl_state *state, uint64_t *mail_after,
-                        fl_reason *why)
-{
-    uint8_t *file;
-    const uint8_t *payload;
-    size_t len;
-    FL_TRY(fl_state_record_read(&file, &payload, &len, state->mail, MAIL_KIND,
-                                RECORD_CAP, why));
-    fl_reader in = fl_reader_over(payload, len);
-    *mail_after = fl_reader_u64(&in);
-    const fl_err err = fl_reader_finish(&in);
-    free(file);
-    return err;
-}
-
-fl_err fl_state_mail_get(fl_state *state, uint64_t *mail_after, fl_reason *why)
-{
-    fl_reason found = {""};
-    *mail_after = 0;
-    const fl_err err = read_mail(state, mail_after, &found);
-    if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
-    if (err == FL_ERR_FORMAT) FL_TRY(fl_state_file_delete(state->mail, why));
-    if (why) *why = found;
-    return err;
-}
-
-fl_err fl_state_mail_set(fl_state *state, uint64_t mail_after, fl_reason *why)
-{
-    uint8_t payload[8];
-    fl_writer out = fl_writer_over(payload, sizeof payload);
-    fl_writer_u64(&out, mail_after);
-    return fl_state_record_write(state->mail, MAIL_KIND, payload, out.len, true,
-                                 why);
 }
 
 /* ---- objects ---- */

@@ -5,7 +5,6 @@
  *   STATE/identity.key      secure/'s
  *   STATE/starts            how often the folder was opened
  *   STATE/aggregator.pub    the pinned key, 64 hexadecimal digits
- *   STATE/mail              sequence number of the last mail read
  *   STATE/objects/HEX.map   an object's manifest; HEX is its hash, the name
  *   STATE/objects/HEX.part  what has been downloaded of it
  *   STATE/objects/HEX       all of it
@@ -85,21 +84,13 @@ FL_CHECK fl_err fl_state_pin_get(const fl_state *state,
                                  fl_reason *why);
 
 /*
- * Pins the aggregator for life; forgets mail and update when none was pinned.
+ * Pins the aggregator for life; forgets the update when none was pinned.
  * FL_ERR_STATE: another one is pinned, *why says what to do. FL_ERR_FORMAT:
  * as above. FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
  */
 FL_CHECK fl_err fl_state_pin_set(fl_state *state,
                                  const uint8_t public_key[FL_KEY_BYTES],
                                  fl_reason *why);
-
-/* 0 when there was none. FL_ERR_FORMAT: damaged; 0 from now on. */
-FL_CHECK fl_err fl_state_mail_get(fl_state *state, uint64_t *mail_after,
-                                  fl_reason *why);
-
-/* Durably, so call it rarely. FL_ERR_SYSTEM: the old number stays. */
-FL_CHECK fl_err fl_state_mail_set(fl_state *state, uint64_t mail_after,
-                                  fl_reason *why);
 
 /* ---- objects ---- */
 
