@@ -34,6 +34,17 @@ TEST(bytes_writes_what_it_reads)
     assert_memory_equal(dst, RECORD, sizeof RECORD);
 }
 
+TEST(bytes_puts_and_gets_one_number_anywhere)
+{
+    uint8_t dst[6] = {0xaa, 0, 0, 0, 0, 0xbb};
+    fl_bytes_put_u32(dst + 1, 0x84050607);  // no address is too odd
+    const uint8_t expected[] = {0xaa, 0x07, 0x06, 0x05, 0x84, 0xbb};
+    assert_memory_equal(dst, expected, sizeof dst);
+    assert_int_equal(fl_bytes_get_u32(dst + 1), 0x84050607);
+    fl_bytes_put_u32(dst + 1, UINT32_MAX);
+    assert_int_equal(fl_bytes_get_u32(dst + 1), UINT32_MAX);
+}
+
 TEST(bytes_refuses_a_read_past_the_end)
 {
     fl_reader in = fl_reader_over(RECORD, 3);
@@ -120,6 +131,7 @@ TEST(bytes_adds_sizes)
 
 RUN_TESTS(cmocka_unit_test(bytes_reads_little_endian),
           cmocka_unit_test(bytes_writes_what_it_reads),
+          cmocka_unit_test(bytes_puts_and_gets_one_number_anywhere),
           cmocka_unit_test(bytes_refuses_a_read_past_the_end),
           cmocka_unit_test(bytes_reads_zeros_after_a_failure),
           cmocka_unit_test(bytes_refuses_bytes_left_over),

@@ -62,6 +62,16 @@ static void assert_content(const char *path, const char *expected)
     free(bytes);
 }
 
+// Both promise a whole file after the death of the program; that the first
+// one also waits for the disk shows only when the power is cut.
+static fl_err (*const WRITERS[])(const char *path, const void *bytes,
+                                 size_t len, unsigned mode, fl_reason *why) = {
+    fl_file_write,
+    fl_file_replace,
+};
+
+enum { WRITER_COUNT = sizeof WRITERS / sizeof *WRITERS };
+
 static void write_text(const char *path, const char *text)
 {
     assert_ok(fl_file_write(path, text, strlen(text), 0644, &why));
@@ -76,6 +86,22 @@ TEST(file_reads_what_it_wrote)
     write_text(inside("a"), "");
     assert_content(inside("a"), "");
     assert_int_equal(count_entries(), 1);
+}
+
+TEST(file_replaces_the_content_without_a_trace)
+{
+    struct stat about;
+    for (int i = 0; i < WRITER_COUNT; i++) {
+        assert_ok(WRITERS[i](inside("a"), "a long first one", 16, 0644, &why));
+        assert_ok(WRITERS[i](inside("a"), "short", 5, 0600, &why));
+        assert_content(inside("a"), "short");
+        assert_int_equal(stat(inside("a"), &about), 0);
+        assert_int_equal(about.st_mode & 07777, 0600);
+        assert_int_equal(count_entries(), 1);
+        assert_err(WRITERS[i](inside("none/a"), "x", 1, 0600, &why),
+                   FL_ERR_SYSTEM);
+        assert_reason_names(why, "none/a");
+    }
 }
 
 TEST(file_reads_exactly_as_much_as_is_allowed)
@@ -161,16 +187,18 @@ TEST(file_keeps_the_old_content_when_the_disk_is_full)
     write_text(inside("a"), "old");
     getrlimit(RLIMIT_FSIZE, &old);
     small.rlim_max = old.rlim_max;
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &small);  // a write beyond it fails half-way
-    const fl_err err =
-        fl_file_write(inside("a"), large, sizeof large, 0600, &why);
-    setrlimit(RLIMIT_FSIZE, &old);
-    signal(SIGXFSZ, SIG_DFL);
-    assert_err(err, FL_ERR_SYSTEM);
-    assert_reason_names(why, "cannot write");
-    assert_content(inside("a"), "old");
-    assert_int_equal(count_entries(), 1);
+    for (int i = 0; i < WRITER_COUNT; i++) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &small);  // a write beyond it fails half-way
+        const fl_err err =
+            WRITERS[i](inside("a"), large, sizeof large, 0600, &why);
+        setrlimit(RLIMIT_FSIZE, &old);
+        signal(SIGXFSZ, SIG_DFL);
+        assert_err(err, FL_ERR_SYSTEM);
+        assert_reason_names(why, "cannot write");
+        assert_content(inside("a"), "old");
+        assert_int_equal(count_entries(), 1);
+    }
 }
 
 TEST(file_survives_a_crash_in_the_middle_of_writing)
@@ -195,16 +223,18 @@ TEST(file_is_whole_whenever_the_writer_is_killed)
     static uint8_t content[LEN];
     memset(content, 'a', LEN);
     assert_ok(fl_file_write(inside("a"), content, LEN, 0600, &why));
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 40; i++) {
         const pid_t child = fork();
         if (child == 0) {
             for (int letter = 'a';; letter = letter == 'z' ? 'a' : letter + 1) {
                 memset(content, letter, LEN);
-                if (fl_file_write(inside("a"), content, LEN, 0600, NULL))
+                if (WRITERS[i % WRITER_COUNT](inside("a"), content, LEN, 0600,
+                                              NULL)) {
                     _exit(1);
+                }
             }
         }
-        nanosleep(&(struct timespec){.tv_nsec = i * 700000L}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = i * 350000L}, NULL);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
 
@@ -375,6 +405,7 @@ TEST(file_joins_a_path_that_fits)
     cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
+          IN_FOLDER(file_replaces_the_content_without_a_trace),
           IN_FOLDER(file_reads_exactly_as_much_as_is_allowed),
           IN_FOLDER(file_reads_what_announces_no_length),
           IN_FOLDER(file_reports_a_missing_file),

@@ -117,6 +117,98 @@ TEST(json_makes_arrays_of_numbers)
     assert_json(object, "{\"cohort\":[3,4,5]}");
 }
 
+TEST(json_adds_counts_of_any_size_to_an_array)
+{
+    fl_json *object = fl_json_new();
+    fl_json_count_add(object, "bytes", INT64_MAX);
+    fl_json_count_add(object, "bytes", UINT64_C(1) << 63);
+    fl_json_count_add(object, "rows", 0);
+    assert_json(object, "{\"bytes\":[9223372036854775807,"
+                        "9.22337203685478e18],\"rows\":[0]}");
+}
+
+static fl_json *read_json(const char *text)
+{
+    fl_json *object = NULL;
+    assert_ok(fl_json_read(&object, text));
+    return object;
+}
+
+TEST(json_reads_what_it_wrote)
+{
+    const char *const texts[] = {
+        "{}",
+        "{\"z\":\"\\n\\\"K\xc3\xbc\",\"a\":9223372036854775807,"
+        "\"n\":null,\"t\":true,\"x\":0.1,\"list\":[1,{\"in\":-7}]}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_json(read_json(texts[i]), texts[i]);
+}
+
+TEST(json_changes_what_it_read)
+{
+    fl_json *object = read_json(" {\"a\": 1, \"b\": 2}\n");
+    fl_json_text_set(object, "a", "new");
+    fl_json_bool_set(object, "c", false);
+    assert_json(object, "{\"a\":\"new\",\"b\":2,\"c\":false}");
+}
+
+TEST(json_refuses_what_is_not_one_object)
+{
+    const char *const damaged[] = {
+        "",
+        "{",
+        "{\"a\":1",
+        "{\"a\":1}}",
+        "{\"a\":1,}",
+        "[]",
+        "12",
+        "\"text\"",
+        "null",
+        "{\"a\":NaN}",
+        "{} {}",
+        "{'a':1}",
+        "{\"\xff\":1}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1e999}",
+    };
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        fl_json *object = NULL;
+        assert_err(fl_json_read(&object, damaged[i]), FL_ERR_FORMAT);
+        assert_null(object);
+    }
+}
+
+TEST(json_refuses_nesting_without_end)
+{
+    enum { DEEP = 100000 };
+    static char text[5 * DEEP + 1];
+    for (size_t i = 0; i < DEEP; i++)
+        memcpy(text + 5 * i, "{\"a\":", 5);
+    fl_json *object = NULL;
+    assert_err(fl_json_read(&object, text), FL_ERR_FORMAT);
+}
+
+TEST(json_prints_a_line_a_key_for_a_person)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    fl_json *object =
+        read_json("{\"activity\":\"not running\",\"round\":12,\"on\":false,"
+                  "\"loss\":null,\"rows\":[1,2]}");
+    fl_json_print(out, object);
+    fl_json_free(object);
+    fclose(out);
+    assert_string_equal(text, "activity         not running\n"
+                              "round            12\n"
+                              "on               false\n"
+                              "loss             null\n"
+                              "rows             [1,2]\n");
+    free(text);
+}
+
 TEST(json_accepts_null_and_reports_it_at_the_end)
 {
     char *text = NULL;
@@ -186,5 +278,11 @@ RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_replaces_a_value_set_again),
           cmocka_unit_test(json_nests_objects_and_arrays),
           cmocka_unit_test(json_makes_arrays_of_numbers),
+          cmocka_unit_test(json_adds_counts_of_any_size_to_an_array),
+          cmocka_unit_test(json_reads_what_it_wrote),
+          cmocka_unit_test(json_changes_what_it_read),
+          cmocka_unit_test(json_refuses_what_is_not_one_object),
+          cmocka_unit_test(json_refuses_nesting_without_end),
+          cmocka_unit_test(json_prints_a_line_a_key_for_a_person),
           cmocka_unit_test(json_accepts_null_and_reports_it_at_the_end),
           cmocka_unit_test(json_remembers_that_memory_was_out))

@@ -125,6 +125,23 @@ TEST(parts_gives_the_object_whatever_the_order_of_its_chunks)
     }
 }
 
+TEST(parts_hash_all_gives_what_the_receiver_checks)
+{
+    for (uint32_t size = 1; size <= 41; size++) {
+        fl_random random = seeded(size);
+        fixture f;
+        set_up(&f, size, 10, &random);
+        uint8_t hashes[6 * FL_PARTS_HASH_BYTES];
+        const size_t len = f.parts->chunk_count * FL_PARTS_HASH_BYTES;
+        memset(hashes, 0xee, sizeof hashes);
+        fl_parts_hash_all(hashes, f.bytes, size, 10, toy_hash);
+        assert_memory_equal(hashes, f.hashes, len);
+        for (size_t i = len; i < sizeof hashes; i++)
+            assert_int_equal(hashes[i], 0xee);  // not one chunk more
+        fl_parts_free(f.parts);
+    }
+}
+
 TEST(parts_refuses_a_wrong_chunk_and_changes_nothing)
 {
     fl_random random = seeded(0);
@@ -256,6 +273,7 @@ RUN_TESTS(
     cmocka_unit_test(parts_counts_chunks),
     cmocka_unit_test(parts_refuses_sizes_before_it_reads_or_allocates),
     cmocka_unit_test(parts_gives_the_object_whatever_the_order_of_its_chunks),
+    cmocka_unit_test(parts_hash_all_gives_what_the_receiver_checks),
     cmocka_unit_test(parts_refuses_a_wrong_chunk_and_changes_nothing),
     cmocka_unit_test(parts_does_not_look_at_a_chunk_that_is_there),
     cmocka_unit_test(parts_hands_over_once_and_only_when_complete),
