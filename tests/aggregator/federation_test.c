@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/aggregator.h"
+
+#include <stdlib.h>
+
+#include "tests/support/data_files.h"
+#include "tests/test.h"
+
+static data_files files;
+static fl_reason why;
+
+static int set_up(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    data_files_init(&files);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    data_files_fini(&files);
+    return 0;
+}
+
+// Three columns, two classes.
+static fl_dataset *open_table(void)
+{
+    fl_dataset *dataset = NULL;
+    const char *path = data_files_put_text(&files, "table.csv",
+                                           "a,b,c,label\n"
+                                           "0,1,2,0\n1,1,5,1\n2,1,8,0\n");
+    const fl_data_options options = {.spec = path, .test_spec = path};
+    assert_ok(fl_dataset_open(&dataset, FL_DATA_TEST, &options, &why));
+    return dataset;
+}
+
+static void refuse(const fl_federation *federation, const char *word)
+{
+    assert_err(fl_federation_check(federation, &why), FL_ERR_RANGE);
+    assert_reason_names(why, word);
+}
+
+TEST(federation_is_sound_when_nothing_is_said)
+{
+    const fl_federation federation = FL_FEDERATION_INIT;
+    assert_ok(fl_federation_check(&federation, &why));
+}
+
+TEST(federation_knows_its_schedules)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.schedule = "linear";
+    refuse(&federation, "--schedule linear");
+    federation.schedule = "";
+    refuse(&federation, "constant, cosine or step");
+    federation.schedule = "constant";
+    assert_ok(fl_federation_check(&federation, &why));
+}
+
+// Without steps the rate would be divided by 0, or never change.
+TEST(federation_asks_for_the_steps_of_a_schedule)
+{
+    const char *const names[] = {"cosine", "step"};
+    for (size_t i = 0; i < 2; i++) {
+        fl_federation federation = FL_FEDERATION_INIT;
+        federation.schedule = names[i];
+        refuse(&federation, names[i]);
+        assert_reason_names(why, "--schedule-steps");
+        federation.schedule_steps = 1;
+        assert_ok(fl_federation_check(&federation, &why));
+    }
+}
+
+TEST(federation_refuses_a_quorum_that_no_cohort_can_reach)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.cohort = 4;
+    federation.quorum = 4;
+    assert_ok(fl_federation_check(&federation, &why));
+    federation.quorum = 5;
+    refuse(&federation, "--quorum 5");
+    assert_reason_names(why, "--cohort 4");
+}
+
+static uint32_t quorum_of(uint64_t cohort, uint64_t quorum)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_aggregator_options options = {.cohort = 0};
+    federation.cohort = cohort;
+    federation.quorum = quorum;
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.cohort, cohort);
+    return options.quorum;
+}
+
+TEST(federation_wants_half_of_the_cohort_when_no_quorum_is_named)
+{
+    assert_int_equal(quorum_of(1, 0), 1);
+    assert_int_equal(quorum_of(2, 0), 1);
+    assert_int_equal(quorum_of(3, 0), 2);
+    assert_int_equal(quorum_of(10, 0), 5);
+    assert_int_equal(quorum_of(10, 7), 7);
+}
+
+TEST(federation_tells_the_machine_all_that_was_said)
+{
+    const fl_federation federation = {
+        .schedule = "step",
+        .local_epochs = 2,
+        .batch = 16,
+        .schedule_steps = 9,
+        .lr = 0.5,
+        .momentum = 0.25,
+        .weight_decay = 0.125,
+        .clip_norm = 8.0,
+        .schedule_factor = 0.75,
+        .round_count = 50,
+        .cohort = 6,
+        .quorum = 4,
+        .evaluate_every = 3,
+        .over_select = 0.5,
+        .deadline_s = 1.5,
+        .seed = 77,
+    };
+    fl_aggregator_options options = {.min_clients = 5};
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.round_count, 50);
+    assert_int_equal(options.quorum, 4);
+    assert_int_equal(options.evaluate_every, 3);
+    assert_true(options.over_select == 0.5);
+    assert_int_equal(options.deadline_ms, 1500);
+    assert_int_equal(options.seed, 77);
+    assert_int_equal(options.min_clients, 5);  // not a federation's
+    assert_int_equal(options.training.local_epochs, 2);
+    assert_int_equal(options.training.batch, 16);
+    assert_true(options.training.lr == 0.5F);
+    assert_true(options.training.momentum == 0.25F);
+    assert_true(options.training.weight_decay == 0.125F);
+    assert_true(options.training.clip_norm == 8.0F);
+    assert_int_equal(options.training.schedule, FL_SCHEDULE_STEP);
+    assert_int_equal(options.training.schedule_steps, 9);
+    assert_true(options.training.schedule_factor == 0.75F);
+}
+
+TEST(federation_options_are_bound_to_the_federation)
+{
+    fl_option table[FL_FEDERATION_OPTIONS];
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_federation_list(table, &federation);
+    const char *const first = (const char *)&federation;
+    for (size_t i = 0; i < FL_FEDERATION_OPTIONS; i++) {
+        const char *at = table[i].value;
+        assert_true(at >= first && at < first + sizeof federation);
+        for (size_t k = 0; k < i; k++) {
+            assert_ptr_not_equal(table[i].value, table[k].value);
+            assert_string_not_equal(table[i].key, table[k].key);
+        }
+    }
+}
+
+TEST(federation_makes_a_model_for_its_dataset)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_model *model = NULL;
+    fl_dataset *dataset = open_table();
+    federation.model = "mlp";
+    assert_ok(fl_federation_model(&federation, &model, dataset, &why));
+    assert_int_equal(fl_model_input(model).channels, 3);
+    assert_int_equal(fl_model_class_count(model), 2);
+    fl_model_free(model);
+
+    federation.model = "transformer";
+    assert_err(fl_federation_model(&federation, &model, dataset, &why),
+               FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "transformer");
+    federation.model = "lenet";  // takes pictures
+    assert_err(fl_federation_model(&federation, &model, dataset, &why),
+               FL_ERR_RANGE);
+    fl_dataset_free(dataset);
+}
+
+TEST(federation_asks_for_the_dataset_of_a_model_that_is_built_in)
+{
+    const fl_federation federation = FL_FEDERATION_INIT;
+    fl_model *model = NULL;
+    assert_err(fl_federation_model(&federation, &model, NULL, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "--model lenet");
+    assert_reason_names(why, "--dataset");
+    assert_null(model);
+}
+
+TEST(federation_reads_a_model_from_a_file)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_model *made = NULL, *model = NULL;
+    fl_dataset *dataset = open_table();
+    federation.model = "mlp";
+    assert_ok(fl_federation_model(&federation, &made, dataset, &why));
+    const size_t len = fl_model_bytes(made);
+    uint8_t *bytes = malloc(len);
+    assert_non_null(bytes);
+    assert_ok(fl_model_encode(made, bytes, len));
+    federation.model = data_files_put(&files, "model.onnx", bytes, len);
+    assert_ok(fl_federation_model(&federation, &model, NULL, &why));
+    assert_int_equal(fl_model_param_count(model), fl_model_param_count(made));
+    assert_memory_equal(fl_model_params(model), fl_model_params(made),
+                        fl_model_param_count(made) * sizeof(float));
+    fl_model_free(model);
+
+    // The extension does not matter to one who gives a path.
+    federation.model = data_files_put(&files, "damaged", bytes, len / 2);
+    assert_err(fl_federation_model(&federation, &model, NULL, &why),
+               FL_ERR_FORMAT);
+    assert_reason_names(why, federation.model);
+    free(bytes);
+    fl_model_free(made);
+    fl_dataset_free(dataset);
+}
+
+TEST(federation_names_a_model_file_that_is_not_there)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_model *model = NULL;
+    const char *const paths[] = {"fl_none.onnx", "/nowhere/model"};
+    for (size_t i = 0; i < 2; i++) {
+        federation.model = paths[i];
+        assert_err(fl_federation_model(&federation, &model, NULL, &why),
+                   FL_ERR_NOT_FOUND);
+        assert_reason_names(why, paths[i]);
+    }
+}
+
+#define WITH_FILES(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+RUN_TESTS(
+    cmocka_unit_test(federation_is_sound_when_nothing_is_said),
+    cmocka_unit_test(federation_knows_its_schedules),
+    cmocka_unit_test(federation_asks_for_the_steps_of_a_schedule),
+    cmocka_unit_test(federation_refuses_a_quorum_that_no_cohort_can_reach),
+    cmocka_unit_test(
+        federation_wants_half_of_the_cohort_when_no_quorum_is_named),
+    cmocka_unit_test(federation_tells_the_machine_all_that_was_said),
+    cmocka_unit_test(federation_options_are_bound_to_the_federation),
+    WITH_FILES(federation_makes_a_model_for_its_dataset),
+    cmocka_unit_test(
+        federation_asks_for_the_dataset_of_a_model_that_is_built_in),
+    WITH_FILES(federation_reads_a_model_from_a_file),
+    cmocka_unit_test(federation_names_a_model_file_that_is_not_there))

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/status.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "aggregator/store.h"
+#include "tests/support/scratch.h"
+#include "tests/test.h"
+
+static char folder[FL_SCRATCH_CAP];
+static fl_reason why;
+static char *text;  // what was printed last
+static bool is_running;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    text = NULL;
+    assert_ok(fl_secure_start());
+    return fl_scratch_make(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    free(text);
+    fl_scratch_remove(folder);
+    return 0;
+}
+
+static fl_err show(bool is_json)
+{
+    size_t len = 0;
+    free(text);
+    text = NULL;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    const fl_err err = fl_status_print(out, folder, is_json, &is_running, &why);
+    fclose(out);
+    return err;
+}
+
+static fl_store *open_store(void)
+{
+    fl_store *store = NULL;
+    assert_ok(fl_store_open(&store, folder, false, &why));
+    return store;
+}
+
+static void finish_round(fl_store *store, uint32_t round, double accuracy)
+{
+    fl_round_record record = {
+        .round = round,
+        .attempt = 1,
+        .selected_count = 3,
+        .update_count = 2,
+        .sample_count = 600,
+        .client_loss = 0.5,
+        .client_accuracy = 0.625,
+        .loss = isnan(accuracy) ? accuracy : 0.25,
+        .accuracy = accuracy,
+        .bytes_up = 1500000,
+        .bytes_down = 2000,
+    };
+    assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
+                                    &why));
+}
+
+static void check_in(fl_store *store, uint8_t key)
+{
+    const fl_client_record client = {.public_key = {key}};
+    assert_ok(fl_store_put_client(store, &client, &why));
+}
+
+TEST(status_shows_a_person_how_far_it_is)
+{
+    fl_store *store = open_store();
+    finish_round(store, 0, 0);
+    finish_round(store, 1, 0.75);
+    finish_round(store, 2, 0.5);
+    check_in(store, 1);
+    check_in(store, 2);
+    assert_ok(show(false));
+    assert_true(is_running);
+    assert_string_equal(text,
+                        "aggregator       running\n"
+                        "rounds finished  2\n"
+                        "clients known    2\n"
+                        "updates          4\n"
+                        "bytes up         3.0 MB\n"
+                        "bytes down       4.0 kB\n"
+                        "accuracy         50.00 %, best 75.00 % in round 1\n"
+                        "loss             0.2500\n");
+    fl_store_close(store);
+    assert_ok(show(false));
+    assert_false(is_running);
+    assert_memory_equal(text, "aggregator       not running\n", 29);
+}
+
+TEST(status_shows_what_clients_report_when_nothing_is_held_out)
+{
+    fl_store *store = open_store();
+    finish_round(store, 0, 0);
+    finish_round(store, 1, (double)NAN);
+    fl_store_close(store);
+    assert_ok(show(false));
+    assert_non_null(strstr(text, "client accuracy  62.50 %"));
+    assert_null(strstr(text, "loss"));
+}
+
+TEST(status_gives_a_program_one_object_on_a_line)
+{
+    fl_store *store = open_store();
+    finish_round(store, 0, 0);
+    finish_round(store, 1, 0.75);
+    check_in(store, 1);
+    assert_ok(show(true));
+    assert_string_equal(
+        text, "{\"event\":\"status\",\"running\":true,\"round\":1,"
+              "\"accuracy\":0.75,\"loss\":0.25,\"client_accuracy\":0.625,"
+              "\"client_loss\":0.5,\"bytes_up\":1500000,\"bytes_down\":2000,"
+              "\"selected\":3,\"updates\":2,\"samples\":600,"
+              "\"best_accuracy\":0.75,\"best_round\":1,\"clients\":1,"
+              "\"version\":\"" FL_VERSION "\"}\n");
+    fl_store_close(store);
+    assert_ok(show(true));
+    assert_non_null(strstr(text, "\"running\":false"));
+}
+
+TEST(status_of_a_folder_before_its_first_round)
+{
+    fl_store_close(open_store());
+    assert_ok(show(false));
+    assert_non_null(strstr(text, "rounds finished  0\n"));
+    assert_null(strstr(text, "accuracy"));
+    assert_ok(show(true));
+    assert_non_null(strstr(text, "\"accuracy\":null"));
+}
+
+// Looking must not make a state where there was none.
+TEST(status_refuses_a_folder_without_an_aggregator)
+{
+    assert_err(show(true), FL_ERR_NOT_FOUND);
+    assert_reason_names(why, folder);
+    assert_false(is_running);
+    assert_string_equal(text, "");
+    assert_int_equal(fl_scratch_count(folder), 0);
+    strcat(folder, "/none");
+    assert_err(show(false), FL_ERR_NOT_FOUND);
+    *strrchr(folder, '/') = 0;
+    assert_int_equal(fl_scratch_count(folder), 0);
+}
+
+#define IN_FOLDER(test) \
+    cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+RUN_TESTS(IN_FOLDER(status_shows_a_person_how_far_it_is),
+          IN_FOLDER(status_shows_what_clients_report_when_nothing_is_held_out),
+          IN_FOLDER(status_gives_a_program_one_object_on_a_line),
+          IN_FOLDER(status_of_a_folder_before_its_first_round),
+          IN_FOLDER(status_refuses_a_folder_without_an_aggregator))

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aggregator/totals.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/test.h"
+
+static fl_round_record make_round(uint32_t round, double accuracy)
+{
+    return (fl_round_record){
+        .round = round,
+        .attempt = 2,
+        .selected_count = 12,
+        .update_count = 10,
+        .sample_count = 6000,
+        .client_loss = 0.5 * round,
+        .client_accuracy = 0.25,
+        .loss = 1.0 / round,
+        .accuracy = accuracy,
+        .bytes_up = 1000,
+        .bytes_down = 2000,
+        .took_ms = 5,
+    };
+}
+
+static fl_totals total(const double *accuracies, uint32_t count)
+{
+    fl_totals totals;
+    fl_totals_init(&totals);
+    for (uint32_t i = 0; i < count; i++) {
+        const fl_round_record round = make_round(i + 1, accuracies[i]);
+        fl_totals_add(&totals, &round);
+    }
+    return totals;
+}
+
+// Takes the object.
+static void assert_json(fl_json *line, const char *expected)
+{
+    char *text = NULL;
+    assert_ok(fl_json_text(&text, line));
+    assert_string_equal(text, expected);
+    free(text);
+    fl_json_free(line);
+}
+
+TEST(totals_add_up_traffic_and_work)
+{
+    const fl_totals totals = total((const double[]){0.5, 0.75, 0.625}, 3);
+    assert_int_equal(totals.round, 3);
+    assert_int_equal(totals.bytes_up, 3000);
+    assert_int_equal(totals.bytes_down, 6000);
+    assert_int_equal(totals.update_count, 30);
+    assert_int_equal(totals.selected_count, 36);
+    assert_int_equal(totals.sample_count, 18000);
+}
+
+TEST(totals_show_the_last_round_and_the_best)
+{
+    const fl_totals totals = total((const double[]){0.5, 0.75, 0.625}, 3);
+    assert_true(totals.accuracy == 0.625);
+    assert_true(totals.loss == 1.0 / 3);
+    assert_true(totals.client_loss == 1.5);
+    assert_true(totals.client_accuracy == 0.25);
+    assert_true(totals.best_accuracy == 0.75);
+    assert_int_equal(totals.best_round, 2);
+}
+
+TEST(totals_name_the_first_of_equally_good_rounds)
+{
+    const fl_totals totals = total((const double[]){0.5, 0.75, 0.75}, 3);
+    assert_int_equal(totals.best_round, 2);
+}
+
+// With --evaluate-every 5 four rounds of five are not measured.
+TEST(totals_keep_what_was_measured_last)
+{
+    const double none = (double)NAN;
+    const fl_totals totals =
+        total((const double[]){none, 0.5, none, 0.25, none}, 5);
+    assert_int_equal(totals.round, 5);
+    assert_true(totals.accuracy == 0.25);
+    assert_true(totals.loss == 0.25);
+    assert_true(totals.client_loss == 2.5);  // of the fifth
+    assert_true(totals.best_accuracy == 0.5);
+    assert_int_equal(totals.best_round, 2);
+}
+
+TEST(totals_of_nothing_measured_are_no_numbers)
+{
+    const fl_totals totals = total((const double[]){(double)NAN}, 1);
+    assert_true(isnan(totals.accuracy));
+    assert_true(isnan(totals.loss));
+    assert_true(isnan(totals.best_accuracy));
+    assert_int_equal(totals.best_round, 0);
+}
+
+TEST(totals_leave_the_first_model_out)
+{
+    fl_totals totals;
+    const fl_round_record first = {.bytes_up = 9, .accuracy = 0.5};
+    fl_totals_init(&totals);
+    fl_totals_add(&totals, &first);
+    assert_int_equal(totals.bytes_up, 0);
+    assert_true(isnan(totals.accuracy));
+    assert_true(isnan(totals.client_accuracy));
+}
+
+TEST(totals_give_a_program_every_key_of_a_round)
+{
+    fl_json *line = fl_json_new();
+    fl_round_record round = make_round(2, 0.75);
+    round.client_loss = (double)NAN;
+    fl_totals_round_json(line, &round);
+    assert_json(line, "{\"round\":2,\"accuracy\":0.75,\"loss\":0.5,"
+                      "\"client_accuracy\":0.25,\"client_loss\":null,"
+                      "\"bytes_up\":1000,\"bytes_down\":2000,\"clients\":10,"
+                      "\"selected\":12,\"samples\":6000,\"attempt\":2}");
+}
+
+TEST(totals_give_a_program_every_key_of_a_run)
+{
+    fl_json *line = fl_json_new();
+    const fl_totals totals = total((const double[]){0.75, 0.5}, 2);
+    fl_totals_json(line, &totals);
+    assert_json(line, "{\"round\":2,\"accuracy\":0.5,\"loss\":0.5,"
+                      "\"client_accuracy\":0.25,\"client_loss\":1.0,"
+                      "\"bytes_up\":2000,\"bytes_down\":4000,\"selected\":24,"
+                      "\"updates\":20,\"samples\":12000,"
+                      "\"best_accuracy\":0.75,\"best_round\":1}");
+}
+
+TEST(totals_say_null_before_the_first_round)
+{
+    fl_totals totals;
+    fl_json *line = fl_json_new();
+    fl_totals_init(&totals);
+    fl_totals_json(line, &totals);
+    assert_json(line, "{\"round\":0,\"accuracy\":null,\"loss\":null,"
+                      "\"client_accuracy\":null,\"client_loss\":null,"
+                      "\"bytes_up\":0,\"bytes_down\":0,\"selected\":0,"
+                      "\"updates\":0,\"samples\":0,\"best_accuracy\":null,"
+                      "\"best_round\":0}");
+}
+
+RUN_TESTS(cmocka_unit_test(totals_add_up_traffic_and_work),
+          cmocka_unit_test(totals_show_the_last_round_and_the_best),
+          cmocka_unit_test(totals_name_the_first_of_equally_good_rounds),
+          cmocka_unit_test(totals_keep_what_was_measured_last),
+          cmocka_unit_test(totals_of_nothing_measured_are_no_numbers),
+          cmocka_unit_test(totals_leave_the_first_model_out),
+          cmocka_unit_test(totals_give_a_program_every_key_of_a_round),
+          cmocka_unit_test(totals_give_a_program_every_key_of_a_run),
+          cmocka_unit_test(totals_say_null_before_the_first_round))

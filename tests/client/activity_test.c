@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/activity.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "tests/support/scratch.h"
+#include "tests/test.h"
+
+static char folder[FL_SCRATCH_CAP];
+static fl_reason why;
+static char *text;  // what was printed last
+static bool is_running;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    text = NULL;
+    assert_ok(fl_secure_start());
+    return fl_scratch_make(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    free(text);
+    fl_scratch_remove(folder);
+    return 0;
+}
+
+static fl_err show(bool is_json)
+{
+    size_t len = 0;
+    free(text);
+    text = NULL;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    const fl_err err =
+        fl_activity_print(out, folder, is_json, &is_running, &why);
+    fclose(out);
+    return err;
+}
+
+// A client that has just written what it does.
+static fl_state *train(uint32_t round)
+{
+    static const uint8_t key[FL_KEY_BYTES] = {0xab, 0xcd};
+    fl_state *state = NULL;
+    const fl_client_status status = {
+        .is_connected = true,
+        .round = round,
+        .update_count = 4,
+        .bytes_up = 1000,
+        .bytes_down = 2000,
+        .refused_count = 1,
+    };
+    const fl_activity activity = {
+        .aggregator = "tcp://host:7443",
+        .activity = "training",
+        .public_key = key,
+        .sample_count = 600,
+        .status = &status,
+    };
+    assert_ok(fl_state_open(&state, folder, &why));
+    assert_ok(fl_activity_write(state, &activity, &why));
+    return state;
+}
+
+#define KEY                                              \
+    "abcd0000000000000000000000000000000000000000000000" \
+    "0000000000000000"
+
+TEST(activity_tells_a_person_what_the_client_does)
+{
+    fl_state *kept = train(12);
+    assert_ok(show(false));
+    assert_true(is_running);
+    assert_string_equal(text, "event            status\n"
+                              "activity         training\n"
+                              "connected        true\n"
+                              "aggregator       tcp://host:7443\n"
+                              "round            12\n"
+                              "updates          4\n"
+                              "refused          1\n"
+                              "samples          600\n"
+                              "bytes_up         1000\n"
+                              "bytes_down       2000\n"
+                              "key              " KEY "\n"
+                              "version          " FL_VERSION "\n"
+                              "running          true\n");
+    fl_state_close(kept);
+}
+
+TEST(activity_gives_a_program_one_object_on_a_line)
+{
+    fl_state *kept = train(3);
+    assert_ok(show(true));
+    assert_string_equal(
+        text, "{\"event\":\"status\",\"activity\":\"training\","
+              "\"connected\":true,\"aggregator\":\"tcp://host:7443\","
+              "\"round\":3,\"updates\":4,\"refused\":1,\"samples\":600,"
+              "\"bytes_up\":1000,\"bytes_down\":2000,\"key\":\"" KEY "\","
+              "\"version\":\"" FL_VERSION "\",\"running\":true}\n");
+    fl_state_close(kept);
+}
+
+// What a client that was killed wrote last is not true any more.
+TEST(activity_of_a_client_that_has_gone)
+{
+    fl_state_close(train(3));
+    assert_ok(show(false));
+    assert_false(is_running);
+    assert_non_null(strstr(text, "activity         not running\n"));
+    assert_non_null(strstr(text, "connected        false\n"));
+    assert_non_null(strstr(text, "running          false\n"));
+    assert_non_null(strstr(text, "round            3\n"));  // still of use
+}
+
+TEST(activity_of_a_folder_where_no_client_ever_ran)
+{
+    assert_err(show(true), FL_ERR_NOT_FOUND);
+    assert_false(is_running);
+    assert_reason_names(why, folder);
+    assert_string_equal(text, "");
+    assert_int_equal(fl_scratch_count(folder), 0);
+}
+
+TEST(activity_refuses_a_damaged_status)
+{
+    char path[FL_SCRATCH_CAP + 16];
+    const char *const damaged[] = {"", "{\"round\":", "12", "\xff\xfe"};
+    assert_ok(fl_path_join(path, sizeof path, folder, "status.json"));
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        assert_ok(
+            fl_file_write(path, damaged[i], strlen(damaged[i]), 0600, &why));
+        assert_err(show(true), FL_ERR_FORMAT);
+        assert_reason_names(why, folder);
+        assert_reason_names(why, "damaged");
+        assert_string_equal(text, "");
+    }
+}
+
+#define IN_FOLDER(test) \
+    cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+RUN_TESTS(IN_FOLDER(activity_tells_a_person_what_the_client_does),
+          IN_FOLDER(activity_gives_a_program_one_object_on_a_line),
+          IN_FOLDER(activity_of_a_client_that_has_gone),
+          IN_FOLDER(activity_of_a_folder_where_no_client_ever_ran),
+          IN_FOLDER(activity_refuses_a_damaged_status))
