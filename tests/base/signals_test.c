@@ -32,6 +32,7 @@ static pid_t run_child(void (*live)(void))
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) live();
+    close(reports[1]);  // the child's death ends every read
     return child;
 }
 
@@ -48,7 +49,6 @@ static int await_end(pid_t child)
     int status = 0;
     char report;
     assert_int_equal(waitpid(child, &status, 0), child);
-    close(reports[1]);
     assert_int_equal(read(reports[0], &report, 1), 0);
     close(reports[0]);
     return status;

@@ -67,9 +67,9 @@ static fl_state *train(uint32_t round)
     return state;
 }
 
-#define KEY                                              \
-    "abcd0000000000000000000000000000000000000000000000" \
-    "0000000000000000"
+#define KEY                            \
+    "abcd0000000000000000000000000000" \
+    "00000000000000000000000000000000"
 
 TEST(activity_tells_a_person_what_the_client_does)
 {
