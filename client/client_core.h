@@ -16,7 +16,8 @@
 
 enum {
     FL_CLIENT_EFFECTS_MAX = 2 * FL_PROTO_WINDOW_MAX,
-    FL_CLIENT_WINDOW = 8,  // chunks asked for at once in a download
+    FL_CLIENT_WINDOW = 8,              // chunks asked for at once in a download
+    FL_CLIENT_UPLOAD_WINDOW_MAX = 16,  // sent at once, whatever is granted
 
     FL_CLIENT_GREET_MS = 25 * 1000,   // dial and handshake together
     FL_CLIENT_ANSWER_MS = 30 * 1000,  // without progress: hang up
@@ -46,7 +47,8 @@ typedef enum {
 
 typedef struct {
     fl_session_state state;
-    unsigned failure_count;  // in a row; sets the back-off
+    unsigned failure_count;  // links in a row that carried nothing beyond a
+                             // check-in; sets the back-off
     bool is_hanging_up;      // HANG_UP said, LOST not yet seen
     int64_t dial_at_ms;      // DOWN
     int64_t greet_by_ms;     // DIALING, GREETING

@@ -150,8 +150,6 @@ static void welcome(fl_client *client, const fl_message *message)
 
 static void checked_in(fl_client *client)
 {
-    fl_session *session = &client->session;
-    session->failure_count = 0;
     client->status.is_connected = true;
     fl_session_expect(client, false);
     fl_emit_log(client, FL_LOG_INFO, "connected", "samples=%llu",
@@ -181,11 +179,17 @@ static void read_mail(fl_client *client, const fl_mail *mail)
     }
 }
 
+// The link carries more than check-ins: the next one may be dialled soon.
+static void take_answer(fl_client *client, const fl_message *message)
+{
+    client->session.failure_count = 0;
+    if (message->type != FL_MESSAGE_PONG) fl_task_answer(client, message);
+}
+
 static void dispatch(fl_client *client, const fl_message *message)
 {
     switch (message->type) {
     case FL_MESSAGE_MAIL: read_mail(client, &message->mail); break;
-    case FL_MESSAGE_PONG: break;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_REFUSAL:
         if (!client->status.is_connected) {
@@ -196,11 +200,12 @@ static void dispatch(fl_client *client, const fl_message *message)
             }
             break;
         }
-        fl_task_answer(client, message);
+        take_answer(client, message);
         break;
+    case FL_MESSAGE_PONG:
     case FL_MESSAGE_MANIFEST:
     case FL_MESSAGE_CHUNK:
-    case FL_MESSAGE_GRANT: fl_task_answer(client, message); break;
+    case FL_MESSAGE_GRANT: take_answer(client, message); break;
     case FL_MESSAGE_HELLO:
     case FL_MESSAGE_WELCOME:
     case FL_MESSAGE_PROOF:

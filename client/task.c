@@ -197,7 +197,9 @@ static void granted(fl_client *client, const fl_grant *grant)
         return;
     }
     task->state = FL_TASK_SENDING;
-    task->window = grant->window;
+    task->window = grant->window < FL_CLIENT_UPLOAD_WINDOW_MAX
+                       ? grant->window
+                       : FL_CLIENT_UPLOAD_WINDOW_MAX;
     task->next_chunk = 0;
     task->on_the_way = 0;
     task->chunk_operation = client->operation + 1;

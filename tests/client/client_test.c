@@ -112,8 +112,25 @@ TEST(client_dials_soon_again_after_a_connection_that_worked)
         fl_host_lose(host);
     }
     fl_host_join(host);
+    fl_host_send(host, &(fl_message){.type = FL_MESSAGE_PONG});
     fl_host_lose(host);
     assert_in_range(fl_client_deadline(host->client) - host->now_ms, 0, 400);
+    free_host(host);
+}
+
+// Two boards with one key would throw each other out several times a second.
+TEST(client_waits_longer_when_it_is_thrown_out_after_every_check_in)
+{
+    int64_t longest_ms = 0;
+    fl_host *host = new_host();
+    for (int i = 0; i < 30; i++) {
+        fl_host_join(host);
+        fl_host_lose(host);
+        const int64_t wait_ms = fl_client_deadline(host->client) - host->now_ms;
+        assert_in_range(wait_ms, 0, 60000);
+        if (wait_ms > longest_ms) longest_ms = wait_ms;
+    }
+    assert_true(longest_ms > 30000);
     free_host(host);
 }
 
@@ -474,6 +491,19 @@ TEST(client_fetches_trains_and_uploads_what_a_plan_asks_for)
     assert_int_equal(status_of(host).round, 1);
     assert_activity(host, "idle");
     assert_null(fl_host_next(host));
+    free_host(host);
+}
+
+// 64 chunks at once are more than the network's send queue takes.
+TEST(client_sends_no_more_at_once_than_its_network_takes)
+{
+    fl_host *host = new_joined_host();
+    const fl_message *open = fl_host_bring_to_open(host, 1, 20);
+    size_t queued = 0;
+    fl_host_grant(host, open, FL_PROTO_WINDOW_MAX, 0);
+    for (const fl_message *m; (m = fl_host_next(host));)
+        queued += m->chunk.len;
+    assert_in_range(queued, 1, 16 * FL_PROTO_CHUNK_BYTES);
     free_host(host);
 }
 
@@ -1211,6 +1241,8 @@ RUN_TESTS(
     cmocka_unit_test(
         client_waits_a_random_time_before_it_dials_that_grows_up_to_a_minute),
     cmocka_unit_test(client_dials_soon_again_after_a_connection_that_worked),
+    cmocka_unit_test(
+        client_waits_longer_when_it_is_thrown_out_after_every_check_in),
     cmocka_unit_test(client_hangs_up_when_there_is_no_handshake_in_time),
     cmocka_unit_test(
         client_says_nothing_on_a_connection_that_opens_after_it_hung_up),
@@ -1233,6 +1265,7 @@ RUN_TESTS(
         client_pings_about_every_25_s_and_hangs_up_after_90_s_of_silence),
     cmocka_unit_test(client_stays_while_its_pings_are_answered),
     cmocka_unit_test(client_fetches_trains_and_uploads_what_a_plan_asks_for),
+    cmocka_unit_test(client_sends_no_more_at_once_than_its_network_takes),
     cmocka_unit_test(client_sends_the_bytes_that_its_manifest_promises),
     cmocka_unit_test(client_does_not_fetch_a_model_that_is_on_its_disk),
     cmocka_unit_test(client_asks_only_for_the_chunks_that_its_disk_lacks),
