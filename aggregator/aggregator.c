@@ -53,6 +53,17 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     new->contributors =
         calloc(FL_FEDAVG_UPDATES_MAX, sizeof *new->contributors);
     if (!new->contributors) goto out;
+    const uint64_t update_bytes =
+        (uint64_t)fl_model_param_count(model) * sizeof(float);
+    if (update_bytes > options->upload_bytes_cap) {
+        // Every client would be told to come later, for ever.
+        err = fl_reason_set(why, FL_ERR_RANGE,
+                            "%zu bytes of memory for updates on their way do "
+                            "not hold one of %llu bytes: raise --upload-mb",
+                            options->upload_bytes_cap,
+                            (unsigned long long)update_bytes);
+        goto out;
+    }
     err = fl_fedavg_init(&new->fedavg, fl_model_param_count(model));
     if (err) goto out;
     memcpy(copy, bytes, len);

@@ -402,6 +402,12 @@ TEST(simulation_refuses_a_model_made_for_other_data)
         fl_simulation_new(&simulation, &w.options, new_model(COLUMNS), &why),
         FL_ERR_RANGE);
     assert_reason_names(why, "quorum");
+    w.options.federation.quorum = 1;
+    w.options.federation.upload_bytes_cap = 30000;  // an update has 36,364
+    assert_err(
+        fl_simulation_new(&simulation, &w.options, new_model(COLUMNS), &why),
+        FL_ERR_RANGE);
+    assert_reason_names(why, "36364");
     world_fini(&w);
 }
 
