@@ -15,9 +15,10 @@
 #include "client/client.h"
 
 enum {
-    FL_CLIENT_EFFECTS_MAX = 2 * FL_PROTO_WINDOW_MAX,
     FL_CLIENT_WINDOW = 8,              // chunks asked for at once in a download
     FL_CLIENT_UPLOAD_WINDOW_MAX = 16,  // sent at once, whatever is granted
+    // A full window, and what else one event can cause.
+    FL_CLIENT_EFFECTS_MAX = 2 * FL_CLIENT_UPLOAD_WINDOW_MAX,
 
     FL_CLIENT_GREET_MS = 25 * 1000,   // dial and handshake together
     FL_CLIENT_ANSWER_MS = 30 * 1000,  // without progress: hang up
