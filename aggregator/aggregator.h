@@ -41,8 +41,7 @@
 #include "proto/proto.h"
 #include "secure/secure.h"
 
-/* ---- events ----------------------------------------------------------------
- */
+/* ---- events ---- */
 
 typedef enum {
     FL_AGGREGATOR_TICK,       // time has passed; also the first event
@@ -64,8 +63,7 @@ typedef struct {
     fl_err err;
 } fl_aggregator_event;
 
-/* ---- effects ---------------------------------------------------------------
- */
+/* ---- effects ---- */
 
 typedef enum {
     FL_AGGREGATOR_SEND,         // conn, bytes, len: one frame
@@ -91,7 +89,7 @@ typedef struct {
     const char *text;
 } fl_aggregator_effect;
 
-/* ---- the machine --------------------------------------------------------- */
+/* ---- the machine ---- */
 
 typedef struct {
     fl_identity identity;

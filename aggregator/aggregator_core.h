@@ -159,8 +159,7 @@ void fl_reply_ack(fl_aggregator *aggregator, fl_peer *peer,
 void fl_reply_refusal(fl_aggregator *aggregator, fl_peer *peer,
                       const fl_message *request, fl_err err, const char *text);
 
-/* ---- peer.c  ---------------------------------------------------------------
- */
+/* ---- peer.c  ---- */
 
 void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn);
 void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn);
@@ -180,8 +179,7 @@ fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member);
 void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
                   fl_mail_kind kind, uint32_t round);
 
-/* ---- round.c  --------------------------------------------------------------
- */
+/* ---- round.c  ---- */
 
 /* The number of the round that is on, or comes next. */
 uint32_t fl_round_number(const fl_aggregator *aggregator);
@@ -197,8 +195,7 @@ void fl_round_evaluated(fl_aggregator *aggregator,
 void fl_round_saved(fl_aggregator *aggregator, fl_err err);
 int64_t fl_round_deadline(const fl_aggregator *aggregator);
 
-/* ---- object.c -------------------------------------------------------------
- */
+/* ---- object.c ---- */
 
 /* Makes `bytes` what clients download; manifest and name follow. */
 FL_CHECK fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes,

@@ -109,8 +109,7 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     };
 }
 
-/* ---- the first model --------------------------------------------------------
- */
+/* ---- the first model ---- */
 
 static bool is_file_name(const char *model)
 {

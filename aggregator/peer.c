@@ -45,8 +45,7 @@ void fl_peer_close_all(fl_aggregator *aggregator)
     }
 }
 
-/* ---- connections come and go -----------------------------------------------
- */
+/* ---- connections come and go ---- */
 
 // A free slot, made when there is none; NONE without memory.
 static uint32_t take_slot(fl_aggregator *aggregator)

@@ -24,8 +24,7 @@ fl_plan fl_round_plan(const fl_aggregator *aggregator)
     return plan;
 }
 
-/* ---- GATHERING --------------------------------------------------------------
- */
+/* ---- GATHERING ---- */
 
 static bool is_available(const fl_aggregator *aggregator,
                          const fl_member *member)
@@ -131,8 +130,7 @@ static void begin_gathering(fl_aggregator *aggregator, int64_t pause_ms)
     aggregator->phase_until_ms = aggregator->now_ms + pause_ms;
 }
 
-/* ---- TRAINING ---------------------------------------------------------------
- */
+/* ---- TRAINING ---- */
 
 // Those of whom an update can still come in time.
 static uint32_t count_pending(const fl_aggregator *aggregator)
@@ -339,8 +337,7 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
     begin_gathering(aggregator, 0);
 }
 
-/* ---- the whole --------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 void fl_round_advance(fl_aggregator *aggregator)
 {

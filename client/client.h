@@ -38,7 +38,7 @@
 #include "proto/proto.h"
 #include "secure/secure.h"
 
-/* ---- local training ----------------------------------------------------- */
+/* ---- local training ---- */
 
 /* What training gave: the metrics and the update, local - global. */
 typedef struct {
@@ -64,8 +64,7 @@ FL_CHECK fl_err fl_local_train(fl_result *result, const fl_plan *plan,
                                uint32_t row_count, uint64_t client,
                                const atomic_bool *stop, fl_reason *why);
 
-/* ---- events ----------------------------------------------------------------
- */
+/* ---- events ---- */
 
 typedef enum {
     FL_CLIENT_TICK,     // time has passed; also the first event
@@ -90,8 +89,7 @@ typedef struct {
     const char *why;  // TRAINED: the sentence, when err is not FL_OK
 } fl_client_event;
 
-/* ---- effects ---------------------------------------------------------------
- */
+/* ---- effects ---- */
 
 typedef enum {
     FL_CLIENT_DIAL,         // connect to the aggregator
@@ -124,7 +122,7 @@ typedef struct {
     fl_err err;
 } fl_client_effect;
 
-/* ---- the machine --------------------------------------------------------- */
+/* ---- the machine ---- */
 
 typedef struct {
     fl_identity identity;

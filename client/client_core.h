@@ -112,8 +112,7 @@ struct fl_client {
     size_t effect_count;
 };
 
-/* ---- emit.c ----------------------------------------------------------------
- */
+/* ---- emit.c ---- */
 
 /* Appends an effect; the array is large enough by construction. */
 void fl_emit(fl_client *client, fl_client_effect effect);
@@ -131,8 +130,7 @@ void fl_emit_message(fl_client *client, fl_message *message);
 /* An operation id that no other operation of this client has, ever. */
 uint64_t fl_emit_operation(fl_client *client);
 
-/* ---- session.c -------------------------------------------------------------
- */
+/* ---- session.c ---- */
 
 void fl_session_start(fl_client *client);
 void fl_session_opened(fl_client *client);
@@ -152,8 +150,7 @@ void fl_session_hang_up(fl_client *client, const char *why);
  */
 void fl_session_expect(fl_client *client, bool is_owed);
 
-/* ---- task.c ----------------------------------------------------------------
- */
+/* ---- task.c ---- */
 
 void fl_task_mail(fl_client *client, const fl_mail *mail);
 void fl_task_found(fl_client *client, const fl_client_event *event);

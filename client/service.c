@@ -70,8 +70,7 @@ static void random_bytes(void *self, void *dst, size_t len)
     fl_secret_random(dst, len);
 }
 
-/* ---- the disk ---------------------------------------------------------------
- */
+/* ---- the disk ---- */
 
 // The client goes on without its disk; the next start then has less to use.
 static void report_disk(fl_err err, const char *what, const fl_reason *why)
@@ -177,8 +176,7 @@ static void write_status(service *s)
     report_disk(fl_activity_write(s->state, &activity, &why), "status", &why);
 }
 
-/* ---- training ---------------------------------------------------------------
- */
+/* ---- training ---- */
 
 static void run_training(fl_job *job)
 {

@@ -43,8 +43,7 @@ void fl_task_drop(fl_client *client)
     fl_session_expect(client, false);
 }
 
-/* ---- the update on its way up ---------------------------------------------
- */
+/* ---- the update on its way up ---- */
 
 static void offer(fl_client *client)
 {
@@ -214,8 +213,7 @@ static void committed(fl_client *client)
     fl_task_drop(client);
 }
 
-/* ---- training --------------------------------------------------------------
- */
+/* ---- training ---- */
 
 static void train(fl_client *client)
 {

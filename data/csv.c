@@ -49,7 +49,7 @@ static fl_err say_memory(csv_table *table)
                          table->line);
 }
 
-/* ---- the header line -------------------------------------------------- */
+/* ---- the header line ---- */
 
 static void read_name(csv_table *table, const char *text, size_t len)
 {
@@ -190,7 +190,7 @@ static fl_err finish_header(csv_table *table)
     return FL_OK;
 }
 
-/* ---- rows ------------------------------------------------------------- */
+/* ---- rows ---- */
 
 static bool resize(void **items, size_t count, size_t item_len)
 {
@@ -326,7 +326,7 @@ static void on_row(int terminator, void *context)
     table->feature = 0;
 }
 
-/* ---- the file --------------------------------------------------------- */
+/* ---- the file ---- */
 
 // A quote that is never closed would otherwise swallow the whole file.
 static void *realloc_field(void *field, size_t len)

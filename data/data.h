@@ -126,7 +126,7 @@ void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
 void fl_dataset_moments(float *mean, float *deviation,
                         const fl_dataset *dataset);
 
-/* ---- partitions ------------------------------------------------------- */
+/* ---- partitions ---- */
 
 typedef enum {
     FL_PARTITION_IID,        // iid: rows at random

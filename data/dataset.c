@@ -62,7 +62,7 @@ size_t fl_dataset_bytes(const fl_dataset *dataset)
            fl_names_bytes(&dataset->class_names);
 }
 
-/* ---- keeping some rows ------------------------------------------------ */
+/* ---- keeping some rows ---- */
 
 static bool is_ascending(const uint32_t *rows, size_t count)
 {
@@ -150,7 +150,7 @@ fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows, size_t count)
     return FL_OK;
 }
 
-/* ---- reading ---------------------------------------------------------- */
+/* ---- reading ---- */
 
 void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
                      size_t count)
@@ -163,7 +163,7 @@ void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
     }
 }
 
-/* ---- moments ---------------------------------------------------------- */
+/* ---- moments ---- */
 
 enum { CHANNELS_AT_ONCE = 64, VALUES_AT_ONCE = 1024 };
 

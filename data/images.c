@@ -96,7 +96,7 @@ static fl_err list_folder(fl_names *names, const char *folder,
     return err;
 }
 
-/* ---- which picture is of which class ---------------------------------- */
+/* ---- which picture is of which class ---- */
 
 // Rows that have come since the last class get this one.
 static fl_err label_rows(picture_album *album, uint32_t label)
@@ -165,7 +165,7 @@ static fl_err list_album(picture_album *album)
                          album->root, album->root);
 }
 
-/* ---- pictures --------------------------------------------------------- */
+/* ---- pictures ---- */
 
 static fl_err read_picture(uint8_t *pixels, const picture_album *album,
                            uint32_t row)

@@ -31,7 +31,7 @@ bool fl_loader_has_ending(const char *path, const char *ending)
            strncmp(path + len - ending_len, ending, ending_len) == 0;
 }
 
-/* ---- the spec --------------------------------------------------------- */
+/* ---- the spec ---- */
 
 static const fl_loader *find_named(const char **place, const char *spec)
 {
@@ -84,7 +84,7 @@ static fl_err load(fl_dataset *dataset, const char *spec,
     return loader->load(dataset, &source, why);
 }
 
-/* ---- two parts of one dataset ----------------------------------------- */
+/* ---- two parts of one dataset ---- */
 
 static fl_err check_columns(const fl_names *columns, const fl_names *others,
                             fl_reason *why)

@@ -37,7 +37,7 @@ const uint32_t *fl_partition_rows(const fl_partition *partition,
     return partition->rows + start;
 }
 
-/* ---- iid -------------------------------------------------------------- */
+/* ---- iid ---- */
 
 static fl_err shuffled_rows(uint32_t **rows, uint32_t row_count, uint64_t seed)
 {
@@ -64,7 +64,7 @@ static fl_err deal_iid(fl_partition *partition, const fl_dataset *dataset,
     return FL_OK;
 }
 
-/* ---- shards ----------------------------------------------------------- */
+/* ---- shards ---- */
 
 // rows[0..count), which are shuffled, in the order of their labels.
 static fl_err sort_by_label(uint32_t *rows, uint32_t count,
@@ -133,7 +133,7 @@ out:
     return err;
 }
 
-/* ---- column ----------------------------------------------------------- */
+/* ---- column ---- */
 
 static uint32_t highest(const uint32_t *numbers, uint32_t count)
 {
@@ -234,7 +234,7 @@ static fl_err deal_column(fl_partition *partition, const fl_dataset *dataset,
     return err;
 }
 
-/* ---- equal sizes: all but column -------------------------------------- */
+/* ---- equal sizes: all but column ---- */
 
 static fl_err check_options(const fl_partition_options *options, fl_reason *why)
 {

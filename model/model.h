@@ -30,7 +30,7 @@
 
 typedef struct fl_model fl_model;
 
-/* ---- models ------------------------------------------------------------ */
+/* ---- models ---- */
 
 /* What a built-in architecture is made for. */
 typedef struct {
@@ -94,7 +94,7 @@ size_t fl_model_param_count(const fl_model *model);
 /* The parameters, fl_model_param_count of them; they live in the model. */
 float *fl_model_params(fl_model *model);
 
-/* ---- training and evaluation ------------------------------------------- */
+/* ---- training and evaluation ---- */
 
 typedef enum {
     FL_SCHEDULE_CONSTANT,

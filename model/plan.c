@@ -56,7 +56,7 @@ static uint32_t last_node(const fl_plan *plan)
     return plan->graph.node_count - 1;
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values ---- */
 
 static void mark_used(fl_plan *plan)
 {
@@ -84,7 +84,7 @@ static void mark_wanted_grads(fl_plan *plan)
     }
 }
 
-/* ---- steps -------------------------------------------------------------- */
+/* ---- steps ---- */
 
 // The node that is the only reader of value i, or NONE.
 static uint32_t only_consumer(const fl_plan *plan, uint32_t i)
@@ -168,7 +168,7 @@ static void make_steps(fl_plan *plan)
     }
 }
 
-/* ---- lifetimes ---------------------------------------------------------- */
+/* ---- lifetimes ---- */
 
 static uint32_t backward_tick(const fl_plan *plan, uint32_t step_index)
 {
@@ -237,7 +237,7 @@ static void note_clears(fl_plan *plan)
     }
 }
 
-/* ---- memory ------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static fl_err add_block(fl_plan *plan, fl_block **block, uint32_t node,
                         size_t floats, size_t times, uint32_t first,
@@ -336,7 +336,7 @@ static void set_pointers(fl_plan *plan, step *s)
     task->scratch = address(plan, s->scratch);
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---- */
 
 static fl_err allocate_tables(fl_plan *plan)
 {
@@ -442,7 +442,7 @@ float *fl_plan_logits_grad(const fl_plan *plan)
     return address(plan, root_of(plan, last_node(plan))->grad);
 }
 
-/* ---- running ------------------------------------------------------------ */
+/* ---- running ---- */
 
 void fl_plan_load(fl_plan *plan, const float *params)
 {

@@ -78,7 +78,7 @@ size_t fl_trainer_bytes(const fl_trainer *trainer)
     return fl_plan_bytes(trainer->plan);
 }
 
-/* ---- arguments ---------------------------------------------------------- */
+/* ---- arguments ---- */
 
 static fl_err check_dataset(const fl_trainer *trainer,
                             const fl_dataset *dataset, fl_reason *why)
@@ -153,7 +153,7 @@ static fl_err check_options(const fl_trainer *trainer,
     return FL_OK;
 }
 
-/* ---- one batch ---------------------------------------------------------- */
+/* ---- one batch ---- */
 
 // Where a run is, for the sentences.
 typedef struct {
@@ -249,7 +249,7 @@ static fl_err train_epoch(fl_trainer *trainer, float *params,
     return FL_OK;
 }
 
-/* ---- the front ---------------------------------------------------------- */
+/* ---- the front ---- */
 
 fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                       const fl_dataset *dataset, const uint32_t *rows,

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "net/limits.h"
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static void let_go_of_pair(fl_mempair *pair)
 {
@@ -115,7 +115,7 @@ static void bury(fl_memhalf *half)
     let_go_of_pair(half->pair);
 }
 
-/* ---- life ---------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void schedule(fl_memhalf *half, fl_mem_due due, double in_ms)
 {
@@ -268,7 +268,7 @@ void fl_memconn_cut(fl_memhalf *half)
     }
 }
 
-/* ---- frames -------------------------------------------------------------- */
+/* ---- frames ---- */
 
 static fl_err new_frame(fl_memframe **frame, fl_memhalf *from,
                         const uint8_t *bytes, size_t len)

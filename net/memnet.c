@@ -8,7 +8,7 @@
 #include "net/memnet_state.h"
 #include "net/url.h"
 
-/* ---- names --------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* FNV-1a, 32 bits. */
 static size_t bucket_of(const char *url)
@@ -70,7 +70,7 @@ static fl_err mem_listen(fl_net *net, const char *url, fl_reason *why)
     return FL_OK;
 }
 
-/* ---- the table of operations --------------------------------------------- */
+/* ---- the table of operations ---- */
 
 static fl_memhalf *find_half(fl_net *net, fl_conn conn)
 {
@@ -154,7 +154,7 @@ static const fl_net_ops MEM_OPS = {
     .free = mem_free,
 };
 
-/* ---- the network --------------------------------------------------------- */
+/* ---- the network ---- */
 
 fl_err fl_memnet_new(fl_memnet **memnet, uint64_t seed)
 {

@@ -150,7 +150,7 @@ struct fl_memnet {
     fl_memframe *lent;  // the FRAME event's bytes are in here
 };
 
-/* ---- mempipe.c ----------------------------------------------------------- */
+/* ---- mempipe.c ---- */
 
 /* Decides what gets lost and puts the frame on its way from its sender. */
 void fl_mempipe_send(fl_memframe *frame);
@@ -164,7 +164,7 @@ bool fl_mempipe_step(fl_memframe *frame);
 /* Drops what has no sender or no receiver any more and starts the next. */
 void fl_mempipe_purge(fl_memnet *memnet, fl_mempipe *pipe);
 
-/* ---- memconn.c ----------------------------------------------------------- */
+/* ---- memconn.c ---- */
 
 FL_CHECK fl_err fl_memconn_dial(fl_memend *end, fl_memend *target,
                                 fl_conn *conn);

@@ -159,7 +159,7 @@ static inline void fl_net_free(fl_net *net)
     if (net) net->ops->free(net);
 }
 
-/* ---- NNG streams over TCP ----------------------------------------------- */
+/* ---- NNG streams over TCP ---- */
 
 typedef struct {
     uint32_t connection_cap;  // more are closed as they come; 0: 1024
@@ -182,7 +182,7 @@ typedef struct {
 /* For a watchdog: their difference is the number of live connections. */
 fl_net_tcp_counts fl_net_tcp_count(const fl_net *net);
 
-/* ---- memory, in virtual time --------------------------------------------- */
+/* ---- memory, in virtual time ---- */
 
 /*
  * What lies between one endpoint and the rest of the world. Each direction is

@@ -85,7 +85,7 @@ uint32_t fl_parts_next_missing(const fl_parts *parts, uint32_t from);
  */
 FL_CHECK fl_err fl_parts_take(fl_parts *parts, uint8_t **bytes, size_t *len);
 
-/* ---- the bitmap on its own: a sender keeps its peer's -------------------- */
+/* ---- the bitmap on its own: a sender keeps its peer's ---- */
 
 size_t fl_parts_bitmap_bytes(uint32_t chunk_count);
 

@@ -15,7 +15,7 @@ enum {
     ACCEPT_AGAIN_MS = 100,
 };
 
-/* ---- listening and dialling ---------------------------------------------- */
+/* ---- listening and dialling ---- */
 
 void fl_tcp_accept(fl_tcp *tcp, fl_tcp_listener *listener)
 {
@@ -94,7 +94,7 @@ static fl_err tcp_dial(fl_net *net, const char *url, fl_conn *conn,
     return err;
 }
 
-/* ---- the other operations ------------------------------------------------ */
+/* ---- the other operations ---- */
 
 static fl_err tcp_send(fl_net *net, fl_conn number, const uint8_t *bytes,
                        size_t len)
@@ -138,7 +138,7 @@ static int64_t tcp_now(fl_net *net)
     return fl_clock_monotonic_ms();
 }
 
-/* ---- the loop ------------------------------------------------------------ */
+/* ---- the loop ---- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -244,7 +244,7 @@ static fl_err tcp_next(fl_net *net, fl_net_event *event, int64_t until_ms)
     }
 }
 
-/* ---- the whole ----------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static bool has_connections(const fl_tcp *tcp)
 {

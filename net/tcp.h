@@ -177,7 +177,7 @@ struct fl_tcp {
     fl_net_tcp_counts counts;
 };
 
-/* ---- tcp_wire.c ---------------------------------------------------------- */
+/* ---- tcp_wire.c ---- */
 
 /* Callbacks of the operations; arg is the connection. */
 void fl_tcp_receive_done(void *arg);
@@ -187,7 +187,7 @@ void fl_tcp_send_done(void *arg);
 void fl_tcp_receive(fl_tcp_conn *conn);
 void fl_tcp_send_batch(fl_tcp_conn *conn);
 
-/* ---- tcp_conn.c ---------------------------------------------------------- */
+/* ---- tcp_conn.c ---- */
 
 /* A connection that does nothing yet. */
 FL_CHECK fl_err fl_tcp_conn_new(fl_tcp_conn **conn, fl_tcp *tcp,
@@ -208,7 +208,7 @@ void fl_tcp_conn_cancel(fl_tcp_conn *conn);
 bool fl_tcp_conn_received(fl_tcp_conn *conn, fl_net_event *event);
 void fl_tcp_conn_sent(fl_tcp_conn *conn);
 
-/* ---- tcp.c --------------------------------------------------------------- */
+/* ---- tcp.c ---- */
 
 /* Accepts the next connection. */
 void fl_tcp_accept(fl_tcp *tcp, fl_tcp_listener *listener);

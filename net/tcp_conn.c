@@ -13,7 +13,7 @@ enum {
     RETRY_MS = 100,
 };
 
-/* ---- lists --------------------------------------------------------------- */
+/* ---- lists ---- */
 
 static void leave_list(fl_tcp_conn *conn)
 {
@@ -50,7 +50,7 @@ static void set_state(fl_tcp_conn *conn, fl_tcp_state state)
     join_list(conn, state);
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---- */
 
 fl_err fl_tcp_conn_new(fl_tcp_conn **conn, fl_tcp *tcp, fl_tcp_state state)
 {
@@ -89,7 +89,7 @@ static void drop_batch(fl_tcp_conn *conn)
     conn->out.batch_count = 0;
 }
 
-/* ---- the end ------------------------------------------------------------- */
+/* ---- the end ---- */
 
 static void end_when_idle(fl_tcp_conn *conn)
 {
@@ -139,7 +139,7 @@ static bool ended(fl_tcp_conn *conn, fl_net_event *event)
     return number != 0;
 }
 
-/* ---- sending ------------------------------------------------------------- */
+/* ---- sending ---- */
 
 static void send_next(fl_tcp_conn *conn)
 {
@@ -228,7 +228,7 @@ void fl_tcp_conn_close(fl_tcp_conn *conn)
     if (!conn->out.is_busy) linger(conn);
 }
 
-/* ---- receiving ----------------------------------------------------------- */
+/* ---- receiving ---- */
 
 void fl_tcp_conn_arm(fl_tcp_conn *conn)
 {

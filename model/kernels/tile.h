@@ -241,7 +241,7 @@ TARGET static void outer(const fl_outer *o)
     if (o->n_count > n) outer_column(o, n, o->n_count - n);
 }
 
-/* ---- element by element ------------------------------------------------- */
+/* ---- element by element ---- */
 
 TILE float sum_lanes(vec v)
 {
@@ -311,7 +311,7 @@ TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
     }
 }
 
-/* ---- max pool ----------------------------------------------------------- */
+/* ---- max pool ---- */
 
 TILE ivec load_some_bytes(const uint8_t *src, size_t count)
 {

@@ -34,7 +34,7 @@ fl_err fl_onnx_refuse(const fl_onnx_import *import, fl_err err,
                          text_or_empty(import->node->op_type), text);
 }
 
-/* ---- values ------------------------------------------------------------ */
+/* ---- values ---- */
 
 fl_onnx_value *fl_onnx_value_find(const fl_onnx_import *import,
                                   const char *name)
@@ -185,7 +185,7 @@ fl_err fl_onnx_input_sizes(const fl_onnx_import *import, size_t i,
     return FL_OK;
 }
 
-/* ---- attributes -------------------------------------------------------- */
+/* ---- attributes ---- */
 
 fl_err fl_onnx_attribute(const fl_onnx_import *import,
                          const Onnx__AttributeProto **attribute,
@@ -262,7 +262,7 @@ fl_err fl_onnx_attribute_must_be_1(const fl_onnx_import *import,
                           (double)attribute->f);
 }
 
-/* ---- layers ------------------------------------------------------------ */
+/* ---- layers ---- */
 
 static bool is_name_taken(const fl_graph *graph, const char *name)
 {

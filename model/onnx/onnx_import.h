@@ -90,7 +90,7 @@ fl_err fl_onnx_refuse(const fl_onnx_import *import, fl_err err,
                       const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- values ------------------------------------------------------------ */
+/* ---- values ---- */
 
 /* NULL: nothing has that name. */
 fl_onnx_value *fl_onnx_value_find(const fl_onnx_import *import,
@@ -121,7 +121,7 @@ FL_CHECK fl_err fl_onnx_input_tensor(const fl_onnx_import *import, size_t i,
 FL_CHECK fl_err fl_onnx_input_sizes(const fl_onnx_import *import, size_t i,
                                     fl_onnx_sizes *sizes);
 
-/* ---- attributes -------------------------------------------------------- */
+/* ---- attributes ---- */
 
 /* FL_ERR_FORMAT, here and below: of another type, or twice. */
 FL_CHECK fl_err fl_onnx_attribute(const fl_onnx_import *import,
@@ -144,7 +144,7 @@ FL_CHECK fl_err fl_onnx_attribute_must_be(const fl_onnx_import *import,
 FL_CHECK fl_err fl_onnx_attribute_must_be_1(const fl_onnx_import *import,
                                             const char *float_name);
 
-/* ---- layers ------------------------------------------------------------ */
+/* ---- layers ---- */
 
 /*
  * Appends a node that reads `x`. *layer gives op, window, out_count; the
@@ -160,7 +160,7 @@ FL_CHECK fl_err fl_onnx_layer_add(fl_onnx_import *import, fl_node layer,
 FL_CHECK fl_err fl_onnx_source_check(const fl_onnx_import *import,
                                      const Onnx__TensorProto *tensor);
 
-/* ---- the operators, grouped by file ------------------------------------ */
+/* ---- the operators, grouped by file ---- */
 
 fl_onnx_operator fl_onnx_conv, fl_onnx_maxpool;          // onnx_windows.c
 fl_onnx_operator fl_onnx_gemm, fl_onnx_matmul;           // onnx_dense.c

@@ -51,7 +51,7 @@ static const struct {
 
 enum { OPERATOR_COUNT = sizeof OPERATORS / sizeof OPERATORS[0] };
 
-/* ---- inputs and initializers ------------------------------------------- */
+/* ---- inputs and initializers ---- */
 
 static fl_err add_initializers(fl_onnx_import *import)
 {
@@ -165,7 +165,7 @@ static fl_err add_input(fl_onnx_import *import)
     return fl_graph_add(import->graph, &node, false, NULL, import->why);
 }
 
-/* ---- nodes ------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 static fl_err check_attributes(const fl_onnx_import *import,
                                const char *const known[ATTRIBUTES_MAX])
@@ -227,7 +227,7 @@ static fl_err read_nodes(fl_onnx_import *import)
     return FL_OK;
 }
 
-/* ---- the output -------------------------------------------------------- */
+/* ---- the output ---- */
 
 static fl_err check_declared(const Onnx__ValueInfoProto *info, uint32_t classes,
                              fl_reason *why)
@@ -311,7 +311,7 @@ static fl_err check_end(const fl_onnx_import *import)
     return check_all_used(import);
 }
 
-/* ---- parameters -------------------------------------------------------- */
+/* ---- parameters ---- */
 
 static fl_err read_params(float *params, const Onnx__TensorProto *tensor,
                           const fl_onnx_layout *layout, const fl_node *node,

@@ -26,7 +26,7 @@ enum {
     VARINT_MAX = 10,
 };
 
-/* ---- pieces ------------------------------------------------------------ */
+/* ---- pieces ---- */
 
 // Packs a piece at dst, or only measures it when dst is NULL.
 static size_t put(uint8_t *dst, const ProtobufCMessage *piece)
@@ -55,7 +55,7 @@ print(text *dst, const char *format, ...)
     return dst->text;
 }
 
-/* ---- initializers ------------------------------------------------------ */
+/* ---- initializers ---- */
 
 static size_t put_tensor(uint8_t *dst, const char *owner, const char *role,
                          int64_t *dims, size_t dim_count, float *numbers,
@@ -145,7 +145,7 @@ static size_t put_initializers(uint8_t *dst, const fl_model *model, uint32_t i)
     return len + put_bias(after(dst, len), model, node);
 }
 
-/* ---- nodes ------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 // A node and all that it points to.
 typedef struct {
@@ -259,7 +259,7 @@ static size_t put_node(uint8_t *dst, const fl_graph *graph, uint32_t i)
     return put(dst, &whole.base);
 }
 
-/* ---- the graph's face -------------------------------------------------- */
+/* ---- the graph's face ---- */
 
 // A value's name and shape; the batch stays open, as "N".
 typedef struct {
@@ -327,7 +327,7 @@ static size_t put_graph(uint8_t *dst, const fl_model *model)
     return len + put_face(after(dst, len), graph);
 }
 
-/* ---- the file ---------------------------------------------------------- */
+/* ---- the file ---- */
 
 static size_t put_header(uint8_t *dst)
 {

@@ -133,7 +133,7 @@ static void conv_load(const fl_task *task, bool with_gradients)
     }
 }
 
-/* ---- padding ------------------------------------------------------------ */
+/* ---- padding ---- */
 
 // The example itself, or its copy in a frame of zeros.
 static const float *framed(float *frame, const fl_task *task, const geometry *g,
@@ -165,7 +165,7 @@ static void add_inside(float *dx, const fl_task *task, const geometry *g,
     }
 }
 
-/* ---- forward ------------------------------------------------------------ */
+/* ---- forward ---- */
 
 static void forward_row(float *y, const fl_task *task, const geometry *g,
                         const float *x, uint32_t out_y)
@@ -243,7 +243,7 @@ static void conv_forward(const fl_task *task, bool with_gradients)
     }
 }
 
-/* ---- backward ----------------------------------------------------------- */
+/* ---- backward ---- */
 
 // The gradient of example i before pool and ReLU; adds its bias gradient.
 static void unpool_example(float *dense, const fl_task *task, const geometry *g,

@@ -83,7 +83,7 @@ const fl_op *fl_op_get(fl_op_kind kind);
 extern const fl_op fl_input_op, fl_sub_op, fl_div_op, fl_conv_op, fl_dense_op,
     fl_relu_op, fl_maxpool_op, fl_flatten_op;
 
-/* ---- shared by operators ----------------------------------------------- */
+/* ---- shared by operators ---- */
 
 /* The output has the input's shape. */
 FL_CHECK fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs,

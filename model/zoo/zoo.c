@@ -20,7 +20,7 @@ const char *fl_model_builtin_name(size_t index)
     return index < ARCHITECTURE_COUNT ? ARCHITECTURES[index].name : NULL;
 }
 
-/* ---- chains ------------------------------------------------------------- */
+/* ---- chains ---- */
 
 static void append(fl_chain *chain, fl_node node, const char *name,
                    bool has_bias, const float *constants)
@@ -71,7 +71,7 @@ void fl_chain_flatten(fl_chain *chain, const char *name)
     append(chain, (fl_node){.op = FL_OP_FLATTEN}, name, false, NULL);
 }
 
-/* ---- models ------------------------------------------------------------- */
+/* ---- models ---- */
 
 static fl_err find_architecture(size_t *index, const char *name, fl_reason *why)
 {

@@ -46,7 +46,7 @@ static void bench_close(bench *b)
     free(b->rows);
 }
 
-/* ---- memory ------------------------------------------------------------- */
+/* ---- memory ---- */
 
 // From here on the peak counts anew (proc(5), clear_refs).
 static void reset_peak(void)
@@ -70,7 +70,7 @@ static double peak_bytes(void)
     return kib * 1024.0;
 }
 
-/* ---- time --------------------------------------------------------------- */
+/* ---- time ---- */
 
 static int compare_number(const void *a, const void *b)
 {

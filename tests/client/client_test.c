@@ -69,8 +69,7 @@ static const fl_message *take_chunks(fl_host *host, uint32_t *count)
     return NULL;
 }
 
-/* ---- the link -------------------------------------------------------------
- */
+/* ---- the link ---- */
 
 TEST(client_waits_a_random_time_before_it_dials_that_grows_up_to_a_minute)
 {
@@ -440,8 +439,7 @@ TEST(client_stays_while_its_pings_are_answered)
     free_host(host);
 }
 
-/* ---- the task, when all goes well -----------------------------------------
- */
+/* ---- the task, when all goes well ---- */
 
 TEST(client_fetches_trains_and_uploads_what_a_plan_asks_for)
 {
@@ -668,8 +666,7 @@ TEST(client_numbers_its_operations_anew_after_every_start)
     }
 }
 
-/* ---- the task, when the aggregator misbehaves -----------------------------
- */
+/* ---- the task, when the aggregator misbehaves ---- */
 
 TEST(client_refuses_a_manifest_that_does_not_have_the_plans_hash)
 {
@@ -930,8 +927,7 @@ TEST(client_waits_for_answers_as_long_as_there_is_progress)
     free_host(host);
 }
 
-/* ---- mail -----------------------------------------------------------------
- */
+/* ---- mail ---- */
 
 TEST(client_does_not_begin_again_when_a_plan_is_repeated)
 {
@@ -1044,8 +1040,7 @@ TEST(client_stays_or_leaves_when_the_federation_is_finished)
     }
 }
 
-/* ---- training and what was saved ------------------------------------------
- */
+/* ---- training and what was saved ---- */
 
 TEST(client_reports_a_training_that_failed_and_takes_the_next_plan)
 {
@@ -1147,8 +1142,7 @@ TEST(client_frees_a_restored_update_that_nobody_asked_for)
     free_host(host);
 }
 
-/* ---- stop -----------------------------------------------------------------
- */
+/* ---- stop ---- */
 
 TEST(client_leaves_from_every_state_when_it_is_stopped)
 {
@@ -1201,8 +1195,7 @@ TEST(client_begins_no_training_after_it_was_stopped)
     free_host(host);
 }
 
-/* ---- memory ---------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 TEST(client_gives_up_the_link_and_nothing_else_without_memory)
 {

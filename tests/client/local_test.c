@@ -12,8 +12,7 @@
 
 enum { ROWS = 24, COLUMNS = 4, CLASSES = 3 };
 
-/* ---- a small world --------------------------------------------------------
- */
+/* ---- a small world ---- */
 
 typedef struct {
     fl_dataset *dataset;
@@ -101,8 +100,7 @@ static void assert_refused(world *w, fl_err expected, const char *word)
     assert_int_equal(w->result.update_len, 0);
 }
 
-/* ---- what comes out -------------------------------------------------------
- */
+/* ---- what comes out ---- */
 
 TEST(local_update_is_exactly_the_trained_model_minus_the_global_one)
 {
@@ -195,8 +193,7 @@ TEST(local_result_can_be_freed_twice)
     assert_null(result.update);
 }
 
-/* ---- refusals -------------------------------------------------------------
- */
+/* ---- refusals ---- */
 
 TEST(local_training_refuses_a_model_of_another_size_than_planned)
 {

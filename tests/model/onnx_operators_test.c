@@ -4,7 +4,7 @@
 
 #include "tests/model/onnx_cases.h"
 
-/* ---- Conv and MaxPool -------------------------------------------------- */
+/* ---- Conv and MaxPool ---- */
 
 TEST(onnx_rejects_convolutions_of_other_kinds)
 {
@@ -94,7 +94,7 @@ TEST(onnx_rejects_poolings_of_other_kinds)
     assert_refused(edited, FL_ERR_FORMAT, "/MaxPool", "kernel_shape");
 }
 
-/* ---- Gemm and MatMul --------------------------------------------------- */
+/* ---- Gemm and MatMul ---- */
 
 TEST(onnx_rejects_products_of_other_kinds)
 {
@@ -176,7 +176,7 @@ TEST(onnx_rejects_other_transposes_of_constants)
     assert_refused(edited, FL_ERR_FORMAT, "Transpose", "perm");
 }
 
-/* ---- constants --------------------------------------------------------- */
+/* ---- constants ---- */
 
 TEST(onnx_rejects_sums_of_two_values)
 {
@@ -290,7 +290,7 @@ TEST(onnx_rejects_a_second_reader_beside_the_bias)
     assert_refused(edited, FL_ERR_UNSUPPORTED, "/Relu", "two readers");
 }
 
-/* ---- flattening and reordering ----------------------------------------- */
+/* ---- flattening and reordering ---- */
 
 TEST(onnx_flattens_only_at_axis_1)
 {
@@ -385,7 +385,7 @@ TEST(onnx_keeps_columns_behind_a_transposed_picture)
     fl_model_free(model);
 }
 
-/* ---- Identity, Dropout, Constant, shapes -------------------------------- */
+/* ---- Identity, Dropout, Constant, shapes ---- */
 
 TEST(onnx_looks_through_identities)
 {

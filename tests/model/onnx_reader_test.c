@@ -6,7 +6,7 @@
 
 #include "tests/model/onnx_cases.h"
 
-/* ---- bytes ------------------------------------------------------------- */
+/* ---- bytes ---- */
 
 TEST(onnx_reader_rejects_an_empty_file)
 {
@@ -106,7 +106,7 @@ TEST(onnx_reader_rejects_too_many_things)
     assert_refused(edited, FL_ERR_LIMIT, "inputs of a node", "32");
 }
 
-/* ---- header ------------------------------------------------------------ */
+/* ---- header ---- */
 
 TEST(onnx_reader_rejects_other_opsets)
 {
@@ -129,7 +129,7 @@ TEST(onnx_reader_knows_both_names_of_the_standard_domain)
     fl_model_free(assert_accepted(edited));
 }
 
-/* ---- tensors ----------------------------------------------------------- */
+/* ---- tensors ---- */
 
 TEST(onnx_reader_rejects_impossible_dimensions)
 {
@@ -267,7 +267,7 @@ TEST(onnx_reader_rejects_shared_parameters)
     assert_refused(edited, FL_ERR_UNSUPPORTED, "shares", "\"w\"");
 }
 
-/* ---- inputs and outputs ------------------------------------------------ */
+/* ---- inputs and outputs ---- */
 
 TEST(onnx_reader_rejects_other_inputs_than_one)
 {
@@ -396,7 +396,7 @@ TEST(onnx_reader_rejects_a_model_without_parameters)
     assert_refused(edited, FL_ERR_UNSUPPORTED, "no parameters", "train");
 }
 
-/* ---- nodes ------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 TEST(onnx_reader_names_the_node_that_it_does_not_know)
 {
@@ -515,7 +515,7 @@ TEST(onnx_reader_rejects_more_layers_than_a_graph_holds)
     assert_refused(edited, FL_ERR_LIMIT, "1024", "nodes");
 }
 
-/* ---- names ------------------------------------------------------------- */
+/* ---- names ---- */
 
 TEST(onnx_reader_names_layers_after_their_weights)
 {

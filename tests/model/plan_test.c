@@ -68,7 +68,7 @@ static fl_window square(uint32_t kernel, uint32_t stride, uint32_t pad)
     return (fl_window){kernel, kernel, stride, stride, pad, pad, pad, pad};
 }
 
-/* ---- comparing ---------------------------------------------------------- */
+/* ---- comparing ---- */
 
 typedef struct {
     float *params, *grads;
@@ -172,7 +172,7 @@ static void check(fl_graph *net)
     fl_graph_fini(net);
 }
 
-/* ---- operators ---------------------------------------------------------- */
+/* ---- operators ---- */
 
 TEST(plan_computes_dense_of_every_width)
 {
@@ -277,7 +277,7 @@ TEST(plan_computes_a_small_lenet)
     check(&net);
 }
 
-/* ---- shape of the graph ------------------------------------------------- */
+/* ---- shape of the graph ---- */
 
 TEST(plan_skips_nodes_that_the_logits_do_not_need)
 {

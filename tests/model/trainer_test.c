@@ -20,7 +20,7 @@ enum { BYTE_AT = 1 << 24, LABEL_AT = 1 << 28 };
 
 static const char *const VECTORS = "tests/vectors/lenet_torch.txt";
 
-/* ---- a small world ------------------------------------------------------ */
+/* ---- a small world ---- */
 
 // As in tests/vectors/lenet_torch.py.
 static uint32_t hash32(uint32_t i)
@@ -130,7 +130,7 @@ static fl_err run(fl_trainer *trainer, world *w, fl_metrics *metrics,
                           ROWS, options, &random, why);
 }
 
-/* ---- PyTorch ------------------------------------------------------------ */
+/* ---- PyTorch ---- */
 
 static void options_named(fl_train_options *options, const char *name)
 {
@@ -203,7 +203,7 @@ TEST(trainer_takes_the_steps_that_pytorch_takes)
     world_close(&w);
 }
 
-/* ---- reproducible ------------------------------------------------------- */
+/* ---- reproducible ---- */
 
 static void train_some(world *w)
 {
@@ -276,7 +276,7 @@ TEST(trainer_learns_its_rows_by_heart)
     world_close(&w);
 }
 
-/* ---- evaluation --------------------------------------------------------- */
+/* ---- evaluation ---- */
 
 TEST(trainer_measures_the_same_in_batches_of_any_size)
 {
@@ -336,7 +336,7 @@ TEST(trainer_predicts_what_evaluation_counts)
     world_close(&w);
 }
 
-/* ---- refusals ----------------------------------------------------------- */
+/* ---- refusals ---- */
 
 TEST(trainer_refuses_options_outside_their_ranges)
 {

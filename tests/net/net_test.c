@@ -138,7 +138,7 @@ static void assert_closed(world *w, int end, fl_conn conn, fl_err err)
     assert_err(event.err, err);
 }
 
-/* ---- what both must do --------------------------------------------------- */
+/* ---- what both must do ---- */
 
 static void carries_frames_both_ways(world *w)
 {
@@ -386,7 +386,7 @@ static void refuses_what_is_no_address(world *w)
     assert_nothing_more(w);
 }
 
-/* ---- a random conversation ----------------------------------------------- */
+/* ---- a random conversation ---- */
 
 enum { PAIR_CAP = 8, MESSAGE_COUNT = 1500 };
 

@@ -82,7 +82,7 @@ static void assert_all_freed(const fl_net *net, uint64_t opened)
     assert_int_equal(counts.freed, opened);
 }
 
-/* ---- plain sockets ------------------------------------------------------- */
+/* ---- plain sockets ---- */
 
 static struct sockaddr_in loopback(uint16_t port)
 {
@@ -151,7 +151,7 @@ static void assert_hung_up(int fd)
     close(fd);
 }
 
-/* ---- framing ------------------------------------------------------------- */
+/* ---- framing ---- */
 
 static void assert_refused(size_t frame_cap, uint32_t announced, fl_err err)
 {
@@ -238,7 +238,7 @@ TEST(tcp_bears_silence_between_frames)
     fl_net_free(net);
 }
 
-/* ---- peers that do not read ---------------------------------------------- */
+/* ---- peers that do not read ---- */
 
 /* Sends until neither the peer nor the kernel takes any more. */
 static void clog_up(fl_net *net, fl_conn conn)
@@ -336,7 +336,7 @@ TEST(tcp_lets_a_peer_finish_its_sentence_before_it_closes)
     fl_net_free(net);
 }
 
-/* ---- crowds -------------------------------------------------------------- */
+/* ---- crowds ---- */
 
 TEST(tcp_outlives_two_thousand_resets_beside_a_good_peer)
 {
@@ -467,7 +467,7 @@ TEST(tcp_accepts_again_after_it_ran_out_of_files)
     fl_net_free(net);
 }
 
-/* ---- addresses ----------------------------------------------------------- */
+/* ---- addresses ---- */
 
 static void assert_cannot_listen(const char *url, const char *word)
 {
@@ -559,7 +559,7 @@ TEST(tcp_gives_up_a_dial_that_nobody_answers)
     close(listener);
 }
 
-/* ---- time and posts ------------------------------------------------------ */
+/* ---- time and posts ---- */
 
 TEST(tcp_tells_the_time)
 {
@@ -617,7 +617,7 @@ TEST(tcp_takes_posts_from_any_thread_up_to_a_limit)
     fl_net_free(net);
 }
 
-/* ---- the end ------------------------------------------------------------- */
+/* ---- the end ---- */
 
 TEST(tcp_frees_while_everything_is_busy)
 {

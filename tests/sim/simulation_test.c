@@ -14,8 +14,7 @@
 
 enum { COLUMNS = 4, CLASSES = 3, ROUNDS_CAP = 16, COHORT_CAP = 64 };
 
-/* ---- a small world --------------------------------------------------------
- */
+/* ---- a small world ---- */
 
 // Rows that can be learnt: the label is where the largest of three values is.
 // The first `bad_rows` belong to group "bad" and are too large for floats.
@@ -225,8 +224,7 @@ static void assert_same_runs(const world *a, const world *b)
     }
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 TEST(simulation_learns)
 {

@@ -20,8 +20,7 @@ static void draw_bytes(void *self, void *dst, size_t len)
             (uint8_t)((host->random = host->random * 69069 + 1) >> 8);
 }
 
-/* ---- the model that the aggregator serves ---------------------------------
- */
+/* ---- the model that the aggregator serves ---- */
 
 static void make_model(fl_parcel *model)
 {
@@ -59,8 +58,7 @@ static void model_init(fl_parcel *model)
     model->manifest = copy_of(made.manifest, made.manifest_len);
 }
 
-/* ---- effects --------------------------------------------------------------
- */
+/* ---- effects ---- */
 
 static void deliver(fl_host *host, const fl_client_effect *effect)
 {
@@ -164,8 +162,7 @@ void fl_host_tell(fl_host *host, fl_client_event event)
     fl_host_tell(host, event);
 }
 
-/* ---- life -----------------------------------------------------------------
- */
+/* ---- life ---- */
 
 fl_client_options fl_host_options(void)
 {
@@ -212,8 +209,7 @@ void fl_host_wait(fl_host *host, int64_t ms)
     fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_TICK});
 }
 
-/* ---- the link -------------------------------------------------------------
- */
+/* ---- the link ---- */
 
 void fl_host_open(fl_host *host)
 {
@@ -267,8 +263,7 @@ void fl_host_join(fl_host *host)
     fl_host_ack(host, check_in);
 }
 
-/* ---- what the aggregator says ---------------------------------------------
- */
+/* ---- what the aggregator says ---- */
 
 void fl_host_send(fl_host *host, fl_message *message)
 {
@@ -366,8 +361,7 @@ void fl_host_serve(fl_host *host, const fl_message *fetch)
     fl_host_answer(host, fetch, &answer);
 }
 
-/* ---- what the client says -------------------------------------------------
- */
+/* ---- what the client says ---- */
 
 const fl_message *fl_host_next(fl_host *host)
 {
@@ -389,8 +383,7 @@ const fl_message *fl_host_take(fl_host *host, fl_message_type type)
     return message;
 }
 
-/* ---- training -------------------------------------------------------------
- */
+/* ---- training ---- */
 
 fl_result fl_host_result(uint32_t chunks)
 {

@@ -23,8 +23,7 @@ static void draw_bytes(void *self, void *dst, size_t len)
             (uint8_t)((wires->random = wires->random * 69069 + 1) >> 8);
 }
 
-/* ---- the wire -------------------------------------------------------------
- */
+/* ---- the wire ---- */
 
 static void send_frame(fl_wires *wires, fl_conn conn, bool is_up,
                        const uint8_t *bytes, size_t len)
@@ -62,8 +61,7 @@ static void drop_frames(fl_wires *wires, fl_conn conn)
     }
 }
 
-/* ---- the aggregator -------------------------------------------------------
- */
+/* ---- the aggregator ---- */
 
 static fl_wire_end *end_of(fl_wires *wires, fl_conn conn)
 {
@@ -137,8 +135,7 @@ static void start_aggregator(fl_wires *wires)
     tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
 }
 
-/* ---- a client -------------------------------------------------------------
- */
+/* ---- a client ---- */
 
 static fl_result make_result(size_t param_count)
 {
@@ -261,8 +258,7 @@ static void end_training(fl_wire_end *end)
         end, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});
 }
 
-/* ---- all of them ----------------------------------------------------------
- */
+/* ---- all of them ---- */
 
 static void deliver(fl_wires *wires)
 {

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/boards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "sim/chance.h"
+
+typedef enum {
+    POST_TRAINED,  // a job is due
+    POST_LEAVE,    // the board goes away
+    POST_RETURN,   // the board comes back
+} post_kind;
+
+struct board_state;
+
+/* What fl_memnet_post carries starts with its kind. */
+typedef struct {
+    post_kind kind;
+    bool is_presence;  // of the presence cycle, which goes on
+} change;
+
+typedef struct training {
+    post_kind kind;
+    int post_count;  // posts on their way that carry this training
+    bool is_delivered;
+    struct training *next;  // of the list of all
+    fl_job job;
+    const fl_boards *boards;
+    struct board_state *board;
+    fl_plan plan;
+    const uint8_t *model;
+    size_t model_len;
+    atomic_bool stop;
+    fl_result result;
+    fl_err err;
+    fl_reason why;
+} training;
+
+typedef struct board_state {
+    fl_client *client;
+    fl_net *net;
+    fl_conn conn;
+    uint32_t number;
+    fl_board board;
+    training *training;  // the one that runs; NULL: none
+    // Present by the cycle, and not away by accident.
+    bool is_present, is_vanished, has_accident;
+    change cycle, leave, back;
+    bool is_asked_to_find;  // FIND was said: FOUND comes next
+    bool is_lost;           // a dial that was not even begun: LOST comes next
+} board_state;
+
+struct fl_boards {
+    fl_boards_options options;
+    training *trainings;  // all that are not freed yet
+    board_state *list;
+    uint8_t (*keys)[FL_KEY_BYTES];  // public key of each
+    uint32_t count;
+};
+
+/* ---- training ---- */
+
+static void run_training(fl_job *job)
+{
+    training *t = (training *)(void *)((char *)job - offsetof(training, job));
+    const fl_boards_options *options = &t->boards->options;
+    uint32_t row_count;
+    const uint32_t *rows =
+        fl_partition_rows(options->partition, t->board->number, &row_count);
+    t->err = fl_local_train(&t->result, &t->plan, t->model, t->model_len,
+                            options->train, rows, row_count, t->board->number,
+                            &t->stop, &t->why);
+}
+
+// Without memory the board never answers: the round's deadline deals with it.
+static void post(board_state *board, void *what, int64_t at_ms)
+{
+    (void)!fl_memnet_post(board->net, what, at_ms);
+}
+
+static void post_change(board_state *board, change *c, post_kind kind,
+                        int64_t at_ms)
+{
+    c->kind = kind;
+    c->is_presence = c == &board->cycle;
+    post(board, c, at_ms);
+}
+
+static void begin_training(fl_boards *boards, board_state *board,
+                           const fl_client_effect *effect)
+{
+    const int64_t now_ms = fl_memnet_now(boards->options.memnet);
+    uint32_t row_count;
+    fl_partition_rows(boards->options.partition, board->number, &row_count);
+    const int64_t takes_ms = fl_board_training_ms(&board->board, row_count,
+                                                  effect->plan->local_epochs);
+    training *t = calloc(1, sizeof *t);
+    if (!t) return;
+    t->kind = POST_TRAINED;
+    t->post_count = 1;
+    t->job.run = run_training;
+    t->boards = boards;
+    t->board = board;
+    t->plan = *effect->plan;
+    t->model = effect->bytes;
+    t->model_len = effect->len;
+    t->next = boards->trainings;
+    boards->trainings = t;
+    board->training = t;
+    fl_pool_submit(boards->options.pool, &t->job);
+    post(board, t, now_ms + takes_ms);
+
+    int64_t after_ms, away_ms;
+    if (!fl_board_vanishes(&board->board, takes_ms, &after_ms, &away_ms) ||
+        board->has_accident) {
+        return;
+    }
+    board->has_accident = true;
+    post_change(board, &board->leave, POST_LEAVE, now_ms + after_ms);
+    post_change(board, &board->back, POST_RETURN, now_ms + after_ms + away_ms);
+}
+
+// The job ends as soon as it can; its answer is due now, not later.
+static void cancel_training(fl_boards *boards, board_state *board)
+{
+    training *t = board->training;
+    if (!t) return;
+    atomic_store(&t->stop, true);
+    t->post_count++;
+    post(board, t, fl_memnet_now(boards->options.memnet));
+}
+
+static void free_training(fl_boards *boards, training *t)
+{
+    training **link = &boards->trainings;
+    while (*link != t) {
+        link = &(*link)->next;
+    }
+    *link = t->next;
+    fl_result_fini(&t->result);
+    free(t);
+}
+
+/* ---- the machine ---- */
+
+static void dial(const fl_boards *boards, board_state *board)
+{
+    board->is_lost =
+        fl_net_dial(board->net, boards->options.address, &board->conn, NULL);
+    if (board->is_lost) board->conn = 0;
+}
+
+static void do_client_effect(fl_boards *boards, board_state *board,
+                             const fl_client_effect *effect)
+{
+    switch (effect->kind) {
+    case FL_CLIENT_DIAL: dial(boards, board); break;
+    case FL_CLIENT_SEND:
+        (void)!fl_net_send(board->net, board->conn, effect->bytes, effect->len);
+        break;
+    case FL_CLIENT_HANG_UP: fl_net_close(board->net, board->conn); break;
+    case FL_CLIENT_FIND: board->is_asked_to_find = true; break;
+    case FL_CLIENT_TRAIN: begin_training(boards, board, effect); break;
+    case FL_CLIENT_CANCEL: cancel_training(boards, board); break;
+    case FL_CLIENT_LOG:
+        fl_log_line(effect->level, effect->event, effect->text);
+        break;
+    case FL_CLIENT_PIN:
+    case FL_CLIENT_BEGIN:
+    case FL_CLIENT_PUT:
+    case FL_CLIENT_END:
+    case FL_CLIENT_SAVE_UPDATE:
+    case FL_CLIENT_DROP_UPDATE:
+    case FL_CLIENT_LEAVE: break;  // nothing outlives a simulation
+    }
+}
+
+static void step_client(fl_boards *boards, board_state *board,
+                        fl_client_event event)
+{
+    const fl_client_effect *effects;
+    size_t count;
+    event.now_ms = fl_memnet_now(boards->options.memnet);
+    fl_client_step(board->client, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++) {
+        do_client_effect(boards, board, &effects[i]);
+    }
+}
+
+static void tell_client(fl_boards *boards, board_state *board,
+                        fl_client_event event)
+{
+    step_client(boards, board, event);
+    while (board->is_asked_to_find) {
+        board->is_asked_to_find = false;
+        step_client(boards, board, (fl_client_event){.kind = FL_CLIENT_FOUND});
+    }
+    if (board->is_lost) {
+        board->is_lost = false;
+        step_client(boards, board, (fl_client_event){.kind = FL_CLIENT_LOST});
+    }
+    fl_memnet_wake(board->net, fl_client_deadline(board->client));
+}
+
+static void trained(fl_boards *boards, board_state *board, training *t)
+{
+    if (!t->is_delivered) {
+        t->is_delivered = true;
+        board->training = NULL;
+        fl_pool_wait(boards->options.pool, &t->job);
+        tell_client(boards, board,
+                    (fl_client_event){.kind = FL_CLIENT_TRAINED,
+                                      .result = &t->result,
+                                      .err = t->err,
+                                      .why = t->why.text});
+    }
+    if (--t->post_count == 0) free_training(boards, t);
+}
+
+static void changed(fl_boards *boards, board_state *board, const change *c)
+{
+    const bool is_there = c->kind == POST_RETURN;
+    const int64_t now_ms = fl_memnet_now(boards->options.memnet);
+    if (c->is_presence) {
+        board->is_present = is_there;
+        const int64_t next_ms =
+            fl_board_next_change_ms(&board->board, is_there);
+        if (next_ms != INT64_MAX) {
+            post_change(board, &board->cycle,
+                        is_there ? POST_LEAVE : POST_RETURN, now_ms + next_ms);
+        }
+    } else {
+        board->is_vanished = !is_there;
+        board->has_accident = !is_there;
+    }
+    fl_memnet_set_online(board->net, board->is_present && !board->is_vanished);
+}
+
+static void posted(fl_boards *boards, board_state *board, void *what)
+{
+    if (*(post_kind *)what == POST_TRAINED) {
+        trained(boards, board, what);
+    } else {
+        changed(boards, board, what);
+    }
+}
+
+void fl_boards_handle(fl_boards *boards, void *owner, const fl_net_event *event)
+{
+    board_state *board = owner;
+    const bool is_old = event->conn != board->conn;
+    fl_client_event told = {.bytes = event->bytes, .len = event->len};
+    switch (event->kind) {
+    case FL_NET_POSTED: posted(boards, board, event->posted); return;
+    case FL_NET_OPENED: told.kind = FL_CLIENT_OPENED; break;
+    case FL_NET_FRAME: told.kind = FL_CLIENT_FRAME; break;
+    case FL_NET_CLOSED:
+        told.kind = FL_CLIENT_LOST;
+        if (!is_old) board->conn = 0;
+        break;
+    case FL_NET_TIME: told.kind = FL_CLIENT_TICK; break;
+    }
+    if (event->kind != FL_NET_TIME && is_old) return;
+    tell_client(boards, board, told);
+    if (event->kind == FL_NET_FRAME) fl_net_arm(board->net, event->conn);
+}
+
+/* ---- the whole ---- */
+
+static fl_err add_board(fl_boards *boards, uint32_t number)
+{
+    board_state *board = &boards->list[number];
+    const uint64_t seed = boards->options.fleet.seed;
+    fl_client_options options = {
+        .start_count = 1,
+        .seed = seed,
+        .model_cap = FL_MODEL_BYTES_MAX,
+        .scratch = boards->options.scratch,
+        .random_bytes = fl_chance_bytes,
+        .random_self = boards->options.nonces,
+    };
+    uint32_t row_count;
+    fl_partition_rows(boards->options.partition, number, &row_count);
+    options.sample_count = row_count;
+    fl_chance_identity(&options.identity, seed, (uint64_t)number + 1);
+    memcpy(boards->keys[number], options.identity.public_key, FL_KEY_BYTES);
+    board->number = number;
+    fl_board_init(&board->board, &boards->options.fleet, number);
+    FL_TRY(fl_client_new(&board->client, &options));
+    FL_TRY(fl_memnet_add(boards->options.memnet, &board->net,
+                         &board->board.link, board));
+    board->is_present = fl_board_is_present_first(&board->board);
+    fl_memnet_set_online(board->net, board->is_present);
+    const int64_t next_ms =
+        fl_board_next_change_ms(&board->board, board->is_present);
+    if (next_ms != INT64_MAX) {
+        post_change(board, &board->cycle,
+                    board->is_present ? POST_LEAVE : POST_RETURN, next_ms);
+    }
+    fl_memnet_wake(board->net, 0);
+    return FL_OK;
+}
+
+fl_err fl_boards_new(fl_boards **boards, const fl_boards_options *options)
+{
+    fl_err err = FL_ERR_MEMORY;
+    fl_boards *new = calloc(1, sizeof *new);
+    if (!new) return err;
+    new->options = *options;
+    const uint32_t count = fl_partition_client_count(options->partition);
+    new->list = calloc(count, sizeof *new->list);
+    new->keys = calloc(count, sizeof *new->keys);
+    if (!new->list || !new->keys) goto out;
+    for (; new->count < count; new->count++) {
+        err = add_board(new, new->count);
+        if (err) goto out;
+    }
+    *boards = new;
+    return FL_OK;
+
+out:
+    fl_boards_free(new);
+    return err;
+}
+
+void fl_boards_stop(fl_boards *boards)
+{
+    if (!boards) return;
+    for (training *t = boards->trainings; t; t = t->next) {
+        atomic_store(&t->stop, true);
+    }
+}
+
+void fl_boards_free(fl_boards *boards)
+{
+    if (!boards) return;
+    while (boards->trainings) {
+        free_training(boards, boards->trainings);
+    }
+    for (uint32_t i = 0; i < boards->count; i++) {
+        fl_client_free(boards->list[i].client);
+    }
+    free(boards->list);
+    free(boards->keys);
+    free(boards);
+}
+
+uint32_t fl_boards_find(const fl_boards *boards,
+                        const uint8_t public_key[FL_KEY_BYTES])
+{
+    for (uint32_t i = 0; i < boards->count; i++) {
+        if (memcmp(boards->keys[i], public_key, FL_KEY_BYTES) == 0) return i;
+    }
+    return UINT32_MAX;
+}
