@@ -59,6 +59,7 @@ static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
 {
     FL_TRY(fl_report_check_path(settings->out, why));
     FL_TRY(fl_settings_load(settings, &p->train, &p->test, &p->partition, why));
+    FL_TRY(fl_settings_write_partition(settings, p->partition, why));
     FL_TRY(
         fl_federation_model(&settings->federation, &p->model, p->train, why));
     const fl_report_options report =

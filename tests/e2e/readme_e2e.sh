@@ -38,6 +38,10 @@ sh -e "$out/simulate.sh"
 for file in run.jsonl run.csv curve.svg model.onnx; do
     [ -s "$file" ] || fail "no $file"
 done
+# What --help promises of the partition: every dealt row once.
+build/release/fedge-sim --clients 10 --samples 30 --rounds 0 --quiet \
+    --partition-out parts.csv
+[ "$(sort -u -t, -k2 parts.csv | wc -l)" -eq 301 ] || fail "a row is dealt twice"
 block own-csv
 sh -e "$out/own-csv.sh"
 [ -s mine.onnx ] || fail "no mine.onnx"
