@@ -172,9 +172,6 @@ void fl_peer_sweep(fl_aggregator *aggregator);
 void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why);
 void fl_peer_close_all(fl_aggregator *aggregator);
 
-/* The connection of a member; NULL when there is none. */
-fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member);
-
 /* Puts a mail into the member's mailbox and pushes it when connected. */
 void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
                   fl_mail_kind kind, uint32_t round);

@@ -11,7 +11,8 @@ static uint64_t key_prefix(const uint8_t public_key[FL_KEY_BYTES])
     return prefix;
 }
 
-fl_peer *fl_peer_of(fl_aggregator *aggregator, const fl_member *member)
+// The connection of a member; NULL when there is none.
+static fl_peer *peer_of(fl_aggregator *aggregator, const fl_member *member)
 {
     if (member->peer == FL_AGGREGATOR_NONE) return NULL;
     return &aggregator->peers[member->peer];
@@ -224,7 +225,7 @@ static void proof(fl_aggregator *aggregator, fl_peer *peer,
         return;
     }
     fl_member *member = &aggregator->members[slot];
-    fl_peer *old = fl_peer_of(aggregator, member);
+    fl_peer *old = peer_of(aggregator, member);
     if (old) {  // the newest authenticated connection wins
         leave_member(aggregator, old);
         old->client = FL_AGGREGATOR_NONE;
@@ -266,7 +267,7 @@ void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
     member->mail_sequence = ++aggregator->mail_sequence;
     member->mail_kind = kind;
     member->mail_round = round;
-    fl_peer *peer = fl_peer_of(aggregator, member);
+    fl_peer *peer = peer_of(aggregator, member);
     if (peer && peer->state == FL_PEER_CHECKED_IN) {
         push_mail(aggregator, peer, member);
     }

@@ -75,11 +75,6 @@ void fl_json_count_set(fl_json *object, const char *key, uint64_t value)
     set(object, key, count(value));
 }
 
-void fl_json_int_set(fl_json *object, const char *key, int64_t value)
-{
-    set(object, key, json_integer(value));
-}
-
 void fl_json_number_set(fl_json *object, const char *key, double value)
 {
     set(object, key, isfinite(value) ? json_real(value) : json_null());
@@ -88,25 +83,6 @@ void fl_json_number_set(fl_json *object, const char *key, double value)
 void fl_json_bool_set(fl_json *object, const char *key, bool value)
 {
     set(object, key, json_boolean(value));
-}
-
-void fl_json_null_set(fl_json *object, const char *key)
-{
-    set(object, key, json_null());
-}
-
-// What is inside `value`, whose shell is freed; NULL: something had failed.
-static json_t *unwrap(fl_json *value)
-{
-    if (!value) return NULL;
-    json_t *root = value->has_failed ? NULL : json_incref(value->root);
-    fl_json_free(value);
-    return root;
-}
-
-void fl_json_object_set(fl_json *object, const char *key, fl_json *value)
-{
-    set(object, key, unwrap(value));
 }
 
 // Takes `item`; NULL means that its allocation failed.
@@ -122,11 +98,6 @@ static void append(fl_json *object, const char *key, json_t *item)
         array = json_object_get(object->root, key);
     }
     if (json_array_append_new(array, item)) object->has_failed = true;
-}
-
-void fl_json_array_add(fl_json *object, const char *key, fl_json *item)
-{
-    append(object, key, unwrap(item));
 }
 
 void fl_json_count_add(fl_json *object, const char *key, uint64_t value)

@@ -25,16 +25,8 @@ void fl_json_free(fl_json *object);
 
 void fl_json_text_set(fl_json *object, const char *key, const char *value);
 void fl_json_count_set(fl_json *object, const char *key, uint64_t value);
-void fl_json_int_set(fl_json *object, const char *key, int64_t value);
 void fl_json_number_set(fl_json *object, const char *key, double value);
 void fl_json_bool_set(fl_json *object, const char *key, bool value);
-void fl_json_null_set(fl_json *object, const char *key);
-
-/* Puts `value` (taken) under `key`. */
-void fl_json_object_set(fl_json *object, const char *key, fl_json *value);
-
-/* Appends `item` (taken) to the array under `key`, made when missing. */
-void fl_json_array_add(fl_json *object, const char *key, fl_json *item);
 
 /* Appends a number to the array under `key`, made when missing. */
 void fl_json_count_add(fl_json *object, const char *key, uint64_t value);

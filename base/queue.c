@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,9 +14,8 @@ static const int64_t WAIT_MAX_MS = 100000000000;
 
 struct fl_queue {
     pthread_mutex_t mutex;
-    pthread_cond_t changed;  // an item came, or the queue was closed
+    pthread_cond_t filled;   // an item came
     size_t first, len, cap;  // a ring over items[]
-    bool is_closed;
     void *items[];
 };
 
@@ -42,7 +40,7 @@ fl_err fl_queue_new(fl_queue **queue, size_t cap)
     if (!made) return FL_ERR_MEMORY;
     made->cap = cap;
 
-    fl_err err = init_condition(&made->changed);
+    fl_err err = init_condition(&made->filled);
     if (err) goto no_condition;
     if (pthread_mutex_init(&made->mutex, NULL)) {
         err = FL_ERR_MEMORY;
@@ -52,7 +50,7 @@ fl_err fl_queue_new(fl_queue **queue, size_t cap)
     return FL_OK;
 
 no_mutex:
-    pthread_cond_destroy(&made->changed);
+    pthread_cond_destroy(&made->filled);
 no_condition:
     free(made);
     return err;
@@ -62,7 +60,7 @@ void fl_queue_free(fl_queue *queue)
 {
     if (!queue) return;
     pthread_mutex_destroy(&queue->mutex);
-    pthread_cond_destroy(&queue->changed);
+    pthread_cond_destroy(&queue->filled);
     free(queue);
 }
 
@@ -70,14 +68,12 @@ fl_err fl_queue_push(fl_queue *queue, void *item)
 {
     fl_err err = FL_OK;
     pthread_mutex_lock(&queue->mutex);
-    if (queue->is_closed) {
-        err = FL_ERR_CLOSED;
-    } else if (queue->len == queue->cap) {
+    if (queue->len == queue->cap) {
         err = FL_ERR_LIMIT;
     } else {
         queue->items[(queue->first + queue->len) % queue->cap] = item;
         queue->len++;
-        pthread_cond_signal(&queue->changed);
+        pthread_cond_signal(&queue->filled);
     }
     pthread_mutex_unlock(&queue->mutex);
     return err;
@@ -96,21 +92,21 @@ static struct timespec time_after(int64_t wait_ms)
     return at;
 }
 
-// With the mutex held: until there is an item, the end, or no time left.
-static void wait_for_change(fl_queue *queue, int64_t wait_ms)
+// With the mutex held: until there is an item or no time left.
+static void wait_for_item(fl_queue *queue, int64_t wait_ms)
 {
     if (wait_ms < 0 || wait_ms > WAIT_MAX_MS) {
-        while (queue->len == 0 && !queue->is_closed) {
-            pthread_cond_wait(&queue->changed, &queue->mutex);
+        while (queue->len == 0) {
+            pthread_cond_wait(&queue->filled, &queue->mutex);
         }
         return;
     }
     if (wait_ms == 0) return;
     const struct timespec deadline = time_after(wait_ms);
     int waited = 0;
-    while (queue->len == 0 && !queue->is_closed && waited != ETIMEDOUT) {
+    while (queue->len == 0 && waited != ETIMEDOUT) {
         waited =
-            pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
+            pthread_cond_timedwait(&queue->filled, &queue->mutex, &deadline);
     }
 }
 
@@ -118,22 +114,14 @@ fl_err fl_queue_pop(fl_queue *queue, void **item, int64_t wait_ms)
 {
     fl_err err = FL_OK;
     pthread_mutex_lock(&queue->mutex);
-    wait_for_change(queue, wait_ms);
+    wait_for_item(queue, wait_ms);
     if (queue->len > 0) {
         *item = queue->items[queue->first];
         queue->first = (queue->first + 1) % queue->cap;
         queue->len--;
     } else {
-        err = queue->is_closed ? FL_ERR_CLOSED : FL_ERR_TIMEOUT;
+        err = FL_ERR_TIMEOUT;
     }
     pthread_mutex_unlock(&queue->mutex);
     return err;
-}
-
-void fl_queue_close(fl_queue *queue)
-{
-    pthread_mutex_lock(&queue->mutex);
-    queue->is_closed = true;
-    pthread_cond_broadcast(&queue->changed);
-    pthread_mutex_unlock(&queue->mutex);
 }

@@ -21,16 +21,13 @@ FL_CHECK fl_err fl_queue_new(fl_queue **queue, size_t cap);
 /* Items still inside are the caller's to free first. Accepts NULL. */
 void fl_queue_free(fl_queue *queue);
 
-/* Never waits. FL_ERR_LIMIT: full. FL_ERR_CLOSED: fl_queue_close was called. */
+/* Never waits. FL_ERR_LIMIT: full. */
 FL_CHECK fl_err fl_queue_push(fl_queue *queue, void *item);
 
 /*
  * The oldest item; waits up to wait_ms (0: not at all, -1: for ever, on the
- * monotonic clock). FL_ERR_TIMEOUT: none came. FL_ERR_CLOSED: closed, empty.
+ * monotonic clock). FL_ERR_TIMEOUT: none came.
  */
 FL_CHECK fl_err fl_queue_pop(fl_queue *queue, void **item, int64_t wait_ms);
-
-/* Refuses pushes from now on and wakes every waiter. */
-void fl_queue_close(fl_queue *queue);
 
 #endif

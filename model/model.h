@@ -60,9 +60,6 @@ typedef struct {
 FL_CHECK fl_err fl_model_new(fl_model **model, const fl_model_options *options,
                              fl_reason *why);
 
-/* Names of the built-in architectures; NULL when index is past the last. */
-const char *fl_model_builtin_name(size_t index);
-
 /*
  * Reads an ONNX file's bytes (opset 11 to 17). Safe on untrusted bytes.
  * FL_ERR_FORMAT: not ONNX, or it contradicts itself (shapes, offsets, NaN

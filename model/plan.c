@@ -407,16 +407,6 @@ const fl_graph *fl_plan_graph(const fl_plan *plan)
     return &plan->graph;
 }
 
-uint32_t fl_plan_batch_cap(const fl_plan *plan)
-{
-    return plan->batch_cap;
-}
-
-bool fl_plan_has_gradients(const fl_plan *plan)
-{
-    return plan->with_gradients;
-}
-
 size_t fl_plan_bytes(const fl_plan *plan)
 {
     return plan->arena_floats * sizeof(float);

@@ -39,8 +39,6 @@ FL_CHECK fl_err fl_plan_new(fl_plan **plan, const fl_graph *graph,
 void fl_plan_free(fl_plan *plan);
 
 const fl_graph *fl_plan_graph(const fl_plan *plan);
-uint32_t fl_plan_batch_cap(const fl_plan *plan);
-bool fl_plan_has_gradients(const fl_plan *plan);
 size_t fl_plan_bytes(const fl_plan *plan);  // of the arena
 uint32_t fl_plan_step_count(const fl_plan *plan);
 

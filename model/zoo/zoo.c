@@ -15,11 +15,6 @@ static const struct {
 
 enum { ARCHITECTURE_COUNT = sizeof ARCHITECTURES / sizeof *ARCHITECTURES };
 
-const char *fl_model_builtin_name(size_t index)
-{
-    return index < ARCHITECTURE_COUNT ? ARCHITECTURES[index].name : NULL;
-}
-
 /* ---- chains ---- */
 
 static void append(fl_chain *chain, fl_node node, const char *name,

@@ -23,10 +23,10 @@ TEST(json_keeps_the_order_of_keys)
     fl_json *object = fl_json_new();
     fl_json_text_set(object, "z", "last letter");
     fl_json_count_set(object, "a", 12);
-    fl_json_int_set(object, "m", -7);
+    fl_json_number_set(object, "m", -7.5);
     fl_json_bool_set(object, "yes", true);
-    fl_json_null_set(object, "none");
-    assert_json(object, "{\"z\":\"last letter\",\"a\":12,\"m\":-7,"
+    fl_json_text_set(object, "none", NULL);
+    assert_json(object, "{\"z\":\"last letter\",\"a\":12,\"m\":-7.5,"
                         "\"yes\":true,\"none\":null}");
 }
 
@@ -57,10 +57,8 @@ TEST(json_writes_large_counts)
 {
     fl_json *object = fl_json_new();
     fl_json_count_set(object, "exact", INT64_MAX);
-    fl_json_int_set(object, "least", INT64_MIN);
     fl_json_count_set(object, "rounded", UINT64_C(1) << 63);
     assert_json(object, "{\"exact\":9223372036854775807,"
-                        "\"least\":-9223372036854775808,"
                         "\"rounded\":9.22337203685478e18}");
 }
 
@@ -91,21 +89,6 @@ TEST(json_replaces_a_value_set_again)
     fl_json_count_set(object, "b", 2);
     fl_json_text_set(object, "a", "new");
     assert_json(object, "{\"a\":\"new\",\"b\":2}");
-}
-
-TEST(json_nests_objects_and_arrays)
-{
-    fl_json *object = fl_json_new();
-    fl_json *inner = fl_json_new();
-    fl_json_count_set(inner, "x", 1);
-    fl_json_object_set(object, "inner", inner);
-    for (uint64_t i = 0; i < 2; i++) {
-        fl_json *item = fl_json_new();
-        fl_json_count_set(item, "round", i);
-        fl_json_array_add(object, "rounds", item);
-    }
-    assert_json(object, "{\"inner\":{\"x\":1},"
-                        "\"rounds\":[{\"round\":0},{\"round\":1}]}");
 }
 
 TEST(json_makes_arrays_of_numbers)
@@ -214,26 +197,8 @@ TEST(json_accepts_null_and_reports_it_at_the_end)
     char *text = NULL;
     fl_json_free(NULL);
     fl_json_count_set(NULL, "a", 1);
-    fl_json_object_set(NULL, "a", fl_json_new());
-    fl_json_array_add(NULL, "a", fl_json_new());
+    fl_json_count_add(NULL, "a", 1);
     assert_err(fl_json_text(&text, NULL), FL_ERR_MEMORY);
-
-    fl_json *object = fl_json_new();
-    fl_json_object_set(object, "a", NULL);
-    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
-    fl_json_free(object);
-
-    object = fl_json_new();
-    fl_json *inner = fl_json_new();
-    fl_json_object_set(inner, "a", NULL);
-    fl_json_object_set(object, "inner", inner);
-    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
-    fl_json_free(object);
-
-    object = fl_json_new();
-    fl_json_array_add(object, "a", NULL);
-    assert_err(fl_json_text(&text, object), FL_ERR_MEMORY);
-    fl_json_free(object);
 }
 
 static int allocations_left;
@@ -248,9 +213,8 @@ static fl_err build_with(int allocations)
     char *text = NULL;
     allocations_left = allocations;
     fl_json *object = fl_json_new();
-    fl_json *item = fl_json_new();
-    fl_json_text_set(item, "text", "some\xff text");
-    fl_json_array_add(object, "items", item);
+    fl_json_text_set(object, "text", "some\xff text");
+    fl_json_count_add(object, "items", 7);
     fl_json_number_set(object, "number", 1.5);
     const fl_err err = fl_json_text(&text, object);
     free(text);
@@ -276,7 +240,6 @@ RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_stays_on_one_line),
           cmocka_unit_test(json_replaces_what_is_not_utf8),
           cmocka_unit_test(json_replaces_a_value_set_again),
-          cmocka_unit_test(json_nests_objects_and_arrays),
           cmocka_unit_test(json_makes_arrays_of_numbers),
           cmocka_unit_test(json_adds_counts_of_any_size_to_an_array),
           cmocka_unit_test(json_reads_what_it_wrote),

@@ -56,42 +56,24 @@ TEST(queue_gives_up_when_nothing_comes)
     fl_queue_free(queue);
 }
 
-TEST(queue_empties_after_it_was_closed)
-{
-    fl_queue *queue;
-    void *item;
-    assert_ok(fl_queue_new(&queue, 2));
-    assert_ok(fl_queue_push(queue, &numbers[0]));
-    fl_queue_close(queue);
-    assert_err(fl_queue_push(queue, &numbers[1]), FL_ERR_CLOSED);
-    assert_ok(fl_queue_pop(queue, &item, -1));
-    assert_err(fl_queue_pop(queue, &item, -1), FL_ERR_CLOSED);
-    fl_queue_free(queue);
-    fl_queue_free(NULL);
-}
-
 static void *wait_for_ever(void *queue)
 {
-    void *item;
-    static fl_err err;
-    err = fl_queue_pop(queue, &item, INT64_MAX);
-    return &err;
+    void *item = NULL;
+    return fl_queue_pop(queue, &item, INT64_MAX) ? NULL : item;
 }
 
-TEST(queue_wakes_every_waiter_when_closed)
+TEST(queue_wakes_who_waits_for_ever)
 {
     fl_queue *queue;
-    pthread_t waiters[2];
+    pthread_t waiter;
+    void *item;
     assert_ok(fl_queue_new(&queue, 1));
-    pthread_create(&waiters[0], NULL, wait_for_ever, queue);
-    fl_queue_close(queue);
-    void *err;
-    pthread_join(waiters[0], &err);
-    assert_err(*(fl_err *)err, FL_ERR_CLOSED);
-    pthread_create(&waiters[1], NULL, wait_for_ever, queue);
-    pthread_join(waiters[1], &err);
-    assert_err(*(fl_err *)err, FL_ERR_CLOSED);
+    pthread_create(&waiter, NULL, wait_for_ever, queue);
+    assert_ok(fl_queue_push(queue, &numbers[1]));
+    pthread_join(waiter, &item);
+    assert_ptr_equal(item, &numbers[1]);
     fl_queue_free(queue);
+    fl_queue_free(NULL);
 }
 
 static void *produce(void *queue)
@@ -127,6 +109,5 @@ RUN_TESTS(cmocka_unit_test(queue_gives_items_in_order),
           cmocka_unit_test(queue_refuses_an_item_when_full),
           cmocka_unit_test(queue_refuses_a_size_that_memory_cannot_hold),
           cmocka_unit_test(queue_gives_up_when_nothing_comes),
-          cmocka_unit_test(queue_empties_after_it_was_closed),
-          cmocka_unit_test(queue_wakes_every_waiter_when_closed),
+          cmocka_unit_test(queue_wakes_who_waits_for_ever),
           cmocka_unit_test(queue_loses_nothing_between_threads))
