@@ -64,14 +64,7 @@ static void ask_to_stop(void *self)
     (void)!fl_net_post(s->net, &stop_asked);
 }
 
-static void random_bytes(void *self, void *dst, size_t len)
-{
-    (void)self;
-    fl_secret_random(dst, len);
-}
-
-/* ---- rounds
- * ------------------------------------------------------------------ */
+/* ---- rounds ---- */
 
 static void print_json(fl_json *line)
 {
@@ -183,8 +176,7 @@ static void begin_measuring(server *s, fl_model *model)
     fl_pool_submit(s->background, &s->measurement.job);
 }
 
-/* ---- the machine
- * ------------------------------------------------------------- */
+/* ---- the machine ---- */
 
 static void save_client(server *s, const fl_client_record *client)
 {
@@ -325,21 +317,62 @@ static void say_goodbye(server *s)
     }
 }
 
-/* ---- start
- * ------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static fl_err open_state(server *s, fl_reason *why)
 {
-    char path[4096], seed[24];
-    const fl_federation *federation = &s->options->federation;
+    char path[4096];
     FL_TRY(fl_store_open(&s->store, s->options->state, false, why));
     if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
     }
-    FL_TRY(fl_identity_open(&s->identity, path, why));
+    return fl_identity_open(&s->identity, path, why);
+}
+
+// A state folder belongs to one federation for life.
+static fl_err pin_settings(server *s, fl_reason *why)
+{
+    char seed[24];
+    const fl_federation *federation = &s->options->federation;
     FL_TRY(fl_store_pin_setting(s->store, "model", federation->model, why));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)federation->seed);
     return fl_store_pin_setting(s->store, "seed", seed, why);
+}
+
+static fl_err make_first(server *s, uint8_t **bytes, size_t *len,
+                         fl_reason *why)
+{
+    fl_model *model = NULL;
+    FL_TRY(fl_federation_model(&s->options->federation, &model, s->test, why));
+    *len = fl_model_bytes(model);
+    *bytes = malloc(*len);
+    fl_err err = *bytes ? fl_model_encode(model, *bytes, *len) : FL_ERR_MEMORY;
+    if (err) {
+        fl_reason_set(why, err, "cannot encode a model of %zu bytes", *len);
+    }
+    fl_model_free(model);
+    return err;
+}
+
+// Round 0: the first model, saved before anyone trains it. And not before all
+// else fits together: who mistypes an option can start again in this folder.
+static fl_err save_first(server *s, const uint8_t *bytes, size_t len,
+                         fl_reason *why)
+{
+    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
+    FL_TRY(pin_settings(s, why));
+    return fl_store_finish_round(s->store, &first, bytes, len, why);
+}
+
+// What to go on with: the model of s->round as it is saved, or a first one.
+static fl_err load_model(server *s, uint8_t **bytes, size_t *len,
+                         bool *is_first, fl_reason *why)
+{
+    const fl_err err =
+        fl_store_last_round(s->store, &s->round, bytes, len, why);
+    *is_first = err == FL_ERR_NOT_FOUND;
+    if (*is_first) return make_first(s, bytes, len, why);
+    return err ? err : pin_settings(s, why);
 }
 
 static fl_err load_test(server *s, fl_reason *why)
@@ -350,27 +383,9 @@ static fl_err load_test(server *s, fl_reason *why)
     return fl_dataset_open(&s->test, FL_DATA_TEST, &data, why);
 }
 
-// Round 0: the first model, saved before anyone trains it.
-static fl_err save_first(server *s, fl_reason *why)
-{
-    fl_model *model = NULL;
-    uint8_t *bytes = NULL;
-    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
-    FL_TRY(fl_federation_model(&s->options->federation, &model, s->test, why));
-    const size_t len = fl_model_bytes(model);
-    bytes = malloc(len);
-    fl_err err = bytes ? fl_model_encode(model, bytes, len) : FL_ERR_MEMORY;
-    if (err) {
-        fl_reason_set(why, err, "cannot encode a model of %zu bytes", len);
-    } else {
-        err = fl_store_finish_round(s->store, &first, bytes, len, why);
-    }
-    free(bytes);
-    fl_model_free(model);
-    return err;
-}
-
-static fl_err make_machine(server *s, fl_reason *why)
+// Takes the model when the result is FL_OK.
+static fl_err make_machine(server *s, fl_model *model, const uint8_t *bytes,
+                           size_t len, fl_reason *why)
 {
     const fl_server_options *options = s->options;
     fl_aggregator_options machine = {
@@ -381,35 +396,40 @@ static fl_err make_machine(server *s, fl_reason *why)
         .client_cap = (uint32_t)options->client_cap,
         .upload_bytes_cap = (size_t)options->upload_mb * 1000000,
         .scratch = &s->scratch,
-        .random_bytes = random_bytes,
+        .random_bytes = fl_secret_draw,
     };
     fl_federation_apply(&options->federation, &machine);
     if (!s->test) machine.evaluate_every = 0;
+    return fl_aggregator_new(&s->aggregator, &machine, s->round.round, model,
+                             bytes, len, why);
+}
 
+static fl_err set_up_rounds(server *s, fl_reason *why)
+{
     uint8_t *bytes = NULL;
     size_t len;
+    bool is_first;
     fl_model *model = NULL;
-    fl_err err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
-    if (err == FL_ERR_NOT_FOUND) {
-        FL_TRY(save_first(s, why));
-        err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
-    }
+    fl_err err = load_model(s, &bytes, &len, &is_first, why);
     if (!err) err = fl_model_decode(&model, bytes, len, why);
-    if (!err && s->test) {
-        err =
-            fl_evaluation_new(&s->evaluation, s->workers,
-                              (unsigned)options->threads, s->test, model, why);
+    if (err) goto out;
+    s->param_count = fl_model_param_count(model);
+    if (s->test) {
+        err = fl_evaluation_new(&s->evaluation, s->workers,
+                                (unsigned)s->options->threads, s->test, model,
+                                why);
+        if (err) goto out;
     }
-    if (!err) {
-        s->param_count = fl_model_param_count(model);
-        fl_totals_init(&s->totals);
-        err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
-    }
-    if (!err) {
-        err = fl_aggregator_new(&s->aggregator, &machine, s->round.round, model,
-                                bytes, len, why);
-    }
-    if (err) fl_model_free(model);
+    fl_totals_init(&s->totals);
+    err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
+    if (err) goto out;
+    err = make_machine(s, model, bytes, len, why);
+    if (err) goto out;
+    model = NULL;
+    if (is_first) err = save_first(s, bytes, len, why);
+
+out:
+    fl_model_free(model);
     free(bytes);
     return err;
 }
@@ -431,10 +451,13 @@ static fl_err start_threads(server *s, fl_reason *why)
 static fl_err start(server *s, fl_reason *why)
 {
     char key[FL_HEX_CAP];
+    if (fl_secure_start()) {
+        return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
+    }
     FL_TRY(open_state(s, why));
     FL_TRY(load_test(s, why));
     FL_TRY(start_threads(s, why));
-    FL_TRY(make_machine(s, why));
+    FL_TRY(set_up_rounds(s, why));
     FL_TRY(fl_net_listen(s->net, s->options->listen, why));
     fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",

@@ -64,12 +64,6 @@ static void ask_to_stop(void *self)
     (void)!fl_net_post(s->net, &stop_asked);
 }
 
-static void random_bytes(void *self, void *dst, size_t len)
-{
-    (void)self;
-    fl_secret_random(dst, len);
-}
-
 /* ---- the disk ---- */
 
 // The client goes on without its disk; the next start then has less to use.
@@ -205,8 +199,7 @@ static void begin_training(service *s, const fl_client_effect *effect)
     fl_pool_submit(s->pool, &t->job);
 }
 
-/* ---- the machine
- * ------------------------------------------------------------- */
+/* ---- the machine ---- */
 
 static void dial(service *s)
 {
@@ -373,8 +366,7 @@ static void say_goodbye(service *s)
     }
 }
 
-/* ---- start
- * ------------------------------------------------------------------- */
+/* ---- start ---- */
 
 // Keeps this client's slice of the training rows and nothing else.
 static fl_err keep_slice(service *s, fl_reason *why)
@@ -474,11 +466,12 @@ static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
         .leave_when_finished = s->options->leave_when_finished,
         .model_cap = FL_MODEL_BYTES_MAX,
         .scratch = &s->scratch,
-        .random_bytes = random_bytes,
+        .random_bytes = fl_secret_draw,
     };
     const fl_net_tcp_options tcp = {.connection_cap = 4};
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
-    FL_TRY(fl_client_new(&s->client, &options));
+    const fl_err err = fl_client_new(&s->client, &options);
+    if (err) return fl_reason_set(why, err, "no memory for a client");
     restore_update(s);
     return FL_OK;
 }
@@ -486,6 +479,11 @@ static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
 static fl_err start(service *s, fl_reason *why)
 {
     bool has_pin = false;
+    if (fl_secure_start()) {
+        return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
+    }
+    // Dialling it again and again would never help.
+    FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
     FL_TRY(open_state(s, &has_pin, why));
     FL_TRY(load_data(s, why));
     FL_TRY(make_machine(s, has_pin, why));

@@ -167,6 +167,12 @@ typedef struct {
     size_t frame_cap;         // longest frame taken; 0: FL_NET_FRAME_MAX
 } fl_net_tcp_options;
 
+/*
+ * Whether fl_net_dial would take it. FL_ERR_RANGE: not tcp://HOST:PORT; *why
+ * says what is wrong with it.
+ */
+FL_CHECK fl_err fl_net_tcp_check(const char *url, fl_reason *why);
+
 /* The caller owns *net: fl_net_free. */
 FL_CHECK fl_err fl_net_tcp_new(fl_net **net, const fl_net_tcp_options *options,
                                fl_reason *why);

@@ -350,7 +350,7 @@ fl_err fl_tcp_new(fl_net **net, const fl_net_tcp_options *options,
     const fl_err err = fl_queue_new(
         &tcp->inbox, FL_TCP_INBOX_CAP(tcp->options.connection_cap));
     if (err) {
-        tcp_free(&tcp->net);
+        free(tcp);
         return fl_reason_set(why, err,
                              "no memory for the inbox of %u "
                              "connections; lower connection_cap",
@@ -364,6 +364,12 @@ fl_err fl_net_tcp_new(fl_net **net, const fl_net_tcp_options *options,
                       fl_reason *why)
 {
     return fl_tcp_new(net, options, &(fl_tcp_times){0}, why);
+}
+
+fl_err fl_net_tcp_check(const char *url, fl_reason *why)
+{
+    fl_url parsed;
+    return fl_url_parse(&parsed, url, why);
 }
 
 uint16_t fl_net_tcp_port(const fl_net *net)

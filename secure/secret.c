@@ -8,6 +8,12 @@ void fl_secret_random(void *dst, size_t len)
     randombytes_buf(dst, len);
 }
 
+void fl_secret_draw(void *self, void *dst, size_t len)
+{
+    (void)self;
+    fl_secret_random(dst, len);
+}
+
 void fl_secret_wipe(void *secret, size_t len)
 {
     sodium_memzero(secret, len);

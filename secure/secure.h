@@ -34,6 +34,9 @@ void fl_hash(uint8_t hash[FL_HASH_BYTES], const void *src, size_t src_len);
 /* Bytes from the operating system's generator. */
 void fl_secret_random(void *dst, size_t len);
 
+/* The same where a source of randomness can be chosen; `self` is not used. */
+void fl_secret_draw(void *self, void *dst, size_t len);
+
 /* Overwrites; never optimised away. */
 void fl_secret_wipe(void *secret, size_t len);
 

@@ -120,6 +120,10 @@ static int simulate(const void *self, fl_reason *why)
 {
     const fl_settings *settings = self;
     if (fl_federation_check(&settings->federation, why)) return FL_EXIT_USAGE;
+    if (fl_secure_start()) {
+        (void)!fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
+        return FL_EXIT_FAILED;
+    }
     return run(settings, why) ? FL_EXIT_FAILED : FL_EXIT_OK;
 }
 

@@ -688,6 +688,20 @@ TEST(tcp_refuses_impossible_options)
     assert_null(net);
 }
 
+// What no dial could reach is said at the start of a program.
+TEST(tcp_knows_a_good_url_without_dialling)
+{
+    fl_reason why = {""};
+    assert_ok(fl_net_tcp_check("tcp://no.such.host.invalid:1", &why));
+    assert_ok(fl_net_tcp_check("tcp://[::1]:65535", &why));
+    const char *const bad[] = {"", "nonsense", "http://host:1", "tcp://host",
+                               "tcp://host:65536"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_err(fl_net_tcp_check(bad[i], &why), FL_ERR_RANGE);
+        assert_reason_names(why, bad[i]);
+    }
+}
+
 RUN_TESTS(
     cmocka_unit_test(tcp_closes_on_an_announcement_it_will_not_take),
     cmocka_unit_test(tcp_takes_frames_up_to_its_cap_in_any_pieces),
@@ -708,4 +722,5 @@ RUN_TESTS(
     cmocka_unit_test(tcp_takes_posts_from_any_thread_up_to_a_limit),
     cmocka_unit_test(tcp_frees_while_everything_is_busy),
     cmocka_unit_test(tcp_frees_every_stream_of_a_busy_hour),
-    cmocka_unit_test(tcp_refuses_impossible_options))
+    cmocka_unit_test(tcp_refuses_impossible_options),
+    cmocka_unit_test(tcp_knows_a_good_url_without_dialling))

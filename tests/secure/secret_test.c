@@ -11,6 +11,18 @@ TEST(secret_random_gives_something_else_each_time)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+TEST(secret_draw_fills_all_of_it_and_nothing_else)
+{
+    uint8_t seen[10] = {0}, bytes[10] = {0};
+    for (int i = 0; i < 20; i++) {  // a zero 20 times is no chance
+        fl_secret_draw(NULL, bytes + 1, 8);
+        for (size_t k = 0; k < sizeof bytes; k++)
+            seen[k] |= bytes[k];
+    }
+    for (size_t k = 0; k < sizeof seen; k++)
+        assert_int_equal(seen[k] != 0, k > 0 && k < 9);
+}
+
 TEST(secret_wipe_leaves_zeros_and_touches_nothing_else)
 {
     uint8_t bytes[5] = {1, 2, 3, 4, 5};
@@ -33,5 +45,6 @@ TEST(secret_equal_sees_a_difference_in_every_bit)
 }
 
 RUN_TESTS(cmocka_unit_test(secret_random_gives_something_else_each_time),
+          cmocka_unit_test(secret_draw_fills_all_of_it_and_nothing_else),
           cmocka_unit_test(secret_wipe_leaves_zeros_and_touches_nothing_else),
           cmocka_unit_test(secret_equal_sees_a_difference_in_every_bit))

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/service.h"
+
+#include <sys/stat.h>
+
+#include "tests/support/data_files.h"
+#include "tests/test.h"
+
+static data_files files;
+static char folder[DATA_PATH_CAP], table[DATA_PATH_CAP];
+static fl_reason why;
+
+static int set_up(void **state)
+{
+    (void)state;
+    why = (fl_reason){""};
+    fl_log_start(FL_LOG_ERROR, NULL, NULL);
+    data_files_init(&files);
+    strcpy(table, data_files_put_text(&files, "table.csv",
+                                      "a,label\n0,0\n1,1\n2,0\n3,1\n"));
+    assert_true(snprintf(folder, sizeof folder, "%.200s/state", files.root) >
+                0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    data_files_fini(&files);
+    return 0;
+}
+
+// Nobody listens there: nothing below comes as far as dialling.
+static fl_service_options make_options(void)
+{
+    return (fl_service_options){
+        .aggregator = "tcp://127.0.0.1:1",
+        .state = folder,
+        .data = {.dataset = table, .test = table},
+        .clients = 2,
+    };
+}
+
+static void refuse(const fl_service_options *options, fl_err err,
+                   const char *word)
+{
+    assert_err(fl_service_run(options, &why), err);
+    assert_reason_names(why, word);
+}
+
+// Dialling it every few seconds for ever would look like a dead network.
+TEST(service_refuses_an_address_that_cannot_be_dialled)
+{
+    fl_service_options options = make_options();
+    options.aggregator = "localhost:7443";
+    refuse(&options, FL_ERR_RANGE, "tcp://");
+}
+
+TEST(service_refuses_data_it_cannot_train_on)
+{
+    fl_service_options options = make_options();
+    options.data.dataset = "/nowhere/rows.csv";
+    refuse(&options, FL_ERR_NOT_FOUND, "/nowhere/rows.csv");
+    options.data.dataset =
+        data_files_put_text(&files, "bad.csv", "a,label\nx,1\n");
+    refuse(&options, FL_ERR_FORMAT, "bad.csv");
+}
+
+TEST(service_refuses_a_slice_that_nobody_has)
+{
+    fl_service_options options = make_options();
+    options.data.partition = "iid";
+    options.slice = 2;
+    refuse(&options, FL_ERR_RANGE, "--slice 2");
+    assert_reason_names(why, "2 parts");
+    options.data.partition = "iid:3";
+    options.slice = 3;
+    refuse(&options, FL_ERR_RANGE, "3 parts");
+    options.data.partition = "iid:5";
+    refuse(&options, FL_ERR_RANGE, "5");
+}
+
+TEST(service_refuses_a_pin_that_is_no_key)
+{
+    fl_service_options options = make_options();
+    options.pin = "abab";
+    refuse(&options, FL_ERR_RANGE, "--pin");
+    data_files_put_text(&files, "state/aggregator.pub", "junk");
+    options.pin = NULL;
+    refuse(&options, FL_ERR_FORMAT, "aggregator.pub");
+}
+
+TEST(service_refuses_a_state_it_cannot_use)
+{
+    fl_service_options options = make_options();
+    options.state = table;
+    refuse(&options, FL_ERR_SYSTEM, table);
+
+    fl_state *other = NULL;
+    options.state = folder;
+    assert_ok(fl_state_open(&other, folder, &why));
+    refuse(&options, FL_ERR_STATE, folder);
+    fl_state_close(other);
+
+    data_files_put_text(&files, "state/identity.key", "junk");
+    assert_int_equal(chmod(files.path, 0600), 0);
+    refuse(&options, FL_ERR_FORMAT, "identity.key");
+}
+
+#define WITH_FILES(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+RUN_TESTS(WITH_FILES(service_refuses_an_address_that_cannot_be_dialled),
+          WITH_FILES(service_refuses_data_it_cannot_train_on),
+          WITH_FILES(service_refuses_a_slice_that_nobody_has),
+          WITH_FILES(service_refuses_a_pin_that_is_no_key),
+          WITH_FILES(service_refuses_a_state_it_cannot_use))
