@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregator/server.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "net/net.h"
 #include "tests/support/data_files.h"
@@ -73,6 +76,23 @@ static uint32_t count_rounds(void)
     return count;
 }
 
+// An ONNX file that takes `columns` numbers; returns its path.
+static const char *put_model(uint32_t columns)
+{
+    fl_model *model = NULL;
+    const fl_model_options options = {
+        .name = "mlp", .input = {1, 1, columns}, .class_count = 2, .seed = 1};
+    assert_ok(fl_model_new(&model, &options, &why));
+    const size_t len = fl_model_bytes(model);
+    uint8_t *bytes = malloc(len);
+    assert_non_null(bytes);
+    assert_ok(fl_model_encode(model, bytes, len));
+    const char *path = data_files_put(&files, "model.onnx", bytes, len);
+    free(bytes);
+    fl_model_free(model);
+    return path;
+}
+
 TEST(server_saves_the_first_model_once_all_fits_together)
 {
     const fl_server_options options = make_options();
@@ -90,6 +110,8 @@ TEST(server_leaves_a_folder_free_when_a_first_start_fails)
     refuse(&options, FL_ERR_RANGE, "lenet does not fit");
     options.federation.model = "/nowhere/model.onnx";
     refuse(&options, FL_ERR_NOT_FOUND, "/nowhere/model.onnx");
+    options.federation.model = put_model(3);
+    refuse(&options, FL_ERR_RANGE, "1x1x3");
     options = make_options();
     options.data.test = "/nowhere/rows.csv";
     refuse(&options, FL_ERR_NOT_FOUND, "/nowhere/rows.csv");
@@ -154,6 +176,26 @@ TEST(server_refuses_a_state_it_cannot_use)
     refuse(&options, FL_ERR_FORMAT, "identity.key");
 }
 
+// SIGTERM waits for whoever starts to listen to it.
+static void stop_in_advance(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+}
+
+TEST(server_ends_when_it_is_asked_to)
+{
+    fl_server_options options = make_options();
+    options.federation.round_count = 5;
+    stop_in_advance();
+    assert_ok(fl_server_run(&options, &why));
+    assert_int_equal(count_rounds(), 1);
+    assert_false(fl_store_is_running(folder));
+}
+
 #define WITH_FILES(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -162,4 +204,5 @@ RUN_TESTS(WITH_FILES(server_saves_the_first_model_once_all_fits_together),
           WITH_FILES(server_keeps_a_folder_to_its_federation_for_life),
           WITH_FILES(server_refuses_held_out_rows_that_the_model_does_not_take),
           WITH_FILES(server_says_where_it_cannot_listen),
-          WITH_FILES(server_refuses_a_state_it_cannot_use))
+          WITH_FILES(server_refuses_a_state_it_cannot_use),
+          WITH_FILES(server_ends_when_it_is_asked_to))

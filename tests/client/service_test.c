@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/service.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/data_files.h"
 #include "tests/test.h"
@@ -107,6 +110,29 @@ TEST(service_refuses_a_state_it_cannot_use)
     refuse(&options, FL_ERR_FORMAT, "identity.key");
 }
 
+// SIGTERM waits for whoever starts to listen to it.
+static void stop_in_advance(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+}
+
+TEST(service_ends_when_it_is_asked_to)
+{
+    fl_service_options options = make_options();
+    options.data.partition = "iid";
+    stop_in_advance();
+    assert_ok(fl_service_run(&options, &why));
+    assert_false(fl_state_is_running(folder));
+    char *status = NULL;
+    assert_ok(fl_state_status_read(&status, folder, &why));
+    assert_non_null(strstr(status, "\"samples\":2"));
+    free(status);
+}
+
 #define WITH_FILES(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -114,4 +140,5 @@ RUN_TESTS(WITH_FILES(service_refuses_an_address_that_cannot_be_dialled),
           WITH_FILES(service_refuses_data_it_cannot_train_on),
           WITH_FILES(service_refuses_a_slice_that_nobody_has),
           WITH_FILES(service_refuses_a_pin_that_is_no_key),
-          WITH_FILES(service_refuses_a_state_it_cannot_use))
+          WITH_FILES(service_refuses_a_state_it_cannot_use),
+          WITH_FILES(service_ends_when_it_is_asked_to))
