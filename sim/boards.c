@@ -313,8 +313,9 @@ fl_err fl_boards_new(fl_boards **boards, const fl_boards_options *options)
     new->list = calloc(count, sizeof *new->list);
     new->keys = calloc(count, sizeof *new->keys);
     if (!new->list || !new->keys) goto out;
-    for (; new->count < count; new->count++) {
-        err = add_board(new, new->count);
+    new->count = count;  // also of boards half made, to free them
+    for (uint32_t i = 0; i < count; i++) {
+        err = add_board(new, i);
         if (err) goto out;
     }
     *boards = new;
@@ -339,7 +340,7 @@ void fl_boards_free(fl_boards *boards)
     while (boards->trainings) {
         free_training(boards, boards->trainings);
     }
-    for (uint32_t i = 0; i < boards->count; i++) {
+    for (uint32_t i = 0; boards->list && i < boards->count; i++) {
         fl_client_free(boards->list[i].client);
     }
     free(boards->list);
