@@ -99,6 +99,8 @@ typedef enum {
     FL_TCP_END,
 } fl_tcp_task;
 
+enum { FL_TCP_AHEAD_BYTES = 256 };  // an idle connection keeps them
+
 typedef struct {
     fl_stream_op *op;
     fl_tcp_report report;
@@ -106,10 +108,13 @@ typedef struct {
     fl_tcp_task task;
     fl_err err;
     int32_t confirmed_ms;  // spent on waiting for a dial to be true
-    size_t got;            // of the prefix and the bytes
-    uint8_t prefix[FL_NET_LENGTH_BYTES];
-    uint32_t len;
-    uint8_t *bytes;  // NULL: the prefix is not complete
+    // Read from the stream, not yet part of a frame: one read brings several
+    // short frames, or the prefix and the beginning of a long one.
+    uint8_t ahead[FL_TCP_AHEAD_BYTES];
+    size_t ahead_len;
+    uint32_t len;    // of the frame
+    size_t got;      // of its bytes
+    uint8_t *bytes;  // NULL: its prefix is not complete
 } fl_tcp_in;
 
 typedef struct {

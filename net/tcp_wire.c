@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "net/tcp.h"
@@ -17,11 +18,11 @@ static void push(fl_tcp *tcp, fl_tcp_report *report)
 static void receive_more(fl_tcp_conn *conn)
 {
     fl_tcp_in *in = &conn->in;
-    uint8_t *dst = in->prefix + in->got;
-    size_t left = FL_NET_LENGTH_BYTES - in->got;
+    uint8_t *dst = in->ahead + in->ahead_len;
+    size_t left = sizeof in->ahead - in->ahead_len;
     if (in->bytes) {
-        dst = in->bytes + (in->got - FL_NET_LENGTH_BYTES);
-        left = FL_NET_LENGTH_BYTES + in->len - in->got;
+        dst = in->bytes + in->got;
+        left = in->len - in->got;
     }
     fl_stream_recv(conn->stream, in->op, dst, left,
                    conn->tcp->times.progress_ms);
@@ -31,20 +32,34 @@ void fl_tcp_receive(fl_tcp_conn *conn)
 {
     conn->in.is_busy = true;
     conn->in.task = FL_TCP_FRAME;
-    conn->in.got = 0;
-    receive_more(conn);
+    if (conn->in.ahead_len >= FL_NET_LENGTH_BYTES) {
+        fl_stream_op_run(conn->in.op);  // perhaps a whole frame is here
+    } else {
+        receive_more(conn);
+    }
 }
 
-/* The announced length is a stranger's word: checked before memory is taken. */
+/*
+ * Makes a frame of what was read ahead, when its prefix is complete. The
+ * announced length is a stranger's word: checked before memory is taken.
+ */
 static fl_err begin_frame(fl_tcp_conn *conn)
 {
     fl_tcp_in *in = &conn->in;
-    fl_reader reader = fl_reader_over(in->prefix, sizeof in->prefix);
-    in->len = fl_reader_u32(&reader);
+    if (in->ahead_len < FL_NET_LENGTH_BYTES) return FL_OK;
+    in->len = fl_bytes_get_u32(in->ahead);
     if (in->len == 0) return FL_ERR_FORMAT;
     if (in->len > conn->tcp->options.frame_cap) return FL_ERR_LIMIT;
     in->bytes = malloc(in->len);
-    return in->bytes ? FL_OK : FL_ERR_MEMORY;
+    if (!in->bytes) return FL_ERR_MEMORY;
+
+    const size_t here = in->ahead_len - FL_NET_LENGTH_BYTES;
+    in->got = here < in->len ? here : in->len;
+    const uint8_t *body = in->ahead + FL_NET_LENGTH_BYTES;
+    memcpy(in->bytes, body, in->got);
+    in->ahead_len = here - in->got;
+    memmove(in->ahead, body + in->got, in->ahead_len);
+    return FL_OK;
 }
 
 /* Takes what has come in. True: the frame is complete. */
@@ -53,13 +68,17 @@ static fl_err take(fl_tcp_conn *conn, bool *is_complete)
     fl_tcp_in *in = &conn->in;
     *is_complete = false;
     const fl_err err = fl_stream_op_result(in->op);
+    const bool has_begun = in->bytes || in->ahead_len > 0;
     // Between two frames a peer may be silent for as long as it likes.
-    if (err == FL_ERR_TIMEOUT && in->got == 0) return FL_OK;
+    if (err == FL_ERR_TIMEOUT && !has_begun) return FL_OK;
     if (err) return err;
-    in->got += fl_stream_op_count(in->op);
-    if (in->got < FL_NET_LENGTH_BYTES) return FL_OK;
-    if (!in->bytes) FL_TRY(begin_frame(conn));
-    *is_complete = in->got == FL_NET_LENGTH_BYTES + (size_t)in->len;
+    if (in->bytes) {
+        in->got += fl_stream_op_count(in->op);
+    } else {
+        in->ahead_len += fl_stream_op_count(in->op);
+        FL_TRY(begin_frame(conn));
+    }
+    *is_complete = in->bytes && in->got == in->len;
     return FL_OK;
 }
 
