@@ -120,7 +120,7 @@ static int simulate(const void *self, fl_reason *why)
 {
     const fl_settings *settings = self;
     if (fl_federation_check(&settings->federation, why)) return FL_EXIT_USAGE;
-    return run(settings, why) ? FL_EXIT_FAILED : FL_EXIT_OK;
+    return fl_program_exit(run(settings, why));
 }
 
 int main(int argc, char **argv)
