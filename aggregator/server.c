@@ -330,13 +330,18 @@ static void say_goodbye(server *s)
 
 static fl_err open_state(server *s, fl_reason *why)
 {
-    char path[4096], seed[24];
-    const fl_federation *federation = &s->options->federation;
+    char path[4096];
     FL_TRY(fl_store_open(&s->store, s->options->state, false, why));
     if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
     }
-    FL_TRY(fl_identity_open(&s->identity, path, why));
+    return fl_identity_open(&s->identity, path, why);
+}
+
+static fl_err pin_settings(server *s, fl_reason *why)
+{
+    char seed[24];
+    const fl_federation *federation = &s->options->federation;
     FL_TRY(fl_store_pin_setting(s->store, "model", federation->model, why));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)federation->seed);
     return fl_store_pin_setting(s->store, "seed", seed, why);
@@ -350,7 +355,8 @@ static fl_err load_test(server *s, fl_reason *why)
     return fl_dataset_open(&s->test, FL_DATA_TEST, &data, why);
 }
 
-// Round 0: the first model, saved before anyone trains it.
+// Round 0: the first model, saved before anyone trains it. Only now that its
+// name has proved good is it what this folder is for.
 static fl_err save_first(server *s, fl_reason *why)
 {
     fl_model *model = NULL;
@@ -363,8 +369,9 @@ static fl_err save_first(server *s, fl_reason *why)
     if (err) {
         fl_reason_set(why, err, "cannot encode a model of %zu bytes", len);
     } else {
-        err = fl_store_finish_round(s->store, &first, bytes, len, why);
+        err = pin_settings(s, why);
     }
+    if (!err) err = fl_store_finish_round(s->store, &first, bytes, len, why);
     free(bytes);
     fl_model_free(model);
     return err;
@@ -393,6 +400,8 @@ static fl_err make_machine(server *s, fl_reason *why)
     if (err == FL_ERR_NOT_FOUND) {
         FL_TRY(save_first(s, why));
         err = fl_store_last_round(s->store, &s->round, &bytes, &len, why);
+    } else if (!err) {
+        err = pin_settings(s, why);
     }
     if (!err) err = fl_model_decode(&model, bytes, len, why);
     if (!err && s->test) {
@@ -431,6 +440,7 @@ static fl_err start_threads(server *s, fl_reason *why)
 static fl_err start(server *s, fl_reason *why)
 {
     char key[FL_HEX_CAP];
+    if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_test(s, why));
     FL_TRY(start_threads(s, why));
@@ -464,7 +474,10 @@ fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
     if (!err) {
         fl_progress_start(&s.progress, stderr, "round", s.round.round,
                           options->federation.round_count);
-        s.progress.is_quiet = options->is_quiet;
+        // Elsewhere the log says as much. No line is drawn over: the log
+        // would tear it.
+        s.progress.is_quiet = options->is_quiet || !s.progress.is_terminal;
+        s.progress.is_terminal = false;
         err = loop(&s, why);
         fl_progress_finish(&s.progress);
         say_goodbye(&s);
