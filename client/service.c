@@ -486,6 +486,7 @@ static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
 static fl_err start(service *s, fl_reason *why)
 {
     bool has_pin = false;
+    FL_TRY(fl_net_check_url(s->options->aggregator, why));
     FL_TRY(open_state(s, &has_pin, why));
     FL_TRY(load_data(s, why));
     FL_TRY(make_machine(s, has_pin, why));

@@ -85,6 +85,9 @@ FL_CHECK static inline fl_err fl_net_listen(fl_net *net, const char *url,
     return net->ops->listen(net, url, why);
 }
 
+/* FL_ERR_RANGE: not `tcp://HOST:PORT`; *why says what is wrong with it. */
+FL_CHECK fl_err fl_net_check_url(const char *url, fl_reason *why);
+
 /*
  * Starts to connect; OPENED or CLOSED follows. FL_ERR_RANGE: not a URL.
  * FL_ERR_LIMIT: too many connections.
