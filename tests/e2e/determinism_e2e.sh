@@ -18,8 +18,10 @@ simulate() {
         fail "simulation $name"
 }
 assert_same() {
-    cmp "$scratch/$1.csv" "$scratch/$2.csv" && cmp "$scratch/$1.onnx" \
-        "$scratch/$2.onnx" || fail "$1 and $2 differ"
+    for kind in csv onnx; do
+        cmp "$scratch/$1.$kind" "$scratch/$2.$kind" ||
+            fail "$1.$kind and $2.$kind differ"
+    done
 }
 
 simulate one --threads 1

@@ -29,8 +29,8 @@ for signal in TERM INT; do
     first=$client_pid
     start_slow_client 1
     second=$client_pid
-    wait_until 10 is_training 0 && wait_until 10 is_training 1 ||
-        fail "nobody trains"
+    wait_until 10 is_training 0 || fail "client 0 does not train"
+    wait_until 10 is_training 1 || fail "client 1 does not train"
     stop_in_time "$first" $signal 6
     stop_in_time "$aggregator_pid" $signal 6
     is_training 1 || fail "a client gives up with its aggregator"
