@@ -58,7 +58,7 @@ start_client "$scratch/other" --dataset "csv:$scratch/table.csv" \
     --partition iid:2 --slice 1
 wait_until 10 has_rounds "$state" 3 || fail "no rounds to begin with"
 fill "$scratch/aggregator"
-wait_until 10 grep -q event=store_failed "$state.log" ||
+wait_until 10 grep -q event=save_failed "$state.log" ||
     fail "a full disk is not noticed"
 grep event=store_failed "$state.log" | grep -q "why=.*make room" ||
     fail "it does not say why: $(grep event=store_failed "$state.log")"

@@ -82,7 +82,7 @@ stop_in_time() {
 
 # A process that has ended is a zombie until the script waits for it.
 has_ended() {
-    ! [ -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+    ! [ -d "/proc/$1" ] || grep -qs '^State:.Z' "/proc/$1/status"
 }
 
 # expect_exit CODE COMMAND...: what it says goes to $scratch/said.
@@ -155,4 +155,4 @@ stop_everything() {
 }
 trap stop_everything EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'fail "told to stop, by tools/run-tests when it has taken too long"' TERM
