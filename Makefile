@@ -90,7 +90,8 @@ unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 e2e: programs             ## real processes on loopback
-	@B=$B tools/run-tests $(sort $(wildcard tests/e2e/*_e2e.sh))
+	@B=$B TEST_SECONDS=120 tools/run-tests \
+	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 interop: programs         ## the exported model in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime.sh

@@ -55,7 +55,7 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
         {"aggregator", "threads", FL_OPTION_COUNT, &server->threads, 1, 1024,
          "N", "threads that evaluate"},
         {"aggregator", "quiet", FL_OPTION_FLAG, &server->is_quiet, 0, 0, NULL,
-         "no progress line"},
+         "no progress on a terminal"},
         {"aggregator", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0,
          "LEVEL", "error, warn, info or debug"},
         {NULL, "json", FL_OPTION_FLAG, &server->is_json, 0, 0, NULL,
@@ -91,11 +91,7 @@ static int run(const void *self, fl_reason *why)
         fl_federation_check(&s->server.federation, why)) {
         return FL_EXIT_USAGE;
     }
-    switch ((int)fl_server_run(&s->server, why)) {
-    case FL_OK: return FL_EXIT_OK;
-    case FL_ERR_RANGE: return FL_EXIT_CONFIG;
-    default: return FL_EXIT_FAILED;
-    }
+    return fl_program_exit(fl_server_run(&s->server, why));
 }
 
 static int status(const void *self, fl_reason *why)

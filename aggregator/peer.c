@@ -65,19 +65,34 @@ static uint32_t take_slot(fl_aggregator *aggregator)
     return aggregator->peer_count++;
 }
 
+// Makes room for one more that has to prove itself. The oldest goes: whoever
+// holds connections open and says nothing must not keep others out.
+static void evict_oldest(fl_aggregator *aggregator)
+{
+    fl_peer *oldest = NULL;
+    for (uint32_t i = 0; i < aggregator->peer_count; i++) {
+        fl_peer *peer = &aggregator->peers[i];
+        if (peer->conn == 0 || peer->is_closing) continue;
+        if (peer->state >= FL_PEER_PROVED) continue;
+        if (!oldest || peer->heard_ms < oldest->heard_ms) oldest = peer;
+    }
+    if (oldest) fl_peer_close(aggregator, oldest, "others wait to say hello");
+}
+
 void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn)
 {
     const uint32_t slot = take_slot(aggregator);
-    const bool is_crowded =
-        aggregator->greeting_count >= FL_AGGREGATOR_GREETING_MAX;
     if (slot != FL_AGGREGATOR_NONE) {
         aggregator->peers[slot] = (fl_peer){.client = FL_AGGREGATOR_NONE};
     }
-    if (slot == FL_AGGREGATOR_NONE || is_crowded ||
+    if (slot == FL_AGGREGATOR_NONE ||
         fl_map_set(&aggregator->peer_of_conn, conn, slot)) {
         fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
                                                     .conn = conn});
         return;
+    }
+    if (aggregator->greeting_count >= FL_AGGREGATOR_GREETING_MAX) {
+        evict_oldest(aggregator);
     }
     aggregator->peers[slot].conn = conn;
     aggregator->peers[slot].heard_ms = aggregator->now_ms;

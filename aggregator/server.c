@@ -454,6 +454,7 @@ static fl_err start(server *s, fl_reason *why)
     if (fl_secure_start()) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
     }
+    if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_test(s, why));
     FL_TRY(start_threads(s, why));
@@ -487,7 +488,10 @@ fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
     if (!err) {
         fl_progress_start(&s.progress, stderr, "round", s.round.round,
                           options->federation.round_count);
-        s.progress.is_quiet = options->is_quiet;
+        // Elsewhere the log says as much. No line is drawn over: the log
+        // would tear it.
+        s.progress.is_quiet = options->is_quiet || !s.progress.is_terminal;
+        s.progress.is_terminal = false;
         err = loop(&s, why);
         fl_progress_finish(&s.progress);
         say_goodbye(&s);

@@ -448,9 +448,7 @@ fl_err fl_store_get_client(fl_store *store, fl_client_record *client,
 
     char digits[FL_HEX_CAP];
     fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
-    return fl_reason_set(why, FL_ERR_NOT_FOUND,
-                         "%s: no client has the key %s; fedge-aggregator "
-                         "clients lists those that have one",
+    return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no client has the key %s",
                          store->db.path, digits);
 }
 

@@ -197,15 +197,20 @@ static fl_err write_in_place(const char *path, const void *bytes, size_t len,
     return err;
 }
 
+static fl_err name_temporary(char temporary[PATH_MAX], const char *path,
+                             fl_reason *why)
+{
+    const int len = snprintf(temporary, PATH_MAX, "%s.tmp", path);
+    if (len >= 0 && len < PATH_MAX) return FL_OK;
+    errno = ENAMETOOLONG;
+    return system_error(why, path, "write");
+}
+
 static fl_err replace(const char *path, const void *bytes, size_t len,
                       unsigned mode, bool is_durable, fl_reason *why)
 {
     char temporary[PATH_MAX];
-    const int name_len = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (name_len < 0 || (size_t)name_len >= sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return system_error(why, path, "write");
-    }
+    FL_TRY(name_temporary(temporary, path, why));
     int fd;
     if (make_temporary(&fd, temporary, mode)) {
         return system_error(why, temporary, "make");
@@ -257,6 +262,28 @@ fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
                        unsigned mode, fl_reason *why)
 {
     return write_file(path, bytes, len, mode, false, why);
+}
+
+fl_err fl_file_check(const char *path, fl_reason *why)
+{
+    struct stat about;
+    const bool exists = stat(path, &about) == 0;
+    if (exists && S_ISDIR(about.st_mode)) {
+        return fl_reason_set(why, FL_ERR_SYSTEM,
+                             "%s: a folder; name a file in it", path);
+    }
+    if (exists && !S_ISREG(about.st_mode)) {
+        return access(path, W_OK) ? system_error(why, path, "write") : FL_OK;
+    }
+    char temporary[PATH_MAX];
+    FL_TRY(name_temporary(temporary, path, why));
+    int fd;
+    if (make_temporary(&fd, temporary, 0600)) {
+        return system_error(why, path, "write");
+    }
+    unlink(temporary);
+    close(fd);
+    return FL_OK;
 }
 
 static fl_err make_one(const char *path, unsigned mode)

@@ -38,6 +38,12 @@ FL_CHECK fl_err fl_file_write(const char *path, const void *bytes, size_t len,
 FL_CHECK fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
                                 unsigned mode, fl_reason *why);
 
+/*
+ * Whether fl_file_write could write there now, for those who have hours of
+ * work to do first. Errors as there; nothing is left behind.
+ */
+FL_CHECK fl_err fl_file_check(const char *path, fl_reason *why);
+
 /* Makes a folder and its parents. FL_OK when it is there already. */
 FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
 

@@ -7,6 +7,20 @@
 
 #include "base/log.h"
 
+int fl_program_exit(fl_err err)
+{
+    switch ((int)err) {
+    case FL_OK: return FL_EXIT_OK;
+    case FL_ERR_AUTH: return FL_EXIT_REFUSED;
+    case FL_ERR_RANGE:
+    case FL_ERR_FORMAT:
+    case FL_ERR_LIMIT:
+    case FL_ERR_NOT_FOUND:
+    case FL_ERR_UNSUPPORTED: return FL_EXIT_CONFIG;
+    default: return FL_EXIT_FAILED;
+    }
+}
+
 static const fl_command *find_command(const fl_program *program,
                                       const char *name, fl_reason *why)
 {
@@ -16,8 +30,14 @@ static const fl_command *find_command(const fl_program *program,
             return command;
         }
     }
-    (void)!fl_reason_set(why, FL_ERR_RANGE, "%s is not a command; see --help",
-                         name ? name : "nothing");
+    if (name) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "%s is not a command; see --help", name);
+    } else {
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "name a command, such as %s; see --help",
+                             program->commands[0].name);
+    }
     return NULL;
 }
 

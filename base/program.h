@@ -15,7 +15,7 @@
 /*
  * Does the command's work with the settings that the options have filled.
  * Returns an exit code; *why, when not empty, is printed behind the program's
- * name.
+ * name unless the code is FL_EXIT_OK.
  */
 typedef int fl_command_run(const void *settings, fl_reason *why);
 
@@ -35,6 +35,12 @@ typedef struct {
     const char *const *log_level;  // an option's variable
     const void *settings;
 } fl_program;
+
+/*
+ * What a program that ends with this error exits with: FL_EXIT_CONFIG when
+ * options, model or data are wrong, so that starting again will not help.
+ */
+int fl_program_exit(fl_err err);
 
 /* Returns the exit code. */
 int fl_program_main(const fl_program *program, int argc, char *const *argv);

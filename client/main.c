@@ -85,12 +85,7 @@ static int run(const void *self, fl_reason *why)
                              "run needs --aggregator tcp://ADDRESS:PORT");
         return FL_EXIT_USAGE;
     }
-    switch ((int)fl_service_run(&s->service, why)) {
-    case FL_OK: return FL_EXIT_OK;
-    case FL_ERR_AUTH: return FL_EXIT_REFUSED;
-    case FL_ERR_RANGE: return FL_EXIT_CONFIG;
-    default: return FL_EXIT_FAILED;
-    }
+    return fl_program_exit(fl_service_run(&s->service, why));
 }
 
 static int status(const void *self, fl_reason *why)

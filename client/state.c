@@ -158,8 +158,8 @@ fl_err fl_state_pin_get(const fl_state *state, uint8_t public_key[FL_KEY_BYTES],
     fl_err err = fl_file_read(&text, &len, state->pin, PIN_CAP, why);
     if (err == FL_ERR_NOT_FOUND) {
         return fl_reason_set(why, err,
-                             "%s: no aggregator is pinned yet; name its key "
-                             "with --pin",
+                             "%s: no aggregator is pinned yet; the first one "
+                             "that answers will be",
                              state->pin);
     }
     if (err && err != FL_ERR_LIMIT) return err;
@@ -167,7 +167,7 @@ fl_err fl_state_pin_get(const fl_state *state, uint8_t public_key[FL_KEY_BYTES],
     if (err || fl_hex_decode(public_key, FL_KEY_BYTES, (char *)text)) {
         err = fl_reason_set(why, FL_ERR_FORMAT,
                             "%s: not 64 hexadecimal digits; restore it, or "
-                            "delete it and name the key with --pin",
+                            "delete it to pin the next one that answers",
                             state->pin);
     }
     free(text);
@@ -378,6 +378,12 @@ fl_err fl_state_status_read(char **text, const char *folder, fl_reason *why)
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "%s: not a status, longer than %d bytes", path,
                              FL_STATE_STATUS_MAX);
+    }
+    if (err == FL_ERR_NOT_FOUND) {
+        return fl_reason_set(why, err,
+                             "%s: no client has kept anything here yet; start "
+                             "fedge-client run, or name another state folder",
+                             path);
     }
     if (err) return err;
     *text = (char *)bytes;

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "net/net.h"
+
 static const char SCHEME[] = "tcp://";
 
 static bool is_host_letter(char c, bool in_brackets)
@@ -45,7 +47,7 @@ fl_err fl_url_parse(fl_url *url, const char *text, fl_reason *why)
     if (strncmp(text, SCHEME, scheme_len) != 0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%.100s: an address must start with tcp://, as in "
-                             "tcp://192.0.2.7:7800",
+                             "tcp://192.0.2.7:7443",
                              text);
     }
     const char *host = text + scheme_len;
@@ -53,7 +55,7 @@ fl_err fl_url_parse(fl_url *url, const char *text, fl_reason *why)
     if (!colon || !parse_port(&url->port, colon + 1)) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%.100s: an address must end with a colon and a "
-                             "port from 0 to 65535, as in tcp://192.0.2.7:7800",
+                             "port from 0 to 65535, as in tcp://192.0.2.7:7443",
                              text);
     }
     const size_t host_len = (size_t)(colon - host);

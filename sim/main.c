@@ -124,7 +124,7 @@ static int simulate(const void *self, fl_reason *why)
         (void)!fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
         return FL_EXIT_FAILED;
     }
-    return run(settings, why) ? FL_EXIT_FAILED : FL_EXIT_OK;
+    return fl_program_exit(run(settings, why));
 }
 
 int main(int argc, char **argv)

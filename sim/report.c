@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "sim/chart.h"
@@ -37,11 +38,7 @@ static fl_err open_file(FILE **file, const char *path, fl_reason *why)
 
 fl_err fl_report_check_path(const char *path, fl_reason *why)
 {
-    if (!path) return FL_OK;
-    FILE *file = fopen(path, "a");
-    if (!file) return refuse_path(path, why);
-    fclose(file);
-    return FL_OK;
+    return path ? fl_file_check(path, why) : FL_OK;
 }
 
 static void close_file(FILE *file)

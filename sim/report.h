@@ -32,8 +32,8 @@ typedef struct {
 } fl_report_options;
 
 /*
- * Whether a file that is written at the end can be: made when missing, else
- * left as it is. Accepts NULL. FL_ERR_SYSTEM: it cannot.
+ * Whether a file that is written at the end can be; leaves nothing behind.
+ * Accepts NULL. FL_ERR_SYSTEM: it cannot.
  */
 FL_CHECK fl_err fl_report_check_path(const char *path, fl_reason *why);
 

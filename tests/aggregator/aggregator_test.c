@@ -494,6 +494,21 @@ TEST(aggregator_keeps_the_newest_connection_of_a_client)
     fl_lab_fini(&lab);
 }
 
+TEST(aggregator_lets_clients_in_beside_many_that_say_nothing)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *oldest = fl_lab_connect(&lab, 2, 3);
+    fl_lab_wait(&lab, 1);
+    for (int i = 0; i < 300; i++)
+        fl_lab_connect(&lab, 3, 4);
+    assert_true(oldest->is_closed);
+    const fl_hand *honest = fl_lab_join(&lab, 0, 1);
+    assert_false(honest->is_closed);
+    fl_lab_fini(&lab);
+}
+
 TEST(aggregator_closes_connections_that_stay_silent)
 {
     fl_lab lab;
@@ -601,6 +616,7 @@ RUN_TESTS(
     cmocka_unit_test(aggregator_refuses_a_proof_by_another_key),
     cmocka_unit_test(aggregator_hangs_up_on_a_replayed_frame),
     cmocka_unit_test(aggregator_keeps_the_newest_connection_of_a_client),
+    cmocka_unit_test(aggregator_lets_clients_in_beside_many_that_say_nothing),
     cmocka_unit_test(aggregator_closes_connections_that_stay_silent),
     cmocka_unit_test(aggregator_refuses_more_clients_than_its_maximum),
     cmocka_unit_test(aggregator_finishes_after_its_last_round_and_says_so),

@@ -170,6 +170,23 @@ TEST(file_cannot_be_written_into_a_missing_folder)
     assert_int_equal(count_entries(), 0);
 }
 
+TEST(file_check_finds_out_what_writing_would_meet)
+{
+    assert_ok(fl_file_check(inside("a"), &why));
+    assert_int_equal(count_entries(), 0);
+    assert_ok(fl_file_write(inside("a"), "old", 3, 0600, &why));
+    assert_ok(fl_file_check(inside("a"), &why));
+    assert_int_equal(count_entries(), 1);
+    assert_err(fl_file_check(inside("none/a"), &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, "none/a");
+    assert_err(fl_file_check(inside("."), &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, "a folder");
+    assert_ok(fl_file_check("/dev/null", &why));
+    static char path[PATH_MAX + 10];
+    memset(path, 'x', sizeof path - 1);
+    assert_err(fl_file_check(path, &why), FL_ERR_SYSTEM);
+}
+
 TEST(file_refuses_a_name_that_is_too_long)
 {
     static char path[PATH_MAX + 10];
@@ -412,6 +429,7 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_reports_what_cannot_be_read),
           IN_FOLDER(file_gets_the_mode_asked_for),
           IN_FOLDER(file_cannot_be_written_into_a_missing_folder),
+          IN_FOLDER(file_check_finds_out_what_writing_would_meet),
           IN_FOLDER(file_refuses_a_name_that_is_too_long),
           IN_FOLDER(file_keeps_the_old_content_when_the_disk_is_full),
           IN_FOLDER(file_survives_a_crash_in_the_middle_of_writing),

@@ -263,7 +263,7 @@ TEST(state_pins_one_aggregator_for_life)
     memset(other, 0xcd, sizeof other);
     fl_state *kept = open_clean();
     assert_err(fl_state_pin_get(kept, found, &why), FL_ERR_NOT_FOUND);
-    assert_reason_names(why, "--pin");
+    assert_reason_names(why, "aggregator.pub");
     assert_ok(fl_state_pin_set(kept, key, &why));
     assert_ok(fl_state_pin_set(kept, key, &why));
     assert_err(fl_state_pin_set(kept, other, &why), FL_ERR_STATE);

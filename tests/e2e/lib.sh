@@ -3,24 +3,36 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
 
-aggregator_pid='' aggregator_url='' client_pids=''
+aggregator_pid='' aggregator_url='' client_pids='' client_pid='' scratch=''
+
+# A folder that goes away with the script: $scratch.
+make_scratch() {
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/fedge-e2e.XXXXXX")
+}
 
 # start_aggregator STATE OPTION...: on any free port; sets aggregator_url.
 # Its log is STATE.log, its standard output STATE.out.
 start_aggregator() {
     aggregator_state=$1
     shift
+    : >"$aggregator_state.log"  # what an earlier one has said is not news
     "$B/fedge-aggregator" run --state "$aggregator_state" \
         --listen "${aggregator_url:-tcp://127.0.0.1:0}" "$@" \
-        >>"$aggregator_state.out" 2>"$aggregator_state.log" &
+        >>"$aggregator_state.out" 2>>"$aggregator_state.log" &
     aggregator_pid=$!
-    wait_until 20 grep -q event=listening "$aggregator_state.log" || {
+    wait_until 20 is_listening_or_gone
+    grep -q event=listening "$aggregator_state.log" || {
         cat "$aggregator_state.log" >&2
         return 1
     }
     port=$(sed -n 's/.*event=listening.* port=\([0-9]*\).*/\1/p' \
         "$aggregator_state.log")
     aggregator_url=tcp://127.0.0.1:$port
+}
+
+is_listening_or_gone() {
+    grep -q event=listening "$aggregator_state.log" ||
+        has_ended "$aggregator_pid"
 }
 
 # start_client STATE OPTION...: its log is STATE.log; client_pid is the last.
@@ -33,14 +45,14 @@ start_client() {
     client_pids="$client_pids $client_pid"
 }
 
-# wait_until SECONDS COMMAND...: tries ten times a second.
+# wait_until SECONDS COMMAND...: tries twenty times a second.
 wait_until() {
-    tries=$(($1 * 10))
+    tries=$(($1 * 20))
     shift
     while ! "$@" 2>/dev/null; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || return 1
-        sleep 0.1
+        sleep 0.05
     done
 }
 
@@ -54,17 +66,93 @@ wait_for_all() {
     return "$status"
 }
 
-# fail TEXT: ends the test.
+# kill_now PID: as a power cut would, and gone when this returns.
+kill_now() {
+    kill -9 "$1"
+    wait "$1" 2>/dev/null || :
+}
+
+# stop_in_time PID SIGNAL SECONDS: asks it to end; fails unless it does so in
+# time and with exit code 0.
+stop_in_time() {
+    kill -"$2" "$1"
+    wait_until "$3" has_ended "$1" || fail "still runs $3 s after $2"
+    wait "$1" || fail "exit code $? after $2"
+}
+
+# A process that has ended is a zombie until the script waits for it.
+has_ended() {
+    ! [ -d "/proc/$1" ] || grep -qs '^State:.Z' "/proc/$1/status"
+}
+
+# expect_exit CODE COMMAND...: what it says goes to $scratch/said.
+expect_exit() {
+    expected=$1
+    shift
+    status=0
+    "$@" >"$scratch/said" 2>&1 </dev/null || status=$?
+    [ "$status" -eq "$expected" ] ||
+        fail "exit code $status, not $expected: $*: $(cat "$scratch/said")"
+}
+
+# expect_said TEXT...: each stands in what the last expect_exit kept.
+expect_said() {
+    for text in "$@"; do
+        grep -qF -e "$text" "$scratch/said" ||
+            fail "no \"$text\" in: $(cat "$scratch/said")"
+    done
+}
+
+# make_table FILE ROWS: a small CSV with three classes that an MLP can learn.
+make_table() {
+    awk -v rows="$2" 'BEGIN {
+        srand(3)
+        print "height,width,noise,label"
+        for (i = 0; i < rows; i++) {
+            k = int(rand() * 3)
+            printf "%.3f,%.3f,%.3f,%s\n", k + rand(), rand() - k, rand(),
+                k == 0 ? "fern" : k == 1 ? "moss" : "reed"
+        }
+    }' >"$1"
+}
+
+# json_values KEY FILE...: the values of a key, one a line.
+json_values() {
+    key=$1
+    shift
+    sed -n 's/.*"'"$key"'": *"\{0,1\}\([^,}"]*\).*/\1/p' "$@"
+}
+
+# rounds_of FILE: the lines about rounds in a --json output.
+rounds_of() {
+    grep '"event":"round"' "$1"
+}
+
+# finished_rounds STATE: how many the folder of an aggregator holds.
+finished_rounds() {
+    "$B/fedge-aggregator" status --state "$1" --json | json_values round
+}
+
+has_rounds() {
+    [ "$(finished_rounds "$1")" -ge "$2" ]
+}
+
+# fail TEXT: ends the test and shows the ends of the logs.
 fail() {
     echo "FAILED: $*" >&2
+    for log in "${scratch:-/nonexistent}"/*.log; do
+        [ ! -s "$log" ] || { echo "--- $log" && tail -n 8 "$log"; } >&2
+    done
     exit 1
 }
 
 stop_everything() {
     for pid in $aggregator_pid $client_pids; do
         kill -9 "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
     done
+    [ -z "$scratch" ] || rm -rf "$scratch"
 }
 trap stop_everything EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'fail "told to stop, by tools/run-tests when it has taken too long"' TERM

@@ -1,0 +1,37 @@
+#!/bin/sh
+# The same seed gives the same bytes. When this fails, nobody can repeat an
+# experiment or tell a change of the code from chance.
+# SPDX-License-Identifier: Apache-2.0
+set -eu
+B=${B:-build/release}
+. tests/e2e/lib.sh
+make_scratch
+
+# With links and boards that differ, vanish and lose packets.
+simulate() {
+    name=$1
+    shift
+    "$B/fedge-sim" --clients 30 --cohort 6 --over-select 0.5 --rounds 4 \
+        --samples 60 --speed-spread 0.5 --link-spread 0.5 --loss 0.02 \
+        --dropout 0.1 --availability 0.8 --csv "$scratch/$name.csv" \
+        --out "$scratch/$name.onnx" --quiet "$@" >"$scratch/$name.log" 2>&1 ||
+        fail "simulation $name"
+}
+assert_same() {
+    for kind in csv onnx; do
+        cmp "$scratch/$1.$kind" "$scratch/$2.$kind" ||
+            fail "$1.$kind and $2.$kind differ"
+    done
+}
+
+simulate one --threads 1
+simulate again --threads 1
+simulate two --threads 2
+simulate three --threads 3
+simulate other --threads 2 --seed 2
+assert_same one again
+assert_same one two
+assert_same one three
+! cmp -s "$scratch/one.onnx" "$scratch/other.onnx" ||
+    fail "another seed gives the same model"
+[ "$(wc -l <"$scratch/one.csv")" -eq 5 ] || fail "not four rounds"

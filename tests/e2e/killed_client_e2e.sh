@@ -1,0 +1,56 @@
+#!/bin/sh
+# Boards lose power at any instant and come back. When this fails, a federation
+# stands still because of one board, or one board's data counts twice.
+# SPDX-License-Identifier: Apache-2.0
+set -eu
+B=${B:-build/release}
+. tests/e2e/lib.sh
+make_scratch
+state=$scratch/aggregator
+make_table "$scratch/table.csv" 400
+
+# 90 % of 400 rows are for training, 120 of them for each of three clients.
+start() {
+    start_client "$scratch/client-$1" --dataset "csv:$scratch/table.csv" \
+        --partition iid:3 --slice "$1" --until-finished
+    eval "pid_$1=$client_pid"
+}
+
+start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
+    --rounds 60 --cohort 3 --quorum 2 --gather 0 --deadline 1 --json
+for slice in 0 1 2; do
+    start $slice
+done
+
+awk 'BEGIN {
+    srand(11)
+    for (i = 0; i < 30; i++) print int(3 * rand()), 0.02 + 0.2 * rand()
+}' >"$scratch/kills"
+while read -r slice life; do
+    sleep "$life"
+    eval "pid=\$pid_$slice"
+    if ! has_ended "$pid"; then
+        kill_now "$pid"
+        start "$slice"
+    fi
+done <"$scratch/kills"
+
+wait "$aggregator_pid" || fail "the aggregator ended with $?"
+aggregator_pid=''
+for slice in 0 1 2; do
+    eval "pid=\$pid_$slice"
+    wait "$pid" || fail "client $slice ended with $?"
+done
+client_pids=''
+
+rounds_of "$state.out" >"$scratch/rounds"
+[ "$(wc -l <"$scratch/rounds")" -eq 60 ] || fail "not 60 rounds"
+paste -d ' ' - - - <<EOT | awk '{ if ($3 != 120 * $2) exit 1 }' ||
+$(for key in round clients samples; do
+    json_values $key "$scratch/rounds" >"$scratch/$key"
+done
+paste -d '\n' "$scratch/round" "$scratch/clients" "$scratch/samples")
+EOT
+    fail "samples are not 120 for each client: $(cat "$scratch/rounds")"
+expect_exit 3 "$B/fedge-aggregator" status --state "$state" --json
+expect_said '"clients":3'
