@@ -8,7 +8,7 @@ import csv
 import json
 import sys
 
-import federation_torch as federation
+import federation
 import onnx
 import torch
 from onnx import numpy_helper

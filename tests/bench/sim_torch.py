@@ -6,7 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import time
 
-import federation_torch as federation
+import federation
 import numpy as np
 
 ROUNDS = 10
