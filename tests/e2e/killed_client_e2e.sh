@@ -29,10 +29,8 @@ awk 'BEGIN {
 while read -r slice life; do
     sleep "$life"
     eval "pid=\$pid_$slice"
-    if ! has_ended "$pid"; then
-        kill_now "$pid"
-        start "$slice"
-    fi
+    kill_now "$pid"
+    start "$slice"
 done <"$scratch/kills"
 
 # They have been through 30 deaths: rounds go on all the same.
@@ -40,22 +38,20 @@ before=$(finished_rounds "$state")
 wait_until 10 has_rounds "$state" $((before + 20)) ||
     fail "no rounds after round $before"
 stop_in_time "$aggregator_pid" TERM 6
-aggregator_pid=''
 for slice in 0 1 2; do
     eval "pid=\$pid_$slice"
     stop_in_time "$pid" TERM 6
 done
-client_pids=''
+aggregator_pid='' client_pids=''
 
 rounds_of "$state.out" >"$scratch/rounds"
 json_values round "$scratch/rounds" | awk '$1 != NR { exit 1 }' ||
     fail "rounds do not follow each other"
-paste -d ' ' - - - <<EOT | awk '{ if ($3 != 120 * $2) exit 1 }' ||
-$(for key in round clients samples; do
-    json_values $key "$scratch/rounds" >"$scratch/$key"
-done
-paste -d '\n' "$scratch/round" "$scratch/clients" "$scratch/samples")
-EOT
+tail -n 1 "$scratch/rounds" | grep -q '"clients":3' ||
+    fail "not everybody is back: $(tail -n 1 "$scratch/rounds")"
+json_values clients "$scratch/rounds" >"$scratch/clients"
+json_values samples "$scratch/rounds" | paste "$scratch/clients" - |
+    awk '$2 != 120 * $1 { exit 1 }' ||
     fail "samples are not 120 for each client: $(cat "$scratch/rounds")"
 expect_exit 3 "$B/fedge-aggregator" status --state "$state" --json
 expect_said '"clients":3'
