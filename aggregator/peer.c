@@ -29,7 +29,10 @@ void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why)
 {
     if (peer->is_closing) return;
     peer->is_closing = true;
-    fl_reply_log(aggregator, FL_LOG_WARN, "peer_closed", "conn=%llu why=%s",
+    // Strangers cannot fill the log of those who do not ask for it.
+    const fl_log_level level =
+        peer->state < FL_PEER_PROVED ? FL_LOG_DEBUG : FL_LOG_WARN;
+    fl_reply_log(aggregator, level, "peer_closed", "conn=%llu why=%s",
                  (unsigned long long)peer->conn, why);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
                                                 .conn = peer->conn});

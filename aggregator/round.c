@@ -308,6 +308,23 @@ static void finish(fl_aggregator *aggregator)
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
 
+static void log_closed(fl_aggregator *aggregator)
+{
+    const fl_round_record *record = &aggregator->record;
+    if (isfinite(record->accuracy)) {
+        fl_reply_log(
+            aggregator, FL_LOG_INFO, "round_closed",
+            "round=%u updates=%u selected=%u accuracy=%.4f took_ms=%lld",
+            record->round, record->update_count, record->selected_count,
+            record->accuracy, (long long)record->took_ms);
+    } else {
+        fl_reply_log(aggregator, FL_LOG_INFO, "round_closed",
+                     "round=%u updates=%u selected=%u took_ms=%lld",
+                     record->round, record->update_count,
+                     record->selected_count, (long long)record->took_ms);
+    }
+}
+
 void fl_round_saved(fl_aggregator *aggregator, fl_err err)
 {
     if (aggregator->phase != FL_PHASE_SAVING) return;
@@ -329,11 +346,7 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
     aggregator->bytes_up = 0;
     aggregator->bytes_down = 0;
     aggregator->attempt = 1;
-    fl_reply_log(aggregator, FL_LOG_INFO, "round_closed",
-                 "round=%u updates=%u selected=%u accuracy=%g took_ms=%lld",
-                 aggregator->rounds_done, aggregator->record.update_count,
-                 aggregator->record.selected_count, aggregator->record.accuracy,
-                 (long long)aggregator->record.took_ms);
+    log_closed(aggregator);
     begin_gathering(aggregator, 0);
 }
 
