@@ -77,8 +77,7 @@ static fl_err failure(const fl_store_db *db, int code, fl_reason *why)
     case SQLITE_NOTADB: return damaged(why, db->path, detail);
     case SQLITE_FULL:
         return fl_reason_set(why, FL_ERR_SYSTEM,
-                             "%s: the disk is full; make room and start again",
-                             db->path);
+                             "%s: the disk is full; make room", db->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return fl_reason_set(why, FL_ERR_SYSTEM,

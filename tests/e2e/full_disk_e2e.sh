@@ -27,7 +27,14 @@ unmount_all() {
 trap unmount_all EXIT
 # Nothing more fits, but what is written in place still does.
 fill() {
-    dd if=/dev/zero of="$1/filler" bs=4096 2>/dev/null || :
+    dd if=/dev/zero bs=4096 2>/dev/null >>"$1/filler" || :
+}
+# fills_until DISK COMMAND...: for wait_until; also takes what old files give
+# back in the meantime.
+fills_until() {
+    fill "$1"
+    shift
+    "$@"
 }
 
 if [ "$(id -u)" -ne 0 ] || ! make_disk full 1m; then
@@ -47,18 +54,20 @@ for option in --out --csv --json; do
 done
 
 # The aggregator: the disk fills up in the middle of the rounds.
-make_disk aggregator 1500k
-state=$scratch/aggregator/state
+make_disk aggregator 12m
+ln -s aggregator "$scratch/leader"  # its log is beside it, not on that disk
+state=$scratch/leader
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
     --rounds 100000 --cohort 2 --gather 0 --json
 make_disk client 1m
-start_client "$scratch/client/state" --dataset "csv:$scratch/table.csv" \
+ln -s client "$scratch/board"
+start_client "$scratch/board" --dataset "csv:$scratch/table.csv" \
     --partition iid:2 --slice 0
 start_client "$scratch/other" --dataset "csv:$scratch/table.csv" \
     --partition iid:2 --slice 1
 wait_until 10 has_rounds "$state" 3 || fail "no rounds to begin with"
-fill "$scratch/aggregator"
-wait_until 10 grep -q event=save_failed "$state.log" ||
+wait_until 10 fills_until "$scratch/aggregator" \
+    grep -q event=save_failed "$state.log" ||
     fail "a full disk is not noticed"
 grep event=store_failed "$state.log" | grep -q "why=.*make room" ||
     fail "it does not say why: $(grep event=store_failed "$state.log")"
@@ -78,11 +87,13 @@ seq 1 "$(tail -n 1 "$scratch/rounds")" | cmp -s - "$scratch/rounds" ||
     fail "rounds are missing: $(tr '\n' ' ' <"$scratch/rounds")"
 
 # A client goes on without its disk, and says what it cannot keep.
-fill "$scratch/client"
+wait_until 10 fills_until "$scratch/client" \
+    grep -q event=not_saved "$scratch/board.log" ||
+    fail "a full disk is not noticed by the client"
 rounds=$(finished_rounds "$state")
 wait_until 10 has_rounds "$state" $((rounds + 3)) ||
     fail "a client with a full disk stops taking part"
-grep event=not_saved "$scratch/client/state.log" |
+grep event=not_saved "$scratch/board.log" |
     grep -q "No space left on device" || fail "the client does not say why"
 stop_in_time "$aggregator_pid" TERM 6
 aggregator_pid=''
