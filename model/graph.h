@@ -4,13 +4,23 @@
  * Node i produces value i, one (height, width, channels) block an example;
  * node 0 is the input. A node's inputs have smaller numbers, so a graph
  * cannot have a cycle. Parameters live in one flat array; a node holds the
- * offsets of its weight and its bias.
+ * offsets of its weight, its bias and its running statistics.
  *
  * SUB and DIV have a constant per channel on their right side, kept in
  * `constants`: not trained, not part of an update.
  *
- * Layouts: activations NHWC; CONV weight (O, kernel_h, kernel_w, I); DENSE
- * weight (O, I), where I runs over the input's H, W, C in that order.
+ *   CONV       weight (O, kernel_h, kernel_w, I / groups), bias (O)
+ *   DENSE      weight (O, I), I over the input's H, W, C; bias (O)
+ *   BATCHNORM  weight (C), bias (C), statistics: mean (C), variance (C)
+ *   GROUPNORM  weight (C), bias (C); over H, W and C / groups of an example
+ *   ADD        two inputs of one shape
+ *   MUL        (H, W, C) times (1, 1, C), or two of one shape
+ *   CONCAT     inputs of one height and width, channels one after the other
+ *   SLICE      channels from `first` on, out_count of them
+ *   SHUFFLE    channel g * (C / groups) + k goes to k * groups + g
+ *   L2NORM     x / max(|x|, epsilon) over the channels of a pixel
+ *
+ * All activations are NHWC.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,14 +44,31 @@ enum {
 
 /* One line an operator: enum value, ONNX's name for it. */
 #define FL_OP_LIST(X)           \
-    X(FL_OP_INPUT, "Input")     \
-    X(FL_OP_SUB, "Sub")         \
-    X(FL_OP_DIV, "Div")         \
-    X(FL_OP_CONV, "Conv")       \
-    X(FL_OP_DENSE, "Gemm")      \
-    X(FL_OP_RELU, "Relu")       \
-    X(FL_OP_MAXPOOL, "MaxPool") \
-    X(FL_OP_FLATTEN, "Flatten")
+    X(FL_OP_INPUT, "Input")                     \
+    X(FL_OP_SUB, "Sub")                         \
+    X(FL_OP_DIV, "Div")                         \
+    X(FL_OP_CONV, "Conv")                       \
+    X(FL_OP_DENSE, "Gemm")                      \
+    X(FL_OP_BATCHNORM, "BatchNormalization")    \
+    X(FL_OP_GROUPNORM, "GroupNormalization")    \
+    X(FL_OP_RELU, "Relu")                       \
+    X(FL_OP_RELU6, "Clip")                      \
+    X(FL_OP_LEAKY_RELU, "LeakyRelu")            \
+    X(FL_OP_HARD_SWISH, "HardSwish")            \
+    X(FL_OP_HARD_SIGMOID, "HardSigmoid")        \
+    X(FL_OP_SIGMOID, "Sigmoid")                 \
+    X(FL_OP_TANH, "Tanh")                       \
+    X(FL_OP_ADD, "Add")                         \
+    X(FL_OP_MUL, "Mul")                         \
+    X(FL_OP_MAXPOOL, "MaxPool")                 \
+    X(FL_OP_AVGPOOL, "AveragePool")             \
+    X(FL_OP_GLOBALPOOL, "GlobalAveragePool")    \
+    X(FL_OP_CONCAT, "Concat")                   \
+    X(FL_OP_SLICE, "Slice")                     \
+    X(FL_OP_SHUFFLE, "ChannelShuffle")          \
+    X(FL_OP_FLATTEN, "Flatten")                 \
+    X(FL_OP_DROPOUT, "Dropout")                 \
+    X(FL_OP_L2NORM, "LpNormalization")
 
 typedef enum {
 #define FL_OP_ENUM(name, onnx) name,
@@ -55,6 +82,7 @@ typedef struct {
     uint32_t kernel_h, kernel_w;
     uint32_t stride_h, stride_w;
     uint32_t pad_top, pad_left, pad_bottom, pad_right;
+    uint32_t dilation_h, dilation_w;  // CONV only; 0 in a template: 1
 } fl_window;
 
 typedef struct {
@@ -63,10 +91,17 @@ typedef struct {
     uint32_t inputs[FL_NODE_INPUTS_MAX];
     uint32_t input_count;
     fl_shape shape;                  // of the value it produces
-    fl_window window;                // CONV, MAXPOOL
-    uint32_t out_count;              // CONV: output channels; DENSE: outputs
+    fl_window window;                // CONV, MAXPOOL, AVGPOOL
+    uint32_t out_count;    // CONV: output channels; DENSE: outputs; SLICE
+    uint32_t group_count;  // CONV, GROUPNORM, SHUFFLE; 0 in a template: 1
+    uint32_t first;        // SLICE
+    float alpha;           // LEAKY_RELU: slope below 0; HARD_SIGMOID:
+    float beta;            //   alpha * x + beta; DROPOUT: alpha is the ratio
+    float epsilon;         // BATCHNORM, GROUPNORM, L2NORM
+    float momentum;        // BATCHNORM: a batch's share in the statistics
     size_t weight_at, weight_count;  // floats, in the parameter array
     size_t bias_at, bias_count;      // 0 when it has none
+    size_t stats_at, stats_count;    // BATCHNORM; not trained
     size_t constant_at;  // SUB, DIV: shape.channels floats in `constants`
 } fl_node;
 
@@ -86,8 +121,8 @@ struct fl_model {
 /*
  * Appends one node: checks its inputs, works out its output shape, and gives
  * it parameter offsets behind those of the earlier nodes (`has_bias` only
- * matters to CONV and DENSE). *node is a template: op, name, inputs, window,
- * out_count (INPUT: shape) are read, the graph's node has the rest.
+ * matters to CONV and DENSE). *node is a template: what the operator's line
+ * above names is read, the graph's node has the rest.
  * `constants`: SUB and DIV's, one a channel, copied; else NULL. FL_ERR_FORMAT:
  * shapes do not fit together, or a constant is not finite or divides by zero
  * (*why names the node). FL_ERR_LIMIT: too many nodes or parameters, or too

@@ -174,4 +174,6 @@ FL_CHECK fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
                                    const float *params, const float *x,
                                    size_t count);
 
+#include "model/infer.h"
+
 #endif

@@ -231,6 +231,23 @@ static void add_operator_details(node_piece *piece, const fl_node *node)
     case FL_OP_FLATTEN: add_int(piece, "axis", 1); break;
     case FL_OP_INPUT:
     case FL_OP_RELU:
+    case FL_OP_BATCHNORM:
+    case FL_OP_GROUPNORM:
+    case FL_OP_RELU6:
+    case FL_OP_LEAKY_RELU:
+    case FL_OP_HARD_SWISH:
+    case FL_OP_HARD_SIGMOID:
+    case FL_OP_SIGMOID:
+    case FL_OP_TANH:
+    case FL_OP_ADD:
+    case FL_OP_MUL:
+    case FL_OP_AVGPOOL:
+    case FL_OP_GLOBALPOOL:
+    case FL_OP_CONCAT:
+    case FL_OP_SLICE:
+    case FL_OP_SHUFFLE:
+    case FL_OP_DROPOUT:
+    case FL_OP_L2NORM:
     case FL_OP_COUNT: break;
     }
 }

@@ -85,6 +85,23 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
     case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
     case FL_OP_DENSE: return dense_value(run, node, in, input, c);
     case FL_OP_INPUT:
+    case FL_OP_BATCHNORM:
+    case FL_OP_GROUPNORM:
+    case FL_OP_RELU6:
+    case FL_OP_LEAKY_RELU:
+    case FL_OP_HARD_SWISH:
+    case FL_OP_HARD_SIGMOID:
+    case FL_OP_SIGMOID:
+    case FL_OP_TANH:
+    case FL_OP_ADD:
+    case FL_OP_MUL:
+    case FL_OP_AVGPOOL:
+    case FL_OP_GLOBALPOOL:
+    case FL_OP_CONCAT:
+    case FL_OP_SLICE:
+    case FL_OP_SHUFFLE:
+    case FL_OP_DROPOUT:
+    case FL_OP_L2NORM:
     case FL_OP_COUNT: break;
     }
     assert(!"an operator that the oracle does not know");
