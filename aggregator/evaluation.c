@@ -104,7 +104,8 @@ fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
         *w = (worker){.job = {.run = measure},
                       .evaluation = new,
                       .number = new->worker_count};
-        err = fl_trainer_new(&w->trainer, model, BATCH, false, why);
+        err = fl_trainer_new(&w->trainer, model,
+                             &(fl_trainer_options){.batch_cap = BATCH}, why);
         if (err) goto out;
     }
     *evaluation = new;

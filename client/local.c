@@ -72,7 +72,10 @@ fl_err fl_local_train(fl_result *result, const fl_plan *plan,
                             (unsigned long long)plan->param_count, param_count);
         goto out;
     }
-    err = fl_trainer_new(&trainer, global, plan->batch, true, why);
+    err = fl_trainer_new(
+        &trainer, global,
+        &(fl_trainer_options){.batch_cap = plan->batch, .with_gradients = true},
+        why);
     if (err) goto out;
     local = malloc(param_count * sizeof *local);
     if (!local) {

@@ -29,7 +29,15 @@ static fl_err check_inputs(const fl_graph *graph, const fl_node *node,
                              "its input, and no other is",
                              node->name, fl_op_name(node->op));
     }
-    if (node->input_count != op->input_count) {
+    if (op->input_count == 0 && node->op != FL_OP_INPUT) {
+        if (node->input_count == 0 || node->input_count > FL_NODE_INPUTS_MAX) {
+            return fl_reason_set(why, FL_ERR_FORMAT,
+                                 "node \"%s\" (%s) has %u inputs, it needs 1 "
+                                 "to %u",
+                                 node->name, fl_op_name(node->op),
+                                 node->input_count, FL_NODE_INPUTS_MAX);
+        }
+    } else if (node->input_count != op->input_count) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "node \"%s\" (%s) has %u inputs, it needs %u",
                              node->name, fl_op_name(node->op),
@@ -96,7 +104,10 @@ static fl_err place_params(fl_node *node, size_t *param_count,
     node->weight_at = graph->param_count;
     fl_err err =
         fl_size_add(&node->bias_at, node->weight_at, node->weight_count);
-    if (!err) err = fl_size_add(param_count, node->bias_at, node->bias_count);
+    if (!err) {
+        err = fl_size_add(&node->stats_at, node->bias_at, node->bias_count);
+    }
+    if (!err) err = fl_size_add(param_count, node->stats_at, node->stats_count);
     if (!err && *param_count <= FL_MODEL_PARAMS_MAX) return FL_OK;
     return fl_reason_set(why, FL_ERR_LIMIT,
                          "node \"%s\" (%s) brings the model above %u "
@@ -126,7 +137,9 @@ static fl_err complete_node(fl_node *node, size_t *param_count,
                              node->name, fl_op_name(node->op));
     }
     if (err) return err;
-    if (!has_bias) node->bias_count = 0;
+    const bool may_lack_bias =
+        node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
+    if (may_lack_bias && !has_bias) node->bias_count = 0;
 
     FL_TRY(check_shape(node, why));
     if (op->has_constants) FL_TRY(check_constants(node, constants, why));
@@ -170,6 +183,14 @@ fl_err fl_graph_add(fl_graph *graph, const fl_node *node, bool has_bias,
         .shape = node->shape,
         .window = node->window,
         .out_count = node->out_count,
+        .dilation_h = node->dilation_h ? node->dilation_h : 1,
+        .dilation_w = node->dilation_w ? node->dilation_w : 1,
+        .group_count = node->group_count ? node->group_count : 1,
+        .first = node->first,
+        .alpha = node->alpha,
+        .beta = node->beta,
+        .epsilon = node->epsilon,
+        .momentum = node->momentum,
         .constant_at = graph->constant_count,
     };
     memcpy(made.name, node->name, sizeof made.name);

@@ -43,31 +43,31 @@ enum {
 };
 
 /* One line an operator: enum value, ONNX's name for it. */
-#define FL_OP_LIST(X)           \
-    X(FL_OP_INPUT, "Input")                     \
-    X(FL_OP_SUB, "Sub")                         \
-    X(FL_OP_DIV, "Div")                         \
-    X(FL_OP_CONV, "Conv")                       \
-    X(FL_OP_DENSE, "Gemm")                      \
-    X(FL_OP_BATCHNORM, "BatchNormalization")    \
-    X(FL_OP_GROUPNORM, "GroupNormalization")    \
-    X(FL_OP_RELU, "Relu")                       \
-    X(FL_OP_RELU6, "Clip")                      \
-    X(FL_OP_LEAKY_RELU, "LeakyRelu")            \
-    X(FL_OP_HARD_SWISH, "HardSwish")            \
-    X(FL_OP_HARD_SIGMOID, "HardSigmoid")        \
-    X(FL_OP_SIGMOID, "Sigmoid")                 \
-    X(FL_OP_TANH, "Tanh")                       \
-    X(FL_OP_ADD, "Add")                         \
-    X(FL_OP_MUL, "Mul")                         \
-    X(FL_OP_MAXPOOL, "MaxPool")                 \
-    X(FL_OP_AVGPOOL, "AveragePool")             \
-    X(FL_OP_GLOBALPOOL, "GlobalAveragePool")    \
-    X(FL_OP_CONCAT, "Concat")                   \
-    X(FL_OP_SLICE, "Slice")                     \
-    X(FL_OP_SHUFFLE, "ChannelShuffle")          \
-    X(FL_OP_FLATTEN, "Flatten")                 \
-    X(FL_OP_DROPOUT, "Dropout")                 \
+#define FL_OP_LIST(X)                        \
+    X(FL_OP_INPUT, "Input")                  \
+    X(FL_OP_SUB, "Sub")                      \
+    X(FL_OP_DIV, "Div")                      \
+    X(FL_OP_CONV, "Conv")                    \
+    X(FL_OP_DENSE, "Gemm")                   \
+    X(FL_OP_BATCHNORM, "BatchNormalization") \
+    X(FL_OP_GROUPNORM, "GroupNormalization") \
+    X(FL_OP_RELU, "Relu")                    \
+    X(FL_OP_RELU6, "Clip")                   \
+    X(FL_OP_LEAKY_RELU, "LeakyRelu")         \
+    X(FL_OP_HARD_SWISH, "HardSwish")         \
+    X(FL_OP_HARD_SIGMOID, "HardSigmoid")     \
+    X(FL_OP_SIGMOID, "Sigmoid")              \
+    X(FL_OP_TANH, "Tanh")                    \
+    X(FL_OP_ADD, "Add")                      \
+    X(FL_OP_MUL, "Mul")                      \
+    X(FL_OP_MAXPOOL, "MaxPool")              \
+    X(FL_OP_AVGPOOL, "AveragePool")          \
+    X(FL_OP_GLOBALPOOL, "GlobalAveragePool") \
+    X(FL_OP_CONCAT, "Concat")                \
+    X(FL_OP_SLICE, "Slice")                  \
+    X(FL_OP_SHUFFLE, "ChannelShuffle")       \
+    X(FL_OP_FLATTEN, "Flatten")              \
+    X(FL_OP_DROPOUT, "Dropout")              \
     X(FL_OP_L2NORM, "LpNormalization")
 
 typedef enum {
@@ -82,7 +82,6 @@ typedef struct {
     uint32_t kernel_h, kernel_w;
     uint32_t stride_h, stride_w;
     uint32_t pad_top, pad_left, pad_bottom, pad_right;
-    uint32_t dilation_h, dilation_w;  // CONV only; 0 in a template: 1
 } fl_window;
 
 typedef struct {
@@ -90,9 +89,10 @@ typedef struct {
     char name[FL_NODE_NAME_CAP];  // ONNX's node name, for messages
     uint32_t inputs[FL_NODE_INPUTS_MAX];
     uint32_t input_count;
-    fl_shape shape;                  // of the value it produces
-    fl_window window;                // CONV, MAXPOOL, AVGPOOL
-    uint32_t out_count;    // CONV: output channels; DENSE: outputs; SLICE
+    fl_shape shape;      // of the value it produces
+    fl_window window;    // CONV, MAXPOOL, AVGPOOL
+    uint32_t out_count;  // CONV: output channels; DENSE: outputs; SLICE
+    uint32_t dilation_h, dilation_w;  // CONV; 0 in a template: 1
     uint32_t group_count;  // CONV, GROUPNORM, SHUFFLE; 0 in a template: 1
     uint32_t first;        // SLICE
     float alpha;           // LEAKY_RELU: slope below 0; HARD_SIGMOID:

@@ -132,7 +132,7 @@ typedef struct {
 uint32_t fl_runner_step_count(const fl_runner *runner);
 fl_step_info fl_runner_step(const fl_runner *runner, uint32_t i);
 
-size_t fl_runner_bytes(const fl_runner *runner);        // of memory at work
+size_t fl_runner_bytes(const fl_runner *runner);         // of memory at work
 const char *fl_runner_kernels(const fl_runner *runner);  // "avx512vnni", ...
 fl_shape fl_runner_input(const fl_runner *runner);
 uint32_t fl_runner_class_count(const fl_runner *runner);

@@ -33,3 +33,14 @@ float *fl_model_params(fl_model *model)
 {
     return model->params;
 }
+
+size_t fl_model_norm_count(const fl_model *model)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < model->graph.node_count; i++) {
+        const fl_node *node = &model->graph.nodes[i];
+        if (node->op != FL_OP_BATCHNORM) continue;
+        count += node->weight_count + node->bias_count + node->stats_count;
+    }
+    return count;
+}

@@ -91,6 +91,9 @@ size_t fl_model_param_count(const fl_model *model);
 /* The parameters, fl_model_param_count of them; they live in the model. */
 float *fl_model_params(fl_model *model);
 
+/* How many of them belong to batch normalisation. */
+size_t fl_model_norm_count(const fl_model *model);
+
 /* ---- training and evaluation ---- */
 
 typedef enum {
@@ -98,6 +101,16 @@ typedef enum {
     FL_SCHEDULE_COSINE,  // from lr to 0 over `schedule_steps` steps
     FL_SCHEDULE_STEP,    // times `schedule_factor` every `schedule_steps`
 } fl_schedule;
+
+/* What becomes of batch normalisation. */
+typedef enum {
+    FL_NORM_TRAIN,   // by the batch; the running statistics follow
+    FL_NORM_FROZEN,  // by the running statistics, which stay (FixBN: Zhong et
+                     // al. 2023); weight and bias go on learning
+    FL_NORM_LOCAL,   // as TRAIN, but with weights, biases and statistics of
+                     // its own that never enter `params` (FedBN: Li et al.
+                     // 2021)
+} fl_norm;
 
 typedef struct {
     uint32_t epochs;  // passes over the rows, at least 1
@@ -110,6 +123,8 @@ typedef struct {
     fl_schedule schedule;
     uint32_t schedule_steps;
     float schedule_factor;
+    fl_norm norm;
+    float *local_norm;        // LOCAL: (fl_model_norm_count), in and out
     const atomic_bool *stop;  // set by anyone: leave after this step; or NULL
 } fl_train_options;
 
@@ -122,22 +137,32 @@ typedef struct {
 
 typedef struct fl_trainer fl_trainer;
 
+typedef struct {
+    uint32_t batch_cap;     // rows of a batch, at least 1
+    uint32_t thread_count;  // that share each batch; 0: one, the caller's
+    bool with_gradients;    // false: evaluates only, in less memory
+    bool recompute;  // forget what batch norms make and make it again for
+                     // backward: less memory, a little slower, the same bits
+    const char *freeze;  // layers that do not learn: names or patterns with *
+                         // and ?, separated by commas; NULL: none
+} fl_trainer_options;
+
 /*
- * Compiles a plan for batches of up to batch_cap rows. `with_gradients` false
- * makes a plan that can only evaluate, in less memory. The model is borrowed
- * for the call: its graph is copied, its parameters are not used. The caller
- * owns *trainer: fl_trainer_free.
- * FL_ERR_RANGE: batch_cap is 0. FL_ERR_MEMORY: *why says how many bytes and
- * for which layer.
+ * Compiles a plan. The model is borrowed for the call: its graph is copied,
+ * its parameters are not used. The caller owns *trainer: fl_trainer_free.
+ * A run is bit-reproducible for a build, a CPU and a number of threads.
+ * FL_ERR_RANGE: batch_cap is 0, or thread_count too large. FL_ERR_NOT_FOUND:
+ * a name in `freeze` fits no layer with parameters. FL_ERR_MEMORY: *why says
+ * how many bytes and for which layer. FL_ERR_SYSTEM: no thread.
  */
 FL_CHECK fl_err fl_trainer_new(fl_trainer **trainer, const fl_model *model,
-                               uint32_t batch_cap, bool with_gradients,
+                               const fl_trainer_options *options,
                                fl_reason *why);
 
 /* Accepts NULL. */
 void fl_trainer_free(fl_trainer *trainer);
 
-/* Bytes of the plan's arena. */
+/* Bytes of the plan's memory. */
 size_t fl_trainer_bytes(const fl_trainer *trainer);
 
 /*

@@ -17,38 +17,52 @@ enum { FUSED_POOL_MAX = 256 };
 // have no memory of their own: `root` is the value that holds them.
 typedef struct {
     uint32_t root;
-    uint32_t maker;  // of a root: the layer that writes it
+    uint32_t maker;  // of a root: the node of the step that writes it
+    uint32_t step;   // of a root: that step's number
     uint32_t consumer_count;
-    bool is_used;                    // the logits depend on it
-    bool wants_grad;                 // parameters upstream
-    uint32_t first, last;            // ticks of the data
-    uint32_t grad_first, grad_last;  // ticks of the gradient
-    fl_block *data, *grad;
+    bool is_used;                      // the logits depend on it
+    bool wants_grad;                   // parameters upstream
+    uint32_t first, last;              // ticks of the data
+    uint32_t again_first, again_last;  // ticks of the data computed again
+    uint32_t grad_first, grad_last;    // ticks of the gradient
+    fl_block *data, *again, *grad;
 } value;
 
 typedef struct {
     const fl_op *op;
     uint32_t node, output;  // output: the last node fused into it
     bool has_backward;
-    bool clears[FL_NODE_INPUTS_MAX];  // zero this input's gradient first
-    fl_task task;
+    bool is_frozen;  // its parameters and statistics stay as they are
+    bool is_rerun;   // forgets its output and makes it again in backward ...
+    uint32_t rerun_before;              // ... before this step's
+    bool is_fresh[FL_NODE_INPUTS_MAX];  // of backward, see fl_task
+    fl_task task;                       // what all lanes share
     fl_task_memory memory;
-    fl_block *packed, *kept, *scratch;
+    size_t packed_at, shared_at;  // floats, in `common`
+    fl_block *kept, *scratch, *back_scratch;
 } step;
+
+// A step as one lane runs it.
+typedef struct {
+    fl_task forward, backward;
+} lane_task;
 
 struct fl_plan {
     fl_graph graph;
     const fl_kernels *kernels;
-    uint32_t batch_cap;
-    bool with_gradients;
+    fl_plan_options options;
+    uint32_t lane_count, lane_cap;  // lane_cap: examples of one lane
     value *values;
     step *steps;
     uint32_t step_count;
     fl_block *blocks;
     uint32_t *block_nodes;  // for messages: whose block it is
     size_t block_count;
-    float *arena;
+    float *common;  // of all lanes: packed weights and shared sums
+    size_t common_floats;
+    float *arenas;  // one a lane
     size_t arena_floats;
+    lane_task *tasks;  // (lane_count, step_count)
 };
 
 static uint32_t last_node(const fl_plan *plan)
@@ -71,12 +85,18 @@ static void mark_used(fl_plan *plan)
     }
 }
 
+static bool is_frozen(const fl_plan *plan, uint32_t i)
+{
+    return plan->options.frozen && plan->options.frozen[i];
+}
+
 static void mark_wanted_grads(fl_plan *plan)
 {
-    if (!plan->with_gradients) return;
+    if (!plan->options.with_gradients) return;
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
         const fl_node *node = &plan->graph.nodes[i];
-        bool wanted = node->weight_count + node->bias_count > 0;
+        bool wanted =
+            node->weight_count + node->bias_count > 0 && !is_frozen(plan, i);
         for (uint32_t k = 0; k < node->input_count; k++) {
             wanted = wanted || plan->values[node->inputs[k]].wants_grad;
         }
@@ -101,12 +121,29 @@ static uint32_t only_consumer(const fl_plan *plan, uint32_t i)
 }
 
 // Windows side by side, whole, and with room for the winner in one byte.
-static bool can_fuse_pool(const fl_node *node)
+static bool is_simple_pool(const fl_node *node)
 {
     const fl_window *w = &node->window;
     return !w->pad_top && !w->pad_left && !w->pad_bottom && !w->pad_right &&
            w->kernel_h == w->stride_h && w->kernel_w == w->stride_w &&
            (uint64_t)w->kernel_h * w->kernel_w <= FUSED_POOL_MAX;
+}
+
+static bool can_fuse_act(const fl_plan *plan, const step *s, const fl_op *act)
+{
+    if (!act->is_activation || s->task.act) return false;
+    // A pool that is there already keeps the order that ReLU keeps too.
+    if (s->task.pool && act != &fl_relu_op) return false;
+    if (s->op->takes_act == FL_FUSE_ANY) return true;
+    return s->op->takes_act == FL_FUSE_BY_OUTPUT &&
+           (!plan->options.with_gradients || act->is_by_output);
+}
+
+static bool can_fuse_pool(const step *s, const fl_node *node)
+{
+    return node->op == FL_OP_MAXPOOL && s->op->takes_pool && !s->task.pool &&
+           (!s->task.act || s->task.act->op == FL_OP_RELU) &&
+           is_simple_pool(node);
 }
 
 // ReLU before or behind the pool is the same: it does not change the order.
@@ -117,10 +154,9 @@ static void fuse(fl_plan *plan, step *s)
         const uint32_t next = only_consumer(plan, s->output);
         if (next == NONE) return;
         const fl_node *node = &plan->graph.nodes[next];
-        if (node->op == FL_OP_RELU && s->op->takes_relu && !task->has_relu) {
-            task->has_relu = true;
-        } else if (node->op == FL_OP_MAXPOOL && s->op->takes_pool &&
-                   !task->pool && can_fuse_pool(node)) {
+        if (can_fuse_act(plan, s, fl_op_get(node->op))) {
+            task->act = node;
+        } else if (can_fuse_pool(s, node)) {
             task->pool = &node->window;
             task->pool_input = plan->graph.nodes[s->output].shape;
         } else {
@@ -134,17 +170,25 @@ static void fuse(fl_plan *plan, step *s)
 static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
 {
     const fl_node *node = &plan->graph.nodes[i];
-    step *s = &plan->steps[plan->step_count++];
-    *s = (step){.op = op, .node = i, .output = i};
+    value *made;
+    step *s = &plan->steps[plan->step_count];
+    *s = (step){.op = op, .node = i, .output = i, .rerun_before = NONE};
     s->task.kernels = plan->kernels;
     s->task.node = node;
     fuse(plan, s);
-    s->task.x_shape = plan->graph.nodes[node->inputs[0]].shape;
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        s->task.x_shapes[k] = plan->graph.nodes[node->inputs[k]].shape;
+    }
+    s->task.x_shape = s->task.x_shapes[0];
     s->task.y_shape = plan->graph.nodes[s->output].shape;
     s->task.constants = plan->graph.constants + node->constant_at;
-    s->has_backward = plan->values[s->output].wants_grad;
-    plan->values[s->output].root = s->output;
-    plan->values[s->output].maker = i;
+    s->task.lane_count = plan->lane_count;
+    s->is_frozen = is_frozen(plan, i);
+    made = &plan->values[s->output];
+    s->has_backward = made->wants_grad;
+    made->root = s->output;
+    made->maker = i;
+    made->step = plan->step_count++;
 }
 
 static void make_steps(fl_plan *plan)
@@ -175,16 +219,10 @@ static uint32_t backward_tick(const fl_plan *plan, uint32_t step_index)
     return 2 * plan->step_count - step_index;
 }
 
-static void use_data(value *v, uint32_t tick)
+static void widen(uint32_t *first, uint32_t *last, uint32_t tick)
 {
-    if (tick < v->first) v->first = tick;
-    if (tick > v->last) v->last = tick;
-}
-
-static void use_grad(value *v, uint32_t tick)
-{
-    if (tick < v->grad_first) v->grad_first = tick;
-    if (tick > v->grad_last) v->grad_last = tick;
+    if (tick < *first) *first = tick;
+    if (tick > *last) *last = tick;
 }
 
 static value *root_of(const fl_plan *plan, uint32_t i)
@@ -192,35 +230,101 @@ static value *root_of(const fl_plan *plan, uint32_t i)
     return &plan->values[plan->values[i].root];
 }
 
+static bool is_rerun(const fl_plan *plan, const value *v)
+{
+    return v->root != 0 && plan->steps[v->step].is_rerun;
+}
+
+// Backward reads what forward made, or what is made again for it.
+static void use_in_backward(fl_plan *plan, value *v, uint32_t tick)
+{
+    if (is_rerun(plan, v)) {
+        widen(&v->again_first, &v->again_last, tick);
+    } else {
+        widen(&v->first, &v->last, tick);
+    }
+}
+
+// A step whose output only others' backward reads, and whose own inputs are
+// kept anyway.
+static bool can_rerun(const fl_plan *plan, const step *s)
+{
+    if (!plan->options.recompute || !s->has_backward) return false;
+    if (!s->op->is_cheap || s->output == last_node(plan)) return false;
+    const fl_node *node = &plan->graph.nodes[s->node];
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        if (is_rerun(plan, root_of(plan, node->inputs[k]))) return false;
+    }
+    return true;
+}
+
+static void note_forward_uses(fl_plan *plan, uint32_t i)
+{
+    const step *s = &plan->steps[i];
+    const fl_node *node = &plan->graph.nodes[s->node];
+    value *y = root_of(plan, s->output);
+    widen(&y->first, &y->last, i);
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        value *x = root_of(plan, node->inputs[k]);
+        widen(&x->first, &x->last, i);
+    }
+}
+
+static void note_backward_uses(fl_plan *plan, uint32_t i)
+{
+    const step *s = &plan->steps[i];
+    const fl_node *node = &plan->graph.nodes[s->node];
+    const uint32_t back = backward_tick(plan, i);
+    value *y = root_of(plan, s->output);
+    if (!s->has_backward) return;
+    widen(&y->grad_first, &y->grad_last, back);
+    if (s->op->reads_output) use_in_backward(plan, y, back);
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        value *x = root_of(plan, node->inputs[k]);
+        if (s->op->reads_input) use_in_backward(plan, x, back);
+        if (x->wants_grad) widen(&x->grad_first, &x->grad_last, back);
+    }
+}
+
+// The first tick at which backward wants it decides who makes it again.
+static void note_rerun(fl_plan *plan, step *s)
+{
+    const value *y = root_of(plan, s->output);
+    const fl_node *node = &plan->graph.nodes[s->node];
+    if (!s->is_rerun || y->again_first == NONE) return;
+    s->rerun_before = 2 * plan->step_count - y->again_first;
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        value *x = root_of(plan, node->inputs[k]);
+        widen(&x->first, &x->last, y->again_first);
+    }
+}
+
 static void note_uses(fl_plan *plan)
 {
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
-        plan->values[i].first = plan->values[i].grad_first = NONE;
+        value *v = &plan->values[i];
+        v->first = v->again_first = v->grad_first = NONE;
     }
-    use_data(&plan->values[0], 0);
+    widen(&plan->values[0].first, &plan->values[0].last, 0);
     for (uint32_t i = 0; i < plan->step_count; i++) {
-        const step *s = &plan->steps[i];
-        const fl_node *node = &plan->graph.nodes[s->node];
-        const uint32_t back = backward_tick(plan, i);
-        value *y = root_of(plan, s->output);
-        use_data(y, i);
-        if (s->has_backward) use_grad(y, back);
-        if (s->has_backward && s->op->reads_output) use_data(y, back);
-        for (uint32_t k = 0; k < node->input_count; k++) {
-            value *x = root_of(plan, node->inputs[k]);
-            use_data(x, i);
-            if (!s->has_backward) continue;
-            if (s->op->reads_input) use_data(x, back);
-            if (x->wants_grad) use_grad(x, back);
-        }
+        plan->steps[i].is_rerun = can_rerun(plan, &plan->steps[i]);
+    }
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        note_forward_uses(plan, i);
+        note_backward_uses(plan, i);
+    }
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        note_rerun(plan, &plan->steps[i]);
     }
     value *logits = root_of(plan, last_node(plan));
-    use_data(logits, plan->step_count);
-    if (plan->with_gradients) use_grad(logits, plan->step_count);
+    widen(&logits->first, &logits->last, plan->step_count);
+    if (plan->options.with_gradients) {
+        widen(&logits->grad_first, &logits->grad_last, plan->step_count);
+    }
 }
 
-// In the order of backward: the first to touch a gradient zeroes it.
-static void note_clears(fl_plan *plan)
+// In the order of backward: the first to touch a gradient writes it.
+static void note_fresh(fl_plan *plan)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
         step *s = &plan->steps[i];
@@ -232,7 +336,7 @@ static void note_clears(fl_plan *plan)
             for (uint32_t j = 0; j < k; j++) {
                 if (root_of(plan, node->inputs[j]) == x) is_first = false;
             }
-            s->clears[k] = is_first;
+            s->is_fresh[k] = is_first;
         }
     }
 }
@@ -256,11 +360,16 @@ static fl_err add_value_blocks(fl_plan *plan)
         value *v = &plan->values[i];
         if (v->root != i || v->first == NONE) continue;
         const size_t size = fl_shape_size(plan->graph.nodes[i].shape);
-        FL_TRY(add_block(plan, &v->data, v->maker, size, plan->batch_cap,
+        FL_TRY(add_block(plan, &v->data, v->maker, size, plan->lane_cap,
                          v->first, v->last));
-        if (v->grad_first == NONE) continue;
-        FL_TRY(add_block(plan, &v->grad, v->maker, size, plan->batch_cap,
-                         v->grad_first, v->grad_last));
+        if (v->again_first != NONE) {
+            FL_TRY(add_block(plan, &v->again, v->maker, size, plan->lane_cap,
+                             v->again_first, v->again_last));
+        }
+        if (v->grad_first != NONE) {
+            FL_TRY(add_block(plan, &v->grad, v->maker, size, plan->lane_cap,
+                             v->grad_first, v->grad_last));
+        }
     }
     return FL_OK;
 }
@@ -269,23 +378,39 @@ static fl_err add_step_blocks(fl_plan *plan, uint32_t i)
 {
     step *s = &plan->steps[i];
     assert(s->op);
-    const bool with_backward = s->has_backward;
-    const uint32_t back = with_backward ? backward_tick(plan, i) : i;
+    const uint32_t back = s->has_backward ? backward_tick(plan, i) : i;
     if (s->op->memory) {
-        FL_TRY(s->op->memory(&s->memory, &s->task, with_backward));
+        FL_TRY(s->op->memory(&s->memory, &s->task, s->has_backward));
     }
-    FL_TRY(add_block(plan, &s->packed, s->node, s->memory.packed, 1, 0,
-                     2 * plan->step_count));
-    FL_TRY(add_block(plan, &s->kept, s->node, s->memory.kept, plan->batch_cap,
-                     i, back));
-    // One block for both directions would span all ticks between them, but
-    // scratch is small: what counts is that it is there at both.
-    return add_block(plan, &s->scratch, s->node, s->memory.scratch, 1, i, back);
+    assert(!s->is_rerun || s->memory.scratch == 0);
+    FL_TRY(add_block(plan, &s->kept, s->node, s->memory.kept, plan->lane_cap, i,
+                     back));
+    FL_TRY(add_block(plan, &s->scratch, s->node, s->memory.scratch, 1, i, i));
+    return add_block(plan, &s->back_scratch, s->node, s->memory.scratch, 1,
+                     back, back);
+}
+
+// What all lanes share lives as long as the plan: one area after the other.
+static fl_err add_common(fl_plan *plan, size_t *at, size_t floats)
+{
+    enum { UNIT = 16 };  // 64 bytes
+    *at = plan->common_floats;
+    FL_TRY(fl_size_add(&floats, floats, UNIT - 1));
+    return fl_size_add(&plan->common_floats, plan->common_floats,
+                       floats / UNIT * UNIT);
+}
+
+static fl_err add_step_common(fl_plan *plan, step *s)
+{
+    size_t shared;
+    FL_TRY(add_common(plan, &s->packed_at, s->memory.packed));
+    FL_TRY(fl_size_mul(&shared, s->memory.shared, plan->lane_count));
+    return add_common(plan, &s->shared_at, shared);
 }
 
 static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
 {
-    size_t largest = 0, sum = 0;
+    size_t largest = 0, sum = plan->common_floats;
     for (size_t i = 0; i < plan->block_count; i++) {
         if (plan->blocks[i].floats > plan->blocks[largest].floats) largest = i;
         if (fl_size_add(&sum, sum, plan->blocks[i].floats)) sum = SIZE_MAX;
@@ -295,7 +420,7 @@ static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
                          "a batch of %u needs more memory than there is: up "
                          "to %zu bytes, %zu of them for node \"%s\" (%s); "
                          "lower the batch",
-                         plan->batch_cap,
+                         plan->options.batch_cap,
                          sum > SIZE_MAX / 4 ? SIZE_MAX : sum * 4,
                          plan->blocks[largest].floats > SIZE_MAX / 4
                              ? SIZE_MAX
@@ -303,37 +428,66 @@ static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
                          node->name, fl_op_name(node->op));
 }
 
+static float *allocate(size_t floats, size_t times)
+{
+    size_t bytes;
+    if (fl_size_mul(&bytes, floats, times * sizeof(float))) return NULL;
+    return aligned_alloc(64, bytes ? bytes : 64);
+}
+
 static fl_err add_blocks(fl_plan *plan)
 {
     FL_TRY(add_value_blocks(plan));
     for (uint32_t i = 0; i < plan->step_count; i++) {
         FL_TRY(add_step_blocks(plan, i));
+        FL_TRY(add_step_common(plan, &plan->steps[i]));
     }
     FL_TRY(
         fl_place_blocks(plan->blocks, plan->block_count, &plan->arena_floats));
-    plan->arena = aligned_alloc(64, plan->arena_floats * sizeof(float));
-    return plan->arena ? FL_OK : FL_ERR_MEMORY;
+    plan->common = allocate(plan->common_floats, 1);
+    plan->arenas = allocate(plan->arena_floats, plan->lane_count);
+    return plan->common && plan->arenas ? FL_OK : FL_ERR_MEMORY;
 }
 
-static float *address(const fl_plan *plan, const fl_block *block)
+static float *address(const fl_plan *plan, uint32_t lane, const fl_block *block)
 {
-    return block && block->floats ? plan->arena + block->at : NULL;
+    if (!block || block->floats == 0) return NULL;
+    return plan->arenas + lane * plan->arena_floats + block->at;
 }
 
-static void set_pointers(fl_plan *plan, step *s)
+// Where backward finds a value.
+static const fl_block *kept_data(const fl_plan *plan, const value *v)
 {
-    fl_task *task = &s->task;
+    return is_rerun(plan, v) ? v->again : v->data;
+}
+
+static void set_pointers(fl_plan *plan, uint32_t lane, uint32_t i)
+{
+    const step *s = &plan->steps[i];
     const fl_node *node = &plan->graph.nodes[s->node];
+    const value *y = root_of(plan, s->output);
+    lane_task *t = &plan->tasks[lane * plan->step_count + i];
+    fl_task task = s->task;
+    task.lane = lane;
+    task.packed = plan->common + s->packed_at;
+    task.shared = plan->common + s->shared_at;
+    task.kept = address(plan, lane, s->kept);
+    t->forward = t->backward = task;
+
+    t->forward.y = address(plan, lane, y->data);
+    t->forward.scratch = address(plan, lane, s->scratch);
+    t->backward.y = address(plan, lane, kept_data(plan, y));
+    t->backward.dy = address(plan, lane, y->grad);
+    t->backward.scratch = address(plan, lane, s->back_scratch);
     for (uint32_t k = 0; k < node->input_count; k++) {
         const value *x = root_of(plan, node->inputs[k]);
-        task->x[k] = address(plan, x->data);
-        task->dx[k] = address(plan, x->grad);
+        t->forward.x[k] = address(plan, lane, x->data);
+        t->backward.x[k] = address(plan, lane, kept_data(plan, x));
+        t->backward.dx[k] = address(plan, lane, x->grad);
+        t->backward.is_fresh[k] = s->is_fresh[k];
+        // Forward and load only ask whether backward will want it.
+        t->forward.dx[k] = t->backward.dx[k];
     }
-    task->y = address(plan, root_of(plan, s->output)->data);
-    task->dy = address(plan, root_of(plan, s->output)->grad);
-    task->packed = address(plan, s->packed);
-    task->kept = address(plan, s->kept);
-    task->scratch = address(plan, s->scratch);
 }
 
 /* ---- life ---- */
@@ -343,11 +497,12 @@ static fl_err allocate_tables(fl_plan *plan)
     const size_t count = plan->graph.node_count;
     plan->values = calloc(count, sizeof *plan->values);
     plan->steps = calloc(count, sizeof *plan->steps);
-    // A value has two blocks, a step three.
-    plan->blocks = calloc(5 * count, sizeof *plan->blocks);
-    plan->block_nodes = calloc(5 * count, sizeof *plan->block_nodes);
-    const bool is_whole =
-        plan->values && plan->steps && plan->blocks && plan->block_nodes;
+    // A value has three blocks at most, and so has a step.
+    plan->blocks = calloc(6 * count, sizeof *plan->blocks);
+    plan->block_nodes = calloc(6 * count, sizeof *plan->block_nodes);
+    plan->tasks = calloc(count * plan->lane_count, sizeof *plan->tasks);
+    const bool is_whole = plan->values && plan->steps && plan->blocks &&
+                          plan->block_nodes && plan->tasks;
     return is_whole ? FL_OK : FL_ERR_MEMORY;
 }
 
@@ -359,17 +514,19 @@ static fl_err compile(fl_plan *plan, fl_reason *why)
     mark_wanted_grads(plan);
     make_steps(plan);
     note_uses(plan);
-    note_clears(plan);
+    note_fresh(plan);
     if (add_blocks(plan)) return refuse_memory(plan, why);
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        set_pointers(plan, &plan->steps[i]);
+    for (uint32_t lane = 0; lane < plan->lane_count; lane++) {
+        for (uint32_t i = 0; i < plan->step_count; i++) {
+            set_pointers(plan, lane, i);
+        }
     }
     return FL_OK;
 }
 
 fl_err fl_plan_new(fl_plan **plan, const fl_graph *graph,
-                   const fl_kernels *kernels, uint32_t batch_cap,
-                   bool with_gradients, fl_reason *why)
+                   const fl_kernels *kernels, const fl_plan_options *options,
+                   fl_reason *why)
 {
     fl_plan *made = calloc(1, sizeof *made);
     fl_err err = made ? FL_OK : FL_ERR_MEMORY;
@@ -379,9 +536,13 @@ fl_err fl_plan_new(fl_plan **plan, const fl_graph *graph,
         return fl_reason_set(why, err, "no memory for a plan");
     }
     made->kernels = kernels;
-    made->batch_cap = batch_cap;
-    made->with_gradients = with_gradients;
+    made->options = *options;
+    made->lane_count = options->team ? fl_team_size(options->team) : 1;
+    // Shares of a whole batch differ by one example at most.
+    made->lane_cap = options->batch_cap / made->lane_count +
+                     (options->batch_cap % made->lane_count != 0);
     err = compile(made, why);
+    made->options.frozen = NULL;  // borrowed for this call only
     if (err) {
         fl_plan_free(made);
         return err;
@@ -398,7 +559,9 @@ void fl_plan_free(fl_plan *plan)
     free(plan->steps);
     free(plan->blocks);
     free(plan->block_nodes);
-    free(plan->arena);
+    free(plan->tasks);
+    free(plan->common);
+    free(plan->arenas);
     free(plan);
 }
 
@@ -409,7 +572,8 @@ const fl_graph *fl_plan_graph(const fl_plan *plan)
 
 size_t fl_plan_bytes(const fl_plan *plan)
 {
-    return plan->arena_floats * sizeof(float);
+    return (plan->common_floats + plan->lane_count * plan->arena_floats) *
+           sizeof(float);
 }
 
 uint32_t fl_plan_step_count(const fl_plan *plan)
@@ -417,57 +581,150 @@ uint32_t fl_plan_step_count(const fl_plan *plan)
     return plan->step_count;
 }
 
-float *fl_plan_input(const fl_plan *plan)
+uint32_t fl_plan_share(const fl_plan *plan, uint32_t count, uint32_t lane)
 {
-    return address(plan, plan->values[0].data);
+    return (uint32_t)((uint64_t)count * lane / plan->lane_count);
 }
 
-float *fl_plan_logits(const fl_plan *plan)
+float *fl_plan_input(const fl_plan *plan, uint32_t lane)
 {
-    return address(plan, root_of(plan, last_node(plan))->data);
+    return address(plan, lane, plan->values[0].data);
 }
 
-float *fl_plan_logits_grad(const fl_plan *plan)
+float *fl_plan_logits(const fl_plan *plan, uint32_t lane)
 {
-    return address(plan, root_of(plan, last_node(plan))->grad);
+    return address(plan, lane, root_of(plan, last_node(plan))->data);
+}
+
+float *fl_plan_logits_grad(const fl_plan *plan, uint32_t lane)
+{
+    return address(plan, lane, root_of(plan, last_node(plan))->grad);
 }
 
 /* ---- running ---- */
 
-void fl_plan_load(fl_plan *plan, const float *params)
+static void wait_for_all(const fl_plan *plan)
+{
+    if (plan->options.team) fl_team_wait(plan->options.team);
+}
+
+static void set_params(fl_task *task, const float *params)
+{
+    const fl_node *node = task->node;
+    task->weight = params + node->weight_at;
+    task->bias = node->bias_count ? params + node->bias_at : NULL;
+    task->stats = node->stats_count ? params + node->stats_at : NULL;
+}
+
+void fl_plan_load(fl_plan *plan, uint32_t lane, const float *params)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
-        step *s = &plan->steps[i];
-        const fl_node *node = &plan->graph.nodes[s->node];
-        s->task.weight = params + node->weight_at;
-        s->task.bias = node->bias_count ? params + node->bias_at : NULL;
-        if (s->op->load) s->op->load(&s->task, s->has_backward);
+        const step *s = &plan->steps[i];
+        lane_task *t = &plan->tasks[lane * plan->step_count + i];
+        set_params(&t->forward, params);
+        set_params(&t->backward, params);
+        if (s->op->load && i % plan->lane_count == lane) {
+            s->op->load(&t->forward, s->has_backward);
+        }
+    }
+    wait_for_all(plan);
+}
+
+static void set_batch(const fl_plan *plan, fl_task *task, uint32_t lane,
+                      const fl_plan_batch *batch)
+{
+    task->first = fl_plan_share(plan, batch->count, lane);
+    task->count = fl_plan_share(plan, batch->count, lane + 1) - task->first;
+    task->batch = batch->count;
+    task->draw = batch->draw;
+}
+
+static void run_forward(const fl_plan *plan, const step *s, fl_task *task)
+{
+    if (s->has_backward && s->op->forward_sums && !task->uses_stats) {
+        s->op->forward_sums(task);
+        wait_for_all(plan);
+    }
+    s->op->forward(task, s->has_backward);
+}
+
+void fl_plan_forward(fl_plan *plan, uint32_t lane, const fl_plan_batch *batch)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const step *s = &plan->steps[i];
+        fl_task *task = &plan->tasks[lane * plan->step_count + i].forward;
+        set_batch(plan, task, lane, batch);
+        task->uses_stats = s->is_frozen || batch->uses_stats;
+        run_forward(plan, s, task);
     }
 }
 
-void fl_plan_forward(fl_plan *plan, uint32_t count)
+// Makes the outputs that step `before` is the first to read in backward. The
+// sums of all lanes are still there.
+static void rerun(const fl_plan *plan, uint32_t lane, uint32_t before)
 {
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        step *s = &plan->steps[i];
-        s->task.count = count;
-        s->op->forward(&s->task, s->has_backward);
+    for (uint32_t i = 0; i < before; i++) {
+        const step *s = &plan->steps[i];
+        if (s->rerun_before != before) continue;
+        const lane_task *t = &plan->tasks[lane * plan->step_count + i];
+        fl_task task = t->forward;
+        const fl_node *node = task.node;
+        task.y = t->backward.y;
+        memcpy(task.x, t->backward.x, node->input_count * sizeof *task.x);
+        s->op->forward(&task, true);
     }
 }
 
-void fl_plan_backward(fl_plan *plan, float *grads, uint32_t count)
+static void run_backward(const fl_plan *plan, const step *s, fl_task *task,
+                         float *grads)
+{
+    const fl_node *node = task->node;
+    const bool is_learning = !s->is_frozen;
+    const bool makes_stats =
+        node->stats_count && !task->uses_stats && task->lane == 0;
+    task->weight_grad = is_learning ? grads + node->weight_at : NULL;
+    task->bias_grad =
+        is_learning && node->bias_count ? grads + node->bias_at : NULL;
+    task->stats_grad = makes_stats ? grads + node->stats_at : NULL;
+    if (s->op->backward_sums && !task->uses_stats) {
+        s->op->backward_sums(task);
+        wait_for_all(plan);
+    }
+    s->op->backward(task);
+}
+
+void fl_plan_backward(fl_plan *plan, uint32_t lane, float *grads,
+                      const fl_plan_batch *batch)
 {
     for (uint32_t i = plan->step_count; i-- > 0;) {
-        step *s = &plan->steps[i];
+        const step *s = &plan->steps[i];
         if (!s->has_backward) continue;
-        const fl_node *node = &plan->graph.nodes[s->node];
-        for (uint32_t k = 0; k < node->input_count; k++) {
-            if (!s->clears[k]) continue;
-            const size_t size =
-                fl_shape_size(plan->graph.nodes[node->inputs[k]].shape);
-            memset(s->task.dx[k], 0, count * size * sizeof(float));
-        }
-        s->task.weight_grad = grads + node->weight_at;
-        s->task.bias_grad = node->bias_count ? grads + node->bias_at : NULL;
-        s->op->backward(&s->task);
+        fl_task *task = &plan->tasks[lane * plan->step_count + i].backward;
+        set_batch(plan, task, lane, batch);
+        task->uses_stats = s->is_frozen || batch->uses_stats;
+        rerun(plan, lane, i);
+        run_backward(plan, s, task, grads);
     }
+}
+
+/* ---- one step at a time ---- */
+
+void fl_plan_forward_step(fl_plan *plan, uint32_t i, uint32_t count)
+{
+    const fl_plan_batch batch = {.count = count, .uses_stats = true};
+    fl_task *task = &plan->tasks[i].forward;
+    set_batch(plan, task, 0, &batch);
+    task->uses_stats = true;
+    run_forward(plan, &plan->steps[i], task);
+}
+
+const float *fl_plan_step_value(const fl_plan *plan, uint32_t i, uint32_t *node)
+{
+    *node = plan->steps[i].output;
+    return plan->tasks[i].forward.y;
+}
+
+uint32_t fl_plan_step_node(const fl_plan *plan, uint32_t i)
+{
+    return plan->steps[i].node;
 }

@@ -23,10 +23,9 @@ float fl_sgd_rate(const fl_train_options *options, uint64_t step)
     return options->lr;
 }
 
-float fl_sgd_clip(const fl_kernels *kernels, const float *grads, size_t count,
-                  float clip_norm)
+float fl_sgd_clip(double squares, float clip_norm)
 {
-    const double norm = sqrt(kernels->sum_squares(grads, count));
+    const double norm = sqrt(squares);
     if (norm <= (double)clip_norm) return 1.0F;
     return (float)((double)clip_norm / (norm + 1e-6));
 }

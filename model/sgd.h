@@ -10,17 +10,17 @@
 #ifndef FL_MODEL_SGD_H
 #define FL_MODEL_SGD_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-#include "model/kernels/kernels.h"
 #include "model/model.h"
 
 /* The learning rate of a step, counted from 0. */
 float fl_sgd_rate(const fl_train_options *options, uint64_t step);
 
-/* What a gradient is multiplied by so that its norm is at most clip_norm. */
-float fl_sgd_clip(const fl_kernels *kernels, const float *grads, size_t count,
-                  float clip_norm);
+/*
+ * What a gradient is multiplied by so that its norm is at most clip_norm,
+ * given the sum of its squares.
+ */
+float fl_sgd_clip(double squares, float clip_norm);
 
 #endif

@@ -1,63 +1,152 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/trainer.h"
+
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "model/graph.h"
-#include "model/loss.h"
-#include "model/model.h"
 #include "model/order.h"
-#include "model/plan.h"
 #include "model/sgd.h"
 
-struct fl_trainer {
-    const fl_kernels *kernels;
-    fl_plan *plan;
-    fl_shape input;
-    uint32_t class_count;
-    size_t param_count;
-    uint32_t batch_cap;
-    float *grads, *velocity;  // (param_count); NULL: evaluates only
-    uint32_t *rows;           // (batch_cap) of the batch at hand
-    uint32_t *labels;
-};
+/* ---- which parameters learn ---- */
+
+// Marks the layers that one name or pattern of the list means.
+static fl_err freeze_layers(bool *frozen, const fl_graph *graph,
+                            const char *name, size_t name_len, fl_reason *why)
+{
+    char pattern[FL_NODE_NAME_CAP];
+    bool is_known = false;
+    if (name_len < sizeof pattern) {
+        memcpy(pattern, name, name_len);
+        pattern[name_len] = '\0';
+        for (uint32_t i = 0; i < graph->node_count; i++) {
+            const fl_node *node = &graph->nodes[i];
+            if (node->weight_count + node->bias_count == 0) continue;
+            if (fnmatch(pattern, node->name, 0) != 0) continue;
+            frozen[i] = is_known = true;
+        }
+    }
+    if (is_known) return FL_OK;
+    return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                         "freeze: \"%.*s\" fits no layer with parameters",
+                         (int)name_len, name);
+}
+
+static fl_err freeze_list(bool *frozen, const fl_graph *graph, const char *list,
+                          fl_reason *why)
+{
+    while (list && *list) {
+        const size_t len = strcspn(list, ",");
+        FL_TRY(freeze_layers(frozen, graph, list, len, why));
+        list += len + (list[len] == ',');
+    }
+    return FL_OK;
+}
+
+static void list_params(fl_trainer *t, const fl_graph *graph,
+                        const bool *frozen)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        const size_t count = node->weight_count + node->bias_count;
+        if (node->op == FL_OP_DROPOUT) t->has_dropout = true;
+        if (count == 0 || frozen[i]) continue;
+        t->learning[t->learning_count++] =
+            (fl_param_range){.at = node->weight_at, .count = count};
+        if (node->stats_count == 0) continue;
+        t->statistics[t->statistics_count++] =
+            (fl_param_range){node->stats_at, node->stats_count, node->momentum};
+    }
+}
+
+/* ---- life ---- */
+
+static float *new_floats(size_t count, size_t times)
+{
+    size_t floats;
+    // One too many keeps a model without parameters out of malloc(0).
+    if (fl_size_mul(&floats, count, times) || floats > SIZE_MAX / 4 - 1) {
+        return NULL;
+    }
+    return malloc((floats + 1) * sizeof(float));
+}
+
+static fl_err allocate(fl_trainer *t, const fl_trainer_options *options,
+                       fl_reason *why)
+{
+    t->rows = malloc(t->batch_cap * sizeof *t->rows);
+    t->labels = malloc(t->batch_cap * sizeof *t->labels);
+    t->logits = new_floats(t->batch_cap, t->class_count);
+    bool is_whole = t->rows && t->labels && t->logits;
+    if (options->with_gradients) {
+        t->logits_grad = new_floats(t->batch_cap, t->class_count);
+        t->grads = new_floats(t->param_count, t->lane_count);
+        t->velocity = new_floats(t->param_count, 1);
+        is_whole = is_whole && t->logits_grad && t->grads && t->velocity;
+    }
+    if (is_whole) return FL_OK;
+    return fl_reason_set(why, FL_ERR_MEMORY,
+                         "no memory for the gradients of %zu parameters",
+                         t->param_count);
+}
+
+static fl_err build(fl_trainer *t, bool *frozen, const fl_graph *graph,
+                    const fl_trainer_options *options, fl_reason *why)
+{
+    FL_TRY(freeze_list(frozen, graph, options->freeze, why));
+    t->lane_count = options->thread_count ? options->thread_count : 1;
+    const fl_err err = fl_team_new(&t->team, t->lane_count);
+    if (err) {
+        return fl_reason_set(why, err,
+                             "cannot start %u threads, 1 to %d are possible",
+                             t->lane_count, FL_TEAM_MAX);
+    }
+    const fl_plan_options plan = {
+        .batch_cap = options->batch_cap,
+        .team = t->team,
+        .with_gradients = options->with_gradients,
+        .recompute = options->recompute,
+        .frozen = frozen,
+    };
+    FL_TRY(fl_plan_new(&t->plan, graph, t->kernels, &plan, why));
+    FL_TRY(allocate(t, options, why));
+    list_params(t, graph, frozen);
+    return FL_OK;
+}
 
 fl_err fl_trainer_new(fl_trainer **trainer, const fl_model *model,
-                      uint32_t batch_cap, bool with_gradients, fl_reason *why)
+                      const fl_trainer_options *options, fl_reason *why)
 {
-    if (batch_cap == 0) {
+    if (options->batch_cap == 0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a batch has at least one row, not 0");
     }
+    const fl_graph *graph = &model->graph;
+    fl_err err = FL_ERR_MEMORY;
+    bool *frozen = calloc(graph->node_count, sizeof *frozen);
     fl_trainer *made = calloc(1, sizeof *made);
-    if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    if (!frozen || !made) goto out;
+    made->learning = calloc(graph->node_count, sizeof *made->learning);
+    made->statistics = calloc(graph->node_count, sizeof *made->statistics);
+    if (!made->learning || !made->statistics) goto out;
+
     made->kernels = fl_kernels_at(0);
     made->input = fl_model_input(model);
     made->class_count = fl_model_class_count(model);
     made->param_count = fl_model_param_count(model);
-    made->batch_cap = batch_cap;
-
-    fl_err err = fl_plan_new(&made->plan, &model->graph, made->kernels,
-                             batch_cap, with_gradients, why);
-    if (err) goto out;
-    made->rows = malloc(batch_cap * sizeof *made->rows);
-    made->labels = malloc(batch_cap * sizeof *made->labels);
-    if (with_gradients) {
-        made->grads = malloc((made->param_count + 1) * sizeof(float));
-        made->velocity = malloc((made->param_count + 1) * sizeof(float));
-    }
-    if (!made->rows || !made->labels ||
-        (with_gradients && (!made->grads || !made->velocity))) {
-        err = fl_reason_set(why, FL_ERR_MEMORY,
-                            "no memory for the gradients of %zu parameters",
-                            made->param_count);
-        goto out;
-    }
+    made->batch_cap = options->batch_cap;
+    err = build(made, frozen, graph, options, why);
+    if (err) goto no_reason;
     *trainer = made;
     made = NULL;
 
 out:
+    if (err) (void)!fl_reason_set(why, err, "no memory for a trainer");
+no_reason:
+    free(frozen);
     fl_trainer_free(made);
     return err;
 }
@@ -66,8 +155,13 @@ void fl_trainer_free(fl_trainer *trainer)
 {
     if (!trainer) return;
     fl_plan_free(trainer->plan);
+    fl_team_free(trainer->team);
+    free(trainer->learning);
+    free(trainer->statistics);
     free(trainer->grads);
     free(trainer->velocity);
+    free(trainer->logits);
+    free(trainer->logits_grad);
     free(trainer->rows);
     free(trainer->labels);
     free(trainer);
@@ -112,6 +206,20 @@ static bool is_at_least_0(float x)
     return isfinite(x) && x >= 0.0F;
 }
 
+static fl_err check_norm(const fl_trainer *trainer, const fl_train_options *o,
+                         fl_reason *why)
+{
+    if (o->norm > FL_NORM_LOCAL) {
+        return refuse_option(why, "norm", o->norm, "train, frozen or local");
+    }
+    if (o->norm == FL_NORM_LOCAL && trainer->statistics_count > 0 &&
+        !o->local_norm) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "norm is local, but local_norm is missing");
+    }
+    return FL_OK;
+}
+
 static fl_err check_options(const fl_trainer *trainer,
                             const fl_train_options *o, fl_reason *why)
 {
@@ -138,6 +246,7 @@ static fl_err check_options(const fl_trainer *trainer,
         return refuse_option(why, "clip_norm", (double)o->clip_norm,
                              "0 or more");
     }
+    FL_TRY(check_norm(trainer, o, why));
     if (o->schedule == FL_SCHEDULE_CONSTANT) return FL_OK;
     if (o->schedule != FL_SCHEDULE_COSINE && o->schedule != FL_SCHEDULE_STEP) {
         return refuse_option(why, "schedule", (double)o->schedule,
@@ -153,103 +262,93 @@ static fl_err check_options(const fl_trainer *trainer,
     return FL_OK;
 }
 
-/* ---- one batch ---- */
+/* ---- training ---- */
 
-// Where a run is, for the sentences.
+// A run: its batches, and which rows come next.
 typedef struct {
-    uint64_t step;  // from 0
-    float lr;
-} progress;
-
-static fl_err refuse_divergence(fl_reason *why, const char *what,
-                                const progress *at)
-{
-    return fl_reason_set(why, FL_ERR_RANGE,
-                         "step %llu: %s became NaN or infinite with lr %g: "
-                         "lower lr, or set clip_norm (1 is a good start)",
-                         (unsigned long long)at->step + 1, what,
-                         (double)at->lr);
-}
-
-static void read_batch(fl_trainer *trainer, const fl_dataset *dataset,
-                       uint32_t count)
-{
-    const uint32_t *labels = fl_dataset_labels(dataset);
-    fl_dataset_read(fl_plan_input(trainer->plan), dataset, trainer->rows,
-                    count);
-    for (uint32_t i = 0; i < count; i++) {
-        trainer->labels[i] = labels[trainer->rows[i]];
-    }
-}
-
-// Forward, loss, backward and update on the batch that is loaded.
-static fl_err train_batch(fl_trainer *trainer, float *params,
-                          fl_metrics *metrics, uint32_t count,
-                          const fl_train_options *options, const progress *at,
-                          fl_reason *why)
-{
-    fl_plan *plan = trainer->plan;
-    fl_plan_load(plan, params);
-    fl_plan_forward(plan, count);
-    const double loss =
-        fl_loss_add(metrics, fl_plan_logits_grad(plan), fl_plan_logits(plan),
-                    trainer->labels, count, trainer->class_count);
-    if (!isfinite(loss)) return refuse_divergence(why, "the loss", at);
-
-    memset(trainer->grads, 0, trainer->param_count * sizeof(float));
-    fl_plan_backward(plan, trainer->grads, count);
-    float scale = 1.0F;
-    if (options->clip_norm > 0.0F) {
-        scale = fl_sgd_clip(trainer->kernels, trainer->grads,
-                            trainer->param_count, options->clip_norm);
-    }
-    const fl_update update = {
-        .params = params,
-        .velocity = trainer->velocity,
-        .grads = trainer->grads,
-        .count = trainer->param_count,
-        .scale = scale,
-        .weight_decay = options->weight_decay,
-        .momentum = options->momentum,
-        .lr = at->lr,
-    };
-    if (!trainer->kernels->update(&update)) {
-        return refuse_divergence(why, "a parameter", at);
-    }
-    return FL_OK;
-}
+    fl_batch batch;
+    const uint32_t *rows;
+    uint32_t row_count;
+    fl_order order;
+    fl_random *random;
+    fl_metrics *metrics;   // of the first epoch
+    fl_metrics later;      // of all others
+    uint32_t epoch, next;  // next: of the order
+    bool is_over;
+} run;
 
 static bool is_stopped(const fl_train_options *options)
 {
     return options->stop && atomic_load(options->stop);
 }
 
-static fl_err train_epoch(fl_trainer *trainer, float *params,
-                          fl_metrics *metrics, const fl_dataset *dataset,
-                          const uint32_t *rows, const fl_order *order,
-                          const fl_train_options *options, uint64_t *step,
-                          fl_reason *why)
+static void begin_epoch(run *r)
 {
-    for (uint32_t from = 0; from < order->count; from += options->batch) {
-        const uint32_t left = order->count - from;
-        const uint32_t count = left < options->batch ? left : options->batch;
-        for (uint32_t i = 0; i < count; i++) {
-            trainer->rows[i] = rows[fl_order_at(order, from + i)];
-        }
-        read_batch(trainer, dataset, count);
-        const progress at = {*step, fl_sgd_rate(options, *step)};
-        FL_TRY(train_batch(trainer, params, metrics, count, options, &at, why));
-        (*step)++;
-        if (is_stopped(options)) {
-            return fl_reason_set(why, FL_ERR_CANCELLED,
-                                 "stopped on request after step %llu",
-                                 (unsigned long long)*step);
-        }
-    }
-    return FL_OK;
+    fl_order_init(&r->order, r->row_count, r->random);
+    r->batch.metrics = r->epoch == 0 ? r->metrics : &r->later;
+    r->next = 0;
 }
 
-/* ---- the front ---- */
+// Chooses the rows of the next batch, or ends the run.
+static void begin_batch(run *r)
+{
+    fl_batch *b = &r->batch;
+    if (r->next == r->row_count) {
+        r->epoch++;
+        if (r->epoch < b->options->epochs) begin_epoch(r);
+    }
+    r->is_over = b->err || r->epoch == b->options->epochs;
+    if (r->is_over) return;
+
+    const uint32_t left = r->row_count - r->next;
+    b->batch.count = left < b->options->batch ? left : b->options->batch;
+    for (uint32_t i = 0; i < b->batch.count; i++) {
+        b->trainer->rows[i] = r->rows[fl_order_at(&r->order, r->next + i)];
+    }
+    if (b->trainer->has_dropout) b->batch.draw = fl_random_u64(r->random);
+    b->lr = fl_sgd_rate(b->options, b->step);
+    r->next += b->batch.count;
+}
+
+static void end_batch(run *r)
+{
+    fl_batch *b = &r->batch;
+    if (b->err) return;
+    b->step++;
+    if (!is_stopped(b->options)) return;
+    b->err = fl_reason_set(b->why, FL_ERR_CANCELLED,
+                           "stopped on request after step %llu",
+                           (unsigned long long)b->step);
+}
+
+static void train_lane(unsigned lane, void *context)
+{
+    run *r = context;
+    for (;;) {
+        if (lane == 0) begin_batch(r);
+        fl_team_wait(r->batch.trainer->team);
+        if (r->is_over) return;
+        fl_batch_train(&r->batch, lane);
+        if (lane == 0) end_batch(r);
+    }
+}
+
+// Puts `local` where the parameters of batch norms are, and those in `local`.
+static void swap_norms(const fl_trainer *trainer, float *params, float *local)
+{
+    const fl_graph *graph = fl_plan_graph(trainer->plan);
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        if (node->op != FL_OP_BATCHNORM) continue;
+        const size_t count =
+            node->weight_count + node->bias_count + node->stats_count;
+        for (size_t k = 0; k < count; k++) {
+            const float own = *local;
+            *local++ = params[node->weight_at + k];
+            params[node->weight_at + k] = own;
+        }
+    }
+}
 
 fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                       const fl_dataset *dataset, const uint32_t *rows,
@@ -269,16 +368,62 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                              row_count, FL_DATA_ROWS_MAX);
     }
     *metrics = (fl_metrics){0};
-    fl_metrics later = {0};
-    uint64_t step = 0;
     memset(trainer->velocity, 0, trainer->param_count * sizeof(float));
-    for (uint32_t epoch = 0; epoch < options->epochs; epoch++) {
-        fl_order order;
-        fl_order_init(&order, (uint32_t)row_count, random);
-        FL_TRY(train_epoch(trainer, params, epoch == 0 ? metrics : &later,
-                           dataset, rows, &order, options, &step, why));
+    run r = {
+        .batch = {.trainer = trainer,
+                  .dataset = dataset,
+                  .batch.uses_stats = options->norm == FL_NORM_FROZEN,
+                  .params = params,
+                  .options = options,
+                  .why = why},
+        .rows = rows,
+        .row_count = (uint32_t)row_count,
+        .random = random,
+        .metrics = metrics,
+    };
+    const bool is_local = options->norm == FL_NORM_LOCAL && options->local_norm;
+    if (is_local) swap_norms(trainer, params, options->local_norm);
+    begin_epoch(&r);
+    fl_team_run(trainer->team, train_lane, &r);
+    if (is_local) swap_norms(trainer, params, options->local_norm);
+    return r.batch.err;
+}
+
+/* ---- evaluation ---- */
+
+typedef struct {
+    fl_batch batch;
+    const float *params;
+    const uint32_t *rows;
+    size_t row_count;
+    double loss;
+} evaluation;
+
+static void evaluate_lane(unsigned lane, void *context)
+{
+    evaluation *e = context;
+    fl_trainer *t = e->batch.trainer;
+    fl_plan_load(t->plan, lane, e->params);
+    for (size_t from = 0; from < e->row_count; from += t->batch_cap) {
+        if (lane == 0) {
+            const size_t left = e->row_count - from;
+            e->batch.batch.count =
+                left < t->batch_cap ? (uint32_t)left : t->batch_cap;
+            memcpy(t->rows, e->rows + from,
+                   e->batch.batch.count * sizeof *t->rows);
+        }
+        fl_team_wait(t->team);
+        fl_batch_evaluate(&e->batch, lane, &e->loss);
+        if (isfinite(e->loss)) continue;
+        if (lane == 0) {
+            e->batch.err = fl_reason_set(
+                e->batch.why, FL_ERR_RANGE,
+                "rows %zu to %zu: the loss is NaN or infinite: the model's "
+                "parameters are broken",
+                from, from + e->batch.batch.count - 1);
+        }
+        return;
     }
-    return FL_OK;
 }
 
 fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
@@ -288,25 +433,43 @@ fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
 {
     FL_TRY(check_dataset(trainer, dataset, why));
     *metrics = (fl_metrics){0};
-    fl_plan_load(trainer->plan, params);
-    for (size_t from = 0; from < row_count; from += trainer->batch_cap) {
-        const size_t left = row_count - from;
-        const uint32_t count =
-            left < trainer->batch_cap ? (uint32_t)left : trainer->batch_cap;
-        memcpy(trainer->rows, rows + from, count * sizeof *rows);
-        read_batch(trainer, dataset, count);
-        fl_plan_forward(trainer->plan, count);
-        const double loss =
-            fl_loss_add(metrics, NULL, fl_plan_logits(trainer->plan),
-                        trainer->labels, count, trainer->class_count);
-        if (!isfinite(loss)) {
-            return fl_reason_set(why, FL_ERR_RANGE,
-                                 "rows %zu to %zu: the loss is NaN or "
-                                 "infinite: the model's parameters are broken",
-                                 from, from + count - 1);
-        }
-    }
-    return FL_OK;
+    evaluation e = {
+        .batch = {.trainer = trainer,
+                  .dataset = dataset,
+                  .metrics = metrics,
+                  .batch.uses_stats = true,
+                  .why = why},
+        .params = params,
+        .rows = rows,
+        .row_count = row_count,
+    };
+    fl_team_run(trainer->team, evaluate_lane, &e);
+    return e.batch.err;
+}
+
+/* ---- prediction ---- */
+
+typedef struct {
+    fl_trainer *trainer;
+    float *logits;
+    const float *params, *x;
+    fl_plan_batch batch;
+} prediction;
+
+static void predict_lane(unsigned lane, void *context)
+{
+    const prediction *p = context;
+    fl_plan *plan = p->trainer->plan;
+    const uint32_t first = fl_plan_share(plan, p->batch.count, lane);
+    const size_t count = fl_plan_share(plan, p->batch.count, lane + 1) - first;
+    const size_t x_size = fl_shape_size(p->trainer->input);
+    const size_t classes = p->trainer->class_count;
+    memcpy(fl_plan_input(plan, lane), p->x + first * x_size,
+           count * x_size * sizeof *p->x);
+    fl_plan_load(plan, lane, p->params);
+    fl_plan_forward(plan, lane, &p->batch);
+    memcpy(p->logits + first * classes, fl_plan_logits(plan, lane),
+           count * classes * sizeof *p->logits);
 }
 
 fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
@@ -314,12 +477,13 @@ fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
 {
     if (count > trainer->batch_cap) return FL_ERR_RANGE;
     if (count == 0) return FL_OK;
-    fl_plan *plan = trainer->plan;
-    memcpy(fl_plan_input(plan), x,
-           count * fl_shape_size(trainer->input) * sizeof *x);
-    fl_plan_load(plan, params);
-    fl_plan_forward(plan, (uint32_t)count);
-    memcpy(logits, fl_plan_logits(plan),
-           count * trainer->class_count * sizeof *logits);
+    prediction p = {
+        trainer,
+        logits,
+        params,
+        x,
+        {.count = (uint32_t)count, .uses_stats = true},
+    };
+    fl_team_run(trainer->team, predict_lane, &p);
     return FL_OK;
 }

@@ -182,7 +182,7 @@ static void forward_row(float *y, const fl_task *task, const geometry *g,
         .rows = g->out.width,
         .columns = g->out.channels,
         .bias = task->bias,
-        .relu = task->has_relu,
+        .relu = fl_act_is_relu(task),
     };
     task->kernels->product(&product);
 }
@@ -262,7 +262,7 @@ static void unpool_example(float *dense, const fl_task *task, const geometry *g,
     for (uint32_t y = 0; y < task->y_shape.height; y++) {
         const size_t at = (i * task->y_shape.height + y) * y_len;
         fl_pool_row row = pool_row_of(task, g, dense);
-        row.y = task->has_relu ? task->y + at : NULL;
+        row.y = task->act ? task->y + at : NULL;
         row.from = (uint8_t *)task->kept + at;
         row.dy = task->dy + at;
         row.bias_grad = task->bias_grad;
@@ -359,7 +359,7 @@ static void add_input_grad(float *dx, const fl_task *task, const geometry *g,
 static void mask_and_sum(const fl_task *task, const geometry *g)
 {
     const size_t size = task->count * fl_shape_size(task->y_shape);
-    if (task->has_relu) task->kernels->relu_mask(task->dy, task->y, size);
+    if (task->act) fl_act_grad_by_output(task, task->dy, task->y, size);
     if (!task->bias_grad) return;
     task->kernels->bias_sum(task->bias_grad, task->dy, size / g->out.channels,
                             g->out.channels);
@@ -393,9 +393,9 @@ static void backward_example(const fl_task *task, const geometry *g,
         unpool_example(s->dense, task, g, i);
         dy = s->dense;
     }
-    if (is_transposed(task, g)) {
+    if (task->weight_grad && is_transposed(task, g)) {
         add_transposed_grad(s->transposed, task, g, x, dy);
-    } else {
+    } else if (task->weight_grad) {
         add_weight_grad(task, g, x, dy);
     }
     if (!task->dx[0]) return;
@@ -416,20 +416,22 @@ static void conv_backward(const fl_task *task)
     const geometry g = geometry_of(task);
     const scratch s = scratch_of(task, &g);
     const size_t weight_bytes = task->node->weight_count * sizeof(float);
-    if (is_transposed(task, &g)) memset(s.transposed, 0, weight_bytes);
+    const bool adds_transposed = task->weight_grad && is_transposed(task, &g);
+    if (adds_transposed) memset(s.transposed, 0, weight_bytes);
+    fl_op_clear_fresh(task, 0);
     if (!task->pool) mask_and_sum(task, &g);
     for (uint32_t i = 0; i < task->count; i++) {
         backward_example(task, &g, &s, i);
     }
-    if (is_transposed(task, &g)) add_transpose(task, &g, s.transposed);
+    if (adds_transposed) add_transpose(task, &g, s.transposed);
 }
 
 const fl_op fl_conv_op = {
     .input_count = 1,
-    .takes_relu = true,
+    .takes_act = FL_FUSE_BY_OUTPUT,
     .takes_pool = true,
     .reads_input = true,
-    .reads_output = true,  // for the ReLU
+    .reads_output = true,  // for the activation
     .shape = conv_shape,
     .memory = conv_memory,
     .load = conv_load,

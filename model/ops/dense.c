@@ -63,18 +63,21 @@ static void dense_forward(const fl_task *task, bool with_gradients)
         .rows = task->count,
         .columns = outputs,
         .bias = task->bias,
-        .relu = task->has_relu,
+        .relu = fl_act_is_relu(task),
     };
     task->kernels->product(&product);
+    if (task->act && !product.relu) {
+        fl_act_apply(task, task->y, (size_t)task->count * outputs);
+    }
 }
 
 static void dense_backward(const fl_task *task)
 {
     const uint32_t inputs = (uint32_t)fl_shape_size(task->x_shape);
     const uint32_t outputs = task->node->out_count;
-    if (task->has_relu) {
-        task->kernels->relu_mask(task->dy, task->y,
-                                 (size_t)task->count * outputs);
+    if (task->act) {
+        fl_act_grad_by_output(task, task->dy, task->y,
+                              (size_t)task->count * outputs);
     }
     if (task->bias_grad) {
         task->kernels->bias_sum(task->bias_grad, task->dy, task->count,
@@ -94,7 +97,7 @@ static void dense_backward(const fl_task *task)
         .m_count = outputs,
         .n_count = inputs,
     };
-    task->kernels->outer(&weight_grad);
+    if (task->weight_grad) task->kernels->outer(&weight_grad);
 
     if (!task->dx[0]) return;
     const fl_product input_grad = {
@@ -107,16 +110,16 @@ static void dense_backward(const fl_task *task)
         .c_step = inputs,
         .rows = task->count,
         .columns = inputs,
-        .add = true,
+        .add = !task->is_fresh[0],
     };
     task->kernels->product(&input_grad);
 }
 
 const fl_op fl_dense_op = {
     .input_count = 1,
-    .takes_relu = true,
+    .takes_act = FL_FUSE_BY_OUTPUT,
     .reads_input = true,
-    .reads_output = true,  // for the ReLU
+    .reads_output = true,  // for the activation
     .shape = dense_shape,
     .memory = dense_memory,
     .load = dense_load,

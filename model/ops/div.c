@@ -19,6 +19,7 @@ static void div_forward(const fl_task *task, bool with_gradients)
 static void div_backward(const fl_task *task)
 {
     if (!task->dx[0]) return;
+    fl_op_clear_fresh(task, 0);
     const uint32_t channels = task->y_shape.channels;
     const size_t size = task->count * fl_shape_size(task->y_shape);
     const float *constants = task->constants;

@@ -73,6 +73,7 @@ static void maxpool_forward(const fl_task *task, bool with_gradients)
 static void maxpool_backward(const fl_task *task)
 {
     if (!task->dx[0]) return;
+    fl_op_clear_fresh(task, 0);
     const size_t x_size = fl_shape_size(task->x_shape);
     const size_t y_size = fl_shape_size(task->y_shape);
     const uint32_t *from = task->kept;

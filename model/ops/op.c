@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/ops/op.h"
 
+#include <string.h>
+
 static const fl_op *const OPS[FL_OP_COUNT] = {
     [FL_OP_INPUT] = &fl_input_op,     [FL_OP_SUB] = &fl_sub_op,
     [FL_OP_DIV] = &fl_div_op,         [FL_OP_CONV] = &fl_conv_op,
@@ -21,6 +23,13 @@ const char *fl_op_name(fl_op_kind op)
 #undef FL_OP_TEXT
     };
     return (unsigned)op < FL_OP_COUNT ? names[op] : "unknown operator";
+}
+
+void fl_op_clear_fresh(const fl_task *task, uint32_t k)
+{
+    if (!task->dx[k] || !task->is_fresh[k]) return;
+    memset(task->dx[k], 0,
+           task->count * fl_shape_size(task->x_shapes[k]) * sizeof(float));
 }
 
 fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs, fl_reason *why)

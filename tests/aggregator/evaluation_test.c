@@ -105,7 +105,8 @@ TEST(evaluation_measures_every_row_once)
         uint32_t rows[100];
         for (uint32_t k = 0; k < row_counts[i]; k++)
             rows[k] = k;
-        assert_ok(fl_trainer_new(&trainer, model, 7, false, &why));
+        assert_ok(fl_trainer_new(&trainer, model,
+                                 &(fl_trainer_options){.batch_cap = 7}, &why));
         assert_ok(fl_trainer_evaluate(trainer, &expected,
                                       fl_model_params(model), dataset, rows,
                                       row_counts[i], &why));

@@ -29,7 +29,10 @@ static fl_err bench_open(bench *b, fl_reason *why)
     const fl_model_options model = {
         .name = "lenet", .input = {28, 28, 1}, .class_count = 10, .seed = 1};
     FL_TRY(fl_model_new(&b->model, &model, why));
-    FL_TRY(fl_trainer_new(&b->trainer, b->model, BATCH, true, why));
+    FL_TRY(fl_trainer_new(
+        &b->trainer, b->model,
+        &(fl_trainer_options){.batch_cap = BATCH, .with_gradients = true},
+        why));
     b->rows = malloc(TEST_ROWS * sizeof *b->rows);
     if (!b->rows) return FL_ERR_MEMORY;
     for (uint32_t i = 0; i < TEST_ROWS; i++)

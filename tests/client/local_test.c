@@ -119,7 +119,9 @@ TEST(local_update_is_exactly_the_trained_model_minus_the_global_one)
     float *local = malloc(count * sizeof *local);
     assert_non_null(local);
     memcpy(local, fl_model_params(w.model), count * sizeof *local);
-    assert_ok(fl_trainer_new(&trainer, w.model, 5, true, NULL));
+    assert_ok(fl_trainer_new(
+        &trainer, w.model,
+        &(fl_trainer_options){.batch_cap = 5, .with_gradients = true}, NULL));
     fl_random_init(&order, 7, FL_RANDOM_SHUFFLE, 2);
     assert_ok(fl_trainer_run(trainer, local, &metrics, w.dataset, w.rows, ROWS,
                              &options, &order, NULL));

@@ -44,7 +44,8 @@ static void assert_computes(fl_model *model, const float *x,
     assert_true(count <= LOGITS_CAP);
     fl_trainer *trainer = NULL;
     fl_reason why = {""};
-    assert_ok(fl_trainer_new(&trainer, model, ROWS, false, &why));
+    assert_ok(fl_trainer_new(&trainer, model,
+                             &(fl_trainer_options){.batch_cap = ROWS}, &why));
     assert_ok(
         fl_trainer_predict(trainer, logits, fl_model_params(model), x, ROWS));
     for (size_t i = 0; i < count; i++)

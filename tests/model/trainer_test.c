@@ -112,7 +112,10 @@ static void world_close(world *w)
 static fl_trainer *trainer_for(const world *w, uint32_t batch_cap)
 {
     fl_trainer *trainer = NULL;
-    assert_ok(fl_trainer_new(&trainer, w->model, batch_cap, true, NULL));
+    assert_ok(fl_trainer_new(
+        &trainer, w->model,
+        &(fl_trainer_options){.batch_cap = batch_cap, .with_gradients = true},
+        NULL));
     return trainer;
 }
 
@@ -287,7 +290,9 @@ TEST(trainer_measures_the_same_in_batches_of_any_size)
                                   w.rows, ROWS, NULL));
     fl_trainer_free(trainer);
     for (uint32_t batch = 1; batch < ROWS; batch += 5) {
-        assert_ok(fl_trainer_new(&trainer, w.model, batch, false, NULL));
+        assert_ok(fl_trainer_new(&trainer, w.model,
+                                 &(fl_trainer_options){.batch_cap = batch},
+                                 NULL));
         assert_ok(fl_trainer_evaluate(trainer, &metrics, w.params, w.dataset,
                                       w.rows, ROWS, NULL));
         assert_int_equal(metrics.correct_count, expected.correct_count);
@@ -408,7 +413,8 @@ TEST(trainer_refuses_more_classes_than_the_model_has)
     fl_metrics metrics;
     fl_reason why = {""};
     assert_ok(fl_model_new(&nine, &options, NULL));
-    assert_ok(fl_trainer_new(&trainer, nine, ROWS, false, NULL));
+    assert_ok(fl_trainer_new(&trainer, nine,
+                             &(fl_trainer_options){.batch_cap = ROWS}, NULL));
     assert_err(fl_trainer_evaluate(trainer, &metrics, fl_model_params(nine),
                                    w.dataset, w.rows, ROWS, &why),
                FL_ERR_RANGE);
@@ -442,7 +448,8 @@ TEST(trainer_without_gradients_refuses_to_train)
     const fl_train_options options = whole_steps(1);
     fl_metrics metrics;
     fl_reason why = {""};
-    assert_ok(fl_trainer_new(&trainer, w.model, ROWS, false, NULL));
+    assert_ok(fl_trainer_new(&trainer, w.model,
+                             &(fl_trainer_options){.batch_cap = ROWS}, NULL));
     assert_err(run(trainer, &w, &metrics, &options, &why), FL_ERR_STATE);
     assert_reason_names(why, "evaluate");
     fl_trainer_free(trainer);
@@ -527,11 +534,18 @@ TEST(trainer_refuses_a_batch_that_memory_cannot_hold)
     world w = world_open("lenet");
     fl_trainer *trainer = NULL;
     fl_reason why = {""};
-    assert_err(fl_trainer_new(&trainer, w.model, UINT32_MAX, true, &why),
+    assert_err(fl_trainer_new(&trainer, w.model,
+                              &(fl_trainer_options){.batch_cap = UINT32_MAX,
+                                                    .with_gradients = true},
+                              &why),
                FL_ERR_MEMORY);
     assert_reason_names(why, "conv1");
     assert_reason_names(why, "bytes");
-    assert_err(fl_trainer_new(&trainer, w.model, 0, true, &why), FL_ERR_RANGE);
+    assert_err(fl_trainer_new(&trainer, w.model,
+                              &(fl_trainer_options){.batch_cap = 0,
+                                                    .with_gradients = true},
+                              &why),
+               FL_ERR_RANGE);
     assert_null(trainer);
     world_close(&w);
 }

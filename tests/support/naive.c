@@ -9,7 +9,9 @@
 typedef struct {
     const fl_graph *graph;
     const double *params;
-    double **values;  // of one example
+    double **values;  // (count, H, W, C) of each node
+    uint32_t count;
+    bool uses_stats;
 } naive_run;
 
 static size_t at(fl_shape s, int64_t y, int64_t x, uint32_t c)
@@ -69,10 +71,16 @@ static double dense_value(const naive_run *run, const fl_node *node,
     return sum;
 }
 
-static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
-                       uint32_t x, uint32_t c)
+// Value `i` of example n.
+static const double *example_of(const naive_run *run, uint32_t i, uint32_t n)
 {
-    const double *input = run->values[node->inputs[0]];
+    return run->values[i] + n * fl_shape_size(run->graph->nodes[i].shape);
+}
+
+static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
+                       uint32_t y, uint32_t x, uint32_t c)
+{
+    const double *input = example_of(run, node->inputs[0], n);
     const fl_shape in = run->graph->nodes[node->inputs[0]].shape;
     const size_t same = at(node->shape, y, x, c);
     const float *constants = run->graph->constants + node->constant_at;
@@ -84,7 +92,6 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
     case FL_OP_CONV: return conv_value(run, node, in, input, y, x, c);
     case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
     case FL_OP_DENSE: return dense_value(run, node, in, input, c);
-    case FL_OP_INPUT:
     case FL_OP_BATCHNORM:
     case FL_OP_GROUPNORM:
     case FL_OP_RELU6:
@@ -102,60 +109,59 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t y,
     case FL_OP_SHUFFLE:
     case FL_OP_DROPOUT:
     case FL_OP_L2NORM:
+    case FL_OP_INPUT:
     case FL_OP_COUNT: break;
     }
     assert(!"an operator that the oracle does not know");
     return NAN;
 }
 
-static void run_example(const naive_run *run, const double *input)
+static void run_node(const naive_run *run, uint32_t i)
 {
-    const fl_graph *graph = run->graph;
-    memcpy(run->values[0], input,
-           fl_shape_size(graph->nodes[0].shape) * sizeof *input);
-    for (uint32_t i = 1; i < graph->node_count; i++) {
-        const fl_shape s = graph->nodes[i].shape;
+    const fl_node *node = &run->graph->nodes[i];
+    const fl_shape s = node->shape;
+    for (uint32_t n = 0; n < run->count; n++) {
+        double *value = run->values[i] + n * fl_shape_size(s);
         for (uint32_t y = 0; y < s.height; y++) {
             for (uint32_t x = 0; x < s.width; x++) {
                 for (uint32_t c = 0; c < s.channels; c++)
-                    run->values[i][at(s, y, x, c)] =
-                        value_of(run, &graph->nodes[i], y, x, c);
+                    value[at(s, y, x, c)] = value_of(run, node, n, y, x, c);
             }
         }
     }
 }
 
 void naive_forward(double *logits, const fl_graph *graph, const double *params,
-                   const double *x, uint32_t count)
+                   const double *x, uint32_t count, bool uses_stats)
 {
     const uint32_t last = graph->node_count - 1;
     const size_t in = fl_shape_size(graph->nodes[0].shape);
     const size_t out = fl_shape_size(graph->nodes[last].shape);
-    naive_run run = {graph, params,
-                     calloc(graph->node_count, sizeof(double *))};
-    assert(run.values);
+    double **values = calloc(graph->node_count, sizeof *values);
+    assert(values);
+    const naive_run run = {graph, params, values, count, uses_stats};
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        run.values[i] =
-            calloc(fl_shape_size(graph->nodes[i].shape), sizeof(double));
-        assert(run.values[i]);
+        values[i] = calloc(count * fl_shape_size(graph->nodes[i].shape),
+                           sizeof(double));
+        assert(values[i]);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        run_example(&run, x + i * in);
-        memcpy(logits + i * out, run.values[last], out * sizeof *logits);
-    }
+    memcpy(values[0], x, count * in * sizeof *x);
+    for (uint32_t i = 1; i < graph->node_count; i++)
+        run_node(&run, i);
+    memcpy(logits, values[last], count * out * sizeof *logits);
     for (uint32_t i = 0; i < graph->node_count; i++)
-        free(run.values[i]);
-    free(run.values);
+        free(values[i]);
+    free(values);
 }
 
 double naive_loss(const fl_graph *graph, const double *params, const double *x,
-                  const uint32_t *labels, uint32_t count)
+                  const uint32_t *labels, uint32_t count, bool uses_stats)
 {
     const size_t classes =
         fl_shape_size(graph->nodes[graph->node_count - 1].shape);
     double *logits = calloc(count * classes, sizeof *logits);
     assert(logits);
-    naive_forward(logits, graph, params, x, count);
+    naive_forward(logits, graph, params, x, count, uses_stats);
     double loss = 0.0;
     for (uint32_t i = 0; i < count; i++) {
         double sum = 0.0;
@@ -168,15 +174,18 @@ double naive_loss(const fl_graph *graph, const double *params, const double *x,
 }
 
 void naive_gradient(double *grads, const fl_graph *graph, double *params,
-                    const double *x, const uint32_t *labels, uint32_t count)
+                    const double *x, const uint32_t *labels, uint32_t count,
+                    bool uses_stats)
 {
     const double step = 1e-6;
     for (size_t i = 0; i < graph->param_count; i++) {
         const double middle = params[i];
         params[i] = middle + step;
-        const double above = naive_loss(graph, params, x, labels, count);
+        const double above =
+            naive_loss(graph, params, x, labels, count, uses_stats);
         params[i] = middle - step;
-        const double below = naive_loss(graph, params, x, labels, count);
+        const double below =
+            naive_loss(graph, params, x, labels, count, uses_stats);
         params[i] = middle;
         grads[i] = (above - below) / (2 * step);
     }
