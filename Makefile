@@ -7,8 +7,8 @@ OUT     ?= build
 B       := $(OUT)/$(VARIANT)
 GEN     := $(OUT)/gen
 
-ROOMS    := base data model model/ops model/kernels model/onnx model/zoo \
-            compress secure proto net client aggregator sim
+ROOMS    := base data model model/ops model/kernels model/int8 model/onnx \
+            model/zoo compress secure proto net client aggregator sim
 PROGRAMS := client aggregator sim
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/cpu.h"
 
 enum { KERNELS_MAX = 3 };
 
@@ -12,10 +13,8 @@ const fl_kernels *fl_kernels_at(unsigned index)
     const fl_kernels *usable[KERNELS_MAX];
     unsigned count = 0;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) usable[count++] = &fl_kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        usable[count++] = &fl_kernels_avx2;
-    }
+    if (fl_cpu_allows(FL_CPU_AVX512)) usable[count++] = &fl_kernels_avx512;
+    if (fl_cpu_allows(FL_CPU_AVX2)) usable[count++] = &fl_kernels_avx2;
 #endif
     usable[count++] = &fl_kernels_portable;
     return index < count ? usable[index] : NULL;

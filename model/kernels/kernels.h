@@ -102,8 +102,8 @@ typedef struct {
 } fl_kernels;
 
 /*
- * The kernels that this CPU runs, fastest first; NULL when index is past the
- * last. The last one is plain C.
+ * The kernels that this CPU runs and FEDGE_CPU allows, fastest first; NULL
+ * when index is past the last. The last one is plain C.
  */
 const fl_kernels *fl_kernels_at(unsigned index);
 
