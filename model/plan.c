@@ -150,6 +150,7 @@ static bool can_fuse_pool(const step *s, const fl_node *node)
 static void fuse(fl_plan *plan, step *s)
 {
     fl_task *task = &s->task;
+    if (plan->options.is_unfused) return;
     for (;;) {
         const uint32_t next = only_consumer(plan, s->output);
         if (next == NONE) return;

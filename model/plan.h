@@ -39,6 +39,7 @@ typedef struct {
     fl_team *team;       // borrowed as long as the plan; NULL: one lane
     bool with_gradients;
     bool recompute;
+    bool is_unfused;     // every node a step of its own: all values are seen
     const bool *frozen;  // one a node: its parameters stay; NULL: none does
 } fl_plan_options;
 
