@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/int8/quantize.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "model/int8/calibrate.h"
+
+#define BIAS_MAX 0x1p29  // rounding cannot take it to 2^30
+
+// Rounding at the most doubles a weight that does not become 0, so with half
+// of what is allowed before it the sum stays below 2^30.
+#define SUM_MAX 0x1p29
+
+/* ---- one channel ---- */
+
+float fl_quantize_scale(const float *weights, size_t count, float bias,
+                        float x_scale)
+{
+    double absmax = 0.0, sum = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        absmax = fmax(absmax, fabs((double)weights[i]));
+        sum += fabs((double)weights[i]);
+    }
+    const double for_bias = fabs((double)bias) / (double)x_scale / BIAS_MAX;
+    double scale = fmax(absmax / 127.0, for_bias);
+    scale = fmax(scale, sum * 255.0 / SUM_MAX);
+    if (!(scale > 0.0)) return 1.0F;
+    return fmaxf((float)scale, FL_CALIBRATE_SCALE_MIN);
+}
+
+void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
+                         float scale)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double q = nearbyint((double)weights[i] / (double)scale);
+        dst[i] = (int8_t)fmin(fmax(q, -127.0), 127.0);
+    }
+}
+
+int32_t fl_quantize_bias(double bias, float scale)
+{
+    return (int32_t)nearbyint(bias / (double)scale);
+}
+
+/* ---- a model ---- */
+
+static bool has_weights(fl_op_kind op)
+{
+    return op == FL_OP_CONV || op == FL_OP_DENSE;
+}
+
+static fl_err check_params(const fl_graph *graph, const float *params,
+                           fl_reason *why)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        const float *own = params + node->weight_at;  // then its bias
+        for (size_t k = 0; k < node->weight_count + node->bias_count; k++) {
+            if (isfinite(own[k])) continue;
+            return fl_reason_set(why, FL_ERR_RANGE,
+                                 "node \"%s\" (%s): parameter %zu is NaN or "
+                                 "infinite",
+                                 node->name, fl_op_name(node->op), k);
+        }
+    }
+    return FL_OK;
+}
+
+// x.scale * weight_scale / y.scale as int8.h computes it must be a number.
+static bool has_factor(float x_scale, float weight_scale, float y_scale)
+{
+    const float product = x_scale * weight_scale;
+    return isfinite(product) &&
+           (y_scale <= 0.0F || isfinite(product / y_scale));
+}
+
+static fl_err quantize_layer(fl_int8_model *made, uint32_t i,
+                             const float *params, fl_reason *why)
+{
+    const fl_node *node = &made->graph.nodes[i];
+    const float x_scale = made->values[node->inputs[0]].scale;
+    const float y_scale = made->values[i].scale;
+    const size_t depth = node->weight_count / node->out_count;
+    for (uint32_t o = 0; o < node->out_count; o++) {
+        const size_t at = node->weight_at + o * depth;
+        const size_t channel = made->channel_at[i] + o;
+        const float bias = node->bias_count ? params[node->bias_at + o] : 0.0F;
+        const float scale =
+            fl_quantize_scale(params + at, depth, bias, x_scale);
+        if (!has_factor(x_scale, scale, y_scale)) {
+            return fl_reason_set(why, FL_ERR_RANGE,
+                                 "node \"%s\" (%s): the numbers of channel %u "
+                                 "are too large for 8 bits",
+                                 node->name, fl_op_name(node->op), o);
+        }
+        fl_quantize_weights(made->weights + at, params + at, depth, scale);
+        made->weight_scales[channel] = scale;
+        made->biases[channel] = fl_quantize_bias((double)bias, x_scale * scale);
+    }
+    return FL_OK;
+}
+
+static fl_err quantize_layers(fl_int8_model *made, const float *params,
+                              fl_reason *why)
+{
+    for (uint32_t i = 0; i < made->graph.node_count; i++) {
+        if (!has_weights(made->graph.nodes[i].op)) continue;
+        FL_TRY(quantize_layer(made, i, params, why));
+    }
+    return FL_OK;
+}
+
+static fl_err allocate(fl_int8_model *made)
+{
+    const fl_graph *graph = &made->graph;
+    // One too many each keeps models without weights out of malloc(0).
+    made->values = calloc(graph->node_count, sizeof *made->values);
+    made->channel_at = calloc(graph->node_count, sizeof *made->channel_at);
+    made->weights = calloc(graph->param_count + 1, sizeof *made->weights);
+    if (!made->values || !made->channel_at || !made->weights) {
+        return FL_ERR_MEMORY;
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        if (!has_weights(graph->nodes[i].op)) continue;
+        made->channel_at[i] = (uint32_t)made->channel_count;
+        made->channel_count += graph->nodes[i].out_count;
+    }
+    made->biases = calloc(made->channel_count + 1, sizeof *made->biases);
+    made->weight_scales =
+        calloc(made->channel_count + 1, sizeof *made->weight_scales);
+    return made->biases && made->weight_scales ? FL_OK : FL_ERR_MEMORY;
+}
+
+void fl_int8_free(fl_int8_model *quantized)
+{
+    if (!quantized) return;
+    fl_graph_fini(&quantized->graph);
+    free(quantized->values);
+    free(quantized->weights);
+    free(quantized->channel_at);
+    free(quantized->biases);
+    free(quantized->weight_scales);
+    free(quantized);
+}
+
+/* ---- the front ---- */
+
+static fl_err check_dataset(const fl_model *model, const fl_dataset *dataset,
+                            const uint32_t *rows, size_t row_count,
+                            fl_reason *why)
+{
+    const fl_shape a = fl_dataset_shape(dataset), b = fl_model_input(model);
+    if (a.height != b.height || a.width != b.width ||
+        a.channels != b.channels) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the dataset's rows are %ux%ux%u, the model's "
+                             "input is %ux%ux%u",
+                             a.height, a.width, a.channels, b.height, b.width,
+                             b.channels);
+    }
+    if (row_count == 0) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "there are no rows to calibrate with; a few "
+                             "hundred of the training data are enough");
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i] < fl_dataset_row_count(dataset)) continue;
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the dataset has %u rows, there is no row %u",
+                             fl_dataset_row_count(dataset), rows[i]);
+    }
+    return FL_OK;
+}
+
+static fl_err check_options(const fl_int8_options *options, fl_reason *why)
+{
+    switch (options->calibrate) {
+    case FL_CALIBRATE_MINMAX:
+    case FL_CALIBRATE_PERCENTILE:
+    case FL_CALIBRATE_ENTROPY: break;
+    default:
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "there is no calibration %d: take min-max, "
+                             "percentile or entropy",
+                             (int)options->calibrate);
+    }
+    const double p = options->percentile;
+    const bool is_usual = p >= 0.0 && p <= 0.0;
+    if (is_usual || (p >= 99.0 && p <= 100.0)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "percentile is %g, it must be 99 to 100, or 0 for "
+                         "99.99",
+                         p);
+}
+
+typedef struct {
+    const fl_dataset *dataset;
+    const uint32_t *rows;
+    size_t row_count;
+    const fl_int8_options *options;
+} calibration;
+
+static fl_err calibrate_values(fl_int8_model *made, const fl_model *folded,
+                               const calibration *by, fl_reason *why)
+{
+    fl_sharing *sharing = calloc(folded->graph.node_count, sizeof *sharing);
+    if (!sharing) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    fl_err err = fl_sharing_find(sharing, &folded->graph, why);
+    if (!err) {
+        err = fl_calibrate_values(made->values, folded, sharing, by->dataset,
+                                  by->rows, by->row_count, by->options, why);
+    }
+    free(sharing);
+    return err;
+}
+
+static fl_err quantize_folded(fl_int8_model **quantized, const fl_model *folded,
+                              const calibration *by, fl_reason *why)
+{
+    fl_int8_model *made = calloc(1, sizeof *made);
+    if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    fl_err err = fl_graph_copy(&made->graph, &folded->graph);
+    if (!err) err = allocate(made);
+    if (err) {
+        fl_reason_set(why, err, "no memory for %zu parameters in 8 bits",
+                      folded->graph.param_count);
+        goto out;
+    }
+    err = check_params(&made->graph, folded->params, why);
+    if (!err) err = calibrate_values(made, folded, by, why);
+    if (!err) err = quantize_layers(made, folded->params, why);
+    if (err) goto out;
+    *quantized = made;
+    made = NULL;
+
+out:
+    fl_int8_free(made);
+    return err;
+}
+
+fl_err fl_int8_quantize(fl_int8_model **quantized, const fl_model *model,
+                        const fl_dataset *dataset, const uint32_t *rows,
+                        size_t row_count, const fl_int8_options *options,
+                        fl_reason *why)
+{
+    const calibration by = {dataset, rows, row_count, options};
+    FL_TRY(check_options(options, why));
+    FL_TRY(check_dataset(model, dataset, rows, row_count, why));
+    fl_model *folded = NULL;
+    FL_TRY(fl_model_fold(&folded, model, why));
+    const fl_err err = quantize_folded(quantized, folded, &by, why);
+    fl_model_free(folded);
+    return err;
+}

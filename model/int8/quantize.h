@@ -1,0 +1,34 @@
+/*
+ * Weights and biases in 8 and 32 bits, one scale an output channel.
+ *
+ * A channel's scale is absmax / 127, so that its largest weight is +-127, and
+ * larger where 32 bits would not hold what is added up: bias and products are
+ * each kept below 2^30. That happens in channels that are all but 0, where
+ * a scale made of their weights would blow up the bias, and in sums of very
+ * many products.
+ *
+ * Pure functions, no allocation.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_MODEL_INT8_QUANTIZE_H
+#define FL_MODEL_INT8_QUANTIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The scale of a channel whose inputs have scale x_scale. Infinite when no
+ * float32 is large enough.
+ */
+float fl_quantize_scale(const float *weights, size_t count, float bias,
+                        float x_scale);
+
+/* dst = weights / scale, rounded half to even, within -127..127. */
+void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
+                         float scale);
+
+/* bias / scale, rounded half to even; scale: x_scale times the channel's. */
+int32_t fl_quantize_bias(double bias, float scale);
+
+#endif

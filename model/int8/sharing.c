@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/int8/sharing.h"
+
+static bool has_weights(fl_op_kind op)
+{
+    return op == FL_OP_CONV || op == FL_OP_DENSE;
+}
+
+static bool is_constant_op(fl_op_kind op)
+{
+    return op == FL_OP_SUB || op == FL_OP_DIV;
+}
+
+static bool reads(const fl_node *node, uint32_t value)
+{
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        if (node->inputs[k] == value) return true;
+    }
+    return false;
+}
+
+// Nodes that read the value; *reader is the last of them.
+static uint32_t count_readers(const fl_graph *graph, uint32_t value,
+                              const fl_node **reader)
+{
+    uint32_t count = 0;
+    for (uint32_t i = value + 1; i < graph->node_count; i++) {
+        if (!reads(&graph->nodes[i], value)) continue;
+        *reader = &graph->nodes[i];
+        count++;
+    }
+    return count;
+}
+
+/* ---- operators without an integer form ---- */
+
+static bool is_last(const fl_graph *graph, uint32_t i)
+{
+    return i == graph->node_count - 1;
+}
+
+static fl_err refuse(const fl_node *node, const char *remedy, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                         "node \"%s\" (%s) cannot be quantised to 8 bits: %s",
+                         node->name, fl_op_name(node->op), remedy);
+}
+
+// The input, or SUB or DIV with nothing but their like in front of them.
+static bool is_in_front(const fl_graph *graph, uint32_t i)
+{
+    while (is_constant_op(graph->nodes[i].op)) {
+        i = graph->nodes[i].inputs[0];
+    }
+    return graph->nodes[i].op == FL_OP_INPUT;
+}
+
+static fl_err check_constant_op(const fl_graph *graph, uint32_t i,
+                                fl_reason *why)
+{
+    const fl_node *node = &graph->nodes[i];
+    const fl_node *reader = NULL;
+    if (!is_in_front(graph, i)) {
+        return refuse(node, "it must come right behind the input", why);
+    }
+    if (count_readers(graph, node->inputs[0], &reader) > 1) {
+        return refuse(node, "it must be the only one that reads its input",
+                      why);
+    }
+    return FL_OK;
+}
+
+static fl_err check_node(const fl_graph *graph, uint32_t i, fl_reason *why)
+{
+    const fl_node *node = &graph->nodes[i];
+    if (is_constant_op(node->op)) return check_constant_op(graph, i, why);
+    if (node->op == FL_OP_GROUPNORM) {
+        return refuse(node,
+                      "its statistics differ from example to example; train "
+                      "with batch norm instead",
+                      why);
+    }
+    if (node->op == FL_OP_L2NORM && !is_last(graph, i)) {
+        return refuse(node, "it must be the last node", why);
+    }
+    return FL_OK;
+}
+
+/* ---- float32 ---- */
+
+static bool is_float_in_front(const fl_graph *graph, uint32_t i)
+{
+    const fl_node *reader = NULL;
+    return is_in_front(graph, i) && count_readers(graph, i, &reader) > 0 &&
+           is_constant_op(reader->op);
+}
+
+static bool is_float_at_end(const fl_graph *graph, uint32_t i)
+{
+    const fl_node *reader = NULL;
+    const fl_node *node = &graph->nodes[i];
+    if (is_last(graph, i)) {
+        return has_weights(node->op) || node->op == FL_OP_L2NORM;
+    }
+    return has_weights(node->op) && count_readers(graph, i, &reader) == 1 &&
+           reader->op == FL_OP_L2NORM;
+}
+
+/* ---- groups ---- */
+
+static uint32_t group_of(fl_sharing *sharing, uint32_t i)
+{
+    while (sharing[i].group != i) {
+        // Halving the path keeps chains short.
+        sharing[i].group = sharing[sharing[i].group].group;
+        i = sharing[i].group;
+    }
+    return i;
+}
+
+// The smaller number stays, so a group is named by its first value.
+static void join(fl_sharing *sharing, uint32_t a, uint32_t b)
+{
+    a = group_of(sharing, a);
+    b = group_of(sharing, b);
+    sharing[a < b ? b : a].group = a < b ? a : b;
+}
+
+static bool clamps(const fl_graph *graph, const fl_node *node)
+{
+    const fl_node *reader = NULL;
+    const fl_op_kind made_by = graph->nodes[node->inputs[0]].op;
+    if (node->op != FL_OP_RELU && node->op != FL_OP_RELU6) return false;
+    return (has_weights(made_by) || made_by == FL_OP_ADD ||
+            made_by == FL_OP_MUL) &&
+           count_readers(graph, node->inputs[0], &reader) == 1;
+}
+
+static bool keeps_quantisation(fl_op_kind op)
+{
+    return op == FL_OP_MAXPOOL || op == FL_OP_AVGPOOL ||
+           op == FL_OP_GLOBALPOOL || op == FL_OP_FLATTEN || op == FL_OP_SLICE ||
+           op == FL_OP_SHUFFLE || op == FL_OP_CONCAT;
+}
+
+static void join_inputs(fl_sharing *sharing, const fl_graph *graph, uint32_t i)
+{
+    const fl_node *node = &graph->nodes[i];
+    if (clamps(graph, node)) {
+        sharing[node->inputs[0]].is_clamped = true;
+        join(sharing, node->inputs[0], i);
+    }
+    if (!keeps_quantisation(node->op)) return;
+    for (uint32_t k = 0; k < node->input_count; k++) {
+        join(sharing, node->inputs[k], i);
+    }
+}
+
+fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
+                       fl_reason *why)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        FL_TRY(check_node(graph, i, why));
+        sharing[i] = (fl_sharing){
+            .group = i,
+            .is_float =
+                is_float_in_front(graph, i) || is_float_at_end(graph, i),
+        };
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        join_inputs(sharing, graph, i);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        sharing[i].group = group_of(sharing, i);
+    }
+    return FL_OK;
+}
