@@ -65,6 +65,30 @@ INLINE vec vec_add(vec a, vec b)
     return _mm256_add_ps(a, b);
 }
 
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm256_div_ps(a, b);
+}
+
+// In each lane: a < b ? yes : no.
+INLINE vec vec_if_less(vec a, vec b, vec yes, vec no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+// 2^n of whole numbers n, -126 to 127.
+INLINE vec vec_exp2(vec n)
+{
+    const __m256i exponent =
+        _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+
 // The second operand wins when it is NaN: a broken model shows in the loss.
 INLINE vec vec_relu(vec v)
 {
@@ -117,7 +141,8 @@ const fl_kernels fl_kernels_avx2 = {
     .outer = outer,
     .update = update,
     .sum_squares = sum_squares,
-    .relu_mask = relu_mask,
+    .curve = curve,
+    .curve_grad = curve_grad,
     .bias_sum = bias_sum,
     .pool = pool,
     .unpool = unpool,

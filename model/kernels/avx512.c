@@ -64,6 +64,28 @@ INLINE vec vec_add(vec a, vec b)
     return _mm512_add_ps(a, b);
 }
 
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+// In each lane: a < b ? yes : no.
+INLINE vec vec_if_less(vec a, vec b, vec yes, vec no)
+{
+    return _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), yes);
+}
+
+// 2^n of whole numbers n, -126 to 127.
+INLINE vec vec_exp2(vec n)
+{
+    return _mm512_scalef_ps(_mm512_set1_ps(1.0F), n);
+}
+
 // The second operand wins when it is NaN: a broken model shows in the loss.
 INLINE vec vec_relu(vec v)
 {
@@ -116,7 +138,8 @@ const fl_kernels fl_kernels_avx512 = {
     .outer = outer,
     .update = update,
     .sum_squares = sum_squares,
-    .relu_mask = relu_mask,
+    .curve = curve,
+    .curve_grad = curve_grad,
     .bias_sum = bias_sum,
     .pool = pool,
     .unpool = unpool,

@@ -81,6 +81,41 @@ typedef struct {
     float scale, weight_decay, momentum, lr;
 } fl_update;
 
+/* An activation. All but HARD_SWISH have a slope that the result tells. */
+typedef enum {
+    FL_CURVE_LINE,        // x
+    FL_CURVE_RAMP,        // alpha * x + beta, but in [low, high]
+    FL_CURVE_LEAK,        // x where x > 0, else alpha * x; alpha > 0
+    FL_CURVE_HARD_SWISH,  // x * (x / 6 + 0.5 in [0, 1])
+    FL_CURVE_SIGMOID,
+    FL_CURVE_TANH,
+} fl_curve_kind;
+
+typedef struct {
+    fl_curve_kind kind;
+    float alpha, beta, low, high;
+} fl_curve;
+
+/* y = curve(a + b). NaN stays NaN. */
+typedef struct {
+    fl_curve curve;
+    const float *a, *b;  // b: NULL for 0
+    float *y;            // may be a
+    size_t count;
+} fl_curve_sum;
+
+/*
+ * dx[k] = dy * curve'(x), or dx[k] += where it is not fresh; dx[0] first.
+ */
+typedef struct {
+    fl_curve curve;
+    const float *x, *y;  // y = curve(x), enough but for HARD_SWISH; or x
+    const float *dy;
+    float *dx[2];  // NULL: nobody needs it; may be dy
+    bool is_fresh[2];
+    size_t count;
+} fl_curve_grad;
+
 typedef struct {
     const char *name;
     uint32_t panel;  // columns that are packed side by side
@@ -90,7 +125,8 @@ typedef struct {
     /* False: a parameter is NaN or infinite now. */
     bool (*update)(const fl_update *update);
     double (*sum_squares)(const float *x, size_t count);
-    void (*relu_mask)(float *dy, const float *y, size_t count);
+    void (*curve)(const fl_curve_sum *sum);
+    void (*curve_grad)(const fl_curve_grad *grad);
     void (*bias_sum)(float *sum, const float *dy, size_t rows,
                      uint32_t columns);
     void (*pool)(const fl_pool_row *row);

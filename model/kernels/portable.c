@@ -14,6 +14,7 @@
 
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
+typedef uint32_t uvec __attribute__((vector_size(16)));
 
 // Tiles for 16 registers: SSE2's; NEON has twice as many.
 enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2, OUTER_TILE = 10 };
@@ -73,6 +74,30 @@ static inline vec vec_mul(vec a, vec b)
 static inline vec vec_add(vec a, vec b)
 {
     return a + b;
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return a - b;
+}
+
+static inline vec vec_div(vec a, vec b)
+{
+    return a / b;
+}
+
+// In each lane: a < b ? yes : no.
+static inline vec vec_if_less(vec a, vec b, vec yes, vec no)
+{
+    const ivec is_less = a < b;
+    return (vec)((is_less & (ivec)yes) | (~is_less & (ivec)no));
+}
+
+// 2^n of whole numbers n, -126 to 127. The sum's low bits are n + 127: the
+// exponent, once they are shifted to its place.
+static inline vec vec_exp2(vec n)
+{
+    return (vec)((uvec)(n + vec_set(0x1.8p23F + 127.0F)) << 23);
 }
 
 // NaN stays NaN, so that a broken model shows in the loss.
@@ -138,7 +163,8 @@ const fl_kernels fl_kernels_portable = {
     .outer = outer,
     .update = update,
     .sum_squares = sum_squares,
-    .relu_mask = relu_mask,
+    .curve = curve,
+    .curve_grad = curve_grad,
     .bias_sum = bias_sum,
     .pool = pool,
     .unpool = unpool,

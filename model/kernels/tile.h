@@ -288,16 +288,6 @@ TARGET static double sum_squares(const float *x, size_t count)
     return sum;
 }
 
-TARGET static void relu_mask(float *dy, const float *y, size_t count)
-{
-    for (size_t i = 0; i < count; i += LANES) {
-        const size_t left = count - i;
-        const vec v =
-            vec_where_positive(load_some(dy + i, left), load_some(y + i, left));
-        store_some(dy + i, v, left);
-    }
-}
-
 TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
                             uint32_t columns)
 {
@@ -398,6 +388,8 @@ TARGET static void unpool(const fl_pool_row *r)
         store_some(to, vec_add(load_some(to, left), sum), left);
     }
 }
+
+#include "model/kernels/curve.h"
 
 #undef TILE
 #undef UNROLL

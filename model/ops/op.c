@@ -4,10 +4,21 @@
 #include <string.h>
 
 static const fl_op *const OPS[FL_OP_COUNT] = {
-    [FL_OP_INPUT] = &fl_input_op,     [FL_OP_SUB] = &fl_sub_op,
-    [FL_OP_DIV] = &fl_div_op,         [FL_OP_CONV] = &fl_conv_op,
-    [FL_OP_DENSE] = &fl_dense_op,     [FL_OP_RELU] = &fl_relu_op,
-    [FL_OP_MAXPOOL] = &fl_maxpool_op, [FL_OP_FLATTEN] = &fl_flatten_op,
+    [FL_OP_INPUT] = &fl_input_op,
+    [FL_OP_SUB] = &fl_sub_op,
+    [FL_OP_DIV] = &fl_div_op,
+    [FL_OP_CONV] = &fl_conv_op,
+    [FL_OP_DENSE] = &fl_dense_op,
+    [FL_OP_RELU] = &fl_relu_op,
+    [FL_OP_RELU6] = &fl_relu6_op,
+    [FL_OP_LEAKY_RELU] = &fl_leaky_relu_op,
+    [FL_OP_HARD_SWISH] = &fl_hard_swish_op,
+    [FL_OP_HARD_SIGMOID] = &fl_hard_sigmoid_op,
+    [FL_OP_SIGMOID] = &fl_sigmoid_op,
+    [FL_OP_TANH] = &fl_tanh_op,
+    [FL_OP_ADD] = &fl_add_op,
+    [FL_OP_MAXPOOL] = &fl_maxpool_op,
+    [FL_OP_FLATTEN] = &fl_flatten_op,
 };
 
 const fl_op *fl_op_get(fl_op_kind kind)
@@ -30,6 +41,12 @@ void fl_op_clear_fresh(const fl_task *task, uint32_t k)
     if (!task->dx[k] || !task->is_fresh[k]) return;
     memset(task->dx[k], 0,
            task->count * fl_shape_size(task->x_shapes[k]) * sizeof(float));
+}
+
+bool fl_op_is_same_shape(fl_shape a, fl_shape b)
+{
+    return a.height == b.height && a.width == b.width &&
+           a.channels == b.channels;
 }
 
 fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs, fl_reason *why)

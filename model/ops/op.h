@@ -135,6 +135,9 @@ void fl_act_grad_by_output(const fl_task *task, float *dy, const float *y,
 /* dy *= act'(z). */
 void fl_act_grad(const fl_task *task, float *dy, const float *z, size_t count);
 
+/* What the kernels know `act` by; NULL: a line, y = x. */
+fl_curve fl_act_curve(const fl_node *act);
+
 /* True: the activation is RELU, which the matrix kernels apply themselves. */
 bool fl_act_is_relu(const fl_task *task);
 
@@ -142,6 +145,8 @@ bool fl_act_is_relu(const fl_task *task);
 
 /* Zeros to input k's gradient when it is fresh, for those that only add. */
 void fl_op_clear_fresh(const fl_task *task, uint32_t k);
+
+bool fl_op_is_same_shape(fl_shape a, fl_shape b);
 
 /* The output has the input's shape. */
 FL_CHECK fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs,

@@ -71,6 +71,21 @@ static double dense_value(const naive_run *run, const fl_node *node,
     return sum;
 }
 
+static double act_value(const fl_node *node, double x)
+{
+    switch ((int)node->op) {
+    case FL_OP_RELU: return fmax(x, 0.0);
+    case FL_OP_RELU6: return fmin(fmax(x, 0.0), 6.0);
+    case FL_OP_LEAKY_RELU: return x > 0.0 ? x : (double)node->alpha * x;
+    case FL_OP_HARD_SWISH: return x * fmax(0.0, fmin(1.0, x / 6.0 + 0.5));
+    case FL_OP_HARD_SIGMOID:
+        return fmax(0.0,
+                    fmin(1.0, (double)node->alpha * x + (double)node->beta));
+    case FL_OP_SIGMOID: return 1.0 / (1.0 + exp(-x));
+    default: return tanh(x);
+    }
+}
+
 // Value `i` of example n.
 static const double *example_of(const naive_run *run, uint32_t i, uint32_t n)
 {
@@ -87,20 +102,21 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
     switch (node->op) {
     case FL_OP_SUB: return input[same] - (double)constants[c];
     case FL_OP_DIV: return input[same] / (double)constants[c];
-    case FL_OP_RELU: return fmax(input[same], 0.0);
+    case FL_OP_RELU:
+    case FL_OP_RELU6:
+    case FL_OP_LEAKY_RELU:
+    case FL_OP_HARD_SWISH:
+    case FL_OP_HARD_SIGMOID:
+    case FL_OP_SIGMOID:
+    case FL_OP_TANH: return act_value(node, input[same]);
+    case FL_OP_ADD:
+        return input[same] + example_of(run, node->inputs[1], n)[same];
     case FL_OP_FLATTEN: return input[same];
     case FL_OP_CONV: return conv_value(run, node, in, input, y, x, c);
     case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
     case FL_OP_DENSE: return dense_value(run, node, in, input, c);
     case FL_OP_BATCHNORM:
     case FL_OP_GROUPNORM:
-    case FL_OP_RELU6:
-    case FL_OP_LEAKY_RELU:
-    case FL_OP_HARD_SWISH:
-    case FL_OP_HARD_SIGMOID:
-    case FL_OP_SIGMOID:
-    case FL_OP_TANH:
-    case FL_OP_ADD:
     case FL_OP_MUL:
     case FL_OP_AVGPOOL:
     case FL_OP_GLOBALPOOL:
