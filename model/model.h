@@ -44,7 +44,11 @@ typedef struct {
      * model feeds it plain values.
      */
     const float *mean, *deviation;
-    uint64_t seed;  // of the first parameters
+    uint64_t seed;       // of the first parameters
+    double width;        // what mobilenet's and shufflenet's channels are
+                         // multiplied by; 0: 1
+    const char *tower;   // siamese: a built-in model; NULL: lenet
+    uint32_t embedding;  // siamese: numbers of the output; 0: 64
 } fl_model_options;
 
 /*
@@ -53,12 +57,20 @@ typedef struct {
  *   mlp     fc 128, ReLU, fc 64, ReLU, fc class_count
  *   lenet   conv5x5 16, ReLU, pool 2, conv5x5 32, ReLU, pool 2, fc 128, ReLU,
  *           fc class_count; 80,202 parameters for (28, 28, 1) and 10 classes
+ *   resnet8, resnet18, mobilenetv2, mobilenetv2-tiny, mobilenetv3-small,
+ *   shufflenetv2      as in the papers that model/zoo/ names
+ *   siamese           a tower of any of them, embedding on the unit sphere
+ * The weight of a norm starts as 1, its bias as 0.
  * The caller owns *model: fl_model_free.
  * FL_ERR_NOT_FOUND: no such name (*why lists them). FL_ERR_RANGE: the input
- * is too small for the architecture, or class_count < 2.
+ * is too small for the architecture, class_count < 2, or a width that it does
+ * not have.
  */
 FL_CHECK fl_err fl_model_new(fl_model **model, const fl_model_options *options,
                              fl_reason *why);
+
+/* The name of built-in architecture i; NULL: there are not so many. */
+const char *fl_model_name(size_t i);
 
 /*
  * Reads an ONNX file's bytes (opset 11 to 17). Safe on untrusted bytes.

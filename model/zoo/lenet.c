@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/zoo/zoo.h"
 
-void fl_lenet_build(fl_chain *chain, const fl_model_options *options)
+static fl_build conv5x5(uint32_t channels)
 {
-    fl_chain_conv(chain, "conv1", 16, 5);
-    fl_chain_relu(chain, "relu1");
-    fl_chain_pool(chain, "pool1", 2);
-    fl_chain_conv(chain, "conv2", 32, 5);
-    fl_chain_relu(chain, "relu2");
-    fl_chain_pool(chain, "pool2", 2);
-    fl_chain_flatten(chain, "flatten");
-    fl_chain_dense(chain, "fc1", 128);
-    fl_chain_relu(chain, "relu3");
-    fl_chain_dense(chain, "fc2", options->class_count);
+    return (fl_build){.channels = channels,
+                      .kernel = 5,
+                      .is_unpadded = true,
+                      .has_bias = true};
+}
+
+uint32_t fl_lenet_build(fl_builder *b, uint32_t x)
+{
+    x = fl_build_conv(b, "conv1", x, conv5x5(16));
+    x = fl_build_plain(b, "relu1", x, FL_OP_RELU);
+    x = fl_build_max_pool(b, "pool1", x, 2, 2, 0);
+    x = fl_build_conv(b, "conv2", x, conv5x5(32));
+    x = fl_build_plain(b, "relu2", x, FL_OP_RELU);
+    x = fl_build_max_pool(b, "pool2", x, 2, 2, 0);
+    x = fl_build_plain(b, "flatten", x, FL_OP_FLATTEN);
+    x = fl_build_dense(b, "fc1", x, 128);
+    x = fl_build_plain(b, "relu3", x, FL_OP_RELU);
+    return fl_build_dense(b, "fc2", x, b->outputs);
 }

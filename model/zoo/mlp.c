@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/zoo/zoo.h"
 
-void fl_mlp_build(fl_chain *chain, const fl_model_options *options)
+uint32_t fl_mlp_build(fl_builder *b, uint32_t x)
 {
-    fl_chain_flatten(chain, "flatten");
-    fl_chain_dense(chain, "fc1", 128);
-    fl_chain_relu(chain, "relu1");
-    fl_chain_dense(chain, "fc2", 64);
-    fl_chain_relu(chain, "relu2");
-    fl_chain_dense(chain, "fc3", options->class_count);
+    x = fl_build_plain(b, "flatten", x, FL_OP_FLATTEN);
+    x = fl_build_dense(b, "fc1", x, 128);
+    x = fl_build_plain(b, "relu1", x, FL_OP_RELU);
+    x = fl_build_dense(b, "fc2", x, 64);
+    x = fl_build_plain(b, "relu2", x, FL_OP_RELU);
+    return fl_build_dense(b, "fc3", x, b->outputs);
 }

@@ -7,73 +7,46 @@
 
 static const struct {
     const char *name;
-    void (*build)(fl_chain *chain, const fl_model_options *options);
+    fl_architecture *build;
 } ARCHITECTURES[] = {
     {"mlp", fl_mlp_build},
     {"lenet", fl_lenet_build},
+    {"resnet8", fl_resnet8_build},
+    {"resnet18", fl_resnet18_build},
+    {"mobilenetv2", fl_mobilenetv2_build},
+    {"mobilenetv2-tiny", fl_mobilenetv2_tiny_build},
+    {"mobilenetv3-small", fl_mobilenetv3_small_build},
+    {"shufflenetv2", fl_shufflenetv2_build},
+    {"siamese", fl_siamese_build},
 };
 
 enum { ARCHITECTURE_COUNT = sizeof ARCHITECTURES / sizeof *ARCHITECTURES };
 
-/* ---- chains ---- */
+static const double WIDTH_MAX = 8.0;
 
-static void append(fl_chain *chain, fl_node node, const char *name,
-                   bool has_bias, const float *constants)
+const char *fl_model_name(size_t i)
 {
-    if (chain->err) return;
-    strncpy(node.name, name, sizeof node.name - 1);
-    if (node.op != FL_OP_INPUT) {
-        node.input_count = 1;
-        node.inputs[0] = chain->graph->node_count - 1;
+    return i < ARCHITECTURE_COUNT ? ARCHITECTURES[i].name : NULL;
+}
+
+fl_architecture *fl_zoo_find(const char *name)
+{
+    for (size_t i = 0; i < ARCHITECTURE_COUNT; i++) {
+        if (strcmp(ARCHITECTURES[i].name, name) == 0) {
+            return ARCHITECTURES[i].build;
+        }
     }
-    chain->err =
-        fl_graph_add(chain->graph, &node, has_bias, constants, chain->why);
-}
-
-void fl_chain_conv(fl_chain *chain, const char *name, uint32_t channels,
-                   uint32_t kernel)
-{
-    const fl_node node = {
-        .op = FL_OP_CONV,
-        .out_count = channels,
-        .window = {kernel, kernel, 1, 1, 0, 0, 0, 0},
-    };
-    append(chain, node, name, true, NULL);
-}
-
-void fl_chain_dense(fl_chain *chain, const char *name, uint32_t outputs)
-{
-    const fl_node node = {.op = FL_OP_DENSE, .out_count = outputs};
-    append(chain, node, name, true, NULL);
-}
-
-void fl_chain_relu(fl_chain *chain, const char *name)
-{
-    append(chain, (fl_node){.op = FL_OP_RELU}, name, false, NULL);
-}
-
-void fl_chain_pool(fl_chain *chain, const char *name, uint32_t kernel)
-{
-    const fl_node node = {
-        .op = FL_OP_MAXPOOL,
-        .window = {kernel, kernel, kernel, kernel, 0, 0, 0, 0},
-    };
-    append(chain, node, name, false, NULL);
-}
-
-void fl_chain_flatten(fl_chain *chain, const char *name)
-{
-    append(chain, (fl_node){.op = FL_OP_FLATTEN}, name, false, NULL);
+    return NULL;
 }
 
 /* ---- models ---- */
 
-static fl_err find_architecture(size_t *index, const char *name, fl_reason *why)
+static fl_err find_architecture(fl_architecture **build, const char *name,
+                                fl_reason *why)
 {
-    for (*index = 0; *index < ARCHITECTURE_COUNT; (*index)++) {
-        if (strcmp(ARCHITECTURES[*index].name, name) == 0) return FL_OK;
-    }
-    char list[128] = "";
+    char list[160] = "";
+    *build = fl_zoo_find(name);
+    if (*build) return FL_OK;
     for (size_t i = 0; i < ARCHITECTURE_COUNT; i++) {
         strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
         strncat(list, ARCHITECTURES[i].name, sizeof list - strlen(list) - 1);
@@ -95,44 +68,77 @@ static fl_err check_options(const fl_model_options *options, fl_reason *why)
         return fl_reason_set(why, FL_ERR_RANGE,
                              "mean and deviation come together or not at all");
     }
+    if (!(options->width > 0.0 && options->width <= WIDTH_MAX)) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "width is %g, it must be above 0 and at most %g",
+                             options->width, WIDTH_MAX);
+    }
     return FL_OK;
 }
 
-static fl_err build_graph(fl_graph *graph, size_t index,
+static fl_err build_graph(fl_graph *graph, fl_architecture *build,
                           const fl_model_options *options, fl_reason *why)
 {
-    fl_chain chain = {.graph = graph, .why = why};
-    append(&chain, (fl_node){.op = FL_OP_INPUT, .shape = options->input},
-           "input", false, NULL);
+    fl_builder b = {
+        .graph = graph,
+        .options = options,
+        .outputs = options->class_count,
+        .why = why,
+    };
+    uint32_t x = 0;
+    FL_TRY(fl_graph_add(
+        graph,
+        &(fl_node){.op = FL_OP_INPUT, .name = "input", .shape = options->input},
+        false, NULL, why));
     if (options->mean) {
-        append(&chain, (fl_node){.op = FL_OP_SUB}, "sub", false, options->mean);
-        append(&chain, (fl_node){.op = FL_OP_DIV}, "div", false,
-               options->deviation);
+        x = fl_build_scaling(&b, "sub", x, FL_OP_SUB, options->mean);
+        x = fl_build_scaling(&b, "div", x, FL_OP_DIV, options->deviation);
     }
-    ARCHITECTURES[index].build(&chain, options);
-    if (chain.err == FL_ERR_FORMAT) {
+    build(&b, x);
+    if (b.err == FL_ERR_FORMAT) {
         return fl_reason_prefix(why, FL_ERR_RANGE,
                                 "%s does not fit an input of %ux%ux%u",
                                 options->name, options->input.height,
                                 options->input.width, options->input.channels);
     }
-    return chain.err;
+    return b.err;
 }
 
 // Uniform in +-1/sqrt(fan_in), a stream a node: weights, then biases.
-static void draw_params(float *params, const fl_graph *graph, uint64_t seed)
+static void draw_layer(float *params, const fl_node *node, fl_random *random)
+{
+    const size_t fan_in = node->weight_count / node->out_count;
+    const float bound = (float)(1.0 / sqrt((double)fan_in));
+    // Biases lie behind the weights.
+    for (size_t k = 0; k < node->weight_count + node->bias_count; k++) {
+        params[node->weight_at + k] =
+            (2.0F * fl_random_float(random) - 1.0F) * bound;
+    }
+}
+
+// The identity: weights and variances 1, biases and means 0.
+static void set_norm(float *params, const fl_node *node)
+{
+    const size_t variance_at = node->stats_count / 2;
+    for (size_t k = 0; k < node->weight_count; k++) {
+        params[node->weight_at + k] = 1.0F;
+        params[node->bias_at + k] = 0.0F;
+    }
+    for (size_t k = 0; k < node->stats_count; k++) {
+        params[node->stats_at + k] = k < variance_at ? 0.0F : 1.0F;
+    }
+}
+
+static void set_params(float *params, const fl_graph *graph, uint64_t seed)
 {
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const fl_node *node = &graph->nodes[i];
-        if (node->weight_count == 0) continue;
-        const size_t fan_in = node->weight_count / node->out_count;
-        const float bound = (float)(1.0 / sqrt((double)fan_in));
         fl_random random;
-        fl_random_init(&random, seed, FL_RANDOM_INIT, i);
-        // Biases lie behind the weights.
-        for (size_t k = 0; k < node->weight_count + node->bias_count; k++) {
-            params[node->weight_at + k] =
-                (2.0F * fl_random_float(&random) - 1.0F) * bound;
+        if (node->op == FL_OP_CONV || node->op == FL_OP_DENSE) {
+            fl_random_init(&random, seed, FL_RANDOM_INIT, i);
+            draw_layer(params, node, &random);
+        } else if (node->weight_count) {
+            set_norm(params, node);
         }
     }
 }
@@ -140,13 +146,15 @@ static void draw_params(float *params, const fl_graph *graph, uint64_t seed)
 fl_err fl_model_new(fl_model **model, const fl_model_options *options,
                     fl_reason *why)
 {
-    size_t index;
-    FL_TRY(find_architecture(&index, options->name, why));
-    FL_TRY(check_options(options, why));
+    fl_architecture *build;
+    fl_model_options whole = *options;
+    if (whole.width == 0.0) whole.width = 1.0;
+    FL_TRY(find_architecture(&build, options->name, why));
+    FL_TRY(check_options(&whole, why));
     fl_model *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
 
-    fl_err err = build_graph(&made->graph, index, options, why);
+    fl_err err = build_graph(&made->graph, build, &whole, why);
     if (err) goto out;
     made->params = malloc(made->graph.param_count * sizeof(float));
     if (!made->params) {
@@ -154,7 +162,7 @@ fl_err fl_model_new(fl_model **model, const fl_model_options *options,
                             made->graph.param_count);
         goto out;
     }
-    draw_params(made->params, &made->graph, options->seed);
+    set_params(made->params, &made->graph, options->seed);
     *model = made;
     made = NULL;
 
