@@ -8,8 +8,9 @@ B       := $(OUT)/$(VARIANT)
 GEN     := $(OUT)/gen
 
 ROOMS    := base data model model/ops model/kernels model/int8 model/onnx \
-            model/zoo compress secure proto net client aggregator sim
-PROGRAMS := client aggregator sim
+            model/zoo compress compress/commands secure proto net client \
+            aggregator sim
+PROGRAMS := client aggregator sim compress
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
 MAIN     := $(wildcard $(PROGRAMS:=/main.c))

@@ -21,6 +21,13 @@ int64_t fl_clock_monotonic_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t fl_clock_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t fl_clock_cpu_us(void)
 {
     return read_us(CLOCK_PROCESS_CPUTIME_ID);

@@ -11,8 +11,9 @@
 /* Milliseconds on the system's monotonic clock. */
 int64_t fl_clock_monotonic_ms(void);
 
-/* Microseconds on the same clock, for measuring. */
+/* Microseconds and nanoseconds on the same clock, for measuring. */
 int64_t fl_clock_monotonic_us(void);
+int64_t fl_clock_monotonic_ns(void);
 
 /* Microseconds of CPU that this process has used, all threads. */
 int64_t fl_clock_cpu_us(void);

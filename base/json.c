@@ -105,6 +105,14 @@ void fl_json_count_add(fl_json *object, const char *key, uint64_t value)
     append(object, key, count(value));
 }
 
+void fl_json_object_add(fl_json *object, const char *key, fl_json *item)
+{
+    // What could not be allocated is missed as NULL.
+    json_t *root = item && !item->has_failed ? json_incref(item->root) : NULL;
+    append(object, key, root);
+    fl_json_free(item);
+}
+
 fl_err fl_json_text(char **text, const fl_json *object)
 {
     if (!object || object->has_failed) return FL_ERR_MEMORY;

@@ -31,6 +31,9 @@ void fl_json_bool_set(fl_json *object, const char *key, bool value);
 /* Appends a number to the array under `key`, made when missing. */
 void fl_json_count_add(fl_json *object, const char *key, uint64_t value);
 
+/* Appends an object to the array under `key`, made when missing; takes it. */
+void fl_json_object_add(fl_json *object, const char *key, fl_json *item);
+
 /* One line without newline; the caller frees *text. FL_ERR_MEMORY. */
 FL_CHECK fl_err fl_json_text(char **text, const fl_json *object);
 

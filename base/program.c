@@ -41,11 +41,16 @@ static const fl_command *find_command(const fl_program *program,
     return NULL;
 }
 
-static int run(const fl_program *program, const char *name, fl_reason *why)
+static int run(const fl_program *program, const fl_command *command,
+               fl_reason *why)
 {
     fl_log_level level;
-    const fl_command *command = find_command(program, name, why);
-    if (!command) return FL_EXIT_USAGE;
+    if (command->word && !*command->word) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "%s needs a %s; see %s %s --help", command->name,
+                             command->operand, program->name, command->name);
+        return FL_EXIT_USAGE;
+    }
     if (fl_log_level_parse(&level, *program->log_level)) {
         (void)!fl_reason_set(why, FL_ERR_RANGE,
                              "--log-level %s: not error, warn, info or debug",
@@ -56,27 +61,47 @@ static int run(const fl_program *program, const char *name, fl_reason *why)
     return command->run(program->settings, why);
 }
 
+// What stands in front of the options: a command, and what it works on.
+static int take_words(const fl_command **command, const fl_program *program,
+                      int argc, char *const *argv, fl_reason *why)
+{
+    const bool has_name =
+        program->commands[0].name && argc > 1 && argv[1][0] != '-';
+    const int skip = has_name ? 1 : 0;
+    *command = find_command(program, has_name ? argv[1] : NULL, why);
+    if (!*command || !(*command)->word) return skip;
+    if (argc <= skip + 1 || argv[skip + 1][0] == '-') return skip;
+    *(*command)->word = argv[skip + 1];
+    return skip + 1;
+}
+
 int fl_program_main(const fl_program *program, int argc, char *const *argv)
 {
     fl_options *options = NULL;
     fl_asked asked;
-    fl_reason why = {""};
+    fl_reason why = {""}, no_command = {""};
     int code = FL_EXIT_OK;
-    const bool has_name =
-        program->commands[0].name && argc > 1 && argv[1][0] != '-';
-    const int skip = has_name ? 1 : 0;
-    const fl_err err = fl_options_read(
-        &options, &asked, program->options, program->option_count,
-        program->config_path, argc - skip, argv + skip, &why);
-    if (err) {
-        code = err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
-    } else if (asked == FL_ASKED_HELP) {
-        fputs(program->usage, stdout);
-        fl_options_help(stdout, program->options, program->option_count);
-    } else if (asked == FL_ASKED_VERSION) {
+    const fl_command *command;
+    const int skip = take_words(&command, program, argc, argv, &no_command);
+    const bool is_own = command && command->usage;
+    const char *usage = is_own ? command->usage : program->usage;
+    const fl_option *table = is_own ? command->options : program->options;
+    const size_t count = is_own ? command->option_count : program->option_count;
+    const fl_err err =
+        fl_options_read(&options, &asked, table, count, program->config_path,
+                        argc - skip, argv + skip, &why);
+    if (!err && asked == FL_ASKED_HELP) {
+        fputs(usage, stdout);
+        fl_options_help(stdout, table, count);
+    } else if (!err && asked == FL_ASKED_VERSION) {
         printf("%s %s\n", program->name, FL_VERSION);
+    } else if (!command) {
+        why = no_command;
+        code = FL_EXIT_USAGE;
+    } else if (err) {
+        code = err == FL_ERR_FORMAT ? FL_EXIT_CONFIG : FL_EXIT_USAGE;
     } else {
-        code = run(program, has_name ? argv[1] : NULL, &why);
+        code = run(program, command, &why);
     }
     if (code != FL_EXIT_OK && why.text[0]) {
         fprintf(stderr, "%s: %s\n", program->name, why.text);

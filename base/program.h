@@ -22,12 +22,18 @@ typedef int fl_command_run(const void *settings, fl_reason *why);
 typedef struct {
     const char *name;  // "run"; NULL: the program has no commands
     fl_command_run *run;
+    const char *usage;         // of its own, with options of its own; NULL:
+    const fl_option *options;  // the program's
+    size_t option_count;
+    const char *operand;  // what the word behind the command is: "MODEL";
+    const char **word;    // where it goes; NULL: there is none
 } fl_command;
 
 typedef struct {
     const char *name;         // "fedge-client"
     const char *config_path;  // INI file; NULL: none
     const char *usage;        // stands before the options in --help
+                              // (`COMMAND --help`: the command's)
     const fl_option *options;
     size_t option_count;
     const fl_command *commands;

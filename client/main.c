@@ -103,7 +103,8 @@ static int status(const void *self, fl_reason *why)
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
-    const fl_command commands[] = {{"run", run}, {"status", status}};
+    const fl_command commands[] = {{.name = "run", .run = run},
+                                   {.name = "status", .run = status}};
     settings s = defaults();
     const fl_program program = {
         .name = "fedge-client",

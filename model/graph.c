@@ -210,6 +210,14 @@ fl_err fl_graph_add(fl_graph *graph, const fl_node *node, bool has_bias,
     return FL_OK;
 }
 
+uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i)
+{
+    const fl_node *node = &graph->nodes[i];
+    const uint64_t pixels = (uint64_t)node->shape.height * node->shape.width;
+    if (node->op == FL_OP_CONV) return pixels * node->weight_count;
+    return node->op == FL_OP_DENSE ? node->weight_count : 0;
+}
+
 fl_err fl_graph_copy(fl_graph *copy, const fl_graph *graph)
 {
     *copy = *graph;

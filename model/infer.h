@@ -123,9 +123,10 @@ FL_CHECK fl_err fl_runner_profile(fl_runner *runner, float *logits,
 
 /* What a step of a runner is; texts live as long as the runner. */
 typedef struct {
-    const char *name;    // of the layer
-    const char *op;      // "Conv", "Conv+Relu+MaxPool"
-    fl_shape shape;      // of its output
+    const char *name;  // of the layer
+    const char *op;    // "Conv", "Conv+Relu+MaxPool"
+    fl_shape shape;    // of its output
+    size_t param_count;
     uint64_t mac_count;  // multiplications of weights, an example
 } fl_step_info;
 

@@ -44,3 +44,21 @@ size_t fl_model_norm_count(const fl_model *model)
     }
     return count;
 }
+
+uint32_t fl_model_layer_count(const fl_model *model)
+{
+    return model->graph.node_count - 1;  // the input is none
+}
+
+fl_layer_info fl_model_layer(const fl_model *model, uint32_t i)
+{
+    const fl_node *node = &model->graph.nodes[i + 1];
+    return (fl_layer_info){
+        .name = node->name,
+        .op = fl_op_name(node->op),
+        .shape = node->shape,
+        .param_count =
+            node->weight_count + node->bias_count + node->stats_count,
+        .mac_count = fl_graph_mac_count(&model->graph, i + 1),
+    };
+}

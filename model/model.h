@@ -103,10 +103,28 @@ size_t fl_model_param_count(const fl_model *model);
 /* The parameters, fl_model_param_count of them; they live in the model. */
 float *fl_model_params(fl_model *model);
 
-/* How many of them belong to batch normalisation. */
+typedef struct {
+    const char *name, *op;  // live as long as the model
+    fl_shape shape;         // of its output
+    size_t param_count;
+    uint64_t mac_count;  // multiplications by a weight, an example
+} fl_layer_info;
+
+/* The layers in the order in which they run; i < fl_model_layer_count. */
+uint32_t fl_model_layer_count(const fl_model *model);
+fl_layer_info fl_model_layer(const fl_model *model, uint32_t i);
+
+/* How many of the parameters belong to batch normalisation. */
 size_t fl_model_norm_count(const fl_model *model);
 
 /* ---- training and evaluation ---- */
+
+/* Sums over examples, so that sums over clients are sums too. */
+typedef struct {
+    uint64_t sample_count;
+    uint64_t correct_count;
+    double loss_sum;  // softmax cross-entropy, natural logarithm
+} fl_metrics;
 
 typedef enum {
     FL_SCHEDULE_CONSTANT,
@@ -138,14 +156,10 @@ typedef struct {
     fl_norm norm;
     float *local_norm;        // LOCAL: (fl_model_norm_count), in and out
     const atomic_bool *stop;  // set by anyone: leave after this step; or NULL
+    /* Called after each step with the epoch's sums so far; or NULL. */
+    void (*on_step)(void *self, uint64_t step, const fl_metrics *epoch);
+    void *on_step_self;
 } fl_train_options;
-
-/* Sums over examples, so that sums over clients are sums too. */
-typedef struct {
-    uint64_t sample_count;
-    uint64_t correct_count;
-    double loss_sum;  // softmax cross-entropy, natural logarithm
-} fl_metrics;
 
 typedef struct fl_trainer fl_trainer;
 

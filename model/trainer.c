@@ -286,6 +286,7 @@ static void begin_epoch(run *r)
 {
     fl_order_init(&r->order, r->row_count, r->random);
     r->batch.metrics = r->epoch == 0 ? r->metrics : &r->later;
+    *r->batch.metrics = (fl_metrics){0};
     r->next = 0;
 }
 
@@ -315,6 +316,9 @@ static void end_batch(run *r)
     fl_batch *b = &r->batch;
     if (b->err) return;
     b->step++;
+    if (b->options->on_step) {
+        b->options->on_step(b->options->on_step_self, b->step, b->metrics);
+    }
     if (!is_stopped(b->options)) return;
     b->err = fl_reason_set(b->why, FL_ERR_CANCELLED,
                            "stopped on request after step %llu",
@@ -367,7 +371,6 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                              "there are %zu rows to train on, not 1 to %u",
                              row_count, FL_DATA_ROWS_MAX);
     }
-    *metrics = (fl_metrics){0};
     memset(trainer->velocity, 0, trainer->param_count * sizeof(float));
     run r = {
         .batch = {.trainer = trainer,

@@ -41,9 +41,33 @@ static int ask_in_vain(const void *settings, fl_reason *why)
     return FL_EXIT_NOT_RUNNING;
 }
 
+static const char *file, *shown;
+static bool is_long;
+
+static int show(const void *settings, fl_reason *why)
+{
+    (void)settings;
+    (void)why;
+    shown = file;
+    return FL_EXIT_OK;
+}
+
+static const fl_option SHOW_OPTIONS[] = {
+    {NULL, "long", FL_OPTION_FLAG, &is_long, 0, 0, NULL, "all of it"}};
+
 static const fl_command COMMANDS[] = {
-    {"serve", serve}, {"fail", give_up}, {"ask", ask_in_vain}};
-static const fl_command ONLY[] = {{NULL, serve}};
+    {.name = "serve", .run = serve},
+    {.name = "fail", .run = give_up},
+    {.name = "ask", .run = ask_in_vain},
+    {.name = "show",
+     .run = show,
+     .usage = "usage: fedge-test show FILE [OPTION]...\n\n",
+     .options = SHOW_OPTIONS,
+     .option_count = 1,
+     .operand = "FILE",
+     .word = &file},
+};
+static const fl_command ONLY[] = {{.run = serve}};
 
 static fl_program make_program(void)
 {
@@ -59,7 +83,7 @@ static fl_program make_program(void)
         .options = table,
         .option_count = 2,
         .commands = COMMANDS,
-        .command_count = 3,
+        .command_count = 4,
         .log_level = &log_level,
         .settings = &rounds,
     };
@@ -73,6 +97,8 @@ static int reset(void **state)
     rounds = 3;
     served = NULL;
     calls = 0;
+    file = shown = NULL;
+    is_long = false;
     return 0;
 }
 

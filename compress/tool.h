@@ -1,0 +1,103 @@
+/*
+ * fedge-compress: one model on one machine, no federation needed. A command
+ * is a file in compress/commands/ that reads a model, works on it, and writes
+ * another one or a report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_COMPRESS_TOOL_H
+#define FL_COMPRESS_TOOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/options.h"
+#include "base/program.h"
+#include "base/reason.h"
+#include "data/data.h"
+#include "model/model.h"
+
+/* What the options of all commands are bound to. */
+typedef struct {
+    const char *word;  // NAME or MODEL
+    const char *out;
+    fl_data_settings data;
+    uint64_t seed, batch, threads;
+    bool is_quiet, is_json;
+    // new
+    const char *input, *tower;
+    uint64_t class_count, embedding;
+    double width;
+    // train
+    uint64_t epochs, warmup_steps;
+    double lr, momentum, weight_decay, clip_norm, label_smoothing;
+    double margin, temperature, teacher_share;
+    const char *schedule, *optimizer, *loss, *norm, *freeze, *teacher;
+    bool recompute;
+    // quantize
+    const char *calibrate, *profile;
+    double percentile;
+    uint64_t row_count;
+    // bench
+    uint64_t bench_batch, warmup_runs, run_count;
+    double seconds;
+} fl_tool;
+
+/* What holds when nothing is said. */
+extern const fl_tool FL_TOOL_DEFAULTS;
+
+/* Set by the first SIGINT or SIGTERM; work ends soon after. */
+extern atomic_bool fl_tool_stop;
+
+/* One command each: usage, options, run. `tool` is bound to the options. */
+fl_command fl_new_command(fl_tool *tool);
+fl_command fl_train_command(fl_tool *tool);
+fl_command fl_evaluate_command(fl_tool *tool);
+fl_command fl_quantize_command(fl_tool *tool);
+fl_command fl_inspect_command(fl_tool *tool);
+fl_command fl_bench_command(fl_tool *tool);
+
+/* ---- shared by commands: tool.c ---- */
+
+/* One of both is NULL. */
+typedef struct {
+    fl_model *model;
+    fl_int8_model *quantized;
+    size_t file_len;
+} fl_tool_model;
+
+/* Reads an ONNX file of either kind. *why names the file. */
+FL_CHECK fl_err fl_tool_read(fl_tool_model *model, const char *path,
+                             fl_reason *why);
+void fl_tool_model_fini(fl_tool_model *model);
+
+/* The same, float32 only: FL_ERR_UNSUPPORTED when it is quantised. */
+FL_CHECK fl_err fl_tool_read_float(fl_model **model, const char *path,
+                                   fl_reason *why);
+
+FL_CHECK fl_err fl_tool_write(const fl_model *model, const char *path,
+                              fl_reason *why);
+
+/* A runner for either kind. */
+FL_CHECK fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,
+                               uint32_t batch_cap, fl_reason *why);
+
+/* One part of the dataset that --dataset and --test name. */
+FL_CHECK fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,
+                                const fl_tool *tool, fl_reason *why);
+
+/* 0, 1, 2, ...; the caller frees it. NULL: no memory. */
+uint32_t *fl_tool_rows(size_t count);
+
+/* Copies a command's own options behind those that are there. */
+size_t fl_tool_options(fl_option *table, size_t count, const fl_option *own,
+                       size_t own_count);
+
+/* The position of `text` in NULL-ended `names`. FL_ERR_RANGE: none of them. */
+FL_CHECK fl_err fl_tool_choice(unsigned *choice, const char *option,
+                               const char *text, const char *const *names,
+                               fl_reason *why);
+
+#endif
