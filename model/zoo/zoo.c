@@ -86,10 +86,9 @@ static fl_err build_graph(fl_graph *graph, fl_architecture *build,
         .why = why,
     };
     uint32_t x = 0;
-    FL_TRY(fl_graph_add(
-        graph,
-        &(fl_node){.op = FL_OP_INPUT, .name = "input", .shape = options->input},
-        false, NULL, why));
+    const fl_node input = {
+        .op = FL_OP_INPUT, .name = "input", .shape = options->input};
+    b.err = fl_graph_add(graph, &input, false, NULL, why);
     if (options->mean) {
         x = fl_build_scaling(&b, "sub", x, FL_OP_SUB, options->mean);
         x = fl_build_scaling(&b, "div", x, FL_OP_DIV, options->deviation);

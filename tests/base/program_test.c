@@ -41,14 +41,14 @@ static int ask_in_vain(const void *settings, fl_reason *why)
     return FL_EXIT_NOT_RUNNING;
 }
 
-static const char *file, *shown;
+static const char *letter, *shown;
 static bool is_long;
 
 static int show(const void *settings, fl_reason *why)
 {
     (void)settings;
     (void)why;
-    shown = file;
+    shown = letter;
     return FL_EXIT_OK;
 }
 
@@ -65,7 +65,7 @@ static const fl_command COMMANDS[] = {
      .options = SHOW_OPTIONS,
      .option_count = 1,
      .operand = "FILE",
-     .word = &file},
+     .word = &letter},
 };
 static const fl_command ONLY[] = {{.run = serve}};
 
@@ -97,7 +97,7 @@ static int reset(void **state)
     rounds = 3;
     served = NULL;
     calls = 0;
-    file = shown = NULL;
+    letter = shown = NULL;
     is_long = false;
     return 0;
 }
@@ -275,6 +275,40 @@ TEST(program_answers_help_and_version_with_or_without_a_command)
     assert_int_equal(calls, 0);
 }
 
+TEST(program_gives_a_command_its_word_and_its_own_options)
+{
+    run_line("show letter.txt --long");
+    assert_int_equal(ran.code, FL_EXIT_OK);
+    assert_string_equal(shown, "letter.txt");
+    assert_true(is_long);
+    run_line("show letter.txt --rounds 1");  // the program's, not show's
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_complaint("--rounds");
+}
+
+TEST(program_asks_for_the_word_that_a_command_needs)
+{
+    run_line("show --long");
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_complaint("show needs a FILE");
+    assert_null(shown);
+    run_line("show one two");
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_complaint("two");
+    run_line("serve letter.txt");  // takes none
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_complaint("letter.txt");
+}
+
+TEST(program_answers_the_help_of_a_command)
+{
+    run_line("show --help");
+    assert_int_equal(ran.code, FL_EXIT_OK);
+    assert_memory_equal(ran.out, "usage: fedge-test show FILE", 27);
+    assert_non_null(strstr(ran.out, "--long"));
+    assert_null(strstr(ran.out, "--rounds"));
+}
+
 #define AFRESH(test) cmocka_unit_test_setup(test, reset)
 
 RUN_TESTS(AFRESH(program_runs_the_command_that_is_named),
@@ -287,4 +321,7 @@ RUN_TESTS(AFRESH(program_runs_the_command_that_is_named),
           AFRESH(program_without_commands_takes_options_alone),
           AFRESH(program_refuses_bad_usage),
           AFRESH(program_tells_a_bad_configuration_from_bad_usage),
-          AFRESH(program_answers_help_and_version_with_or_without_a_command))
+          AFRESH(program_answers_help_and_version_with_or_without_a_command),
+          AFRESH(program_gives_a_command_its_word_and_its_own_options),
+          AFRESH(program_asks_for_the_word_that_a_command_needs),
+          AFRESH(program_answers_the_help_of_a_command))
