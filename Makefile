@@ -7,9 +7,9 @@ OUT     ?= build
 B       := $(OUT)/$(VARIANT)
 GEN     := $(OUT)/gen
 
-ROOMS    := base data model model/ops model/kernels model/int8 model/onnx \
-            model/zoo compress compress/commands secure proto net client \
-            aggregator sim
+ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
+            model/onnx model/zoo compress compress/commands secure proto net \
+            client aggregator sim
 PROGRAMS := client aggregator sim
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))

@@ -1,7 +1,8 @@
 /*
  * One batch in all lanes of a trainer:
  *
- *   read, load, forward    each lane its share of the examples
+ *   read, load, forward    each lane its share of the examples; the teacher's
+ *                          too, in the same lanes
  *   loss                   lane 0, over all logits
  *   backward               each lane its share, gradients of its own
  *   sum, clip, update      each lane its share of the parameters
@@ -12,7 +13,7 @@
 #include <string.h>
 
 #include "model/loss.h"
-#include "model/sgd.h"
+#include "model/optimizer.h"
 #include "model/trainer.h"
 
 // The examples of a lane.
@@ -20,81 +21,112 @@ typedef struct {
     uint32_t first, count;
 } share;
 
-static share share_of(const fl_batch *b, unsigned lane)
+static share share_of(const fl_trainer *t, uint32_t count, unsigned lane)
 {
-    const fl_plan *plan = b->trainer->plan;
-    const uint32_t first = fl_plan_share(plan, b->batch.count, lane);
-    const uint32_t end = fl_plan_share(plan, b->batch.count, lane + 1);
+    const uint32_t first = fl_plan_share(t->plan, count, lane);
+    const uint32_t end = fl_plan_share(t->plan, count, lane + 1);
     return (share){first, end - first};
 }
 
-static void read_share(fl_batch *b, unsigned lane)
-{
-    const fl_trainer *t = b->trainer;
-    const share s = share_of(b, lane);
-    const uint32_t *labels = fl_dataset_labels(b->dataset);
-    fl_dataset_read(fl_plan_input(t->plan, lane), b->dataset, t->rows + s.first,
-                    s.count);
-    for (uint32_t i = s.first; i < s.first + s.count; i++) {
-        t->labels[i] = labels[t->rows[i]];
-    }
-}
-
 // Between the lane's own memory and the place where lane 0 sees all of it.
-static void gather_logits(const fl_batch *b, unsigned lane)
+static void gather_logits(const fl_trainer *t, share s, unsigned lane)
 {
-    const fl_trainer *t = b->trainer;
-    const share s = share_of(b, lane);
     const size_t classes = t->class_count;
     memcpy(t->logits + s.first * classes, fl_plan_logits(t->plan, lane),
            s.count * classes * sizeof *t->logits);
 }
 
-static void scatter_grads(const fl_batch *b, unsigned lane)
+static void scatter_grads(const fl_trainer *t, share s, unsigned lane)
 {
-    const fl_trainer *t = b->trainer;
-    const share s = share_of(b, lane);
     const size_t classes = t->class_count;
     memcpy(fl_plan_logits_grad(t->plan, lane),
            t->logits_grad + s.first * classes,
            s.count * classes * sizeof *t->logits_grad);
 }
 
-static void forward(fl_batch *b, unsigned lane)
+static void read_labels(const fl_batch *b, share s)
 {
-    read_share(b, lane);
-    fl_plan_forward(b->trainer->plan, lane, &b->batch);
-    gather_logits(b, lane);
-    fl_team_wait(b->trainer->team);
+    const fl_trainer *t = b->trainer;
+    const uint32_t *labels = fl_dataset_labels(b->dataset);
+    for (uint32_t i = s.first; i < s.first + s.count; i++) {
+        t->labels[i] = labels[t->rows[i]];
+    }
+}
+
+// Runs `t`, the trainer or its teacher, on this lane's rows of the batch.
+static void run_rows(const fl_batch *b, const fl_trainer *t,
+                     const fl_plan_batch *batch, unsigned lane)
+{
+    const share s = share_of(t, batch->count, lane);
+    fl_dataset_read(fl_plan_input(t->plan, lane), b->dataset,
+                    b->trainer->rows + s.first, s.count);
+    fl_plan_forward(t->plan, lane, batch);
+    gather_logits(t, s, lane);
+}
+
+static void forward(const fl_batch *b, unsigned lane)
+{
+    const fl_trainer *t = b->trainer;
+    read_labels(b, share_of(t, b->batch.count, lane));
+    run_rows(b, t, &b->batch, lane);
+    fl_team_wait(t->team);
+}
+
+// In lane 0, when all logits are there.
+static double add_loss(const fl_batch *b, const float *teacher, float *grad)
+{
+    const fl_trainer *t = b->trainer;
+    const fl_loss_batch batch = {
+        .outputs = t->logits,
+        .teacher = teacher,
+        .labels = t->labels,
+        .count = b->batch.count,
+        .width = t->class_count,
+        .grad = grad,
+    };
+    return fl_loss_add(b->metrics, b->loss, &batch);
 }
 
 void fl_batch_evaluate(fl_batch *b, unsigned lane, double *loss)
 {
-    const fl_trainer *t = b->trainer;
     forward(b, lane);
-    if (lane == 0) {
-        *loss = fl_loss_add(b->metrics, NULL, t->logits, t->labels,
-                            b->batch.count, t->class_count);
-    }
-    fl_team_wait(t->team);
+    if (lane == 0) *loss = add_loss(b, NULL, NULL);
+    fl_team_wait(b->trainer->team);
+}
+
+/* ---- the teacher ---- */
+
+void fl_batch_load_teacher(const fl_batch *b, unsigned lane)
+{
+    const fl_teacher *teacher = &b->loss->teacher;
+    if (!teacher->trainer) return;
+    fl_plan_load(teacher->trainer->plan, lane, teacher->params);
+}
+
+static void ask_teacher(const fl_batch *b, unsigned lane)
+{
+    const fl_trainer *teacher = b->loss->teacher.trainer;
+    if (!teacher) return;
+    const fl_plan_batch batch = {.count = b->batch.count, .uses_stats = true};
+    run_rows(b, teacher, &batch, lane);
 }
 
 /* ---- training ---- */
 
 static void refuse_divergence(fl_batch *b, const char *what)
 {
-    b->err =
-        fl_reason_set(b->why, FL_ERR_RANGE,
-                      "step %llu: %s became NaN or infinite with lr %g: "
-                      "lower lr, or set clip_norm (1 is a good start)",
-                      (unsigned long long)b->step + 1, what, (double)b->lr);
+    b->err = fl_reason_set(b->why, FL_ERR_RANGE,
+                           "step %llu: %s became NaN or infinite with lr %g: "
+                           "lower lr, or set clip_norm (1 is a good start)",
+                           (unsigned long long)b->step + 1, what,
+                           (double)fl_optimizer_rate(b->options, b->step));
 }
 
 static void measure_loss(fl_batch *b)
 {
-    const fl_trainer *t = b->trainer;
-    const double loss = fl_loss_add(b->metrics, t->logits_grad, t->logits,
-                                    t->labels, b->batch.count, t->class_count);
+    const fl_trainer *teacher = b->loss->teacher.trainer;
+    const double loss =
+        add_loss(b, teacher ? teacher->logits : NULL, b->trainer->logits_grad);
     if (!isfinite(loss)) refuse_divergence(b, "the loss");
 }
 
@@ -130,31 +162,25 @@ static void sum_lanes(const fl_trainer *t, unsigned lane)
     }
 }
 
-// What the gradient is multiplied by so that its norm is within the limit.
 static float clip_scale(const fl_trainer *t, float clip_norm)
 {
     double squares = 0.0;
-    if (clip_norm <= 0.0F) return 1.0F;
+    if (clip_norm == 0.0F) return 1.0F;
     for (size_t i = 0; i < t->learning_count; i++) {
         const fl_param_range *r = &t->learning[i];
         squares += t->kernels->sum_squares(t->grads + r->at, r->count);
     }
-    return fl_sgd_clip(squares, clip_norm);
+    return fl_optimizer_clip(squares, clip_norm);
 }
 
 static bool update_range(const fl_batch *b, fl_param_range r)
 {
-    const fl_update update = {
-        .params = b->params + r.at,
-        .velocity = b->trainer->velocity + r.at,
-        .grads = b->trainer->grads + r.at,
-        .count = r.count,
-        .scale = b->scale,
-        .weight_decay = b->options->weight_decay,
-        .momentum = b->options->momentum,
-        .lr = b->lr,
-    };
-    return b->trainer->kernels->update(&update);
+    fl_update slice = fl_optimizer_slice(&b->update, r.at, r.count);
+    if (r.is_norm && b->options->norm == FL_NORM_LOCAL) {
+        // What others know is about their norms, not about these.
+        slice.anchor = slice.control_global = slice.control_local = NULL;
+    }
+    return fl_optimizer_apply(b->trainer->kernels, &slice);
 }
 
 // running = (1 - momentum) * running + momentum * the batch's
@@ -191,7 +217,7 @@ static void backward(fl_batch *b, unsigned lane)
 {
     const fl_trainer *t = b->trainer;
     float *grads = t->grads + lane * t->param_count;
-    scatter_grads(b, lane);
+    scatter_grads(t, share_of(t, b->batch.count, lane), lane);
     memset(grads, 0, t->param_count * sizeof *grads);
     fl_plan_backward(t->plan, lane, grads, &b->batch);
     fl_team_wait(t->team);
@@ -203,13 +229,14 @@ void fl_batch_train(fl_batch *b, unsigned lane)
 {
     const fl_trainer *t = b->trainer;
     fl_plan_load(t->plan, lane, b->params);
+    ask_teacher(b, lane);
     forward(b, lane);
     if (lane == 0) measure_loss(b);
     fl_team_wait(t->team);
     if (b->err) return;
 
     backward(b, lane);
-    if (lane == 0) b->scale = clip_scale(t, b->options->clip_norm);
+    if (lane == 0) b->update.scale = clip_scale(t, b->options->clip_norm);
     fl_team_wait(t->team);
     const bool is_finite = update(b, lane);
     if (!is_finite) atomic_store(&b->is_broken, true);

@@ -1,51 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/loss.h"
 
-#include <math.h>
-
-static uint32_t largest(const float *logits, uint32_t class_count)
+static double value_of(uint64_t *correct_count, const fl_loss *loss,
+                       const fl_loss_batch *batch)
 {
-    uint32_t best = 0;
-    for (uint32_t c = 1; c < class_count; c++) {
-        if (logits[c] > logits[best]) best = c;
+    switch (loss->kind) {
+    case FL_LOSS_CONTRASTIVE:
+        return fl_loss_contrastive(correct_count, batch, loss->margin);
+    case FL_LOSS_TRIPLET:
+        return fl_loss_triplet(correct_count, batch, loss->margin);
+    case FL_LOSS_SOFTMAX: break;
     }
-    return best;
+    const double sum =
+        fl_loss_softmax(correct_count, batch, loss->label_smoothing);
+    if (!batch->teacher) return sum;
+    return fl_loss_distill(sum, batch, loss->teacher.weight,
+                           loss->teacher.temperature);
 }
 
-// One example; shifting by the largest logit keeps expf from overflowing.
-static double example_loss(float *grad, const float *logits, uint32_t label,
-                           float max, float scale, uint32_t class_count)
+double fl_loss_add(fl_metrics *metrics, const fl_loss *loss,
+                   const fl_loss_batch *batch)
 {
-    double sum = 0.0;
-    for (uint32_t c = 0; c < class_count; c++) {
-        const float power = expf(logits[c] - max);
-        if (grad) grad[c] = power;
-        sum += (double)power;
-    }
-    if (grad) {
-        const float factor = (float)((double)scale / sum);
-        for (uint32_t c = 0; c < class_count; c++) {
-            grad[c] *= factor;
-        }
-        grad[label] -= scale;
-    }
-    return log(sum) - (double)(logits[label] - max);
-}
-
-double fl_loss_add(fl_metrics *metrics, float *grad, const float *logits,
-                   const uint32_t *labels, uint32_t count, uint32_t class_count)
-{
-    const float scale = 1.0F / (float)count;
-    double sum = 0.0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t best = largest(logits, class_count);
-        sum += example_loss(grad, logits, labels[i], logits[best], scale,
-                            class_count);
-        if (best == labels[i]) metrics->correct_count++;
-        logits += class_count;
-        if (grad) grad += class_count;
-    }
-    metrics->sample_count += count;
+    const double sum = value_of(&metrics->correct_count, loss, batch);
+    metrics->sample_count += batch->count;
     metrics->loss_sum += sum;
     return sum;
 }

@@ -122,9 +122,48 @@ size_t fl_model_norm_count(const fl_model *model);
 /* Sums over examples, so that sums over clients are sums too. */
 typedef struct {
     uint64_t sample_count;
+    // Whose largest logit is that of their label; of embeddings: whose nearest
+    // other one of the batch has their label.
     uint64_t correct_count;
-    double loss_sum;  // softmax cross-entropy, natural logarithm
+    double loss_sum;  // natural logarithm; a batch's mean times its examples
 } fl_metrics;
+
+typedef struct fl_trainer fl_trainer;
+
+typedef enum {
+    FL_LOSS_SOFTMAX,      // cross-entropy; the outputs are logits
+    FL_LOSS_CONTRASTIVE,  // all pairs of the batch; outputs are embeddings
+    FL_LOSS_TRIPLET,      // batch-hard triplets; outputs are embeddings
+} fl_loss_kind;
+
+/*
+ * A second network from whose logits the first one learns as well
+ * (distillation): (1 - weight) * loss + weight * T^2 * KL, T the temperature.
+ */
+typedef struct {
+    /*
+     * Borrowed; NULL: none. Made without gradients, for the student's input,
+     * outputs and thread_count, its batch_cap no smaller than `batch`.
+     */
+    fl_trainer *trainer;
+    const float *params;  // borrowed; the teacher's
+    float weight;         // 0 to 1
+    float temperature;    // above 0
+} fl_teacher;
+
+/* What is minimised; zeroed, it is softmax cross-entropy. */
+typedef struct {
+    fl_loss_kind kind;
+    float label_smoothing;  // SOFTMAX: 0 or more and below 1
+    float margin;           // CONTRASTIVE, TRIPLET: above 0
+    fl_teacher teacher;     // SOFTMAX
+} fl_loss;
+
+typedef enum {
+    FL_OPTIMIZER_SGD,
+    FL_OPTIMIZER_ADAM,   // weight decay is part of the gradient
+    FL_OPTIMIZER_ADAMW,  // weight decay shrinks the parameters directly
+} fl_optimizer_kind;
 
 typedef enum {
     FL_SCHEDULE_CONSTANT,
@@ -142,26 +181,50 @@ typedef enum {
                      // 2021)
 } fl_norm;
 
+/*
+ * Fields that are left out are 0, which is plain SGD on cross-entropy. What
+ * is said of one optimiser or loss is ignored by the others. Arrays have one
+ * float a parameter and are borrowed for the run.
+ */
 typedef struct {
     uint32_t epochs;  // passes over the rows, at least 1
     uint32_t batch;   // rows a step, 1 to the trainer's batch_cap; the last
                       // step of an epoch takes what is left
+    fl_loss loss;
+
+    fl_optimizer_kind optimizer;
     float lr;
-    float momentum;      // 0: none; v = momentum * v + g (PyTorch's SGD)
-    float weight_decay;  // added to g as weight_decay * parameter
+    float momentum;      // SGD; 0: none; v = momentum * v + g, as PyTorch
+    bool nesterov;       // SGD; needs momentum
+    float beta1, beta2;  // ADAM, ADAMW; 0: 0.9 and 0.999
+    float epsilon;       // ADAM, ADAMW; 0: 1e-8
+    float weight_decay;  // SGD, ADAM: g += weight_decay * p; ADAMW:
+                         // p -= lr * weight_decay * p
     float clip_norm;     // L2 norm of a step's gradient; 0: no clipping
+
+    uint32_t warmup_steps;  // lr rises in a line; then the schedule begins
     fl_schedule schedule;
     uint32_t schedule_steps;
     float schedule_factor;
+
     fl_norm norm;
-    float *local_norm;        // LOCAL: (fl_model_norm_count), in and out
+    float *local_norm;  // LOCAL: (fl_model_norm_count), in and out
+
+    /*
+     * FedProx adds prox_mu * (parameter - prox_params) to the gradient;
+     * prox_params NULL: the parameters that the run started from. 0: off.
+     * Neither this nor the next touches batch norms that are LOCAL.
+     */
+    float prox_mu;
+    const float *prox_params;
+    /* SCAFFOLD (SGD) adds control_global - control_local; NULL: zeros. */
+    const float *control_global, *control_local;
+
     const atomic_bool *stop;  // set by anyone: leave after this step; or NULL
     /* Called after each step with the epoch's sums so far; or NULL. */
     void (*on_step)(void *self, uint64_t step, const fl_metrics *epoch);
     void *on_step_self;
 } fl_train_options;
-
-typedef struct fl_trainer fl_trainer;
 
 typedef struct {
     uint32_t batch_cap;     // rows of a batch, at least 1
@@ -194,9 +257,11 @@ size_t fl_trainer_bytes(const fl_trainer *trainer);
 /*
  * Trains `params` in place on rows[0..row_count) of the dataset, shuffled
  * each epoch by `random`. *metrics: the first epoch's, each batch measured
- * before its step. Nothing is allocated.
- * FL_ERR_RANGE: an option or the dataset's shape does not fit, or a loss or
- * parameter became NaN or infinite (*why says which step and what to lower).
+ * before its step. Nothing is allocated, except that the first run with Adam,
+ * and with FedProx, each adds an array that the trainer keeps.
+ * FL_ERR_RANGE: an option, the teacher or the dataset's shape does not fit,
+ * or a loss or parameter became NaN or infinite (*why says which step and
+ * what to lower). FL_ERR_MEMORY: no such array; `params` are unchanged.
  * FL_ERR_STATE: the trainer was made without gradients. FL_ERR_CANCELLED:
  * *stop was set; `params` hold the steps taken. After any other error they
  * are undefined.
@@ -218,12 +283,39 @@ FL_CHECK fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
                                     fl_reason *why);
 
 /*
+ * The same with another loss than cross-entropy, of which the teacher is
+ * ignored. Embeddings are measured within batches of batch_cap.
+ */
+FL_CHECK fl_err fl_trainer_measure(fl_trainer *trainer, fl_metrics *metrics,
+                                   const fl_loss *loss, const float *params,
+                                   const fl_dataset *dataset,
+                                   const uint32_t *rows, size_t row_count,
+                                   fl_reason *why);
+
+/*
  * logits (count, classes) for x (count, H, W, C). FL_ERR_RANGE: count is
  * above batch_cap.
  */
 FL_CHECK fl_err fl_trainer_predict(fl_trainer *trainer, float *logits,
                                    const float *params, const float *x,
                                    size_t count);
+
+/*
+ * SCAFFOLD's new control variate of a client, after `step_count` steps of a
+ * run with `options` took `start` to `params` (Karimireddy et al. 2020,
+ * algorithm 1, option II):
+ *
+ *   control_local = options->control_local - options->control_global
+ *                   + (start - params) / rate
+ *
+ * where rate is how far these steps carry a constant gradient of 1: the sum
+ * of the learning rates, with momentum accordingly more. control_local may be
+ * options->control_local. A rate of 0 has taught nothing: the variate stays
+ * what it was. Entries of batch norm's statistics are never read.
+ */
+void fl_scaffold_update(float *control_local, const float *start,
+                        const float *params, size_t param_count,
+                        const fl_train_options *options, uint64_t step_count);
 
 #include "model/infer.h"
 

@@ -8,8 +8,8 @@
 
 #include "base/bytes.h"
 #include "model/graph.h"
+#include "model/options.h"
 #include "model/order.h"
-#include "model/sgd.h"
 
 /* ---- which parameters learn ---- */
 
@@ -55,10 +55,12 @@ static void list_params(fl_trainer *t, const fl_graph *graph,
         if (node->op == FL_OP_DROPOUT) t->has_dropout = true;
         if (count == 0 || frozen[i]) continue;
         t->learning[t->learning_count++] =
-            (fl_param_range){.at = node->weight_at, .count = count};
+            (fl_param_range){.at = node->weight_at,
+                             .count = count,
+                             .is_norm = node->op == FL_OP_BATCHNORM};
         if (node->stats_count == 0) continue;
-        t->statistics[t->statistics_count++] =
-            (fl_param_range){node->stats_at, node->stats_count, node->momentum};
+        t->statistics[t->statistics_count++] = (fl_param_range){
+            node->stats_at, node->stats_count, true, node->momentum};
     }
 }
 
@@ -84,8 +86,7 @@ static fl_err allocate(fl_trainer *t, const fl_trainer_options *options,
     if (options->with_gradients) {
         t->logits_grad = new_floats(t->batch_cap, t->class_count);
         t->grads = new_floats(t->param_count, t->lane_count);
-        t->velocity = new_floats(t->param_count, 1);
-        is_whole = is_whole && t->logits_grad && t->grads && t->velocity;
+        is_whole = is_whole && t->logits_grad && t->grads;
     }
     if (is_whole) return FL_OK;
     return fl_reason_set(why, FL_ERR_MEMORY,
@@ -159,7 +160,7 @@ void fl_trainer_free(fl_trainer *trainer)
     free(trainer->learning);
     free(trainer->statistics);
     free(trainer->grads);
-    free(trainer->velocity);
+    fl_optimizer_fini(&trainer->optimizer);
     free(trainer->logits);
     free(trainer->logits_grad);
     free(trainer->rows);
@@ -175,7 +176,8 @@ size_t fl_trainer_bytes(const fl_trainer *trainer)
 /* ---- arguments ---- */
 
 static fl_err check_dataset(const fl_trainer *trainer,
-                            const fl_dataset *dataset, fl_reason *why)
+                            const fl_dataset *dataset, const fl_loss *loss,
+                            fl_reason *why)
 {
     const fl_shape a = fl_dataset_shape(dataset), b = trainer->input;
     if (a.height != b.height || a.width != b.width ||
@@ -186,7 +188,9 @@ static fl_err check_dataset(const fl_trainer *trainer,
                              a.height, a.width, a.channels, b.height, b.width,
                              b.channels);
     }
-    if (fl_dataset_class_count(dataset) > trainer->class_count) {
+    // Embeddings tell apart as many classes as there are.
+    if (loss->kind == FL_LOSS_SOFTMAX &&
+        fl_dataset_class_count(dataset) > trainer->class_count) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "the dataset has %u classes, the model only %u",
             fl_dataset_class_count(dataset), trainer->class_count);
@@ -194,23 +198,13 @@ static fl_err check_dataset(const fl_trainer *trainer,
     return FL_OK;
 }
 
-static fl_err refuse_option(fl_reason *why, const char *name, double value,
-                            const char *range)
-{
-    return fl_reason_set(why, FL_ERR_RANGE, "%s is %g, it must be %s", name,
-                         value, range);
-}
-
-static bool is_at_least_0(float x)
-{
-    return isfinite(x) && x >= 0.0F;
-}
-
 static fl_err check_norm(const fl_trainer *trainer, const fl_train_options *o,
                          fl_reason *why)
 {
     if (o->norm > FL_NORM_LOCAL) {
-        return refuse_option(why, "norm", o->norm, "train, frozen or local");
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "norm is %d, it must be train, frozen or local",
+                             (int)o->norm);
     }
     if (o->norm == FL_NORM_LOCAL && trainer->statistics_count > 0 &&
         !o->local_norm) {
@@ -220,46 +214,45 @@ static fl_err check_norm(const fl_trainer *trainer, const fl_train_options *o,
     return FL_OK;
 }
 
+static fl_err check_teacher(const fl_trainer *trainer,
+                            const fl_train_options *o, fl_reason *why)
+{
+    const fl_trainer *teacher = o->loss.teacher.trainer;
+    if (!teacher) return FL_OK;
+    if (teacher->grads) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "teacher.trainer was made with gradients: make "
+                             "it without");
+    }
+    const fl_shape a = teacher->input, b = trainer->input;
+    if (a.height != b.height || a.width != b.width ||
+        a.channels != b.channels ||
+        teacher->class_count != trainer->class_count) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the teacher makes %u outputs of %ux%ux%u, the "
+                             "student %u of %ux%ux%u",
+                             teacher->class_count, a.height, a.width,
+                             a.channels, trainer->class_count, b.height,
+                             b.width, b.channels);
+    }
+    if (teacher->batch_cap < o->batch ||
+        teacher->lane_count != trainer->lane_count) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the teacher takes batches of %u with %u "
+                             "threads, the student of %u with %u: make it "
+                             "for these",
+                             teacher->batch_cap, teacher->lane_count,
+                             o->batch, trainer->lane_count);
+    }
+    return FL_OK;
+}
+
 static fl_err check_options(const fl_trainer *trainer,
                             const fl_train_options *o, fl_reason *why)
 {
-    if (o->epochs == 0) {
-        return refuse_option(why, "epochs", o->epochs, "at least 1");
-    }
-    if (o->batch == 0 || o->batch > trainer->batch_cap) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "batch is %u, it must be 1 to %u", o->batch,
-                             trainer->batch_cap);
-    }
-    if (!is_at_least_0(o->lr)) {
-        return refuse_option(why, "lr", (double)o->lr, "0 or more");
-    }
-    if (!is_at_least_0(o->momentum) || o->momentum >= 1.0F) {
-        return refuse_option(why, "momentum", (double)o->momentum,
-                             "0 or more and below 1");
-    }
-    if (!is_at_least_0(o->weight_decay)) {
-        return refuse_option(why, "weight_decay", (double)o->weight_decay,
-                             "0 or more");
-    }
-    if (!is_at_least_0(o->clip_norm)) {
-        return refuse_option(why, "clip_norm", (double)o->clip_norm,
-                             "0 or more");
-    }
+    FL_TRY(fl_options_check(o, trainer->batch_cap, why));
     FL_TRY(check_norm(trainer, o, why));
-    if (o->schedule == FL_SCHEDULE_CONSTANT) return FL_OK;
-    if (o->schedule != FL_SCHEDULE_COSINE && o->schedule != FL_SCHEDULE_STEP) {
-        return refuse_option(why, "schedule", (double)o->schedule,
-                             "constant, cosine or step");
-    }
-    if (o->schedule_steps == 0) {
-        return refuse_option(why, "schedule_steps", 0.0, "at least 1");
-    }
-    if (o->schedule == FL_SCHEDULE_STEP && !is_at_least_0(o->schedule_factor)) {
-        return refuse_option(why, "schedule_factor", (double)o->schedule_factor,
-                             "0 or more");
-    }
-    return FL_OK;
+    return check_teacher(trainer, o, why);
 }
 
 /* ---- training ---- */
@@ -307,7 +300,10 @@ static void begin_batch(run *r)
         b->trainer->rows[i] = r->rows[fl_order_at(&r->order, r->next + i)];
     }
     if (b->trainer->has_dropout) b->batch.draw = fl_random_u64(r->random);
-    b->lr = fl_sgd_rate(b->options, b->step);
+    b->update =
+        fl_optimizer_update(&b->trainer->optimizer, b->options, b->step);
+    b->update.params = b->params;
+    b->update.grads = b->trainer->grads;
     r->next += b->batch.count;
 }
 
@@ -328,6 +324,7 @@ static void end_batch(run *r)
 static void train_lane(unsigned lane, void *context)
 {
     run *r = context;
+    fl_batch_load_teacher(&r->batch, lane);
     for (;;) {
         if (lane == 0) begin_batch(r);
         fl_team_wait(r->batch.trainer->team);
@@ -364,17 +361,19 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                              "this trainer was made without gradients: it can "
                              "only evaluate");
     }
-    FL_TRY(check_dataset(trainer, dataset, why));
+    FL_TRY(check_dataset(trainer, dataset, &options->loss, why));
     FL_TRY(check_options(trainer, options, why));
     if (row_count == 0 || row_count > FL_DATA_ROWS_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "there are %zu rows to train on, not 1 to %u",
                              row_count, FL_DATA_ROWS_MAX);
     }
-    memset(trainer->velocity, 0, trainer->param_count * sizeof(float));
+    FL_TRY(fl_optimizer_start(&trainer->optimizer, params, trainer->param_count,
+                              options, why));
     run r = {
         .batch = {.trainer = trainer,
                   .dataset = dataset,
+                  .loss = &options->loss,
                   .batch.uses_stats = options->norm == FL_NORM_FROZEN,
                   .params = params,
                   .options = options,
@@ -429,17 +428,19 @@ static void evaluate_lane(unsigned lane, void *context)
     }
 }
 
-fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
-                           const float *params, const fl_dataset *dataset,
-                           const uint32_t *rows, size_t row_count,
-                           fl_reason *why)
+fl_err fl_trainer_measure(fl_trainer *trainer, fl_metrics *metrics,
+                          const fl_loss *loss, const float *params,
+                          const fl_dataset *dataset, const uint32_t *rows,
+                          size_t row_count, fl_reason *why)
 {
-    FL_TRY(check_dataset(trainer, dataset, why));
+    FL_TRY(fl_options_check_loss(loss, why));
+    FL_TRY(check_dataset(trainer, dataset, loss, why));
     *metrics = (fl_metrics){0};
     evaluation e = {
         .batch = {.trainer = trainer,
                   .dataset = dataset,
                   .metrics = metrics,
+                  .loss = loss,
                   .batch.uses_stats = true,
                   .why = why},
         .params = params,
@@ -448,6 +449,15 @@ fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
     };
     fl_team_run(trainer->team, evaluate_lane, &e);
     return e.batch.err;
+}
+
+fl_err fl_trainer_evaluate(fl_trainer *trainer, fl_metrics *metrics,
+                           const float *params, const fl_dataset *dataset,
+                           const uint32_t *rows, size_t row_count,
+                           fl_reason *why)
+{
+    return fl_trainer_measure(trainer, metrics, &(fl_loss){0}, params, dataset,
+                              rows, row_count, why);
 }
 
 /* ---- prediction ---- */

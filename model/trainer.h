@@ -13,11 +13,13 @@
 
 #include "base/team.h"
 #include "model/model.h"
+#include "model/optimizer.h"
 #include "model/plan.h"
 
 /* Parameters from `at` on that are treated alike. */
 typedef struct {
     size_t at, count;
+    bool is_norm;
     float momentum;  // of statistics: a batch's share
 } fl_param_range;
 
@@ -32,8 +34,8 @@ struct fl_trainer {
     bool has_dropout;
     fl_param_range *learning, *statistics;
     size_t learning_count, statistics_count;
-    float *grads;        // (lane_count, param_count); NULL: evaluates only
-    float *velocity;     // (param_count)
+    float *grads;  // (lane_count, param_count); NULL: evaluates only
+    fl_optimizer optimizer;
     float *logits;       // (batch_cap, class_count)
     float *logits_grad;  // the same
     uint32_t *rows;      // (batch_cap) of the batch at hand
@@ -45,16 +47,20 @@ typedef struct {
     fl_trainer *trainer;
     const fl_dataset *dataset;
     fl_metrics *metrics;
+    const fl_loss *loss;
     fl_plan_batch batch;
     // Training only.
     float *params;
     const fl_train_options *options;
-    uint64_t step;  // from 0
-    float lr, scale;
+    uint64_t step;          // from 0
+    fl_update update;       // of all parameters
     atomic_bool is_broken;  // a parameter is NaN or infinite
     fl_reason *why;
     fl_err err;
 } fl_batch;
+
+/* Loads the teacher, once before training. All lanes. */
+void fl_batch_load_teacher(const fl_batch *batch, unsigned lane);
 
 /*
  * Forward for the batch's rows, which are in trainer->rows; then, in lane 0,

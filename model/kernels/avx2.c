@@ -75,6 +75,11 @@ INLINE vec vec_div(vec a, vec b)
     return _mm256_div_ps(a, b);
 }
 
+INLINE vec vec_sqrt(vec v)
+{
+    return _mm256_sqrt_ps(v);
+}
+
 // In each lane: a < b ? yes : no.
 INLINE vec vec_if_less(vec a, vec b, vec yes, vec no)
 {
@@ -140,6 +145,7 @@ const fl_kernels fl_kernels_avx2 = {
     .product = product,
     .outer = outer,
     .update = update,
+    .update_adam = update_adam,
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,

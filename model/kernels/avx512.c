@@ -74,6 +74,11 @@ INLINE vec vec_div(vec a, vec b)
     return _mm512_div_ps(a, b);
 }
 
+INLINE vec vec_sqrt(vec v)
+{
+    return _mm512_sqrt_ps(v);
+}
+
 // In each lane: a < b ? yes : no.
 INLINE vec vec_if_less(vec a, vec b, vec yes, vec no)
 {
@@ -137,6 +142,7 @@ const fl_kernels fl_kernels_avx512 = {
     .product = product,
     .outer = outer,
     .update = update,
+    .update_adam = update_adam,
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,

@@ -72,13 +72,27 @@ typedef struct {
 } fl_pool_row;
 
 /*
- * v = momentum * v + scale * g + weight_decay * p;  p -= lr * v
+ * One step of an optimiser on parameters p. Both begin with
+ *
+ *   g = scale * grads + prox_mu * (p - anchor)
+ *       + control_global - control_local + weight_decay * p
+ *
+ *   update       v = momentum * v + g
+ *                p -= lr * (nesterov ? g + momentum * v : v)
+ *   update_adam  m = beta1 * m + share1 * g;  v = beta2 * v + share2 * g^2
+ *                p = keep * p - lr * m / (root * sqrt(v) + epsilon)
  */
 typedef struct {
-    float *params, *velocity;
+    float *params;
+    float *first;   // SGD: v; Adam: m
+    float *second;  // Adam: v
     const float *grads;
+    const float *anchor, *control_global, *control_local;  // or NULL
     size_t count;
-    float scale, weight_decay, momentum, lr;
+    float scale, prox_mu, weight_decay, lr;
+    float momentum;
+    bool nesterov;
+    float beta1, share1, beta2, share2, root, epsilon, keep;
 } fl_update;
 
 /* An activation. All but HARD_SWISH have a slope that the result tells. */
@@ -124,6 +138,7 @@ typedef struct {
     void (*outer)(const fl_outer *outer);
     /* False: a parameter is NaN or infinite now. */
     bool (*update)(const fl_update *update);
+    bool (*update_adam)(const fl_update *update);
     double (*sum_squares)(const float *x, size_t count);
     void (*curve)(const fl_curve_sum *sum);
     void (*curve_grad)(const fl_curve_grad *grad);

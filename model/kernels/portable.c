@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <math.h>
 #include <string.h>
 #if defined(__aarch64__)
 #    include <arm_neon.h>
@@ -86,6 +87,14 @@ static inline vec vec_div(vec a, vec b)
     return a / b;
 }
 
+static inline vec vec_sqrt(vec v)
+{
+    for (unsigned i = 0; i < LANES; i++) {
+        v[i] = sqrtf(v[i]);
+    }
+    return v;
+}
+
 // In each lane: a < b ? yes : no.
 static inline vec vec_if_less(vec a, vec b, vec yes, vec no)
 {
@@ -162,6 +171,7 @@ const fl_kernels fl_kernels_portable = {
     .product = product,
     .outer = outer,
     .update = update,
+    .update_adam = update_adam,
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,

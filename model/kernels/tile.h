@@ -253,25 +253,6 @@ TILE float sum_lanes(vec v)
     return sum;
 }
 
-TARGET static bool update(const fl_update *u)
-{
-    const vec scale = vec_set(u->scale), decay = vec_set(u->weight_decay);
-    const vec momentum = vec_set(u->momentum), step = vec_set(-u->lr);
-    vec broken = vec_zero();  // 0 * x is NaN when x is not finite
-    for (size_t i = 0; i < u->count; i += LANES) {
-        const size_t left = u->count - i;
-        vec p = load_some(u->params + i, left);
-        vec v = load_some(u->velocity + i, left);
-        v = vec_fma(momentum, v, vec_mul(scale, load_some(u->grads + i, left)));
-        v = vec_fma(decay, p, v);
-        p = vec_fma(step, v, p);
-        broken = vec_fma(vec_zero(), p, broken);
-        store_some(u->velocity + i, v, left);
-        store_some(u->params + i, p, left);
-    }
-    return !isnan(sum_lanes(broken));
-}
-
 TARGET static double sum_squares(const float *x, size_t count)
 {
     enum { CHUNK = 64 * LANES };  // short enough for sums in float
@@ -299,6 +280,73 @@ TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
         }
         store_some(sum + c, v, left);
     }
+}
+
+/* ---- optimisers ---- */
+
+// The gradient of the loss and what is added to it.
+TILE vec whole_gradient(const fl_update *u, vec p, size_t i, size_t left)
+{
+    vec g = vec_mul(vec_set(u->scale), load_some(u->grads + i, left));
+    if (u->anchor) {
+        const vec drift = vec_sub(p, load_some(u->anchor + i, left));
+        g = vec_fma(vec_set(u->prox_mu), drift, g);
+    }
+    if (u->control_global) {
+        g = vec_add(g, load_some(u->control_global + i, left));
+    }
+    if (u->control_local) {
+        g = vec_sub(g, load_some(u->control_local + i, left));
+    }
+    return vec_fma(vec_set(u->weight_decay), p, g);
+}
+
+// Whether all sums are finite whose elements were multiplied by 0 and added.
+TILE bool all_finite(vec zeros)
+{
+    return !isnan(sum_lanes(zeros));
+}
+
+TARGET static bool update(const fl_update *u)
+{
+    const vec momentum = vec_set(u->momentum), step = vec_set(-u->lr);
+    vec zeros = vec_zero();  // 0 * x is NaN when x is not finite
+    for (size_t i = 0; i < u->count; i += LANES) {
+        const size_t left = u->count - i;
+        vec p = load_some(u->params + i, left);
+        const vec g = whole_gradient(u, p, i, left);
+        const vec v = vec_fma(momentum, load_some(u->first + i, left), g);
+        p = vec_fma(step, u->nesterov ? vec_fma(momentum, v, g) : v, p);
+        zeros = vec_fma(vec_zero(), p, zeros);
+        store_some(u->first + i, v, left);
+        store_some(u->params + i, p, left);
+    }
+    return all_finite(zeros);
+}
+
+TARGET static bool update_adam(const fl_update *u)
+{
+    const vec beta1 = vec_set(u->beta1), share1 = vec_set(u->share1);
+    const vec beta2 = vec_set(u->beta2), share2 = vec_set(u->share2);
+    const vec root = vec_set(u->root), epsilon = vec_set(u->epsilon);
+    const vec keep = vec_set(u->keep), step = vec_set(-u->lr);
+    vec zeros = vec_zero();  // as above
+    for (size_t i = 0; i < u->count; i += LANES) {
+        const size_t left = u->count - i;
+        vec p = load_some(u->params + i, left);
+        const vec g = whole_gradient(u, p, i, left);
+        vec m = vec_mul(beta1, load_some(u->first + i, left));
+        m = vec_fma(share1, g, m);
+        vec v = vec_mul(beta2, load_some(u->second + i, left));
+        v = vec_fma(vec_mul(share2, g), g, v);
+        const vec size = vec_fma(root, vec_sqrt(v), epsilon);
+        p = vec_fma(step, vec_div(m, size), vec_mul(keep, p));
+        zeros = vec_fma(vec_zero(), p, zeros);
+        store_some(u->first + i, m, left);
+        store_some(u->second + i, v, left);
+        store_some(u->params + i, p, left);
+    }
+    return all_finite(zeros);
 }
 
 /* ---- max pool ---- */

@@ -13,6 +13,7 @@
 #include "model/graph.h"
 #include "model/model.h"
 #include "tests/support/data_files.h"
+#include "tests/support/torch.h"
 #include "tests/test.h"
 
 enum { ROWS = 24, SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
@@ -21,15 +22,6 @@ enum { BYTE_AT = 1 << 24, LABEL_AT = 1 << 28 };
 static const char *const VECTORS = "tests/vectors/lenet_torch.txt";
 
 /* ---- a small world ---- */
-
-// As in tests/vectors/lenet_torch.py.
-static uint32_t hash32(uint32_t i)
-{
-    uint32_t h = i * 0x9E3779B1;
-    h ^= h >> 15;
-    h *= 0x85EBCA77;
-    return h ^ (h >> 13);
-}
 
 typedef struct {
     fl_model *model;
@@ -45,9 +37,9 @@ static fl_dataset *open_dataset(uint32_t side)
     static uint8_t idx[ROWS * PIXELS + 16];
     const uint32_t sizes[] = {ROWS, side, side};
     for (uint32_t i = 0; i < ROWS * side * side; i++)
-        values[i] = (uint8_t)(hash32(i + BYTE_AT) >> 24);
+        values[i] = (uint8_t)(torch_hash(i + BYTE_AT) >> 24);
     for (uint32_t i = 0; i < ROWS; i++)
-        labels[i] = (uint8_t)(hash32(i + LABEL_AT) % CLASSES);
+        labels[i] = (uint8_t)(torch_hash(i + LABEL_AT) % CLASSES);
 
     data_files files;
     char spec[4 * DATA_PATH_CAP];
@@ -80,8 +72,7 @@ static void reset_params(world *w)
         const float bound = (float)(1.0 / sqrt((double)fan_in));
         for (size_t k = node->weight_at; k < node->bias_at + node->bias_count;
              k++) {
-            const uint32_t h = hash32((uint32_t)k) >> 8;
-            w->params[k] = ((float)h / 0x1p23F - 1.0F) * bound;
+            w->params[k] = torch_unit((uint32_t)k) * bound;
         }
     }
 }

@@ -169,8 +169,12 @@ static void run_lane(unsigned lane, void *context)
     fl_team_wait(t->team);
     if (lane == 0) {
         fl_metrics metrics = {0};
-        fl_loss_add(&metrics, t->logits_grad, t->logits, b->labels, COUNT,
-                    (uint32_t)b->classes);
+        const fl_loss_batch logits = {.outputs = t->logits,
+                                      .labels = b->labels,
+                                      .count = COUNT,
+                                      .width = (uint32_t)b->classes,
+                                      .grad = t->logits_grad};
+        fl_loss_add(&metrics, &(fl_loss){0}, &logits);
     }
     fl_team_wait(t->team);
     memcpy(fl_plan_logits_grad(t->plan, lane),

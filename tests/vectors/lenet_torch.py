@@ -4,7 +4,7 @@
     /usr/bin/python3 tests/vectors/lenet_torch.py >tests/vectors/lenet_torch.txt
 
 Parameters, pictures and labels come from one integer hash, so that the test
-makes the same ones without a file (hash32 in tests/model/trainer_test.c):
+makes the same ones without a file (tests/support/torch.h):
 
     h = i * 0x9E3779B1;  h ^= h >> 15;  h *= 0x85EBCA77;  h ^= h >> 13
 
