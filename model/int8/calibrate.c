@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "model/plan.h"
 
-enum { BATCH = 32 };
+enum { BATCH = 8 };  // few, so that large networks fit a board
 
 #define PERCENTILE_USUAL 99.99
 

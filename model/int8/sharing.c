@@ -97,13 +97,11 @@ static bool is_float_in_front(const fl_graph *graph, uint32_t i)
 
 static bool is_float_at_end(const fl_graph *graph, uint32_t i)
 {
-    const fl_node *reader = NULL;
-    const fl_node *node = &graph->nodes[i];
-    if (is_last(graph, i)) {
-        return has_weights(node->op) || node->op == FL_OP_L2NORM;
-    }
-    return has_weights(node->op) && count_readers(graph, i, &reader) == 1 &&
-           reader->op == FL_OP_L2NORM;
+    const fl_node *last = &graph->nodes[graph->node_count - 1];
+    if (is_last(graph, i) && last->op == FL_OP_L2NORM) return true;
+    // In a folded graph nobody else reads what the last node reads.
+    return has_weights(graph->nodes[i].op) &&
+           (is_last(graph, i) || (last->op == FL_OP_L2NORM && reads(last, i)));
 }
 
 /* ---- groups ---- */

@@ -5,7 +5,7 @@
  *   - the input and what SUB and DIV make of it, except for the last of them,
  *     which the first layer reads (the input itself when there are none);
  *   - the logits, when CONV, DENSE or L2NORM makes them; and what an L2NORM
- *     at the end reads, when CONV or DENSE makes that and nobody else reads.
+ *     at the end reads, when CONV or DENSE makes that.
  * The same quantisation, so that numbers are copied or compared as they are:
  *   - the value of CONV, DENSE, ADD or MUL and that of the RELU or RELU6
  *     behind it, when that is its only reader;

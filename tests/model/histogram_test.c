@@ -98,18 +98,19 @@ TEST(histogram_percentile_drops_an_outlier_and_keeps_zero)
 
 /* ---- entropy ---- */
 
-// Migacz's reference: clip to bins [0, end), quantise to 256 levels, compare.
-static double plain_divergence(uint32_t end)
+// Migacz's reference: clip to a window, quantise to 256 levels, compare.
+static double plain_divergence(uint32_t first, uint32_t end)
 {
     double p[BINS] = {0}, q[BINS] = {0}, total = 0.0, inside = 0.0;
     for (uint32_t i = 0; i < BINS; i++) {
+        const uint32_t clipped = i < first ? first : i < end ? i : end - 1;
         total += (double)h.counts[i];
-        p[i < end ? i : end - 1] += (double)h.counts[i];
-        if (i < end) inside += (double)h.counts[i];
+        p[clipped] += (double)h.counts[i];
+        if (i == clipped) inside += (double)h.counts[i];
     }
     for (uint32_t level = 0; level < LEVELS; level++) {
-        const uint32_t from = level * end / LEVELS;
-        const uint32_t to = (level + 1) * end / LEVELS;
+        const uint32_t from = first + level * (end - first) / LEVELS;
+        const uint32_t to = first + (level + 1) * (end - first) / LEVELS;
         double sum = 0.0, filled = 0.0;
         for (uint32_t i = from; i < to; i++) {
             sum += (double)h.counts[i];
@@ -119,46 +120,58 @@ static double plain_divergence(uint32_t end)
             q[i] = p[i] > 0.0 ? fmax(sum, 0.5) / filled : 0.0;
     }
     double divergence = 0.0;
-    for (uint32_t i = 0; i < end; i++) {
+    for (uint32_t i = first; i < end; i++) {
         if (p[i] > 0.0)
             divergence += p[i] / total * log(p[i] / total / (q[i] / inside));
     }
     return divergence;
 }
 
-static void fill_one_sided(fl_random *random, double power)
+// |normal|^power with this sign: the larger the power, the longer the tail.
+static void fill_one_sided(fl_random *random, double power, float sign)
 {
     static float x[20000];
-    float high = 0.0F;
+    float reach = 0.0F;
     for (size_t i = 0; i < 20000; i++) {
         const double normal = fabs(fl_random_normal(random));
-        x[i] = (float)pow(normal, power);
-        if (x[i] > high) high = x[i];
+        x[i] = sign * (float)pow(normal, power);
+        if (sign * x[i] > sign * reach) reach = x[i];
     }
-    fl_histogram_init(&h, (fl_range){0.0F, high});
+    fl_histogram_init(&h, sign > 0.0F ? (fl_range){0.0F, reach}
+                                      : (fl_range){reach, 0.0F});
     fl_histogram_add(&h, x, 20000);
+}
+
+// Bins that the best window leaves out at the end away from 0.
+static uint32_t plain_search(bool is_upper)
+{
+    uint32_t best = 0;
+    double least = plain_divergence(0, BINS);
+    for (uint32_t cut = STEP; cut <= BINS - LEVELS; cut += STEP) {
+        const double divergence = is_upper ? plain_divergence(0, BINS - cut)
+                                           : plain_divergence(cut, BINS);
+        if (divergence >= least) continue;
+        least = divergence;
+        best = cut;
+    }
+    return best;
 }
 
 TEST(histogram_entropy_finds_what_the_plain_search_finds)
 {
     fl_random random;
     fl_random_init(&random, 8, FL_RANDOM_TEST, 0);
-    uint32_t cut_count = 0;
-    for (int i = 0; i < 8; i++) {
-        fill_one_sided(&random, 1.0 + 0.5 * i);
-        uint32_t best = BINS;
-        double least = plain_divergence(BINS);
-        for (uint32_t end = BINS - STEP; end >= LEVELS; end -= STEP) {
-            const double divergence = plain_divergence(end);
-            if (divergence >= least) continue;
-            least = divergence;
-            best = end;
-        }
-        cut_count += best < BINS;
-        const double high = (double)h.range.high * best / BINS;
-        assert_range(fl_histogram_entropy(&h, false), 0.0, high, 1e-5 * high);
+    for (int i = 0; i < 12; i++) {
+        const bool is_upper = i % 2 == 0;
+        fill_one_sided(&random, 1.0 + 0.25 * i, is_upper ? 1.0F : -1.0F);
+        const uint32_t cut = plain_search(is_upper);
+        const double left = (double)(BINS - cut) / BINS;
+        const double low = (double)h.range.low * left;
+        const double high = (double)h.range.high * left;
+        assert_true(i < 6 || cut > 0);  // long tails are cut
+        assert_range(fl_histogram_entropy(&h, false), low, high,
+                     1e-5 * (high - low));
     }
-    assert_true(cut_count >= 4);  // long tails are cut
 }
 
 TEST(histogram_entropy_cuts_both_ends_of_a_long_tailed_distribution)

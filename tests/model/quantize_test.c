@@ -84,10 +84,13 @@ TEST(quantize_never_lets_a_sum_leave_32_bits)
     fl_random_init(&random, 11, FL_RANDOM_TEST, 0);
     for (size_t i = 0; i < MANY; i++)
         weights[i] = i % 2 ? 1.0F : -1.0F;
-    for (size_t count = 1; count <= MANY; count *= 3)
+    for (size_t count = 1; count <= MANY; count *= 3) {
+        assert_sum_fits(weights, count, 0.0F, 1e-3F);
         assert_sum_fits(weights, count, 1e6F, 1e-3F);
+    }
     for (size_t i = 0; i < MANY; i++)
         weights[i] = fl_random_float(&random);
+    assert_sum_fits(weights, MANY, -1.0F, 1e-3F);
     assert_sum_fits(weights, MANY, -1.0F, 1e-9F);
     free(weights);
 }
