@@ -82,14 +82,14 @@ typedef struct {
     fl_quant values[NODES];
 } world;
 
-// n1 DENSE: the two columns as they are; n2 RELU; n3 DENSE: logits.
-static world world_open(const float *values)
+// n1 DENSE: the two columns as they are; n2 `act`; n3 DENSE: logits.
+static world world_open(const float *values, fl_op_kind act)
 {
     const float params[] = {1, 0, 0, 1, 0, 0, 1, 2, 3, 4, 0, 0};
     world w = {.dataset = table_of(values, ROWS, 2)};
     w.model.graph = net_over(1, 1, 2);
     net_add_dense(&w.model.graph, 2);
-    net_add_plain(&w.model.graph, FL_OP_RELU);
+    net_add_plain(&w.model.graph, act);
     net_add_dense(&w.model.graph, 2);
     assert_int_equal(w.model.graph.param_count, sizeof params / sizeof *params);
     w.model.params = malloc(sizeof params);
@@ -118,7 +118,7 @@ static fl_err calibrate(world *w, const fl_int8_options *options,
 }
 
 // From -2 to 2 in even steps; the second column half of it.
-static world ramp_open(float outlier)
+static world ramp_before(fl_op_kind act, float outlier)
 {
     static float values[2 * ROWS];
     for (uint32_t i = 0; i < ROWS; i++) {
@@ -126,7 +126,12 @@ static world ramp_open(float outlier)
         values[2 * i + 1] = values[2 * i] / 2.0F;
     }
     values[2 * 77 + 1] = outlier;
-    return world_open(values);
+    return world_open(values, act);
+}
+
+static world ramp_open(float outlier)
+{
+    return ramp_before(FL_OP_RELU, outlier);
 }
 
 static void assert_quant(fl_quant got, double scale, uint8_t zero_point)
@@ -149,6 +154,17 @@ TEST(calibrate_by_minmax_sees_every_row)
     assert_quant(w.values[1], 8.0 / 255.0, 0);
     assert_quant(w.values[2], 8.0 / 255.0, 0);
     assert_true(w.values[3].scale <= 0.0F);  // logits
+    world_close(&w);
+}
+
+// A float plan would compute both in one step and show only the second.
+TEST(calibrate_sees_what_goes_into_an_activation)
+{
+    world w = ramp_before(FL_OP_HARD_SWISH, 0.0F);
+    assert_ok(calibrate(&w, &(fl_int8_options){0}, NULL));
+    assert_quant(w.values[1], 3.999 / 255.0, 128);
+    // From -3/8, at -3/2, to nearly 2 * (2 + 3) / 6.
+    assert_quant(w.values[2], (0.375 + 1.6655) / 255.0, 47);
     world_close(&w);
 }
 
@@ -235,6 +251,7 @@ RUN_TESTS(cmocka_unit_test(calibrate_maps_a_range_to_all_bytes),
           cmocka_unit_test(calibrate_gives_a_constant_a_usable_scale),
           cmocka_unit_test(calibrate_gives_the_largest_range_a_finite_scale),
           cmocka_unit_test(calibrate_by_minmax_sees_every_row),
+          cmocka_unit_test(calibrate_sees_what_goes_into_an_activation),
           cmocka_unit_test(calibrate_symmetrically_centres_every_value),
           cmocka_unit_test(calibrate_by_percentile_ignores_an_outlier),
           cmocka_unit_test(calibrate_by_percentile_takes_99_99_unless_told),
