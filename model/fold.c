@@ -67,10 +67,12 @@ static uint32_t behind_dropouts(const fl_graph *graph, uint32_t i)
     return i;
 }
 
-static bool joins(const fold *f, const fl_node *norm, uint32_t input)
+static bool joins(const fold *f, uint32_t i, uint32_t input)
 {
-    return norm->op == FL_OP_BATCHNORM && f->fates[input].reader_count == 1 &&
-           takes_norms(f->model->graph.nodes[f->fates[input].host].op);
+    const fl_graph *graph = &f->model->graph;
+    return graph->nodes[i].op == FL_OP_BATCHNORM &&
+           f->fates[i].reader_count > 0 && f->fates[input].reader_count == 1 &&
+           takes_norms(graph->nodes[f->fates[input].host].op);
 }
 
 static void find_hosts(fold *f)
@@ -79,10 +81,10 @@ static void find_hosts(fold *f)
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const fl_node *node = &graph->nodes[i];
         const uint32_t input = behind_dropouts(graph, node->inputs[0]);
-        const bool is_gone = node->op == FL_OP_DROPOUT || joins(f, node, input);
+        const bool is_gone = node->op == FL_OP_DROPOUT || joins(f, i, input);
         fate *own = &f->fates[i];
         own->host = is_gone ? f->fates[input].host : i;
-        if (node->op == FL_OP_BATCHNORM && own->reader_count > 0) {
+        if (node->op == FL_OP_BATCHNORM) {
             f->fates[own->host].hosts_norms = true;
         }
     }
