@@ -17,6 +17,7 @@ MAIN     := $(wildcard $(PROGRAMS:=/main.c))
 TEST     := $(wildcard tests/*/*_test.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH    := $(wildcard tests/bench/*_bench.c)
+PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
@@ -25,6 +26,7 @@ BIN     := $(MAIN:%/main.c=$B/fedge-%)
 TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
+PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
 pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
@@ -68,6 +70,7 @@ LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
+.PHONY: bench-train bench-infer bench-run
 .PHONY: layers format help clean generated tool-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -97,11 +100,18 @@ interop: programs         ## the exported model in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime.sh
 
-bench:                    ## ratios against peers, measured in one run
+bench:                    ## federation: ratios against peers, measured in one run
 	@tools/install-packages build demo test bench
-	@$(MAKE) --no-print-directory programs bench-run
-bench-run: $(BENCHES)
-	@B=$B tests/bench/run
+	@$(MAKE) --no-print-directory bench-run
+bench-train:              ## training: ratios against PyTorch
+	@tools/install-packages build demo test bench
+	@$(MAKE) --no-print-directory bench-run PURPOSE=.train
+bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
+	@tools/install-packages build demo test bench-infer interop
+	@tools/install-onnxruntime
+	@$(MAKE) --no-print-directory bench-run PURPOSE=.infer NEEDS='$(PEERS)'
+bench-run: programs $(BENCHES) $(NEEDS)
+	@B=$B tests/bench/run tests/bench/figures$(PURPOSE)
 
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
 	@tools/install-packages build test fuzz
@@ -115,10 +125,10 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)"
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
-	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) \
-	    $(wildcard tests/*.h tests/*/*.h)
+	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
+	    $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -131,6 +141,8 @@ $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 $(TESTS) $(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
+$(PEERS): %: %.o $(call obj,tests/support/measure.c)
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
 
 # cmocka's assertions do not return, but do not say so to the compiler.
 $(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
@@ -148,4 +160,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB))

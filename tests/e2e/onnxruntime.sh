@@ -5,27 +5,14 @@
 #   tests/e2e/onnxruntime.sh                    simulates three rounds first
 #   tests/e2e/onnxruntime.sh MODEL.onnx 0.9012  a model, its accuracy
 #
-# Installs onnxruntime-node from npm into build/onnxruntime, once; its own
-# installation script does not run. Needs nodejs, npm, dataset-fashion-mnist.
+# Needs dataset-fashion-mnist and what tools/install-onnxruntime needs.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 B=${B:-build/release}
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 here=$tree/tests/e2e/onnxruntime
-packages=$tree/build/onnxruntime
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-
-install_runtime() {
-    mkdir -p "$packages"
-    cmp -s "$here/package.json" "$packages/installed" && return
-    cp "$here/package.json" "$packages/package.json"
-    echo "installing ONNX Runtime from npm into $packages" >&2
-    (cd "$packages" &&
-        npm install --ignore-scripts --no-audit --no-fund --no-package-lock \
-            --loglevel=error >&2)
-    cp "$here/package.json" "$packages/installed"
-}
 
 simulate() {
     "$B/fedge-sim" --dataset fashion-mnist --model lenet --clients 20 \
@@ -64,8 +51,8 @@ esac
     exit 1
 }
 
-install_runtime
-measured=$(NODE_PATH=$packages/node_modules node "$here/accuracy.js" "$model")
+"$tree/tools/install-onnxruntime"
+measured=$(NODE_PATH=$tree/build/onnxruntime/node_modules node "$here/accuracy.js" "$model")
 awk -v expected="$expected" -v measured="$measured" 'BEGIN {
     off = expected - measured
     if (off < 0) off = -off
