@@ -102,6 +102,7 @@ typedef struct {
     int64_t deadline_ms;      // from the plan to the last update
     uint32_t evaluate_every;  // rounds; 0: never; the last one always is
     fl_plan training;         // how to train; round, model, ... are filled in
+    uint32_t norm_rounds;     // then batch norms are frozen
     uint64_t seed;
     uint64_t start_count;     // of this state; mail numbers are built from it
     uint32_t client_cap;      // clients known at once

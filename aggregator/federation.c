@@ -10,7 +10,8 @@ void fl_federation_list(fl_option *table, fl_federation *f)
 {
     const fl_option options[FL_FEDERATION_OPTIONS] = {
         {"train", "model", FL_OPTION_TEXT, &f->model, 0, 0, "NAME|FILE",
-         "lenet, mlp, or an ONNX file"},
+         "a built-in model (lenet, mlp, resnet8, mobilenetv2, ...) or an ONNX "
+         "file"},
         {"train", "local-epochs", FL_OPTION_COUNT, &f->local_epochs, 1,
          FL_PROTO_STEPS_MAX, "N",
          "passes over its rows that a client makes in a round"},
@@ -30,6 +31,10 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "N", "cosine: steps to 0; step: steps between two changes"},
         {"train", "schedule-factor", FL_OPTION_NUMBER, &f->schedule_factor, 0,
          1e3, "X", "step: what the rate is multiplied by"},
+        {"train", "norm-rounds", FL_OPTION_COUNT, &f->norm_rounds, 0, 1000000,
+         "N",
+         "rounds in which batch norms follow the data, then their statistics "
+         "are frozen; 0: half of the rounds"},
 
         {"rounds", "rounds", FL_OPTION_COUNT, &f->round_count, 0, 1000000, "N",
          "rounds in all"},
@@ -95,6 +100,8 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     options->over_select = f->over_select;
     options->deadline_ms = (int64_t)(f->deadline_s * 1e3);
     options->evaluate_every = (uint32_t)f->evaluate_every;
+    options->norm_rounds =
+        (uint32_t)(f->norm_rounds ? f->norm_rounds : (f->round_count + 1) / 2);
     options->seed = f->seed;
     options->training = (fl_plan){
         .local_epochs = (uint32_t)f->local_epochs,

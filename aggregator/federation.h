@@ -16,11 +16,11 @@
 #include "data/data.h"
 #include "model/model.h"
 
-enum { FL_FEDERATION_OPTIONS = 17 };
+enum { FL_FEDERATION_OPTIONS = 18 };
 
 typedef struct {
     const char *model, *schedule;
-    uint64_t local_epochs, batch, schedule_steps;
+    uint64_t local_epochs, batch, schedule_steps, norm_rounds;
     double lr, momentum, weight_decay, clip_norm, schedule_factor;
     uint64_t round_count, cohort, quorum, evaluate_every;
     double over_select, deadline_s;

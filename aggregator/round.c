@@ -21,6 +21,8 @@ fl_plan fl_round_plan(const fl_aggregator *aggregator)
                        : left_ms > UINT32_MAX ? UINT32_MAX
                                               : (uint32_t)left_ms;
     plan.seed = aggregator->options.seed + plan.round;
+    plan.norm = plan.round > aggregator->options.norm_rounds ? FL_NORM_FROZEN
+                                                             : FL_NORM_TRAIN;
     return plan;
 }
 
@@ -225,6 +227,16 @@ static fl_err encode_next(fl_aggregator *aggregator)
                            aggregator->next_len);
 }
 
+// Statistics come as what can be averaged, see fl_model_variances_to_squares.
+static fl_err apply_mean(fl_aggregator *aggregator)
+{
+    float *params = fl_model_params(aggregator->model);
+    fl_model_variances_to_squares(aggregator->model, params);
+    const fl_err err = fl_fedavg_apply(&aggregator->fedavg, params);
+    fl_model_squares_to_variances(aggregator->model, params);
+    return err;
+}
+
 static void close_round(fl_aggregator *aggregator)
 {
     const double weight = (double)aggregator->fedavg.weight;
@@ -240,8 +252,7 @@ static void close_round(fl_aggregator *aggregator)
         .accuracy = NAN,
         .took_ms = aggregator->now_ms - aggregator->opened_ms,
     };
-    fl_err err = fl_fedavg_apply(&aggregator->fedavg,
-                                 fl_model_params(aggregator->model));
+    fl_err err = apply_mean(aggregator);
     if (!err) err = encode_next(aggregator);
     if (err) {  // out of memory: the old model is still what is published
         fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",

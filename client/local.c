@@ -28,6 +28,7 @@ static fl_train_options options_of(const fl_plan *plan, const atomic_bool *stop)
         .schedule = (fl_schedule)plan->schedule,
         .schedule_steps = plan->schedule_steps,
         .schedule_factor = plan->schedule_factor,
+        .norm = (fl_norm)plan->norm,
         .stop = stop,
     };
 }
@@ -92,6 +93,9 @@ fl_err fl_local_train(fl_result *result, const fl_plan *plan,
     result->sample_count = metrics.sample_count;
     result->correct_count = metrics.correct_count;
     result->loss_sum_micro = llrint(fmin(metrics.loss_sum, LOSS_MAX) * 1e6);
+    // Statistics travel as what can be averaged over clients.
+    fl_model_variances_to_squares(global, local);
+    fl_model_variances_to_squares(global, fl_model_params(global));
     err =
         encode_difference(result, local, fl_model_params(global), param_count);
 

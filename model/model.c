@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "model/graph.h"
@@ -61,4 +62,30 @@ fl_layer_info fl_model_layer(const fl_model *model, uint32_t i)
             node->weight_count + node->bias_count + node->stats_count,
         .mac_count = fl_graph_mac_count(&model->graph, i + 1),
     };
+}
+
+// square += sign * mean^2 for all running statistics.
+static void add_squares(const fl_graph *graph, float *params, double sign)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        const size_t channels = node->stats_count / 2;
+        const float *means = params + node->stats_at;
+        float *squares = params + node->stats_at + channels;
+        for (size_t c = 0; c < channels; c++) {
+            const double mean = (double)means[c];
+            squares[c] = (float)((double)squares[c] + sign * mean * mean);
+            if (sign < 0.0) squares[c] = fmaxf(squares[c], 0.0F);
+        }
+    }
+}
+
+void fl_model_variances_to_squares(const fl_model *model, float *params)
+{
+    add_squares(&model->graph, params, 1.0);
+}
+
+void fl_model_squares_to_variances(const fl_model *model, float *params)
+{
+    add_squares(&model->graph, params, -1.0);
 }

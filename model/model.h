@@ -117,6 +117,14 @@ fl_layer_info fl_model_layer(const fl_model *model, uint32_t i);
 /* How many of the parameters belong to batch normalisation. */
 size_t fl_model_norm_count(const fl_model *model);
 
+/*
+ * Running variances of batch norms cannot be averaged over clients whose means
+ * differ; means of squares can: E[x^2] = variance + mean^2. In place, on
+ * parameters of this model; back again never gives a variance below 0.
+ */
+void fl_model_variances_to_squares(const fl_model *model, float *params);
+void fl_model_squares_to_variances(const fl_model *model, float *params);
+
 /* ---- training and evaluation ---- */
 
 /* Sums over examples, so that sums over clients are sums too. */

@@ -130,6 +130,7 @@ static Fedge__Plan pb_of_plan(const fl_plan *plan)
     pb.schedule_steps = plan->schedule_steps;
     pb.schedule_factor = plan->schedule_factor;
     pb.seed = plan->seed;
+    pb.norm = (Fedge__Norm)plan->norm;
     return pb;
 }
 
@@ -149,6 +150,7 @@ static fl_err plan_of_pb(fl_plan *plan, const Fedge__Plan *pb,
     plan->schedule_steps = pb->schedule_steps;
     plan->schedule_factor = pb->schedule_factor;
     plan->seed = pb->seed;
+    plan->norm = (uint32_t)pb->norm;
     return fl_pb_copy(plan->model, FL_PROTO_HASH_BYTES, pb->model, "plan.model",
                       source);
 }

@@ -8,6 +8,7 @@ enum {
     PARAMS_MAX = FL_PROTO_OBJECT_BYTES_MAX / 4,
     SCHEDULE_CONSTANT = 0,  // fl_schedule is model/'s; the wire has numbers
     SCHEDULE_MAX = 2,
+    NORM_MAX = 1,
     VERSION_MAX = UINT8_MAX,
 };
 
@@ -126,6 +127,7 @@ static const char *check_plan(const fl_plan *plan)
     if (!is_within(plan->param_count, 1, PARAMS_MAX)) {
         return "plan.param_count is not within 1 .. 320 MiB / 4";
     }
+    if (plan->norm > NORM_MAX) return "plan.norm is neither train nor frozen";
     const char *fault = check_training(plan);
     return fault ? fault : check_schedule(plan);
 }

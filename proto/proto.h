@@ -134,6 +134,7 @@ typedef struct {
     uint32_t schedule_steps;             // >= 1 unless the schedule is constant
     float schedule_factor;               // >= 0
     uint64_t seed;                       // of the order of rows
+    uint32_t norm;                       // an fl_norm: TRAIN or FROZEN
 } fl_plan;
 
 typedef enum {

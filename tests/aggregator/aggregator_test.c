@@ -551,6 +551,27 @@ TEST(aggregator_refuses_more_clients_than_its_maximum)
     fl_lab_fini(&lab);
 }
 
+// Later rounds must not move what earlier ones settled (FixBN).
+TEST(aggregator_freezes_batch_norms_after_the_rounds_that_train_them)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan first = open_round(&lab, &a, &b);
+    assert_int_equal(first.norm, FL_NORM_TRAIN);
+    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    assert_acknowledged(fl_hand_deliver(a, &first, &parcel));
+    assert_acknowledged(fl_hand_deliver(b, &first, &parcel));
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.plan.round, 2);
+    assert_int_equal(mail->mail.plan.norm, FL_NORM_FROZEN);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
 TEST(aggregator_finishes_after_its_last_round_and_says_so)
 {
     fl_lab lab;
@@ -619,5 +640,7 @@ RUN_TESTS(
     cmocka_unit_test(aggregator_lets_clients_in_beside_many_that_say_nothing),
     cmocka_unit_test(aggregator_closes_connections_that_stay_silent),
     cmocka_unit_test(aggregator_refuses_more_clients_than_its_maximum),
+    cmocka_unit_test(
+        aggregator_freezes_batch_norms_after_the_rounds_that_train_them),
     cmocka_unit_test(aggregator_finishes_after_its_last_round_and_says_so),
     cmocka_unit_test(aggregator_refuses_options_that_make_no_sense))

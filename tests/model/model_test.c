@@ -153,7 +153,33 @@ TEST(model_refuses_fewer_than_two_classes)
     assert_err(fl_model_new(&model, &options, &why), FL_ERR_RANGE);
 }
 
+// Two clients with different means: averaging variances would lose that.
+TEST(model_averages_statistics_as_squares)
+{
+    fl_graph graph = {0};
+    const fl_node input = {.op = FL_OP_INPUT, .shape = {1, 1, 2}};
+    const fl_node norm = {.op = FL_OP_BATCHNORM, .input_count = 1};
+    assert_ok(fl_graph_add(&graph, &input, false, NULL, NULL));
+    assert_ok(fl_graph_add(&graph, &norm, false, NULL, NULL));
+    const fl_model model = {.graph = graph};
+    float a[] = {1, 1, 0, 0, 3, 5, 2, 1}, b[] = {1, 1, 0, 0, 1, 5, 2, 1};
+    fl_model_variances_to_squares(&model, a);
+    fl_model_variances_to_squares(&model, b);
+    assert_float_equal(a[6], 2.0 + 9.0, 1e-6);
+    for (size_t i = 0; i < 8; i++)
+        a[i] = (a[i] + b[i]) / 2.0F;
+    fl_model_squares_to_variances(&model, a);
+    assert_float_equal(a[4], 2.0, 1e-6);
+    assert_float_equal(a[6], 3.0, 1e-6);  // 2 within, 1 between
+    assert_float_equal(a[7], 1.0, 1e-5);
+    a[7] = 1.0F;
+    fl_model_squares_to_variances(&model, a);  // 1 - 5^2
+    assert_float_equal(a[7], 0.0, 0.0);
+    fl_graph_fini(&graph);
+}
+
 RUN_TESTS(
+    cmocka_unit_test(model_averages_statistics_as_squares),
     cmocka_unit_test(model_lenet_has_the_layers_that_everyone_uses),
     cmocka_unit_test(model_mlp_has_three_dense_layers),
     cmocka_unit_test(model_scales_its_input_only_when_told_how),

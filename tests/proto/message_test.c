@@ -289,6 +289,8 @@ TEST(message_refuses_a_plan_with_a_count_out_of_range)
     REFUSES_PLAN(batch, FL_PROTO_STEPS_MAX + 1);
     REFUSES_PLAN(schedule, 3);
     REFUSES_PLAN(schedule, UINT32_MAX);
+    REFUSES_PLAN(norm, 2);
+    REFUSES_PLAN(norm, UINT32_MAX);
 }
 
 TEST(message_refuses_a_plan_with_a_float_out_of_range)

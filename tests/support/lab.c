@@ -92,6 +92,7 @@ fl_aggregator_options fl_lab_options(void)
 {
     fl_aggregator_options options = {
         .round_count = 3,
+        .norm_rounds = 1,
         .cohort = 2,
         .quorum = 1,
         .deadline_ms = 60000,

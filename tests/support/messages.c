@@ -66,6 +66,7 @@ static fl_plan random_plan(fl_random *random)
         .schedule_steps = number_32(1, UINT32_MAX, random),
         .schedule_factor = positive_or_0(random),
         .seed = fl_random_u64(random),
+        .norm = fl_random_below(random, 2),
     };
     fill(plan.model, sizeof plan.model, random);
     return plan;
