@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "model/plan.h"
 
 enum { BATCH = 8 };  // few, so that large networks fit a board
@@ -14,7 +13,7 @@ enum { BATCH = 8 };  // few, so that large networks fit a board
 typedef struct {
     const fl_graph *graph;
     const fl_sharing *sharing;
-    const fl_int8_options *options;
+    const fl_calibration *by;
     fl_plan *plan;
     fl_range *ranges;          // one a node, used of those that name a group
     fl_histogram *histograms;  // the same; NULL: the first pass
@@ -38,15 +37,14 @@ fl_quant fl_calibrate_quant(fl_range range, bool is_symmetric)
 
 static fl_range chosen_range(const survey *s, uint32_t group)
 {
-    const fl_int8_options *o = s->options;
-    const fl_histogram *histogram =
-        s->histograms ? &s->histograms[group] : NULL;
+    const fl_int8_options *o = s->by->options;
+    const double percentile =
+        o->percentile > 0.0 ? o->percentile : PERCENTILE_USUAL;
     switch (o->calibrate) {
     case FL_CALIBRATE_PERCENTILE:
-        return fl_histogram_percentile(
-            histogram, o->percentile > 0.0 ? o->percentile : PERCENTILE_USUAL);
+        return fl_histogram_percentile(&s->histograms[group], percentile);
     case FL_CALIBRATE_ENTROPY:
-        return fl_histogram_entropy(histogram, o->is_symmetric);
+        return fl_histogram_entropy(&s->histograms[group], o->is_symmetric);
     case FL_CALIBRATE_MINMAX: break;
     }
     return s->ranges[group];
@@ -60,7 +58,7 @@ static void write_quants(fl_quant *values, const survey *s)
             values[i] = (fl_quant){0.0F, 0};
         } else if (group == i) {
             values[i] = fl_calibrate_quant(chosen_range(s, group),
-                                           s->options->is_symmetric);
+                                           s->by->options->is_symmetric);
         } else {
             values[i] = values[group];  // a smaller number: it is there
         }
@@ -115,13 +113,14 @@ static fl_err look_at_batch(survey *s, uint32_t count)
     return FL_OK;
 }
 
-static fl_err look_at_rows(survey *s, const fl_dataset *dataset,
-                           const uint32_t *rows, size_t row_count)
+static fl_err look_at_rows(survey *s)
 {
-    for (size_t from = 0; from < row_count; from += BATCH) {
-        const size_t left = row_count - from;
+    const fl_calibration *by = s->by;
+    for (size_t from = 0; from < by->row_count; from += BATCH) {
+        const size_t left = by->row_count - from;
         const uint32_t count = left < BATCH ? (uint32_t)left : BATCH;
-        fl_dataset_read(fl_plan_input(s->plan, 0), dataset, rows + from, count);
+        fl_dataset_read(fl_plan_input(s->plan, 0), by->dataset, by->rows + from,
+                        count);
         FL_TRY(look_at_batch(s, count));
     }
     return FL_OK;
@@ -145,7 +144,7 @@ static fl_err begin_histograms(survey *s)
                              sizeof *s->histograms);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (s->options->is_symmetric) make_symmetric(&s->ranges[i]);
+        if (s->by->options->is_symmetric) make_symmetric(&s->ranges[i]);
         fl_histogram_init(&s->histograms[i], s->ranges[i]);
     }
     return FL_OK;
@@ -162,21 +161,20 @@ static fl_err begin(survey *s, const fl_model *folded)
 }
 
 fl_err fl_calibrate_values(fl_quant *values, const fl_model *folded,
-                           const fl_sharing *sharing, const fl_dataset *dataset,
-                           const uint32_t *rows, size_t row_count,
-                           const fl_int8_options *options, fl_reason *why)
+                           const fl_sharing *sharing, const fl_calibration *by,
+                           fl_reason *why)
 {
     survey s = {
         .graph = &folded->graph,
         .sharing = sharing,
-        .options = options,
+        .by = by,
         .why = why,
     };
     fl_err err = begin(&s, folded);
-    if (!err) err = look_at_rows(&s, dataset, rows, row_count);
-    if (!err && options->calibrate != FL_CALIBRATE_MINMAX) {
+    if (!err) err = look_at_rows(&s);
+    if (!err && by->options->calibrate != FL_CALIBRATE_MINMAX) {
         err = begin_histograms(&s);
-        if (!err) err = look_at_rows(&s, dataset, rows, row_count);
+        if (!err) err = look_at_rows(&s);
     }
     if (!err) write_quants(values, &s);
     fl_plan_free(s.plan);

@@ -33,17 +33,22 @@
  */
 fl_quant fl_calibrate_quant(fl_range range, bool is_symmetric);
 
+/* What to look at, and how. Borrowed; rows exist and fit, at least one. */
+typedef struct {
+    const fl_dataset *dataset;
+    const uint32_t *rows;
+    size_t row_count;
+    const fl_int8_options *options;  // valid
+} fl_calibration;
+
 /*
  * Fills values[0..node_count) for a folded model, with scale 0 for what stays
- * float32. The options are valid, the rows exist and fit, and there is one.
- * FL_ERR_RANGE: a value is NaN or infinite (*why names the node and the row).
+ * float32.
+ * FL_ERR_RANGE: a value is NaN or infinite (*why names the node).
  * FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_calibrate_values(fl_quant *values, const fl_model *folded,
                                     const fl_sharing *sharing,
-                                    const fl_dataset *dataset,
-                                    const uint32_t *rows, size_t row_count,
-                                    const fl_int8_options *options,
-                                    fl_reason *why);
+                                    const fl_calibration *by, fl_reason *why);
 
 #endif

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "model/int8/calibrate.h"
 
 #define BIAS_MAX 0x1p29  // rounding cannot take it to 2^30
@@ -147,11 +146,11 @@ void fl_int8_free(fl_int8_model *quantized)
 
 /* ---- the front ---- */
 
-static fl_err check_dataset(const fl_model *model, const fl_dataset *dataset,
-                            const uint32_t *rows, size_t row_count,
-                            fl_reason *why)
+static fl_err check_rows(const fl_model *model, const fl_calibration *by,
+                         fl_reason *why)
 {
-    const fl_shape a = fl_dataset_shape(dataset), b = fl_model_input(model);
+    const fl_shape a = fl_dataset_shape(by->dataset), b = fl_model_input(model);
+    const uint32_t row_count = fl_dataset_row_count(by->dataset);
     if (a.height != b.height || a.width != b.width ||
         a.channels != b.channels) {
         return fl_reason_set(why, FL_ERR_RANGE,
@@ -160,16 +159,16 @@ static fl_err check_dataset(const fl_model *model, const fl_dataset *dataset,
                              a.height, a.width, a.channels, b.height, b.width,
                              b.channels);
     }
-    if (row_count == 0) {
+    if (by->row_count == 0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "there are no rows to calibrate with; a few "
                              "hundred of the training data are enough");
     }
-    for (size_t i = 0; i < row_count; i++) {
-        if (rows[i] < fl_dataset_row_count(dataset)) continue;
+    for (size_t i = 0; i < by->row_count; i++) {
+        if (by->rows[i] < row_count) continue;
         return fl_reason_set(why, FL_ERR_RANGE,
                              "the dataset has %u rows, there is no row %u",
-                             fl_dataset_row_count(dataset), rows[i]);
+                             row_count, by->rows[i]);
     }
     return FL_OK;
 }
@@ -195,29 +194,19 @@ static fl_err check_options(const fl_int8_options *options, fl_reason *why)
                          p);
 }
 
-typedef struct {
-    const fl_dataset *dataset;
-    const uint32_t *rows;
-    size_t row_count;
-    const fl_int8_options *options;
-} calibration;
-
 static fl_err calibrate_values(fl_int8_model *made, const fl_model *folded,
-                               const calibration *by, fl_reason *why)
+                               const fl_calibration *by, fl_reason *why)
 {
     fl_sharing *sharing = calloc(folded->graph.node_count, sizeof *sharing);
     if (!sharing) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     fl_err err = fl_sharing_find(sharing, &folded->graph, why);
-    if (!err) {
-        err = fl_calibrate_values(made->values, folded, sharing, by->dataset,
-                                  by->rows, by->row_count, by->options, why);
-    }
+    if (!err) err = fl_calibrate_values(made->values, folded, sharing, by, why);
     free(sharing);
     return err;
 }
 
 static fl_err quantize_folded(fl_int8_model **quantized, const fl_model *folded,
-                              const calibration *by, fl_reason *why)
+                              const fl_calibration *by, fl_reason *why)
 {
     fl_int8_model *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
@@ -245,9 +234,9 @@ fl_err fl_int8_quantize(fl_int8_model **quantized, const fl_model *model,
                         size_t row_count, const fl_int8_options *options,
                         fl_reason *why)
 {
-    const calibration by = {dataset, rows, row_count, options};
+    const fl_calibration by = {dataset, rows, row_count, options};
     FL_TRY(check_options(options, why));
-    FL_TRY(check_dataset(model, dataset, rows, row_count, why));
+    FL_TRY(check_rows(model, &by, why));
     fl_model *folded = NULL;
     FL_TRY(fl_model_fold(&folded, model, why));
     const fl_err err = quantize_folded(quantized, folded, &by, why);

@@ -113,8 +113,8 @@ static fl_err calibrate(world *w, const fl_int8_options *options,
     fl_sharing sharing[NODES];
     assert_int_equal(w->model.graph.node_count, NODES);
     assert_ok(fl_sharing_find(sharing, &w->model.graph, NULL));
-    return fl_calibrate_values(w->values, &w->model, sharing, w->dataset,
-                               w->rows, ROWS, options, why);
+    const fl_calibration by = {w->dataset, w->rows, ROWS, options};
+    return fl_calibrate_values(w->values, &w->model, sharing, &by, why);
 }
 
 // From -2 to 2 in even steps; the second column half of it.
