@@ -172,6 +172,24 @@ INLINE void bvec_store(uint8_t *dst, bvec v)
     _mm256_storeu_si256((__m256i_u *)dst, v);
 }
 
+// Half a vector is what layers of 16 channels have.
+INLINE bvec bvec_load_part(const uint8_t *src, unsigned count)
+{
+    uint8_t bytes[BYTES] = {0};
+    if (count == BYTES / 2) {
+        return _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i_u *)src));
+    }
+    memcpy(bytes, src, count);
+    return bvec_load(bytes);
+}
+
+INLINE void bvec_store_part(uint8_t *dst, bvec v, unsigned count)
+{
+    uint8_t bytes[BYTES];
+    bvec_store(bytes, v);
+    memcpy(dst, bytes, count);
+}
+
 INLINE bvec bvec_max(bvec a, bvec b)
 {
     return _mm256_max_epu8(a, b);

@@ -156,6 +156,21 @@ INLINE void bvec_store(uint8_t *dst, bvec v)
     _mm512_storeu_si512(dst, v);
 }
 
+INLINE __mmask64 first_bytes(size_t count)
+{
+    return count >= BYTES ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1;
+}
+
+INLINE bvec bvec_load_part(const uint8_t *src, unsigned count)
+{
+    return _mm512_maskz_loadu_epi8(first_bytes(count), src);
+}
+
+INLINE void bvec_store_part(uint8_t *dst, bvec v, unsigned count)
+{
+    _mm512_mask_storeu_epi8(dst, first_bytes(count), v);
+}
+
 INLINE bvec bvec_max(bvec a, bvec b)
 {
     return _mm512_max_epu8(a, b);

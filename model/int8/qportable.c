@@ -177,6 +177,20 @@ static inline void bvec_store(uint8_t *dst, bvec v)
     memcpy(dst, &v, sizeof v);
 }
 
+static inline bvec bvec_load_part(const uint8_t *src, unsigned count)
+{
+    uint8_t bytes[BYTES] = {0};
+    memcpy(bytes, src, count);
+    return bvec_load(bytes);
+}
+
+static inline void bvec_store_part(uint8_t *dst, bvec v, unsigned count)
+{
+    uint8_t bytes[BYTES];
+    bvec_store(bytes, v);
+    memcpy(dst, bytes, count);
+}
+
 static inline bvec bvec_max(bvec a, bvec b)
 {
     const bvec a_wins = (bvec)(a > b);

@@ -412,39 +412,41 @@ TARGET static void depthwise(const fl_qdepthwise *d)
 
 #endif
 
-TARGET static void maxpool_channel(const fl_qpool *p, uint32_t pixel,
-                                   uint32_t channel)
+TILE bvec load_block(const uint8_t *x, size_t count)
+{
+    return count >= BYTES ? bvec_load(x) : bvec_load_part(x, (unsigned)count);
+}
+
+TILE void maxpool_block(const fl_qpool *p, uint32_t pixel, uint32_t channel,
+                        size_t count)
 {
     const fl_qwindows *in = &p->in;
-    uint8_t best = 0;
+    const uint8_t *row = in->x + pixel * in->x_step + channel;
+    uint8_t *y = p->y + pixel * p->y_step + channel;
+    bvec best = load_block(row, count);
     for (uint32_t i = 0; i < in->kernel_h; i++) {
-        const uint8_t *x =
-            in->x + pixel * in->x_step + i * in->row_step + channel;
         for (uint32_t k = 0; k < in->kernel_w; k++) {
-            if (x[k * in->column_step] > best) best = x[k * in->column_step];
+            const uint8_t *x = row + k * in->column_step;
+            best = bvec_max(best, load_block(x, count));
         }
+        row += in->row_step;
     }
-    p->y[pixel * p->y_step + channel] = best;
+    if (count >= BYTES) {
+        bvec_store(y, best);
+    } else {
+        bvec_store_part(y, best, (unsigned)count);
+    }
 }
 
 TARGET static void maxpool(const fl_qpool *p)
 {
-    const fl_qwindows *in = &p->in;
-    for (uint32_t pixel = 0; pixel < in->pixels; pixel++) {
+    for (uint32_t pixel = 0; pixel < p->in.pixels; pixel++) {
         uint32_t c = 0;
-        for (; c + BYTES <= in->channels; c += BYTES) {
-            const uint8_t *row = in->x + pixel * in->x_step + c;
-            bvec best = bvec_load(row);
-            for (uint32_t i = 0; i < in->kernel_h; i++) {
-                for (uint32_t k = 0; k < in->kernel_w; k++) {
-                    best = bvec_max(best, bvec_load(row + k * in->column_step));
-                }
-                row += in->row_step;
-            }
-            bvec_store(p->y + pixel * p->y_step + c, best);
+        for (; c + BYTES <= p->in.channels; c += BYTES) {
+            maxpool_block(p, pixel, c, BYTES);
         }
-        for (; c < in->channels; c++) {
-            maxpool_channel(p, pixel, c);
+        if (c < p->in.channels) {
+            maxpool_block(p, pixel, c, p->in.channels - c);
         }
     }
 }
