@@ -89,9 +89,10 @@ typedef struct {
     char name[FL_NODE_NAME_CAP];  // ONNX's node name, for messages
     uint32_t inputs[FL_NODE_INPUTS_MAX];
     uint32_t input_count;
-    fl_shape shape;      // of the value it produces
-    fl_window window;    // CONV, MAXPOOL, AVGPOOL
-    uint32_t out_count;  // CONV: output channels; DENSE: outputs; SLICE
+    fl_shape shape;       // of the value it produces
+    fl_window window;     // CONV, MAXPOOL, AVGPOOL
+    bool counts_padding;  // AVGPOOL: padding is zeros, not left out
+    uint32_t out_count;   // CONV: output channels; DENSE: outputs; SLICE
     uint32_t dilation_h, dilation_w;  // CONV; 0 in a template: 1
     uint32_t group_count;  // CONV, GROUPNORM, SHUFFLE; 0 in a template: 1
     uint32_t first;        // SLICE

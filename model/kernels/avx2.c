@@ -113,7 +113,8 @@ INLINE ivec ivec_set(int x)
 // The larger of both, and in *from where it came from; NaN wins.
 INLINE vec vec_max_from(vec best, vec v, ivec *from, ivec k)
 {
-    const __m256 wins = _mm256_cmp_ps(v, best, _CMP_NLE_UQ);
+    const __m256 wins = _mm256_or_ps(_mm256_cmp_ps(v, best, _CMP_GT_OQ),
+                                     _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
     *from = _mm256_blendv_epi8(*from, k, _mm256_castps_si256(wins));
     return _mm256_blendv_ps(best, v, wins);
 }
@@ -149,7 +150,9 @@ const fl_kernels fl_kernels_avx2 = {
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,
+    .move_rows = move_rows,
     .bias_sum = bias_sum,
+    .dot_rows = dot_rows,
     .pool = pool,
     .unpool = unpool,
 };

@@ -112,7 +112,8 @@ INLINE ivec ivec_set(int x)
 // The larger of both, and in *from where it came from; NaN wins.
 INLINE vec vec_max_from(vec best, vec v, ivec *from, ivec k)
 {
-    const __mmask16 wins = _mm512_cmp_ps_mask(v, best, _CMP_NLE_UQ);
+    const __mmask16 wins = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) |
+                           _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     *from = _mm512_mask_mov_epi32(*from, wins, k);
     return _mm512_mask_mov_ps(best, wins, v);
 }
@@ -146,7 +147,9 @@ const fl_kernels fl_kernels_avx512 = {
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,
+    .move_rows = move_rows,
     .bias_sum = bias_sum,
+    .dot_rows = dot_rows,
     .pool = pool,
     .unpool = unpool,
 };

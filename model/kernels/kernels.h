@@ -130,6 +130,20 @@ typedef struct {
     size_t count;
 } fl_curve_grad;
 
+/*
+ * dst (rows, columns) = src (rows, columns) * factor (columns), or +=. Steps,
+ * in floats, lead from a row to the next; a src_step of 0 takes one row for
+ * all. Rows of dst do not overlap.
+ */
+typedef struct {
+    float *dst;
+    const float *src;
+    size_t dst_step, src_step;
+    const float *factor;  // NULL: 1
+    size_t rows, columns;
+    bool add;
+} fl_rows;
+
 typedef struct {
     const char *name;
     uint32_t panel;  // columns that are packed side by side
@@ -142,7 +156,12 @@ typedef struct {
     double (*sum_squares)(const float *x, size_t count);
     void (*curve)(const fl_curve_sum *sum);
     void (*curve_grad)(const fl_curve_grad *grad);
+    void (*move_rows)(const fl_rows *rows);
+    /* sum (columns) += the sum of the rows of dy (rows, columns). */
     void (*bias_sum)(float *sum, const float *dy, size_t rows,
+                     uint32_t columns);
+    /* The same of a * b. */
+    void (*dot_rows)(float *sum, const float *a, const float *b, size_t rows,
                      uint32_t columns);
     void (*pool)(const fl_pool_row *row);
     /*

@@ -95,11 +95,16 @@ static inline vec vec_sqrt(vec v)
     return v;
 }
 
+// Comparing vectors gives all ones or all zeros in each lane.
+static inline ivec pick(ivec mask, ivec yes, ivec no)
+{
+    return (mask & yes) | (~mask & no);
+}
+
 // In each lane: a < b ? yes : no.
 static inline vec vec_if_less(vec a, vec b, vec yes, vec no)
 {
-    const ivec is_less = a < b;
-    return (vec)((is_less & (ivec)yes) | (~is_less & (ivec)no));
+    return (vec)pick(a < b, (ivec)yes, (ivec)no);
 }
 
 // 2^n of whole numbers n, -126 to 127. The sum's low bits are n + 127: the
@@ -134,12 +139,9 @@ static inline ivec ivec_set(int x)
 // The larger of both, and in *from where it came from; NaN wins.
 static inline vec vec_max_from(vec best, vec v, ivec *from, ivec k)
 {
-    for (unsigned i = 0; i < LANES; i++) {
-        const bool wins = !(v[i] <= best[i]);
-        best[i] = wins ? v[i] : best[i];
-        (*from)[i] = wins ? k[i] : (*from)[i];
-    }
-    return best;
+    const ivec wins = (v > best) | (v != v);
+    *from = pick(wins, k, *from);
+    return (vec)pick(wins, (ivec)v, (ivec)best);
 }
 
 static inline vec vec_where_equal(vec v, ivec a, ivec b)
@@ -175,7 +177,9 @@ const fl_kernels fl_kernels_portable = {
     .sum_squares = sum_squares,
     .curve = curve,
     .curve_grad = curve_grad,
+    .move_rows = move_rows,
     .bias_sum = bias_sum,
+    .dot_rows = dot_rows,
     .pool = pool,
     .unpool = unpool,
 };

@@ -269,19 +269,6 @@ TARGET static double sum_squares(const float *x, size_t count)
     return sum;
 }
 
-TARGET static void bias_sum(float *sum, const float *dy, size_t rows,
-                            uint32_t columns)
-{
-    for (uint32_t c = 0; c < columns; c += LANES) {
-        const uint32_t left = columns - c;
-        vec v = load_some(sum + c, left);
-        for (size_t r = 0; r < rows; r++) {
-            v = vec_add(v, load_some(dy + r * columns + c, left));
-        }
-        store_some(sum + c, v, left);
-    }
-}
-
 /* ---- optimisers ---- */
 
 // The gradient of the loss and what is added to it.
@@ -438,6 +425,7 @@ TARGET static void unpool(const fl_pool_row *r)
 }
 
 #include "model/kernels/curve.h"
+#include "model/kernels/rows.h"
 
 #undef TILE
 #undef UNROLL

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <math.h>
+
 #include "model/ops/op.h"
 
 static fl_err maxpool_shape(fl_node *node, const fl_shape *inputs,
@@ -20,33 +22,18 @@ static fl_err maxpool_memory(fl_task_memory *memory, const fl_task *task,
     return FL_OK;
 }
 
-// The part of a window that lies inside the input, in one dimension.
-static void clip_window(uint32_t *from, uint32_t *to, uint32_t at,
-                        uint32_t stride, uint32_t pad, uint32_t kernel,
-                        uint32_t size)
-{
-    const uint32_t start = at * stride;  // in the padded input
-    *from = start > pad ? start - pad : 0;
-    *to = start + kernel - pad < size ? start + kernel - pad : size;
-}
-
 static void pool_pixel(float *y, uint32_t *from, const fl_task *task,
                        const float *x, uint32_t out_y, uint32_t out_x)
 {
-    const fl_window *w = &task->node->window;
     const fl_shape in = task->x_shape;
-    uint32_t y_from, y_to, x_from, x_to;
-    clip_window(&y_from, &y_to, out_y, w->stride_h, w->pad_top, w->kernel_h,
-                in.height);
-    clip_window(&x_from, &x_to, out_x, w->stride_w, w->pad_left, w->kernel_w,
-                in.width);
+    const fl_patch p = fl_op_patch(&task->node->window, in, out_y, out_x);
     for (uint32_t c = 0; c < in.channels; c++) {
-        uint32_t best = (y_from * in.width + x_from) * in.channels + c;
-        for (uint32_t iy = y_from; iy < y_to; iy++) {
-            for (uint32_t ix = x_from; ix < x_to; ix++) {
+        uint32_t best = (p.y_from * in.width + p.x_from) * in.channels + c;
+        for (uint32_t iy = p.y_from; iy < p.y_to; iy++) {
+            for (uint32_t ix = p.x_from; ix < p.x_to; ix++) {
                 const uint32_t at = (iy * in.width + ix) * in.channels + c;
-                // This way round NaN wins.
-                if (!(x[at] <= x[best])) best = at;
+                // NaN wins: a broken model shows in the loss.
+                if (x[at] > x[best] || isnan(x[at])) best = at;
             }
         }
         y[c] = x[best];

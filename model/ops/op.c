@@ -17,7 +17,13 @@ static const fl_op *const OPS[FL_OP_COUNT] = {
     [FL_OP_SIGMOID] = &fl_sigmoid_op,
     [FL_OP_TANH] = &fl_tanh_op,
     [FL_OP_ADD] = &fl_add_op,
+    [FL_OP_MUL] = &fl_mul_op,
     [FL_OP_MAXPOOL] = &fl_maxpool_op,
+    [FL_OP_AVGPOOL] = &fl_avgpool_op,
+    [FL_OP_GLOBALPOOL] = &fl_globalpool_op,
+    [FL_OP_CONCAT] = &fl_concat_op,
+    [FL_OP_SLICE] = &fl_slice_op,
+    [FL_OP_SHUFFLE] = &fl_shuffle_op,
     [FL_OP_FLATTEN] = &fl_flatten_op,
 };
 
@@ -41,6 +47,11 @@ void fl_op_clear_fresh(const fl_task *task, uint32_t k)
     if (!task->dx[k] || !task->is_fresh[k]) return;
     memset(task->dx[k], 0,
            task->count * fl_shape_size(task->x_shapes[k]) * sizeof(float));
+}
+
+size_t fl_op_pixel_count(const fl_task *task)
+{
+    return (size_t)task->count * task->y_shape.height * task->y_shape.width;
 }
 
 bool fl_op_is_same_shape(fl_shape a, fl_shape b)
@@ -86,4 +97,27 @@ fl_err fl_op_window_shape(fl_shape *output, const fl_node *node, fl_shape input,
         node->name, fl_op_name(node->op), w->kernel_h, w->kernel_w, w->stride_h,
         w->stride_w, w->pad_top, w->pad_left, w->pad_bottom, w->pad_right,
         input.height, input.width);
+}
+
+// One dimension. Padding is below the kernel, so that something is inside.
+static void clip_window(uint32_t *from, uint32_t *to, uint32_t at,
+                        uint32_t stride, uint32_t pad, uint32_t kernel,
+                        uint32_t size)
+{
+    const uint64_t start = (uint64_t)at * stride;  // in the padded input
+    const uint64_t end = start + kernel - pad;
+    *from = start > pad ? (uint32_t)(start - pad) : 0;
+    *to = end < size ? (uint32_t)end : size;
+}
+
+fl_patch fl_op_patch(const fl_window *window, fl_shape input, uint32_t y,
+                     uint32_t x)
+{
+    const fl_window *w = window;
+    fl_patch p;
+    clip_window(&p.y_from, &p.y_to, y, w->stride_h, w->pad_top, w->kernel_h,
+                input.height);
+    clip_window(&p.x_from, &p.x_to, x, w->stride_w, w->pad_left, w->kernel_w,
+                input.width);
+    return p;
 }

@@ -146,6 +146,9 @@ bool fl_act_is_relu(const fl_task *task);
 /* Zeros to input k's gradient when it is fresh, for those that only add. */
 void fl_op_clear_fresh(const fl_task *task, uint32_t k);
 
+/* Output pixels of all the task's examples. */
+size_t fl_op_pixel_count(const fl_task *task);
+
 bool fl_op_is_same_shape(fl_shape a, fl_shape b);
 
 /* The output has the input's shape. */
@@ -159,5 +162,14 @@ FL_CHECK fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs,
  */
 FL_CHECK fl_err fl_op_window_shape(fl_shape *output, const fl_node *node,
                                    fl_shape input, fl_reason *why);
+
+/* A rectangle of pixels: rows [y_from, y_to), columns [x_from, x_to). */
+typedef struct {
+    uint32_t y_from, y_to, x_from, x_to;
+} fl_patch;
+
+/* What of the window of output pixel (y, x) lies inside the input. */
+fl_patch fl_op_patch(const fl_window *window, fl_shape input, uint32_t y,
+                     uint32_t x);
 
 #endif

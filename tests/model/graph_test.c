@@ -139,6 +139,8 @@ TEST(graph_refuses_windows_that_do_not_fit)
         conv.window = pool.window = bad[i];
         assert_refused(&graph, conv, FL_ERR_FORMAT, NULL, "input of 4x4");
         assert_refused(&graph, pool, FL_ERR_FORMAT, NULL, "input of 4x4");
+        pool.op = FL_OP_AVGPOOL;
+        assert_refused(&graph, pool, FL_ERR_FORMAT, NULL, "input of 4x4");
     }
     fl_node huge = node_of(FL_OP_CONV, 0);
     huge.out_count = 1;
@@ -192,6 +194,150 @@ TEST(graph_refuses_too_many_parameters_and_nodes)
     fl_graph_fini(&graph);
 }
 
+TEST(graph_refuses_activations_that_do_not_rise)
+{
+    static const float slopes[] = {0.0F, -0.1F, NAN, INFINITY};
+    fl_graph graph = graph_over(4, 4, 2);
+    for (size_t i = 0; i < sizeof slopes / sizeof *slopes; i++) {
+        fl_node leaky = node_of(FL_OP_LEAKY_RELU, 0);
+        leaky.alpha = slopes[i];
+        assert_refused(&graph, leaky, FL_ERR_FORMAT, NULL, "LeakyRelu");
+    }
+    fl_node hard = node_of(FL_OP_HARD_SIGMOID, 0);
+    hard.alpha = NAN;
+    assert_refused(&graph, hard, FL_ERR_FORMAT, NULL, "HardSigmoid");
+    hard.alpha = 0.2F;
+    hard.beta = INFINITY;
+    assert_refused(&graph, hard, FL_ERR_FORMAT, NULL, "HardSigmoid");
+    fl_graph_fini(&graph);
+}
+
+TEST(graph_fills_in_the_defaults_of_a_hard_sigmoid)
+{
+    static const float given[][2] = {{0, 0}, {0.5F, 0}, {0, 0.25F}};
+    static const float used[][2] = {{0.2F, 0.5F}, {0.5F, 0}, {0, 0.25F}};
+    fl_graph graph = graph_over(1, 1, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        fl_node hard = node_of(FL_OP_HARD_SIGMOID, 0);
+        hard.alpha = given[i][0];
+        hard.beta = given[i][1];
+        assert_ok(fl_graph_add(&graph, &hard, false, NULL, NULL));
+        assert_float_equal(graph.nodes[i + 1].alpha, used[i][0], 0.0F);
+        assert_float_equal(graph.nodes[i + 1].beta, used[i][1], 0.0F);
+    }
+    fl_graph_fini(&graph);
+}
+
+static fl_node node_of_two(fl_op_kind op, uint32_t a, uint32_t b)
+{
+    return (fl_node){
+        .op = op, .name = "it", .inputs = {a, b}, .input_count = 2};
+}
+
+static uint32_t add_slice(fl_graph *graph, uint32_t input, uint32_t count)
+{
+    fl_node slice = node_of(FL_OP_SLICE, input);
+    slice.out_count = count;
+    assert_ok(fl_graph_add(graph, &slice, false, NULL, NULL));
+    return graph->node_count - 1;
+}
+
+static uint32_t add_mean(fl_graph *graph, uint32_t input)
+{
+    const fl_node mean = node_of(FL_OP_GLOBALPOOL, input);
+    assert_ok(fl_graph_add(graph, &mean, false, NULL, NULL));
+    return graph->node_count - 1;
+}
+
+TEST(graph_works_out_shapes_of_two_inputs)
+{
+    fl_graph graph = graph_over(4, 3, 6);
+    const uint32_t mean = add_mean(&graph, 0);
+    const uint32_t slice = add_slice(&graph, 0, 2);
+    const struct {
+        fl_node node;
+        fl_shape shape;
+    } cases[] = {
+        {node_of_two(FL_OP_ADD, 0, 0), {4, 3, 6}},
+        {node_of_two(FL_OP_MUL, 0, 0), {4, 3, 6}},
+        {node_of_two(FL_OP_MUL, 0, mean), {4, 3, 6}},
+        {node_of_two(FL_OP_MUL, mean, 0), {4, 3, 6}},
+        {node_of_two(FL_OP_MUL, mean, mean), {1, 1, 6}},
+        {node_of_two(FL_OP_CONCAT, 0, slice), {4, 3, 8}},
+        {node_of(FL_OP_CONCAT, slice), {4, 3, 2}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(fl_graph_add(&graph, &cases[i].node, false, NULL, NULL));
+        const fl_shape s = cases[i].shape;
+        assert_shape(&graph.nodes[graph.node_count - 1], s.height, s.width,
+                     s.channels);
+    }
+    fl_graph_fini(&graph);
+}
+
+TEST(graph_refuses_inputs_that_do_not_fit_each_other)
+{
+    fl_graph graph = graph_over(4, 3, 6);
+    const uint32_t mean = add_mean(&graph, 0);
+    const uint32_t slice = add_slice(&graph, 0, 2);
+    const uint32_t slice_mean = add_mean(&graph, slice);
+    const struct {
+        fl_node node;
+        const char *word;
+    } cases[] = {
+        {node_of_two(FL_OP_ADD, 0, mean), "4x3x6 and 1x1x6"},
+        {node_of_two(FL_OP_ADD, slice, 0), "4x3x2 and 4x3x6"},
+        {node_of_two(FL_OP_MUL, 0, slice), "4x3x6 and 4x3x2"},
+        {node_of_two(FL_OP_MUL, 0, slice_mean), "4x3x6 and 1x1x2"},
+        {node_of_two(FL_OP_CONCAT, 0, mean), "input 1 is of 1x1"},
+        {node_of(FL_OP_ADD, 0), "1 inputs"},
+        {node_of(FL_OP_MUL, 0), "1 inputs"},
+        {{.op = FL_OP_CONCAT, .name = "it"}, "0 inputs"},
+        {{.op = FL_OP_CONCAT, .name = "it", .input_count = 9}, "9 inputs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_refused(&graph, cases[i].node, FL_ERR_FORMAT, NULL,
+                       cases[i].word);
+    fl_graph_fini(&graph);
+}
+
+TEST(graph_refuses_a_concat_that_is_too_large)
+{
+    fl_graph graph = graph_over(1, 1, FL_GRAPH_VALUES_MAX);
+    fl_node concat = {
+        .op = FL_OP_CONCAT, .name = "it", .input_count = FL_NODE_INPUTS_MAX};
+    assert_refused(&graph, concat, FL_ERR_LIMIT, NULL, "more than");
+    fl_graph_fini(&graph);
+}
+
+TEST(graph_refuses_slices_outside_the_channels)
+{
+    static const struct {
+        uint32_t first, count;
+    } bad[] = {{0, 0}, {0, 7},          {1, 6},
+               {6, 1}, {UINT32_MAX, 2}, {2, UINT32_MAX}};
+    fl_graph graph = graph_over(4, 4, 6);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fl_node slice = node_of(FL_OP_SLICE, 0);
+        slice.first = bad[i].first;
+        slice.out_count = bad[i].count;
+        assert_refused(&graph, slice, FL_ERR_FORMAT, NULL, "input has 6");
+    }
+    fl_graph_fini(&graph);
+}
+
+TEST(graph_refuses_groups_that_do_not_divide_the_channels)
+{
+    static const uint32_t bad[] = {4, 5, 7, UINT32_MAX};
+    fl_graph graph = graph_over(4, 4, 6);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fl_node shuffle = node_of(FL_OP_SHUFFLE, 0);
+        shuffle.group_count = bad[i];
+        assert_refused(&graph, shuffle, FL_ERR_FORMAT, NULL, "6 channels");
+    }
+    fl_graph_fini(&graph);
+}
+
 TEST(graph_refuses_constants_that_break_numbers)
 {
     fl_graph graph = graph_over(1, 1, 2);
@@ -215,12 +361,20 @@ TEST(graph_names_every_operator)
         assert_non_null(fl_op_name((fl_op_kind)op));
 }
 
-RUN_TESTS(cmocka_unit_test(graph_works_out_shapes_and_parameter_offsets),
-          cmocka_unit_test(graph_copies_deeply),
-          cmocka_unit_test(graph_refuses_nodes_in_the_wrong_place),
-          cmocka_unit_test(graph_refuses_windows_that_do_not_fit),
-          cmocka_unit_test(graph_refuses_layers_without_outputs),
-          cmocka_unit_test(graph_refuses_values_that_are_empty_or_huge),
-          cmocka_unit_test(graph_refuses_too_many_parameters_and_nodes),
-          cmocka_unit_test(graph_refuses_constants_that_break_numbers),
-          cmocka_unit_test(graph_names_every_operator))
+RUN_TESTS(
+    cmocka_unit_test(graph_works_out_shapes_and_parameter_offsets),
+    cmocka_unit_test(graph_copies_deeply),
+    cmocka_unit_test(graph_refuses_nodes_in_the_wrong_place),
+    cmocka_unit_test(graph_refuses_windows_that_do_not_fit),
+    cmocka_unit_test(graph_refuses_layers_without_outputs),
+    cmocka_unit_test(graph_refuses_values_that_are_empty_or_huge),
+    cmocka_unit_test(graph_refuses_too_many_parameters_and_nodes),
+    cmocka_unit_test(graph_refuses_activations_that_do_not_rise),
+    cmocka_unit_test(graph_fills_in_the_defaults_of_a_hard_sigmoid),
+    cmocka_unit_test(graph_works_out_shapes_of_two_inputs),
+    cmocka_unit_test(graph_refuses_inputs_that_do_not_fit_each_other),
+    cmocka_unit_test(graph_refuses_a_concat_that_is_too_large),
+    cmocka_unit_test(graph_refuses_slices_outside_the_channels),
+    cmocka_unit_test(graph_refuses_groups_that_do_not_divide_the_channels),
+    cmocka_unit_test(graph_refuses_constants_that_break_numbers),
+    cmocka_unit_test(graph_names_every_operator))

@@ -61,6 +61,32 @@ static double pool_value(const fl_node *node, fl_shape in, const double *x,
     return best;
 }
 
+static double mean_value(const fl_node *node, fl_shape in, const double *x,
+                         uint32_t oy, uint32_t ox, uint32_t c)
+{
+    const fl_window *w = &node->window;
+    double sum = 0.0, count = 0.0;
+    for (uint32_t ky = 0; ky < w->kernel_h; ky++) {
+        for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
+            const int64_t iy = (int64_t)oy * w->stride_h + ky - w->pad_top;
+            const int64_t ix = (int64_t)ox * w->stride_w + kx - w->pad_left;
+            if (is_inside(in, iy, ix)) sum += x[at(in, iy, ix, c)];
+            if (is_inside(in, iy, ix) || node->counts_padding) count += 1.0;
+        }
+    }
+    return sum / count;
+}
+
+static double global_mean(fl_shape in, const double *x, uint32_t c)
+{
+    double sum = 0.0;
+    for (uint32_t y = 0; y < in.height; y++) {
+        for (uint32_t k = 0; k < in.width; k++)
+            sum += x[at(in, y, k, c)];
+    }
+    return sum / in.height / in.width;
+}
+
 static double dense_value(const naive_run *run, const fl_node *node,
                           fl_shape in, const double *x, uint32_t o)
 {
@@ -92,6 +118,31 @@ static const double *example_of(const naive_run *run, uint32_t i, uint32_t n)
     return run->values[i] + n * fl_shape_size(run->graph->nodes[i].shape);
 }
 
+// Inputs of one pixel are the same everywhere.
+static double mul_value(const naive_run *run, const fl_node *node, uint32_t n,
+                        uint32_t y, uint32_t x, uint32_t c)
+{
+    double product = 1.0;
+    for (uint32_t k = 0; k < 2; k++) {
+        const fl_shape in = run->graph->nodes[node->inputs[k]].shape;
+        product *= example_of(run, node->inputs[k],
+                              n)[at(in, y % in.height, x % in.width, c)];
+    }
+    return product;
+}
+
+static double concat_value(const naive_run *run, const fl_node *node,
+                           uint32_t n, uint32_t y, uint32_t x, uint32_t c)
+{
+    uint32_t k = 0;
+    fl_shape in = run->graph->nodes[node->inputs[0]].shape;
+    while (c >= in.channels) {
+        c -= in.channels;
+        in = run->graph->nodes[node->inputs[++k]].shape;
+    }
+    return example_of(run, node->inputs[k], n)[at(in, y, x, c)];
+}
+
 static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
                        uint32_t y, uint32_t x, uint32_t c)
 {
@@ -111,18 +162,22 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
     case FL_OP_TANH: return act_value(node, input[same]);
     case FL_OP_ADD:
         return input[same] + example_of(run, node->inputs[1], n)[same];
+    case FL_OP_MUL: return mul_value(run, node, n, y, x, c);
+    case FL_OP_AVGPOOL: return mean_value(node, in, input, y, x, c);
+    case FL_OP_GLOBALPOOL: return global_mean(in, input, c);
+    case FL_OP_CONCAT: return concat_value(run, node, n, y, x, c);
+    case FL_OP_SLICE: return input[at(in, y, x, node->first + c)];
+    case FL_OP_SHUFFLE:
+        return input[at(in, y, x,
+                        c % node->group_count *
+                                (in.channels / node->group_count) +
+                            c / node->group_count)];
     case FL_OP_FLATTEN: return input[same];
     case FL_OP_CONV: return conv_value(run, node, in, input, y, x, c);
     case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
     case FL_OP_DENSE: return dense_value(run, node, in, input, c);
     case FL_OP_BATCHNORM:
     case FL_OP_GROUPNORM:
-    case FL_OP_MUL:
-    case FL_OP_AVGPOOL:
-    case FL_OP_GLOBALPOOL:
-    case FL_OP_CONCAT:
-    case FL_OP_SLICE:
-    case FL_OP_SHUFFLE:
     case FL_OP_DROPOUT:
     case FL_OP_L2NORM:
     case FL_OP_INPUT:
