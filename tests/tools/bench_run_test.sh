@@ -77,6 +77,8 @@ gives 1 '| Size | 50 MB | 49 bound | 1.02 | 1 | no |' \
     'size | Size | same | 49 | 1'
 gives 1 '| Size | not measured | ghost | |' \
     'size | Size | less | rival ghost | 1'
+gives 1 '| Speed | not measured | ghost | |' \
+    'speed | Speed | more | ghost foe | 1'
 gives 1 '| Gone | not measured | rival | | 1 | no |' \
     'speed | Speed | more | rival | 1\ngone | Gone | more | rival | 1'
 gives 1 '| Extra | not measured | rival | | 1 | no |' \
