@@ -241,8 +241,8 @@ static fl_err check_teacher(const fl_trainer *trainer,
                              "the teacher takes batches of %u with %u "
                              "threads, the student of %u with %u: make it "
                              "for these",
-                             teacher->batch_cap, teacher->lane_count,
-                             o->batch, trainer->lane_count);
+                             teacher->batch_cap, teacher->lane_count, o->batch,
+                             trainer->lane_count);
     }
     return FL_OK;
 }

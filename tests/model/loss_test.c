@@ -144,7 +144,7 @@ TEST(loss_never_hides_an_output_that_is_not_finite)
 {
     const float bad[] = {NAN, INFINITY};
     for (size_t c = 0; c < CASE_COUNT; c++) {
-        for (size_t k = 0; k < SIZE * 2; k++) {
+        for (size_t k = 0; k < (size_t)SIZE * 2; k++) {
             sample s = sample_for(CASES[c].loss);
             s.outputs[k / 2] = bad[k % 2];
             assert_false(isfinite(mean_loss(&s)));

@@ -120,10 +120,10 @@ static void follow_pytorch(const fl_kernels *kernels, FILE *file)
         case_open(&r, c);
         for (uint32_t step = 0; step < STEPS_MAX;) {
             char name[16];
-            unsigned upto;
-            assert_int_equal(fscanf(file, "%15s %u", name, &upto), 2);
+            unsigned target;
+            assert_int_equal(fscanf(file, "%15s %u", name, &target), 2);
             assert_string_equal(name, CASES[c].name);
-            while (step < upto)
+            while (step < target)
                 assert_true(run_step(&r, kernels, step++, COUNT));
             assert_params(&r, name, file);
         }
