@@ -139,7 +139,8 @@ static inline ivec ivec_set(int x)
 // The larger of both, and in *from where it came from; NaN wins.
 static inline vec vec_max_from(vec best, vec v, ivec *from, ivec k)
 {
-    const ivec wins = (v > best) | (v != v);
+    const ivec best_is_number = best <= vec_set(INFINITY);
+    const ivec wins = ~(v <= best) & best_is_number;
     *from = pick(wins, k, *from);
     return (vec)pick(wins, (ivec)v, (ivec)best);
 }

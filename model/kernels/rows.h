@@ -80,9 +80,10 @@ TILE void sum_tile(float *sum, const float *a, const float *b, size_t rows,
 TILE void sum_columns(float *sum, const float *a, const float *b, size_t rows,
                       size_t columns)
 {
+    const size_t wide = 4;
     size_t c = 0;
-    for (; columns - c >= 4 * LANES; c += 4 * LANES) {
-        sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, 4, LANES);
+    for (; columns - c >= wide * LANES; c += wide * LANES) {
+        sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, wide, LANES);
     }
     for (; columns - c >= LANES; c += LANES) {
         sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, 1, LANES);
