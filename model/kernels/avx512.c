@@ -10,7 +10,7 @@
 typedef __m512 vec;
 typedef __m512i ivec;
 
-enum { LANES = 16, ROWS = 12, OUTER_ROWS = 8, OUTER_VECS = 3, OUTER_TILE = 27 };
+enum { LANES = 16, ROWS = 14, OUTER_ROWS = 8, OUTER_VECS = 3, OUTER_TILE = 27 };
 
 #    define INLINE TARGET static inline
 
@@ -142,6 +142,8 @@ const fl_kernels fl_kernels_avx512 = {
     .lanes = LANES,
     .product = product,
     .outer = outer,
+    .depthwise = depthwise,
+    .depthwise_outer = depthwise_outer,
     .update = update,
     .update_adam = update_adam,
     .sum_squares = sum_squares,

@@ -66,15 +66,18 @@ void fl_pack_columns(const fl_kernels *kernels, float *dst, const float *src,
 }
 
 void fl_pack_rows(const fl_kernels *kernels, float *dst, const float *src,
-                  size_t src_step, size_t depth, size_t columns)
+                  size_t src_step, size_t at, size_t rows, size_t depth,
+                  size_t columns)
 {
     for (size_t column = 0; column < columns; column += kernels->panel) {
         const size_t used = panel_columns(kernels, columns, column);
         const size_t width = round_up(used, kernels->lanes);
-        for (size_t k = 0; k < depth; k++) {
-            memcpy(dst, src + k * src_step + column, used * sizeof *dst);
-            memset(dst + used, 0, (width - used) * sizeof *dst);
-            dst += width;
+        float *to = dst + at * width;
+        for (size_t k = 0; k < rows; k++) {
+            memcpy(to, src + k * src_step + column, used * sizeof *to);
+            memset(to + used, 0, (width - used) * sizeof *to);
+            to += width;
         }
+        dst += depth * width;
     }
 }

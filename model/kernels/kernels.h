@@ -21,14 +21,16 @@
 
 /*
  * C (rows, columns) = A (rows, depth) * B (depth, columns), where depth is
- * segment_count * segment_len. Steps are in floats. Rows of C may overlap
- * when `add` is set.
+ * segment_count * piece_count * piece_len: with dilation or groups a segment
+ * lies in pieces. Steps are in floats. Rows of C may overlap when `add` is
+ * set. A depth of 0 makes a product of zeros.
  */
 typedef struct {
     const float *a;
     size_t a_step;        // from a row of A to the next
     size_t segment_step;  // from a segment of a row to the next
-    uint32_t segment_count, segment_len;
+    size_t piece_step;    // from a piece of a segment to the next
+    uint32_t segment_count, piece_count, piece_len;
     const float *b;  // packed: fl_pack_columns or fl_pack_rows
     float *c;
     size_t c_step;
@@ -54,6 +56,47 @@ typedef struct {
     size_t g_step;
     uint32_t segment_count, m_count, n_count;
 } fl_outer;
+
+/*
+ * One row of a convolution that keeps its channels apart:
+ *     y[p * y_step + c] = bias[c] + sum over j < row_count, k < tap_count of
+ *         w[j * w_row + k * w_step + c] * x[j * x_row + at * channels + c]
+ * where at = first + p * stride + k * dilation. Taps whose `at` is not one of
+ * the x_width pixels are left out. x_row and dilation may be negative.
+ */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_row;
+    const float *w;
+    size_t w_row, w_step;
+    uint32_t row_count, tap_count;
+    int64_t first, stride, dilation;
+    uint32_t x_width;
+    float *y;
+    size_t y_step;
+    uint32_t y_width, channels;
+    const float *bias;  // (channels); or NULL
+    bool add;           // add to what is in y
+    bool relu;          // of the sum, bias included
+} fl_depthwise_row;
+
+/* One dimension of windows: output o's tap k is o * stride + k * dilation
+ * - pad of the input, where that is one of its x_count. */
+typedef struct {
+    uint32_t x_count, y_count;
+    uint32_t kernel, stride, dilation, pad;
+} fl_window_axis;
+
+/*
+ * The gradient of the weight of a convolution that keeps its channels apart,
+ * over one example: grad[(j * KW + k) * channels + c] += sum of dy * x.
+ */
+typedef struct {
+    const float *x, *dy;  // (H, W, channels)
+    fl_window_axis rows, columns;
+    uint32_t channels;
+    float *grad;  // (KH, KW, channels)
+} fl_depthwise_outer;
 
 /*
  * One row of max pool windows, which lie side by side without padding: from
@@ -150,6 +193,8 @@ typedef struct {
     uint32_t lanes;  // the last panel is rounded up to these
     void (*product)(const fl_product *product);
     void (*outer)(const fl_outer *outer);
+    void (*depthwise)(const fl_depthwise_row *row);
+    void (*depthwise_outer)(const fl_depthwise_outer *outer);
     /* False: a parameter is NaN or infinite now. */
     bool (*update)(const fl_update *update);
     bool (*update_adam)(const fl_update *update);
@@ -184,9 +229,13 @@ size_t fl_pack_floats(const fl_kernels *kernels, size_t depth, size_t columns);
 void fl_pack_columns(const fl_kernels *kernels, float *dst, const float *src,
                      size_t src_step, size_t depth, size_t columns);
 
-/* Packs B given as it is: src (depth, columns), rows src_step apart. */
+/*
+ * Packs `rows` rows of a B (depth, columns), from row `at` on, given as they
+ * are: src (rows, columns), rows src_step apart.
+ */
 void fl_pack_rows(const fl_kernels *kernels, float *dst, const float *src,
-                  size_t src_step, size_t depth, size_t columns);
+                  size_t src_step, size_t at, size_t rows, size_t depth,
+                  size_t columns);
 
 extern const fl_kernels fl_kernels_portable;
 #if defined(__x86_64__)

@@ -18,7 +18,7 @@
 #if defined(__clang__)
 #    define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#    define UNROLL _Pragma("GCC unroll 16")
+#    define UNROLL _Pragma("GCC unroll 32")
 #endif
 
 // `count` is LANES everywhere but at the end of an array.
@@ -47,6 +47,25 @@ TILE void store_row(const fl_product *p, float *c, size_t column, vec sum,
     store_some(c, sum, used);
 }
 
+// One column of A times one row of B.
+TILE void product_step(vec (*sum)[2], const float *a, size_t a_step,
+                       const float *b, size_t rows, size_t vecs)
+{
+    vec right[2];
+    UNROLL
+    for (size_t v = 0; v < vecs; v++) {
+        right[v] = vec_load(b + v * LANES);
+    }
+    UNROLL
+    for (size_t m = 0; m < rows; m++) {
+        const vec left = vec_set(a[m * a_step]);
+        UNROLL
+        for (size_t v = 0; v < vecs; v++) {
+            sum[m][v] = vec_fma(left, right[v], sum[m][v]);
+        }
+    }
+}
+
 TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
                        uint32_t column, size_t rows, size_t vecs)
 {
@@ -61,23 +80,15 @@ TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
     const size_t a_step = p->a_step;
     const float *segment = p->a + row * a_step;
     for (uint32_t s = 0; s < p->segment_count; s++) {
-        const float *a = segment;
-        for (uint32_t k = 0; k < p->segment_len; k++) {
-            vec right[2];
-            UNROLL
-            for (size_t v = 0; v < vecs; v++) {
-                right[v] = vec_load(b + v * LANES);
+        const float *piece = segment;
+        for (uint32_t i = 0; i < p->piece_count; i++) {
+            const float *a = piece;
+            for (uint32_t k = 0; k < p->piece_len; k++) {
+                product_step(sum, a, a_step, b, rows, vecs);
+                a++;
+                b += vecs * LANES;
             }
-            UNROLL
-            for (size_t m = 0; m < rows; m++) {
-                const vec left = vec_set(a[m * a_step]);
-                UNROLL
-                for (size_t v = 0; v < vecs; v++) {
-                    sum[m][v] = vec_fma(left, right[v], sum[m][v]);
-                }
-            }
-            a++;
-            b += vecs * LANES;
+            piece += p->piece_step;
         }
         segment += p->segment_step;
     }
@@ -91,31 +102,48 @@ TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
     }
 }
 
-// One panel of B, `vecs` vectors wide, against all rows of A.
+TILE void product_rows(const fl_product *p, const float *b, uint32_t row,
+                       uint32_t column, uint32_t rows, size_t vecs)
+{
+#define ROWS_CASE(n) \
+case n: product_tile(p, b, row, column, (n) <= ROWS ? (n) : 1, vecs); break
+    switch (rows) {
+        ROWS_CASE(1);
+        ROWS_CASE(2);
+        ROWS_CASE(3);
+        ROWS_CASE(4);
+        ROWS_CASE(5);
+        ROWS_CASE(6);
+        ROWS_CASE(7);
+        ROWS_CASE(8);
+        ROWS_CASE(9);
+        ROWS_CASE(10);
+        ROWS_CASE(11);
+        ROWS_CASE(12);
+        ROWS_CASE(13);
+        ROWS_CASE(14);
+    default: break;
+    }
+#undef ROWS_CASE
+}
+
+// One panel of B, `vecs` vectors wide, against all rows of A, which are
+// shared out evenly: small tiles wait for their own sums.
 TILE void product_panel(const fl_product *p, const float *b, uint32_t column,
                         size_t vecs)
 {
-    uint32_t row = 0;
-    for (; p->rows - row >= ROWS; row += ROWS) {
-        product_tile(p, b, row, column, ROWS, vecs);
-    }
-    for (; ROWS > 8 && p->rows - row >= 8; row += 8) {
-        product_tile(p, b, row, column, ROWS > 8 ? 8 : 1, vecs);
-    }
-    for (; p->rows - row >= 4; row += 4) {
-        product_tile(p, b, row, column, 4, vecs);
-    }
-    for (; p->rows - row >= 2; row += 2) {
-        product_tile(p, b, row, column, 2, vecs);
-    }
-    for (; p->rows - row >= 1; row++) {
-        product_tile(p, b, row, column, 1, vecs);
+    uint32_t tiles = (p->rows + ROWS - 1) / ROWS;
+    for (uint32_t row = 0; row < p->rows; tiles--) {
+        const uint32_t rows = (p->rows - row + tiles - 1) / tiles;
+        product_rows(p, b, row, column, rows, vecs);
+        row += rows;
     }
 }
 
 TARGET static void product(const fl_product *p)
 {
-    const size_t depth = (size_t)p->segment_count * p->segment_len;
+    const size_t depth =
+        (size_t)p->segment_count * p->piece_count * p->piece_len;
     for (uint32_t column = 0; column < p->columns; column += 2 * LANES) {
         const float *panel = p->b + column * depth;
         if (p->columns - column > LANES) {
@@ -426,6 +454,7 @@ TARGET static void unpool(const fl_pool_row *r)
 
 #include "model/kernels/curve.h"
 #include "model/kernels/rows.h"
+#include "model/kernels/depthwise.h"
 
 #undef TILE
 #undef UNROLL

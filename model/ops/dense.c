@@ -43,7 +43,7 @@ static void dense_load(const fl_task *task, bool with_gradients)
                     outputs);
     if (with_gradients && task->dx[0]) {
         fl_pack_rows(task->kernels, task->packed + forward_floats(task),
-                     task->weight, inputs, outputs, inputs);
+                     task->weight, inputs, 0, outputs, outputs, inputs);
     }
 }
 
@@ -56,7 +56,8 @@ static void dense_forward(const fl_task *task, bool with_gradients)
         .a = task->x[0],
         .a_step = inputs,
         .segment_count = 1,
-        .segment_len = inputs,
+        .piece_count = 1,
+        .piece_len = inputs,
         .b = task->packed,
         .c = task->y,
         .c_step = outputs,
@@ -104,7 +105,8 @@ static void dense_backward(const fl_task *task)
         .a = task->dy,
         .a_step = outputs,
         .segment_count = 1,
-        .segment_len = outputs,
+        .piece_count = 1,
+        .piece_len = outputs,
         .b = task->packed + forward_floats(task),
         .c = task->dx[0],
         .c_step = inputs,

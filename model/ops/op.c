@@ -67,36 +67,44 @@ fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs, fl_reason *why)
     return FL_OK;
 }
 
-// One dimension: input, padding on both sides, kernel, stride.
-static bool window_count(uint32_t *count, uint32_t size, uint32_t before,
-                         uint32_t after, uint32_t kernel, uint32_t stride)
+// One dimension: input, padding on both sides, kernel, dilation, stride.
+static fl_err window_count(uint32_t *count, uint32_t size, uint32_t before,
+                           uint32_t after, uint32_t kernel, uint32_t dilation,
+                           uint32_t stride)
 {
-    if (kernel == 0 || stride == 0) return false;
-    if (before >= kernel || after >= kernel) return false;
+    if (kernel == 0 || dilation == 0 || stride == 0) return FL_ERR_FORMAT;
+    const uint64_t reach = (uint64_t)(kernel - 1) * dilation + 1;
+    if (before >= reach || after >= reach) return FL_ERR_FORMAT;
     const uint64_t padded = (uint64_t)size + before + after;
-    if (padded < kernel) return false;
-    *count = (uint32_t)((padded - kernel) / stride + 1);
-    return true;
+    if (padded < reach) return FL_ERR_FORMAT;
+    if (padded > INT32_MAX) return FL_ERR_LIMIT;
+    *count = (uint32_t)((padded - reach) / stride + 1);
+    return FL_OK;
 }
 
 fl_err fl_op_window_shape(fl_shape *output, const fl_node *node, fl_shape input,
                           fl_reason *why)
 {
     const fl_window *w = &node->window;
-    if (window_count(&output->height, input.height, w->pad_top, w->pad_bottom,
-                     w->kernel_h, w->stride_h) &&
-        window_count(&output->width, input.width, w->pad_left, w->pad_right,
-                     w->kernel_w, w->stride_w)) {
-        return FL_OK;
+    fl_err err =
+        window_count(&output->height, input.height, w->pad_top, w->pad_bottom,
+                     w->kernel_h, node->dilation_h, w->stride_h);
+    if (!err) {
+        err =
+            window_count(&output->width, input.width, w->pad_left, w->pad_right,
+                         w->kernel_w, node->dilation_w, w->stride_w);
     }
+    if (err != FL_ERR_FORMAT) return err;
     return fl_reason_set(
         why, FL_ERR_FORMAT,
-        "node \"%s\" (%s): kernel %ux%u, stride %ux%u, padding %u,%u,%u,%u do "
-        "not fit an input of %ux%u: kernel and stride are at least 1, padding "
-        "is below the kernel, the kernel fits the padded input",
-        node->name, fl_op_name(node->op), w->kernel_h, w->kernel_w, w->stride_h,
-        w->stride_w, w->pad_top, w->pad_left, w->pad_bottom, w->pad_right,
-        input.height, input.width);
+        "node \"%s\" (%s): kernel %ux%u, dilation %ux%u, stride %ux%u, padding "
+        "%u,%u,%u,%u do not fit an input of %ux%u: kernel, dilation and stride "
+        "are at least 1, padding is below what the kernel spans, the kernel "
+        "fits the padded input",
+        node->name, fl_op_name(node->op), w->kernel_h, w->kernel_w,
+        node->dilation_h, node->dilation_w, w->stride_h, w->stride_w,
+        w->pad_top, w->pad_left, w->pad_bottom, w->pad_right, input.height,
+        input.width);
 }
 
 // One dimension. Padding is below the kernel, so that something is inside.

@@ -157,8 +157,9 @@ FL_CHECK fl_err fl_op_same_shape(fl_node *node, const fl_shape *inputs,
 
 /*
  * Height and width after a window; channels are the caller's. FL_ERR_FORMAT:
- * a stride or kernel of 0, padding as large as the kernel, or a kernel larger
- * than the padded input.
+ * a stride, dilation or kernel of 0, padding as large as what the dilated
+ * kernel spans, or that span larger than the padded input. FL_ERR_LIMIT: the
+ * padded input is larger than INT32_MAX.
  */
 FL_CHECK fl_err fl_op_window_shape(fl_shape *output, const fl_node *node,
                                    fl_shape input, fl_reason *why);

@@ -45,35 +45,6 @@ TEST(plan_computes_sub_and_div_in_front_and_between_layers)
     net_check(&net);
 }
 
-TEST(plan_computes_convolutions_of_odd_shapes)
-{
-    static const struct {
-        uint32_t height, width, channels, outputs;
-        fl_window window;
-    } cases[] = {
-        {5, 5, 1, 4, {5, 5, 1, 1, 0, 0, 0, 0}},
-        {7, 6, 1, 5, {3, 3, 1, 1, 1, 1, 1, 1}},
-        {6, 9, 2, 17, {3, 2, 1, 1, 0, 0, 0, 0}},
-        {9, 7, 3, 3, {3, 3, 2, 2, 1, 1, 1, 1}},
-        {8, 8, 3, 2, {3, 3, 2, 2, 0, 0, 1, 1}},
-        {5, 14, 2, 9, {2, 3, 3, 2, 1, 0, 0, 2}},
-        {4, 4, 5, 33, {1, 1, 1, 1, 0, 0, 0, 0}},
-        {4, 5, 16, 6, {1, 1, 2, 2, 0, 0, 0, 0}},
-        {3, 13, 16, 2, {3, 3, 1, 1, 1, 1, 1, 1}},
-        {1, 40, 1, 3, {1, 7, 1, 1, 0, 3, 0, 3}},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        fl_graph net =
-            net_over(cases[i].height, cases[i].width, cases[i].channels);
-        // A layer in front makes the gradient of the input matter.
-        net_add_conv(&net, cases[i].channels, net_square(1, 1, 0), true);
-        net_add_conv(&net, cases[i].outputs, cases[i].window, i % 2 == 0);
-        if (i % 3 == 0) net_add_plain(&net, FL_OP_RELU);
-        net_add_dense(&net, 2);
-        net_check(&net);
-    }
-}
-
 TEST(plan_computes_max_pools_fused_and_alone)
 {
     static const fl_window windows[] = {
@@ -195,7 +166,6 @@ RUN_TESTS(
     cmocka_unit_test(plan_computes_dense_of_every_width),
     cmocka_unit_test(plan_computes_relu_fused_and_alone),
     cmocka_unit_test(plan_computes_sub_and_div_in_front_and_between_layers),
-    cmocka_unit_test(plan_computes_convolutions_of_odd_shapes),
     cmocka_unit_test(plan_computes_max_pools_fused_and_alone),
     cmocka_unit_test(plan_computes_a_small_lenet),
     cmocka_unit_test(plan_skips_nodes_that_the_logits_do_not_need),

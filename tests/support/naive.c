@@ -28,18 +28,21 @@ static double conv_value(const naive_run *run, const fl_node *node, fl_shape in,
                          const double *x, uint32_t oy, uint32_t ox, uint32_t o)
 {
     const fl_window *w = &node->window;
-    const double *weight = run->params + node->weight_at;
+    const uint32_t channels = in.channels / node->group_count;
+    const uint32_t group = o / (node->out_count / node->group_count);
     double sum = node->bias_count ? run->params[node->bias_at + o] : 0.0;
     for (uint32_t ky = 0; ky < w->kernel_h; ky++) {
         for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
-            const int64_t iy = (int64_t)oy * w->stride_h + ky - w->pad_top;
-            const int64_t ix = (int64_t)ox * w->stride_w + kx - w->pad_left;
+            const int64_t iy = (int64_t)oy * w->stride_h +
+                               (int64_t)ky * node->dilation_h - w->pad_top;
+            const int64_t ix = (int64_t)ox * w->stride_w +
+                               (int64_t)kx * node->dilation_w - w->pad_left;
             if (!is_inside(in, iy, ix)) continue;
-            for (uint32_t c = 0; c < in.channels; c++) {
-                const size_t k =
-                    ((o * w->kernel_h + ky) * w->kernel_w + kx) * in.channels;
-                sum += weight[k + c] * x[at(in, iy, ix, c)];
-            }
+            const double *weight =
+                run->params + node->weight_at +
+                ((o * w->kernel_h + ky) * w->kernel_w + kx) * channels;
+            for (uint32_t c = 0; c < channels; c++)
+                sum += weight[c] * x[at(in, iy, ix, group * channels + c)];
         }
     }
     return sum;
