@@ -147,6 +147,9 @@ $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 # cmocka's assertions do not return, but do not say so to the compiler.
 $(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
 
+# The one test that holds our numbers against another library's.
+$B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
+
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
 $(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)): | $(PBC)

@@ -40,22 +40,28 @@ struct fl_runner {
 
 /* ---- life ---- */
 
-static fl_err start(fl_runner **made, const fl_graph *graph, uint32_t batch_cap,
-                    fl_reason *why)
+static fl_err check_start(uint32_t batch_cap, fl_reason *why)
 {
-    if (batch_cap == 0) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "a batch of 0 examples cannot be run; it must be "
-                             "at least 1");
-    }
-    FL_TRY(fl_cpu_check(why));
-    *made = calloc(1, sizeof **made);
-    if (!*made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory to run");
-    (*made)->batch_cap = batch_cap;
-    (*made)->input = graph->nodes[0].shape;
-    (*made)->class_count =
-        (uint32_t)fl_shape_size(graph->nodes[graph->node_count - 1].shape);
-    return FL_OK;
+    if (batch_cap > 0) return fl_cpu_check(why);
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "a batch of 0 examples cannot be run; it must be at "
+                         "least 1");
+}
+
+static fl_runner *runner_over(const fl_graph *graph, uint32_t batch_cap)
+{
+    const fl_node *last = &graph->nodes[graph->node_count - 1];
+    fl_runner *made = calloc(1, sizeof *made);
+    if (!made) return NULL;
+    made->batch_cap = batch_cap;
+    made->input = graph->nodes[0].shape;
+    made->class_count = (uint32_t)fl_shape_size(last->shape);
+    return made;
+}
+
+static fl_err refuse_memory(fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_MEMORY, "no memory to run a model");
 }
 
 // "Conv+Relu": the nodes fused into a step, from its first to `last`.
@@ -98,9 +104,7 @@ static fl_err build(fl_runner *r, const fl_model *model, fl_reason *why)
     r->kernels = kernels->name;
     FL_TRY(fl_model_fold(&r->folded, model, why));
     FL_TRY(fl_plan_new(&r->plan, &r->folded->graph, kernels, &options, why));
-    if (describe_steps(r)) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory to run");
-    }
+    if (describe_steps(r)) return refuse_memory(why);
     fl_plan_load(r->plan, 0, r->folded->params);
     return FL_OK;
 }
@@ -108,9 +112,9 @@ static fl_err build(fl_runner *r, const fl_model *model, fl_reason *why)
 fl_err fl_runner_new(fl_runner **runner, const fl_model *model,
                      uint32_t batch_cap, fl_reason *why)
 {
-    fl_runner *made = NULL;
-    FL_TRY(start(&made, &model->graph, batch_cap, why));
-    const fl_err err = build(made, model, why);
+    FL_TRY(check_start(batch_cap, why));
+    fl_runner *made = runner_over(&model->graph, batch_cap);
+    const fl_err err = made ? build(made, model, why) : refuse_memory(why);
     if (err) {
         fl_runner_free(made);
         return err;
@@ -119,15 +123,21 @@ fl_err fl_runner_new(fl_runner **runner, const fl_model *model,
     return FL_OK;
 }
 
+static fl_err build_int8(fl_runner *r, const fl_int8_model *quantized,
+                         fl_reason *why)
+{
+    const fl_qkernels *kernels = fl_qkernels_at(0);
+    r->kernels = kernels->name;
+    return fl_qplan_new(&r->qplan, quantized, kernels, r->batch_cap, why);
+}
+
 fl_err fl_runner_new_int8(fl_runner **runner, const fl_int8_model *quantized,
                           uint32_t batch_cap, fl_reason *why)
 {
-    fl_runner *made = NULL;
-    FL_TRY(start(&made, &quantized->graph, batch_cap, why));
-    const fl_qkernels *kernels = fl_qkernels_at(0);
-    made->kernels = kernels->name;
+    FL_TRY(check_start(batch_cap, why));
+    fl_runner *made = runner_over(&quantized->graph, batch_cap);
     const fl_err err =
-        fl_qplan_new(&made->qplan, quantized, kernels, batch_cap, why);
+        made ? build_int8(made, quantized, why) : refuse_memory(why);
     if (err) {
         fl_runner_free(made);
         return err;

@@ -38,7 +38,7 @@ static fl_err check_sums(const int8_t *weights, const int32_t *biases,
     for (uint32_t c = 0; c < count; c++) {
         uint64_t sum = (uint64_t)llabs((long long)biases[c]);
         for (size_t k = 0; k < depth; k++) {
-            sum += 255U * (unsigned)abs(weights[c * depth + k]);
+            sum += (uint64_t)255 * (unsigned)abs(weights[c * depth + k]);
         }
         if (sum > INT32_MAX) {
             return fl_reason_set(why, FL_ERR_RANGE,
@@ -395,7 +395,7 @@ static fl_err cut_segments(fl_qstep *step, fl_qcontext *context)
     if (!step->segments) return FL_ERR_MEMORY;
     for (uint32_t s = 0; s < step->segment_count; s++) {
         const size_t at =
-            s / columns * step->node.dilation_h * x->row +
+            (size_t)(s / columns) * step->node.dilation_h * x->row +
             (size_t)(s % columns) * step->node.dilation_w * channels;
         if (at > UINT32_MAX) return FL_ERR_LIMIT;
         step->segments[s] = (uint32_t)at;

@@ -26,7 +26,7 @@ enum {
     ROWS = 4,
     VECS = 2,
     A_ZERO = 0,
-    QUAD_BYTES = LANES * 4 * sizeof(int16_t),
+    QUAD_BYTES = LANES * 8,  // widened to int16
 };
 
 static inline ivec ivec_set(int32_t x)

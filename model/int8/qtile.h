@@ -10,7 +10,8 @@
  *   QUAD_BYTES      of the weights that LANES columns have for a quad
  *   weight_store    packs those, given as (LANES, 4)
  *   ivec_dot        adds a quad times such weights to LANES sums
- *   ivec_dot2       adds x0 * w0 + x1 * w1, w of one ivec: (LANES, 2) int16
+ *   ivec_dot2       adds x0 * w0 + x1 * w1, w of one ivec: (LANES, 2) int16;
+ *                   not with OWN_DEPTHWISE, which replaces its only user
  *
  * Packed weights: panels of VECS * LANES columns, the last one rounded up to
  * whole vectors. A panel: biases, factors, then for each quad of each
@@ -240,7 +241,7 @@ TILE void product_row(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
                                          w + (c * vecs + v) * QUAD_BYTES);
                 }
             }
-            a += 4 * CHAINS;
+            a += 4 * (size_t)CHAINS;
             w += CHAINS * vecs * QUAD_BYTES;
         }
         for (; q < quads; q++) {
@@ -263,10 +264,10 @@ TILE void product_row(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
     }
 }
 
+// A tile of `n` rows; one that is too high for the set is never asked for.
 #define TILE_CASE(n)                                                  \
-case n:                                                               \
-    if (n <= ROWS)                                                    \
-        product_tile(p, panel, row, column, n <= ROWS ? n : 1, vecs); \
+case (n):                                                             \
+    product_tile(p, panel, row, column, (n) <= ROWS ? (n) : 1, vecs); \
     break;
 
 // One panel against all rows, in tiles of about the same height.
