@@ -176,6 +176,7 @@ static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
     *s = (step){.op = op, .node = i, .output = i, .rerun_before = NONE};
     s->task.kernels = plan->kernels;
     s->task.node = node;
+    s->task.node_number = i;
     fuse(plan, s);
     for (uint32_t k = 0; k < node->input_count; k++) {
         s->task.x_shapes[k] = plan->graph.nodes[node->inputs[k]].shape;

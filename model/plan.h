@@ -46,7 +46,7 @@ typedef struct {
 /* A batch, the same for all lanes. */
 typedef struct {
     uint32_t count;   // examples, at most batch_cap
-    uint64_t draw;    // names its random numbers (DROPOUT)
+    uint64_t draw;    // names its random numbers (DROPOUT); 0: none
     bool uses_stats;  // BATCHNORM: the running statistics, not the batch's
 } fl_plan_batch;
 

@@ -157,6 +157,10 @@ const fl_kernels fl_kernels_avx2 = {
     .dot_rows = dot_rows,
     .pool = pool,
     .unpool = unpool,
+    .norm_moments = norm_moments,
+    .norm_apply = norm_apply,
+    .norm_grad_sums = norm_grad_sums,
+    .norm_grad = norm_grad,
 };
 
 #endif

@@ -187,6 +187,27 @@ typedef struct {
     bool add;
 } fl_rows;
 
+/*
+ * An array x (rows, columns) that is normalised column by column, `step`
+ * floats from row to row in y, dy and dx too:
+ *
+ *   z = (x - mean) * scale + bias;  y = z, but in [low, high]
+ *   g = dy where low < z < high, else 0
+ *
+ * Without bounds low is -INFINITY. NaN stays NaN in y.
+ */
+typedef struct {
+    const float *x, *dy;
+    float *y, *dx;
+    size_t rows, step;
+    uint32_t columns;
+    const float *mean, *scale, *bias;  // (columns), as are those below
+    float low, high;
+    float *sum, *product;
+    const float *slope, *offset;
+    bool add;
+} fl_norm_rows;
+
 typedef struct {
     const char *name;
     uint32_t panel;  // columns that are packed side by side
@@ -214,6 +235,14 @@ typedef struct {
      * above 0, else 0.
      */
     void (*unpool)(const fl_pool_row *row);
+    /* sum += x - mean, product += (x - mean)^2, over all rows */
+    void (*norm_moments)(const fl_norm_rows *rows);
+    /* y */
+    void (*norm_apply)(const fl_norm_rows *rows);
+    /* sum += g, product += g * (x - mean), over all rows */
+    void (*norm_grad_sums)(const fl_norm_rows *rows);
+    /* dx = scale * g + slope * (x - mean) + offset, or += when `add` */
+    void (*norm_grad)(const fl_norm_rows *rows);
 } fl_kernels;
 
 /*

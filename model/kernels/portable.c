@@ -185,4 +185,8 @@ const fl_kernels fl_kernels_portable = {
     .dot_rows = dot_rows,
     .pool = pool,
     .unpool = unpool,
+    .norm_moments = norm_moments,
+    .norm_apply = norm_apply,
+    .norm_grad_sums = norm_grad_sums,
+    .norm_grad = norm_grad,
 };

@@ -453,6 +453,7 @@ TARGET static void unpool(const fl_pool_row *r)
 }
 
 #include "model/kernels/curve.h"
+#include "model/kernels/norm_rows.h"
 #include "model/kernels/rows.h"
 #include "model/kernels/depthwise.h"
 

@@ -9,6 +9,8 @@ static const fl_op *const OPS[FL_OP_COUNT] = {
     [FL_OP_DIV] = &fl_div_op,
     [FL_OP_CONV] = &fl_conv_op,
     [FL_OP_DENSE] = &fl_dense_op,
+    [FL_OP_BATCHNORM] = &fl_batchnorm_op,
+    [FL_OP_GROUPNORM] = &fl_groupnorm_op,
     [FL_OP_RELU] = &fl_relu_op,
     [FL_OP_RELU6] = &fl_relu6_op,
     [FL_OP_LEAKY_RELU] = &fl_leaky_relu_op,
@@ -25,6 +27,8 @@ static const fl_op *const OPS[FL_OP_COUNT] = {
     [FL_OP_SLICE] = &fl_slice_op,
     [FL_OP_SHUFFLE] = &fl_shuffle_op,
     [FL_OP_FLATTEN] = &fl_flatten_op,
+    [FL_OP_DROPOUT] = &fl_dropout_op,
+    [FL_OP_L2NORM] = &fl_l2norm_op,
 };
 
 const fl_op *fl_op_get(fl_op_kind kind)

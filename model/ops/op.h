@@ -31,6 +31,7 @@
 typedef struct {
     const fl_kernels *kernels;
     const fl_node *node;
+    uint32_t node_number;       // in the graph
     fl_shape x_shape, y_shape;  // of the first input and of the output
     fl_shape x_shapes[FL_NODE_INPUTS_MAX];
     const fl_node *act;     // apply this activation behind this node ...
@@ -40,7 +41,7 @@ typedef struct {
     uint32_t count;  // N of this call: this lane's examples
     uint32_t first;  // number of the first of them in the batch
     uint32_t batch;  // examples of the batch, over all lanes
-    uint64_t draw;   // DROPOUT: names the random numbers of this batch
+    uint64_t draw;   // DROPOUT: names this batch's numbers; 0: drop nothing
     const float *x[FL_NODE_INPUTS_MAX];
     float *y;
     float *dy;                      // may be destroyed

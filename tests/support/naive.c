@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/ops/dropout.h"
+
 typedef struct {
     const fl_graph *graph;
     const double *params;
@@ -146,6 +148,87 @@ static double concat_value(const naive_run *run, const fl_node *node,
     return example_of(run, node->inputs[k], n)[at(in, y, x, c)];
 }
 
+/* ---- normalisation ---- */
+
+typedef struct {
+    double mean, variance;
+} moments;
+
+// Of the channels from `channel` on, over all pixels of the examples from
+// `example` on.
+static moments moments_of(const naive_run *run, uint32_t value,
+                          uint32_t example, uint32_t examples, uint32_t channel,
+                          uint32_t channels)
+{
+    const fl_shape s = run->graph->nodes[value].shape;
+    const size_t pixels = (size_t)examples * s.height * s.width;
+    const double *x = example_of(run, value, example) + channel;
+    const double count = (double)(pixels * channels);
+    moments m = {0.0, 0.0};
+    for (size_t p = 0; p < pixels; p++) {
+        for (uint32_t c = 0; c < channels; c++)
+            m.mean += x[p * s.channels + c] / count;
+    }
+    for (size_t p = 0; p < pixels; p++) {
+        for (uint32_t c = 0; c < channels; c++) {
+            const double d = x[p * s.channels + c] - m.mean;
+            m.variance += d * d / count;
+        }
+    }
+    return m;
+}
+
+static double normalised(const naive_run *run, const fl_node *node, double x,
+                         moments m, uint32_t c)
+{
+    const double deviation = sqrt(m.variance + (double)node->epsilon);
+    return run->params[node->weight_at + c] * (x - m.mean) / deviation +
+           run->params[node->bias_at + c];
+}
+
+static double batchnorm_value(const naive_run *run, const fl_node *node,
+                              uint32_t n, size_t same, uint32_t c)
+{
+    const uint32_t x = node->inputs[0];
+    const double *stats = run->params + node->stats_at;
+    const moments running = {stats[c], stats[node->shape.channels + c]};
+    const moments m =
+        run->uses_stats ? running : moments_of(run, x, 0, run->count, c, 1);
+    return normalised(run, node, example_of(run, x, n)[same], m, c);
+}
+
+static double groupnorm_value(const naive_run *run, const fl_node *node,
+                              uint32_t n, size_t same, uint32_t c)
+{
+    const uint32_t x = node->inputs[0];
+    const uint32_t size = node->shape.channels / node->group_count;
+    const moments m = moments_of(run, x, n, 1, c / size * size, size);
+    return normalised(run, node, example_of(run, x, n)[same], m, c);
+}
+
+static double dropout_value(const naive_run *run, const fl_node *node,
+                            uint32_t n, size_t same)
+{
+    const uint32_t number = (uint32_t)(node - run->graph->nodes);
+    bool is_kept = true;
+    fl_random random;
+    fl_dropout_init(&random, NAIVE_DRAW, number, n);
+    for (size_t i = 0; i <= same; i++)
+        is_kept = fl_dropout_keeps(&random, node->alpha);
+    const double x = example_of(run, node->inputs[0], n)[same];
+    return is_kept ? x / (1.0 - (double)node->alpha) : 0.0;
+}
+
+static double l2norm_value(const fl_node *node, const double *x, size_t same,
+                           uint32_t c)
+{
+    const double *pixel = x + same - c;
+    double squares = 0.0;
+    for (uint32_t i = 0; i < node->shape.channels; i++)
+        squares += pixel[i] * pixel[i];
+    return x[same] / fmax(sqrt(squares), (double)node->epsilon);
+}
+
 static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
                        uint32_t y, uint32_t x, uint32_t c)
 {
@@ -179,10 +262,10 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
     case FL_OP_CONV: return conv_value(run, node, in, input, y, x, c);
     case FL_OP_MAXPOOL: return pool_value(node, in, input, y, x, c);
     case FL_OP_DENSE: return dense_value(run, node, in, input, c);
-    case FL_OP_BATCHNORM:
-    case FL_OP_GROUPNORM:
-    case FL_OP_DROPOUT:
-    case FL_OP_L2NORM:
+    case FL_OP_BATCHNORM: return batchnorm_value(run, node, n, same, c);
+    case FL_OP_GROUPNORM: return groupnorm_value(run, node, n, same, c);
+    case FL_OP_DROPOUT: return dropout_value(run, node, n, same);
+    case FL_OP_L2NORM: return l2norm_value(node, input, same, c);
     case FL_OP_INPUT:
     case FL_OP_COUNT: break;
     }

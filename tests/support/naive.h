@@ -13,6 +13,9 @@
 
 #include "model/graph.h"
 
+/* Names the random numbers of a batch. */
+enum { NAIVE_DRAW = 7 };
+
 /* logits (count, classes) of x (count, H, W, C). */
 void naive_forward(double *logits, const fl_graph *graph, const double *params,
                    const double *x, uint32_t count, bool uses_stats);

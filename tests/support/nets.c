@@ -155,7 +155,7 @@ static void run_lane(unsigned lane, void *context)
     const batch *b = t->data;
     const size_t params = fl_plan_graph(t->plan)->param_count;
     const fl_plan_batch whole = {
-        .count = COUNT, .draw = SEED, .uses_stats = t->how->uses_stats};
+        .count = COUNT, .draw = NAIVE_DRAW, .uses_stats = t->how->uses_stats};
     const uint32_t first = fl_plan_share(t->plan, COUNT, lane);
     const uint32_t count = fl_plan_share(t->plan, COUNT, lane + 1) - first;
     for (size_t i = 0; i < count * b->x_size; i++)
