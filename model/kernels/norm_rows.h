@@ -26,7 +26,7 @@ TILE size_t norm_real(const norm_tile *t, size_t v)
     return v + 1 < t->vecs ? LANES : t->last;
 }
 
-TILE void load_columns(vec *to, const float *from, const norm_tile *t)
+TILE void norm_load(vec *to, const float *from, const norm_tile *t)
 {
     UNROLL
     for (size_t v = 0; v < t->vecs; v++) {
@@ -34,7 +34,7 @@ TILE void load_columns(vec *to, const float *from, const norm_tile *t)
     }
 }
 
-TILE void add_columns(float *to, const vec *sum, const norm_tile *t)
+TILE void norm_add(float *to, const vec *sum, const norm_tile *t)
 {
     UNROLL
     for (size_t v = 0; v < t->vecs; v++) {
@@ -52,14 +52,14 @@ TILE vec passed(const fl_norm_rows *n, vec dy, vec z)
 }
 
 // Sums of g and g * (x - mean), where g is x - mean itself or the gradient.
-TILE void sum_tile(const fl_norm_rows *n, norm_tile t, bool by_dy,
-                   bool is_bounded)
+TILE void norm_sum_tile(const fl_norm_rows *n, norm_tile t, bool by_dy,
+                        bool is_bounded)
 {
     vec mean[NORM_VECS], scale[NORM_VECS], bias[NORM_VECS];
     vec sum[NORM_VECS], product[NORM_VECS];
-    load_columns(mean, n->mean, &t);
-    if (is_bounded) load_columns(scale, n->scale, &t);
-    if (is_bounded) load_columns(bias, n->bias, &t);
+    norm_load(mean, n->mean, &t);
+    if (is_bounded) norm_load(scale, n->scale, &t);
+    if (is_bounded) norm_load(bias, n->bias, &t);
     UNROLL
     for (size_t v = 0; v < t.vecs; v++) {
         sum[v] = product[v] = vec_zero();
@@ -77,17 +77,17 @@ TILE void sum_tile(const fl_norm_rows *n, norm_tile t, bool by_dy,
             product[v] = vec_fma(g, x, product[v]);
         }
     }
-    add_columns(n->sum, sum, &t);
-    add_columns(n->product, product, &t);
+    norm_add(n->sum, sum, &t);
+    norm_add(n->product, product, &t);
 }
 
-TILE void apply_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)
+TILE void norm_apply_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)
 {
     vec mean[NORM_VECS], scale[NORM_VECS], bias[NORM_VECS];
     const vec low = vec_set(n->low), high = vec_set(n->high);
-    load_columns(mean, n->mean, &t);
-    load_columns(scale, n->scale, &t);
-    load_columns(bias, n->bias, &t);
+    norm_load(mean, n->mean, &t);
+    norm_load(scale, n->scale, &t);
+    norm_load(bias, n->bias, &t);
     for (size_t r = t.row; r < t.row + t.rows; r++) {
         UNROLL
         for (size_t v = 0; v < t.vecs; v++) {
@@ -101,15 +101,15 @@ TILE void apply_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)
     }
 }
 
-TILE void grad_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)
+TILE void norm_grad_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)
 {
     vec mean[NORM_VECS], scale[NORM_VECS], bias[NORM_VECS];
     vec slope[NORM_VECS], offset[NORM_VECS];
-    load_columns(mean, n->mean, &t);
-    load_columns(scale, n->scale, &t);
-    load_columns(bias, n->bias, &t);
-    load_columns(slope, n->slope, &t);
-    load_columns(offset, n->offset, &t);
+    norm_load(mean, n->mean, &t);
+    norm_load(scale, n->scale, &t);
+    norm_load(bias, n->bias, &t);
+    norm_load(slope, n->slope, &t);
+    norm_load(offset, n->offset, &t);
     for (size_t r = t.row; r < t.row + t.rows; r++) {
         UNROLL
         for (size_t v = 0; v < t.vecs; v++) {
@@ -129,10 +129,10 @@ TILE void norm_some(const fl_norm_rows *n, norm_pass pass, bool is_bounded,
                     norm_tile t)
 {
     switch (pass) {
-    case MOMENTS: sum_tile(n, t, false, false); break;
-    case APPLY: apply_tile(n, t, is_bounded); break;
-    case GRAD_SUMS: sum_tile(n, t, true, is_bounded); break;
-    case GRAD: grad_tile(n, t, is_bounded); break;
+    case MOMENTS: norm_sum_tile(n, t, false, false); break;
+    case APPLY: norm_apply_tile(n, t, is_bounded); break;
+    case GRAD_SUMS: norm_sum_tile(n, t, true, is_bounded); break;
+    case GRAD: norm_grad_tile(n, t, is_bounded); break;
     }
 }
 
