@@ -101,8 +101,9 @@ static void dropout_forward(const fl_task *task, bool with_gradients)
     const size_t size = fl_shape_size(task->x_shape);
     for (uint32_t n = 0; n < task->count; n++) {
         uint32_t *kept = NULL;
-        if (with_gradients)
+        if (with_gradients) {
             kept = (uint32_t *)task->kept + n * word_count(task);
+        }
         forward_example(task->y + n * size, kept, task, task->x[0] + n * size,
                         n);
     }

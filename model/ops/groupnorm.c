@@ -115,11 +115,14 @@ static void groupnorm_forward(const fl_task *task, bool with_gradients)
 
 /* ---- backward ---- */
 
+// Channels come in order here too.
 static void add_channel(const fl_task *task, uint32_t example, uint32_t c,
                         double sum, double product)
 {
+    const uint32_t size = group_size(task);
     const float weight = task->weight[c];
-    float *kept = kept_of(task, example, c / group_size(task));
+    float *kept = kept_of(task, example, c / size);
+    if (c % size == 0) kept[SUM] = kept[PRODUCT] = 0.0F;
     kept[SUM] += weight * (float)sum;
     kept[PRODUCT] += weight * (float)product;
     if (task->bias_grad) task->bias_grad[c] += (float)sum;
@@ -130,10 +133,6 @@ static void add_channel(const fl_task *task, uint32_t example, uint32_t c,
 
 static void add_up_groups(const fl_task *task, uint32_t example)
 {
-    for (uint32_t g = 0; g < task->node->group_count; g++) {
-        float *kept = kept_of(task, example, g);
-        kept[SUM] = kept[PRODUCT] = 0.0F;
-    }
     for (uint32_t c = 0; c < task->x_shape.channels; c += FL_NORM_CHUNK) {
         const fl_norm_part part = part_of(task, example, c);
         fl_norm_coefs coefs = {0};

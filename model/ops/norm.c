@@ -53,7 +53,8 @@ fl_norm_part fl_norm_part_of(const fl_task *task, uint32_t first, size_t row,
 static void widen(float *values, const fl_norm_part *part)
 {
     for (uint32_t r = 1; r < part->repeat; r++) {
-        memcpy(values + r * part->count, values, part->count * sizeof *values);
+        memcpy(values + (size_t)r * part->count, values,
+               part->count * sizeof *values);
     }
 }
 
