@@ -265,9 +265,10 @@ TILE void product_row(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
 }
 
 // A tile of `n` rows; one that is too high for the set is never asked for.
-#define TILE_CASE(n)                                                  \
-case (n):                                                             \
-    product_tile(p, panel, row, column, (n) <= ROWS ? (n) : 1, vecs); \
+#define TILE_CASE(n)                                                      \
+case (n):                                                                 \
+    if ((n) <= ROWS)                                                      \
+        product_tile(p, panel, row, column, (n) <= ROWS ? (n) : 1, vecs); \
     break;
 
 // One panel against all rows, in tiles of about the same height.
