@@ -7,7 +7,7 @@
 
 static fl_err check_row(const fl_onnx_import *import, const fl_onnx_value *x)
 {
-    if (x->axes == FL_ONNX_FLAT || x->axes == FL_ONNX_FLAT_HWC) return FL_OK;
+    if (fl_onnx_is_flat(x)) return FL_OK;
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                           "its input \"%s\" has four dimensions, only (N, F) "
                           "is supported: put a Flatten before it",
@@ -30,18 +30,17 @@ static fl_err read_weight(const fl_onnx_import *import, fl_onnx_source *source,
     if (weight->is_transposed) is_outputs_first = !is_outputs_first;
     const size_t outputs = (size_t)tensor->dims[is_outputs_first ? 0 : 1];
     const size_t features = (size_t)tensor->dims[is_outputs_first ? 1 : 0];
-    fl_shape picture = fl_onnx_layout_picture(import->graph, x->node);
-    if (features != fl_shape_size(picture)) {
+    fl_shape picture = fl_onnx_shape_of(import, x);
+    if (features != picture.channels) {
         return fl_onnx_refuse(import, FL_ERR_FORMAT,
-                              "weight \"%s\" is for %zu inputs, \"%s\" has %zu",
+                              "weight \"%s\" is for %zu inputs, \"%s\" has %u",
                               weight->name, features, x->name,
-                              fl_shape_size(picture));
+                              picture.channels);
     }
-    if (x->axes == FL_ONNX_FLAT_HWC) {
-        picture = (fl_shape){1, 1, (uint32_t)features};
-    }
+    if (x->axes == FL_ONNX_FLAT) picture = x->picture;
     const size_t pixels = (size_t)picture.height * picture.width;
-    source->weight = tensor;
+    source->weight = weight;
+    source->row = fl_onnx_layout_row(outputs);
     source->layout =
         is_outputs_first
             ? fl_onnx_layout_ocp(outputs, pixels, picture.channels)
@@ -56,7 +55,7 @@ static fl_err read_bias(const fl_onnx_import *import, fl_onnx_source *source)
     const fl_onnx_value *bias;
     FL_TRY(fl_onnx_input_tensor(import, 2, &bias));
     const Onnx__TensorProto *tensor = bias->tensor;
-    source->bias = tensor;
+    source->bias = bias;
     const bool is_row =
         tensor->n_dims == 1 || (tensor->n_dims == 2 && tensor->dims[0] == 1);
     if (is_row && fl_onnx_tensor_count(tensor) == source->layout.outputs) {
@@ -71,9 +70,11 @@ static fl_err read_bias(const fl_onnx_import *import, fl_onnx_source *source)
 static fl_err add_dense(fl_onnx_import *import, const fl_onnx_value *x,
                         const fl_onnx_source *source)
 {
-    const fl_node layer = {.op = FL_OP_DENSE,
-                           .out_count = (uint32_t)source->layout.outputs};
-    return fl_onnx_layer_add(import, layer, x, FL_ONNX_FLAT, source, NULL);
+    const uint32_t outputs = (uint32_t)source->layout.outputs;
+    fl_node layer = fl_onnx_layer_reading(FL_OP_DENSE, x);
+    layer.out_count = outputs;
+    const fl_onnx_value row = fl_onnx_row(outputs);
+    return fl_onnx_layer_add(import, layer, &row, source, NULL);
 }
 
 fl_err fl_onnx_gemm(fl_onnx_import *import)

@@ -1,8 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes of the file's nodes, and layers of our graph.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "model/onnx/onnx_import.h"
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,157 +34,6 @@ fl_err fl_onnx_refuse(const fl_onnx_import *import, fl_err err,
     return fl_reason_set(import->why, err, "node \"%.64s\" (%.64s): %s",
                          node_name(import->node),
                          text_or_empty(import->node->op_type), text);
-}
-
-/* ---- values ---- */
-
-fl_onnx_value *fl_onnx_value_find(const fl_onnx_import *import,
-                                  const char *name)
-{
-    for (size_t i = 0; i < import->value_count; i++) {
-        if (strcmp(import->values[i].name, name) == 0) {
-            return &import->values[i];
-        }
-    }
-    return NULL;
-}
-
-fl_err fl_onnx_value_add(fl_onnx_import *import, const char *name,
-                         fl_onnx_value value)
-{
-    if (!name || !*name) {
-        return fl_reason_set(import->why, FL_ERR_FORMAT,
-                             "an input, output or initializer has no name");
-    }
-    if (fl_onnx_value_find(import, name)) {
-        return fl_reason_set(import->why, FL_ERR_FORMAT,
-                             "the name \"%s\" is given to two tensors", name);
-    }
-    value.name = name;
-    import->values[import->value_count++] = value;
-    return FL_OK;
-}
-
-fl_err fl_onnx_output(fl_onnx_import *import, fl_onnx_value value)
-{
-    const Onnx__NodeProto *node = import->node;
-    for (size_t i = 1; i < node->n_output; i++) {
-        if (*node->output[i]) {
-            return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                                  "its second output \"%s\" is not supported",
-                                  node->output[i]);
-        }
-    }
-    return fl_onnx_value_add(import, node->n_output ? node->output[0] : NULL,
-                             value);
-}
-
-bool fl_onnx_has_input(const fl_onnx_import *import, size_t i)
-{
-    return i < import->node->n_input && *import->node->input[i];
-}
-
-static bool makes(const Onnx__NodeProto *node, const char *name)
-{
-    for (size_t i = 0; i < node->n_output; i++) {
-        if (strcmp(node->output[i], name) == 0) return true;
-    }
-    return false;
-}
-
-static void explain_unknown(const fl_onnx_import *import, const char *name)
-{
-    for (size_t i = import->node_index; i < import->file->n_node; i++) {
-        if (!makes(import->file->node[i], name)) continue;
-        (void)fl_onnx_refuse(import, FL_ERR_FORMAT,
-                             "it reads \"%s\" before node \"%.64s\" makes "
-                             "it: a cycle, or nodes out of order",
-                             name, node_name(import->file->node[i]));
-        return;
-    }
-    (void)fl_onnx_refuse(import, FL_ERR_FORMAT,
-                         "it reads \"%s\", which is nowhere in the file", name);
-}
-
-fl_err fl_onnx_input(const fl_onnx_import *import, size_t i,
-                     const fl_onnx_value **value)
-{
-    if (!fl_onnx_has_input(import, i)) {
-        (void)fl_onnx_refuse(import, FL_ERR_FORMAT, "it has no input %zu", i);
-        return FL_ERR_FORMAT;
-    }
-    const char *name = import->node->input[i];
-    *value = fl_onnx_value_find(import, name);
-    if (!*value) {
-        explain_unknown(import, name);
-        return FL_ERR_FORMAT;
-    }
-    if ((*value)->kind == FL_ONNX_TAKEN) {
-        return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                              "\"%s\" is also read by an Add: a value with "
-                              "two readers is not supported",
-                              name);
-    }
-    return FL_OK;
-}
-
-fl_err fl_onnx_input_block(const fl_onnx_import *import, size_t i,
-                           const fl_onnx_value **value)
-{
-    FL_TRY(fl_onnx_input(import, i, value));
-    if ((*value)->kind == FL_ONNX_BLOCK) return FL_OK;
-    return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                          "input %zu, \"%s\", is a constant; only values that "
-                          "depend on the model's input are supported there",
-                          i, (*value)->name);
-}
-
-fl_err fl_onnx_input_tensor(const fl_onnx_import *import, size_t i,
-                            const fl_onnx_value **value)
-{
-    FL_TRY(fl_onnx_input(import, i, value));
-    if ((*value)->kind != FL_ONNX_TENSOR) {
-        return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                              "input %zu, \"%s\", is computed; only a "
-                              "constant of the file is supported there",
-                              i, (*value)->name);
-    }
-    const Onnx__TensorProto *tensor = (*value)->tensor;
-    if (tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) return FL_OK;
-    return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                          "tensor \"%s\" is of %s, only float32 is supported",
-                          (*value)->name, fl_onnx_type_name(tensor->data_type));
-}
-
-fl_err fl_onnx_input_sizes(const fl_onnx_import *import, size_t i,
-                           fl_onnx_sizes *sizes)
-{
-    const fl_onnx_value *value;
-    FL_TRY(fl_onnx_input(import, i, &value));
-    if (value->kind == FL_ONNX_SIZES) {
-        *sizes = value->sizes;
-        return FL_OK;
-    }
-    const Onnx__TensorProto *tensor = value->tensor;
-    if (value->kind != FL_ONNX_TENSOR || tensor->n_dims > 1 ||
-        tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__INT64 ||
-        fl_onnx_tensor_count(tensor) > FL_ONNX_SIZES_MAX) {
-        return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                              "input %zu, \"%s\", is not a short list of "
-                              "int64 that is known beforehand",
-                              i, value->name);
-    }
-    *sizes = (fl_onnx_sizes){.is_scalar = tensor->n_dims == 0};
-    sizes->count = (uint32_t)fl_onnx_tensor_count(tensor);
-    for (size_t k = 0; k < sizes->count; k++) {
-        sizes->at[k] = fl_onnx_tensor_int(tensor, k);
-        if (sizes->at[k] == FL_ONNX_BATCH) {
-            return fl_onnx_refuse(import, FL_ERR_FORMAT,
-                                  "\"%s\" holds %" PRId64, value->name,
-                                  sizes->at[k]);
-        }
-    }
-    return FL_OK;
 }
 
 /* ---- attributes ---- */
@@ -219,6 +70,18 @@ fl_err fl_onnx_attribute_int(const fl_onnx_import *import, int64_t *value,
     return FL_OK;
 }
 
+fl_err fl_onnx_attribute_float(const fl_onnx_import *import, float *value,
+                               const char *name, float fallback)
+{
+    const Onnx__AttributeProto *attribute;
+    FL_TRY(fl_onnx_attribute(import, &attribute, name,
+                             ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT));
+    *value = attribute ? attribute->f : fallback;
+    if (isfinite(*value)) return FL_OK;
+    return fl_onnx_refuse(import, FL_ERR_FORMAT, "attribute %s is %f", name,
+                          (double)*value);
+}
+
 fl_err fl_onnx_attribute_ints(const fl_onnx_import *import, int64_t *values,
                               size_t count, const char *name)
 {
@@ -233,6 +96,30 @@ fl_err fl_onnx_attribute_ints(const fl_onnx_import *import, int64_t *values,
                               name, attribute->n_ints, count);
     }
     memcpy(values, attribute->ints, count * sizeof *values);
+    return FL_OK;
+}
+
+fl_err fl_onnx_sizes_either(const fl_onnx_import *import, fl_onnx_sizes *sizes,
+                            const char *name, size_t i)
+{
+    const Onnx__AttributeProto *attribute;
+    *sizes = (fl_onnx_sizes){0};
+    FL_TRY(fl_onnx_attribute(import, &attribute, name,
+                             ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS));
+    if (fl_onnx_has_input(import, i)) {
+        return fl_onnx_input_sizes(import, i, sizes);
+    }
+    if (!attribute) return FL_OK;
+    if (attribute->n_ints > FL_ONNX_SIZES_MAX) {
+        return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
+                              "attribute %s has %zu numbers, at most %d are "
+                              "supported",
+                              name, attribute->n_ints, (int)FL_ONNX_SIZES_MAX);
+    }
+    sizes->count = (uint32_t)attribute->n_ints;
+    for (size_t k = 0; k < attribute->n_ints; k++) {
+        sizes->at[k] = attribute->ints[k];
+    }
     return FL_OK;
 }
 
@@ -251,18 +138,28 @@ fl_err fl_onnx_attribute_must_be(const fl_onnx_import *import, const char *name,
 fl_err fl_onnx_attribute_must_be_1(const fl_onnx_import *import,
                                    const char *float_name)
 {
-    const Onnx__AttributeProto *attribute;
-    FL_TRY(fl_onnx_attribute(import, &attribute, float_name,
-                             ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT));
-    if (!attribute || (attribute->f >= 1.0F && attribute->f <= 1.0F)) {
-        return FL_OK;
-    }
+    float is;
+    FL_TRY(fl_onnx_attribute_float(import, &is, float_name, 1.0F));
+    if (is >= 1.0F && is <= 1.0F) return FL_OK;
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                           "attribute %s is %g, only 1 is supported", float_name,
-                          (double)attribute->f);
+                          (double)is);
 }
 
-/* ---- layers ---- */
+fl_err fl_onnx_axis(const fl_onnx_import *import, uint32_t *axis,
+                    int64_t wanted, uint32_t axis_count)
+{
+    if (wanted < -(int64_t)axis_count || wanted >= axis_count) {
+        return fl_onnx_refuse(import, FL_ERR_FORMAT,
+                              "there is no axis %" PRId64
+                              " among %u dimensions",
+                              wanted, axis_count);
+    }
+    *axis = (uint32_t)(wanted < 0 ? wanted + axis_count : wanted);
+    return FL_OK;
+}
+
+/* ---- names of layers ---- */
 
 static bool is_name_taken(const fl_graph *graph, const char *name)
 {
@@ -288,8 +185,8 @@ static void copy_wanted_name(char *dst, const fl_onnx_import *import,
                              const fl_onnx_source *source)
 {
     static const char suffix[] = ".weight";
-    const char *weight = source ? source->weight->name : NULL;
-    const size_t len = strlen(text_or_empty(weight));
+    const char *weight = source ? source->weight->name : "";
+    const size_t len = strlen(weight);
     if (len >= sizeof suffix &&
         strcmp(weight + len - (sizeof suffix - 1), suffix) == 0) {
         copy_name(dst, weight, len - (sizeof suffix - 1));
@@ -299,56 +196,92 @@ static void copy_wanted_name(char *dst, const fl_onnx_import *import,
     copy_name(dst, name, strlen(name));
 }
 
-static void name_layer(fl_node *layer, const fl_onnx_import *import,
+// No number is tried twice, so a file full of such names costs no more than
+// its length.
+static void name_layer(fl_node *layer, fl_onnx_import *import,
                        const fl_onnx_source *source)
 {
     copy_wanted_name(layer->name, import, source);
-    uint32_t number = import->graph->node_count;
+    if (import->next_number < import->graph->node_count) {
+        import->next_number = import->graph->node_count;
+    }
     while (!*layer->name || is_name_taken(import->graph, layer->name)) {
         const int len = snprintf(layer->name, sizeof layer->name, "%s_%u",
-                                 fl_op_name(layer->op), number++);
+                                 fl_op_name(layer->op), import->next_number++);
         for (int i = 0; i < len; i++) {
             layer->name[i] = (char)tolower(layer->name[i]);
         }
     }
 }
 
-static bool is_shared(const fl_onnx_import *import,
-                      const Onnx__TensorProto *tensor)
+/* ---- layers ---- */
+
+fl_err fl_onnx_take(fl_onnx_import *import, const fl_onnx_value *tensor)
 {
-    for (uint32_t i = 0; i < import->graph->node_count; i++) {
-        const fl_onnx_source *source = &import->sources[i];
-        if (source->weight == tensor || source->bias == tensor) return true;
+    if (!tensor) return FL_OK;
+    fl_onnx_value *owner = &import->values[tensor->owner];
+    if (!owner->is_taken) {
+        owner->is_taken = true;
+        return FL_OK;
     }
-    return false;
-}
-
-fl_err fl_onnx_source_check(const fl_onnx_import *import,
-                            const Onnx__TensorProto *tensor)
-{
-    if (!tensor || !is_shared(import, tensor)) return FL_OK;
     return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
-                          "it shares the parameters \"%s\" with another node; "
-                          "training would pull them apart",
-                          text_or_empty(tensor->name));
+                          "it shares the parameters \"%s\" with another node, "
+                          "or has them twice; training would pull them apart",
+                          owner->name);
 }
 
-fl_err fl_onnx_layer_add(fl_onnx_import *import, fl_node layer,
-                         const fl_onnx_value *x, fl_onnx_axes axes,
-                         const fl_onnx_source *source, const float *constants)
+const fl_node *fl_onnx_maker(const fl_onnx_import *import,
+                             const fl_onnx_value *x)
 {
+    return &import->graph->nodes[x->node];
+}
+
+fl_node fl_onnx_layer_reading(fl_op_kind op, const fl_onnx_value *x)
+{
+    return (fl_node){.op = op, .inputs = {x->node}, .input_count = 1};
+}
+
+fl_onnx_value fl_onnx_row(uint32_t count)
+{
+    return (fl_onnx_value){
+        .kind = FL_ONNX_BLOCK, .axes = FL_ONNX_FLAT, .picture = {1, 1, count}};
+}
+
+fl_err fl_onnx_layer_append(fl_onnx_import *import, fl_onnx_value *made,
+                            fl_node layer, const fl_onnx_value *like,
+                            const fl_onnx_source *source,
+                            const float *constants)
+{
+    const uint32_t number = import->graph->node_count;
     if (source) {
-        FL_TRY(fl_onnx_source_check(import, source->weight));
-        FL_TRY(fl_onnx_source_check(import, source->bias));
+        FL_TRY(fl_onnx_take(import, source->weight));
+        FL_TRY(fl_onnx_take(import, source->bias));
     }
     name_layer(&layer, import, source);
-    layer.inputs[0] = x->node;
-    layer.input_count = 1;
-    const uint32_t number = import->graph->node_count;
     FL_TRY(fl_graph_add(import->graph, &layer, source && source->bias,
                         constants, import->why));
     if (source) import->sources[number] = *source;
-    return fl_onnx_output(
-        import,
-        (fl_onnx_value){.kind = FL_ONNX_BLOCK, .node = number, .axes = axes});
+    *made = (fl_onnx_value){.kind = FL_ONNX_BLOCK,
+                            .node = number,
+                            .axes = like->axes,
+                            .picture = like->picture};
+    return FL_OK;
+}
+
+fl_err fl_onnx_layer_add(fl_onnx_import *import, fl_node layer,
+                         const fl_onnx_value *like,
+                         const fl_onnx_source *source, const float *constants)
+{
+    fl_onnx_value made;
+    FL_TRY(fl_onnx_layer_append(import, &made, layer, like, source, constants));
+    return fl_onnx_output(import, made);
+}
+
+fl_err fl_onnx_layer_on(fl_onnx_import *import, fl_node layer,
+                        const fl_onnx_value *x, const fl_onnx_source *source,
+                        const float *constants)
+{
+    layer.inputs[0] = x->node;
+    layer.input_count = 1;
+    return fl_onnx_layer_add(import, layer, x, source, constants);
 }

@@ -1,5 +1,6 @@
 /*
- * Where the numbers of a weight lie in an ONNX file.
+ * Where the numbers of a weight lie in an ONNX file, and which of the file's
+ * dimensions a value of our graph has there.
  *
  * In memory a weight is (O, P, C): outputs, pixels (of the kernel, or of the
  * picture that was flattened), channels. ONNX puts channels before pixels,
@@ -30,6 +31,10 @@ fl_onnx_layout fl_onnx_layout_ocp(size_t outputs, size_t pixels,
 fl_onnx_layout fl_onnx_layout_cpo(size_t outputs, size_t pixels,
                                   size_t channels);
 
+/* A list, in the file as in memory; one number of the file, `count` times. */
+fl_onnx_layout fl_onnx_layout_row(size_t count);
+fl_onnx_layout fl_onnx_layout_repeat(size_t count);
+
 static inline size_t fl_onnx_layout_count(const fl_onnx_layout *layout)
 {
     return layout->outputs * layout->pixels * layout->channels;
@@ -59,14 +64,23 @@ static inline void fl_onnx_walk_on(fl_onnx_walk *walk,
     walk->at += layout->output_step - layout->pixels * layout->pixel_step;
 }
 
-/*
- * The picture in whose order the numbers of value `node` run: its own shape,
- * or what a FLATTEN before it has made flat. In memory they run H, W, C; in
- * ONNX C, H, W.
- */
-fl_shape fl_onnx_layout_picture(const fl_graph *graph, uint32_t node);
+/* ---- how a graph's values are written ---- */
 
-/* True: ONNX writes value `node` as (N, F); false: as (N, C, H, W). */
-bool fl_onnx_layout_is_flat(const fl_graph *graph, uint32_t node);
+/* The dimensions of one value in the file. */
+typedef struct {
+    bool is_flat;      // (N, F); else (N, C, H, W)
+    fl_shape picture;  // flat: F runs over its C, H, W; else the value's shape
+} fl_onnx_form;
+
+typedef struct {
+    fl_onnx_form at[FL_GRAPH_NODES_MAX];
+    bool is_hwc;  // FLATTEN goes over H, W, C: what is behind needs that
+} fl_onnx_forms;
+
+void fl_onnx_forms_init(fl_onnx_forms *forms, const fl_graph *graph);
+
+/* True: node i reads (N, F) of its inputs; false: (N, C, H, W). */
+bool fl_onnx_forms_reads_flat(const fl_onnx_forms *forms, const fl_graph *graph,
+                              uint32_t i);
 
 #endif

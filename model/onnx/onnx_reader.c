@@ -1,8 +1,6 @@
-/* fl_model_decode: the file's nodes one by one into our graph, then the
- * parameters into memory's order.
+/* fl_model_decode: the file's inputs, its nodes one by one, its output.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,13 +28,47 @@ static const struct {
      1,
      {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads",
       "storage_order", "strides"}},
+    {"AveragePool",
+     fl_onnx_averagepool,
+     1,
+     1,
+     {"auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads",
+      "strides"}},
+    {"GlobalAveragePool", fl_onnx_globalpool, 1, 1, {NULL}},
+    {"ReduceMean", fl_onnx_reducemean, 1, 1, {"axes", "keepdims"}},
+    {"Pad", fl_onnx_pad, 2, 3, {"mode"}},
     {"Gemm", fl_onnx_gemm, 2, 3, {"alpha", "beta", "transA", "transB"}},
     {"MatMul", fl_onnx_matmul, 2, 2, {NULL}},
+    {"BatchNormalization",
+     fl_onnx_batchnorm,
+     5,
+     5,
+     {"epsilon", "momentum", "training_mode"}},
+    {"InstanceNormalization", fl_onnx_instancenorm, 3, 3, {"epsilon"}},
+    {"ReduceL2", fl_onnx_reduce_l2, 1, 1, {"axes", "keepdims"}},
+    {"ReduceSum",
+     fl_onnx_reduce_sum,
+     1,
+     2,
+     {"axes", "keepdims", "noop_with_empty_axes"}},
+    {"Sqrt", fl_onnx_sqrt, 1, 1, {NULL}},
+    {"Max", fl_onnx_max, 2, 2, {NULL}},
+    {"Expand", fl_onnx_expand, 2, 2, {NULL}},
+    {"LpNormalization", fl_onnx_lp_norm, 1, 1, {"axis", "p"}},
     {"Add", fl_onnx_add, 2, 2, {NULL}},
     {"Sub", fl_onnx_sub, 2, 2, {NULL}},
     {"Mul", fl_onnx_mul, 2, 2, {NULL}},
     {"Div", fl_onnx_div, 2, 2, {NULL}},
     {"Relu", fl_onnx_relu, 1, 1, {NULL}},
+    {"Clip", fl_onnx_clip, 1, 3, {"max", "min"}},
+    {"LeakyRelu", fl_onnx_leaky_relu, 1, 1, {"alpha"}},
+    {"HardSwish", fl_onnx_hard_swish, 1, 1, {NULL}},
+    {"HardSigmoid", fl_onnx_hard_sigmoid, 1, 1, {"alpha", "beta"}},
+    {"Sigmoid", fl_onnx_sigmoid, 1, 1, {NULL}},
+    {"Tanh", fl_onnx_tanh, 1, 1, {NULL}},
+    {"Concat", fl_onnx_concat, 1, FL_ONNX_PORTS_MAX, {"axis"}},
+    {"Slice", fl_onnx_slice, 3, 5, {NULL}},
+    {"Split", fl_onnx_split, 1, 2, {"axis", "split"}},
     {"Flatten", fl_onnx_flatten, 1, 1, {"axis"}},
     {"Reshape", fl_onnx_reshape, 2, 2, {"allowzero"}},
     {"Transpose", fl_onnx_transpose, 1, 1, {"perm"}},
@@ -46,7 +78,7 @@ static const struct {
     {"Shape", fl_onnx_shape, 1, 1, {NULL}},
     {"Gather", fl_onnx_gather, 2, 2, {"axis"}},
     {"Unsqueeze", fl_onnx_unsqueeze, 1, 2, {"axes"}},
-    {"Concat", fl_onnx_concat, 1, FL_ONNX_SIZES_MAX, {"axis"}},
+    {"Cast", fl_onnx_cast, 1, 1, {"to"}},
 };
 
 enum { OPERATOR_COUNT = sizeof OPERATORS / sizeof OPERATORS[0] };
@@ -59,9 +91,7 @@ static fl_err add_initializers(fl_onnx_import *import)
         const Onnx__TensorProto *tensor = import->file->initializer[i];
         const char *name = tensor->name ? tensor->name : "";
         FL_TRY(fl_onnx_tensor_check(tensor, name, import->why));
-        FL_TRY(fl_onnx_value_add(
-            import, name,
-            (fl_onnx_value){.kind = FL_ONNX_TENSOR, .tensor = tensor}));
+        FL_TRY(fl_onnx_value_add(import, name, fl_onnx_tensor_value(tensor)));
     }
     return FL_OK;
 }
@@ -160,7 +190,7 @@ static fl_err add_input(fl_onnx_import *import)
     fl_onnx_value value = {.kind = FL_ONNX_BLOCK};
     FL_TRY(
         read_input(info, &node.shape, &is_flat, &import->batch, import->why));
-    if (is_flat) value.axes = FL_ONNX_FLAT;
+    if (is_flat) value = fl_onnx_row(node.shape.channels);
     FL_TRY(fl_onnx_value_add(import, info->name, value));
     return fl_graph_add(import->graph, &node, false, NULL, import->why);
 }
@@ -262,9 +292,7 @@ static fl_err check_output(const fl_onnx_import *import,
                              "makes",
                              value->name);
     }
-    const fl_shape picture = fl_onnx_layout_picture(import->graph, last);
-    if (value->axes == FL_ONNX_NCHW || value->axes == FL_ONNX_NHWC ||
-        picture.height > 1 || picture.width > 1) {
+    if (!fl_onnx_is_flat(value) || !fl_onnx_is_in_order(value)) {
         return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
                              "the output \"%s\" is a picture; only (N, "
                              "classes) is supported",
@@ -272,29 +300,6 @@ static fl_err check_output(const fl_onnx_import *import,
     }
     return check_declared(info, import->graph->nodes[last].shape.channels,
                           import->why);
-}
-
-// Every value but the last has a reader: with layers of one input each, the
-// graph is one chain.
-static fl_err check_all_used(const fl_onnx_import *import)
-{
-    const fl_graph *graph = import->graph;
-    bool is_used[FL_GRAPH_NODES_MAX] = {false};
-    for (uint32_t i = 0; i < graph->node_count; i++) {
-        for (uint32_t k = 0; k < graph->nodes[i].input_count; k++) {
-            is_used[graph->nodes[i].inputs[k]] = true;
-        }
-    }
-    for (uint32_t i = 0; i + 1 < graph->node_count; i++) {
-        if (is_used[i]) continue;
-        return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
-                             "nothing reads what node \"%s\" (%s) makes",
-                             graph->nodes[i].name,
-                             fl_op_name(graph->nodes[i].op));
-    }
-    if (graph->param_count > 0) return FL_OK;
-    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
-                         "the model has no parameters: nothing to train");
 }
 
 static fl_err check_end(const fl_onnx_import *import)
@@ -307,45 +312,10 @@ static fl_err check_end(const fl_onnx_import *import)
             "supported",
             file->n_output);
     }
-    FL_TRY(check_output(import, file->output[0]));
-    return check_all_used(import);
+    return check_output(import, file->output[0]);
 }
 
-/* ---- parameters ---- */
-
-static fl_err read_params(float *params, const Onnx__TensorProto *tensor,
-                          const fl_onnx_layout *layout, const fl_node *node,
-                          fl_reason *why)
-{
-    const size_t count = fl_onnx_layout_count(layout);
-    fl_onnx_walk file = {0};
-    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
-        params[i] = fl_onnx_tensor_float(tensor, file.at);
-        if (isfinite(params[i])) continue;
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "tensor \"%s\" of node \"%s\" (%s): number %zu "
-                             "is %f",
-                             tensor->name ? tensor->name : "", node->name,
-                             fl_op_name(node->op), file.at, (double)params[i]);
-    }
-    return FL_OK;
-}
-
-static fl_err read_all_params(float *params, const fl_onnx_import *import)
-{
-    for (uint32_t i = 0; i < import->graph->node_count; i++) {
-        const fl_node *node = &import->graph->nodes[i];
-        const fl_onnx_source *source = &import->sources[i];
-        if (!source->weight) continue;
-        FL_TRY(read_params(params + node->weight_at, source->weight,
-                           &source->layout, node, import->why));
-        if (!source->bias) continue;
-        const fl_onnx_layout row = fl_onnx_layout_ocp(1, 1, node->bias_count);
-        FL_TRY(read_params(params + node->bias_at, source->bias, &row, node,
-                           import->why));
-    }
-    return FL_OK;
-}
+/* ---- the file ---- */
 
 static fl_err read_graph(fl_onnx_import *import)
 {
@@ -355,40 +325,36 @@ static fl_err read_graph(fl_onnx_import *import)
     return check_end(import);
 }
 
-// One name a node, an initializer, and the input.
-static size_t name_count(const Onnx__GraphProto *file)
+static bool is_ours(const Onnx__ModelProto *proto)
 {
-    return file->n_node + file->n_initializer + 1;
+    return proto->producer_name && strcmp(proto->producer_name, "fedge") == 0;
 }
 
-static fl_err import_model(fl_model *model, const Onnx__GraphProto *file,
+static fl_err import_model(fl_model *model, const Onnx__ModelProto *proto,
                            fl_reason *why)
 {
+    fl_graph graph = {0};
     fl_onnx_import import = {
-        .file = file,
-        .graph = &model->graph,
+        .file = proto->graph,
+        .is_ours = is_ours(proto),
+        .graph = &graph,
         .sources = calloc(FL_GRAPH_NODES_MAX, sizeof *import.sources),
-        .values = calloc(name_count(file), sizeof *import.values),
+        .is_absorbed = calloc(FL_GRAPH_NODES_MAX, sizeof *import.is_absorbed),
         .why = why,
     };
     fl_err err = FL_ERR_MEMORY;
-    if (!import.sources || !import.values) {
+    if (!import.sources || !import.is_absorbed ||
+        fl_onnx_values_init(&import)) {
         fl_reason_set(why, err, "no memory to read an ONNX graph");
         goto out;
     }
     err = read_graph(&import);
-    if (err) goto out;
-    // One float too many keeps analysers from seeing malloc(0).
-    model->params = malloc((model->graph.param_count + 1) * sizeof(float));
-    if (!model->params) {
-        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu parameters",
-                            model->graph.param_count);
-        goto out;
-    }
-    err = read_all_params(model->params, &import);
+    if (!err) err = fl_onnx_finish(&import, model);
 
 out:
+    fl_graph_fini(&graph);
     free(import.sources);
+    free(import.is_absorbed);
     free(import.values);
     return err;
 }
@@ -400,7 +366,7 @@ fl_err fl_model_decode(fl_model **model, const uint8_t *src, size_t src_len,
     FL_TRY(fl_onnx_file_init(&file, src, src_len, why));
     fl_model *made = calloc(1, sizeof *made);
     const fl_err err =
-        made ? import_model(made, file.proto->graph, why)
+        made ? import_model(made, file.proto, why)
              : fl_reason_set(why, FL_ERR_MEMORY, "no memory for a model");
     fl_onnx_file_fini(&file);
     if (err) {

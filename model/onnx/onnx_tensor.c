@@ -80,6 +80,10 @@ static bool find_storage(const Onnx__TensorProto *tensor, size_t *width,
         *width = sizeof(int64_t);
         *listed = tensor->n_int64_data;
         return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+        *width = sizeof(double);
+        *listed = tensor->n_double_data;
+        return true;
     case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
         *width = 1;
         *listed = tensor->n_int32_data;
@@ -129,7 +133,15 @@ fl_err fl_onnx_tensor_check(const Onnx__TensorProto *tensor, const char *name,
     return check_data(tensor, name, why);
 }
 
-float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i)
+static double read_double(const Onnx__TensorProto *tensor, size_t i)
+{
+    if (!tensor->has_raw_data) return tensor->double_data[i];
+    double value;
+    memcpy(&value, tensor->raw_data.data + i * sizeof value, sizeof value);
+    return value;
+}
+
+static float read_float(const Onnx__TensorProto *tensor, size_t i)
 {
     if (!tensor->has_raw_data) return tensor->float_data[i];
     float value;
@@ -143,6 +155,17 @@ int64_t fl_onnx_tensor_int(const Onnx__TensorProto *tensor, size_t i)
     int64_t value;
     memcpy(&value, tensor->raw_data.data + i * sizeof value, sizeof value);
     return value;
+}
+
+float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i)
+{
+    switch (tensor->data_type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+        return (float)read_double(tensor, i);
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
+        return (float)fl_onnx_tensor_int(tensor, i);
+    default: return read_float(tensor, i);
+    }
 }
 
 bool fl_onnx_tensor_bool(const Onnx__TensorProto *tensor, size_t i)
