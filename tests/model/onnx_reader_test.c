@@ -402,8 +402,8 @@ TEST(onnx_reader_names_the_node_that_it_does_not_know)
 {
     Onnx__ModelProto *edited;
     Onnx__NodeProto *node = cnn_node(&edited, "MaxPool");
-    fl_onnx_edit_set_text(&node->op_type, "AveragePool");
-    assert_refused(edited, FL_ERR_UNSUPPORTED, "/MaxPool", "(AveragePool)");
+    fl_onnx_edit_set_text(&node->op_type, "LpPool");
+    assert_refused(edited, FL_ERR_UNSUPPORTED, "/MaxPool", "(LpPool)");
     node = cnn_node(&edited, "Relu");
     fl_onnx_edit_set_text(&node->domain, "com.microsoft");
     assert_refused(edited, FL_ERR_UNSUPPORTED, "/Relu", "not supported");
@@ -473,7 +473,7 @@ TEST(onnx_reader_rejects_a_layer_that_nothing_reads)
     assert_refused(edited, FL_ERR_UNSUPPORTED, "nothing reads", "Relu");
 }
 
-TEST(onnx_reader_rejects_a_second_output)
+static Onnx__ModelProto *cnn_with_indices(bool is_read)
 {
     Onnx__ModelProto *edited;
     Onnx__NodeProto *node = cnn_node(&edited, "MaxPool");
@@ -484,7 +484,20 @@ TEST(onnx_reader_rejects_a_second_output)
     node->n_output = 2;
     node->output[0] = only;
     fl_onnx_edit_set_text(&node->output[1], "indices");
-    assert_refused(edited, FL_ERR_UNSUPPORTED, "/MaxPool", "indices");
+    if (!is_read) return edited;
+    fl_onnx_edit_set_text(&edited->graph->output[0]->name, "indices");
+    return edited;
+}
+
+TEST(onnx_reader_rejects_a_second_output)
+{
+    assert_refused(cnn_with_indices(true), FL_ERR_UNSUPPORTED, "/MaxPool",
+                   "indices");
+}
+
+TEST(onnx_reader_skips_an_output_that_nothing_reads)
+{
+    assert_same_numbers(assert_accepted(cnn_with_indices(false)), CNN);
 }
 
 TEST(onnx_reader_rejects_attributes_that_it_does_not_know)
@@ -579,6 +592,7 @@ RUN_TESTS(
     cmocka_unit_test(onnx_reader_rejects_constants_where_values_go),
     cmocka_unit_test(onnx_reader_rejects_a_layer_that_nothing_reads),
     cmocka_unit_test(onnx_reader_rejects_a_second_output),
+    cmocka_unit_test(onnx_reader_skips_an_output_that_nothing_reads),
     cmocka_unit_test(onnx_reader_rejects_attributes_that_it_does_not_know),
     cmocka_unit_test(onnx_reader_rejects_attributes_of_the_wrong_type),
     cmocka_unit_test(onnx_reader_rejects_more_layers_than_a_graph_holds),

@@ -1,5 +1,5 @@
 /* Models that PyTorch exported, against what PyTorch computes from them:
- * tests/vectors/onnx/make.py.
+ * tests/vectors/onnx/make.py and make_architectures.py.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
@@ -121,11 +121,95 @@ TEST(onnx_reads_a_model_of_table_rows)
     assert_agrees(FOLDER "table.onnx", FOLDER "table.f32");
 }
 
-RUN_TESTS(cmocka_unit_test(onnx_reads_a_conv_net_from_pytorch),
-          cmocka_unit_test(onnx_reads_a_conv_net_of_opset_11),
-          cmocka_unit_test(onnx_reads_a_conv_net_of_opset_17),
-          cmocka_unit_test(onnx_follows_a_view_that_computes_its_shape),
-          cmocka_unit_test(onnx_reads_an_mlp_from_pytorch),
-          cmocka_unit_test(onnx_reads_initializers_that_are_inputs_too),
-          cmocka_unit_test(onnx_reads_products_of_matrices),
-          cmocka_unit_test(onnx_reads_a_model_of_table_rows))
+/* ---- networks of the edge: make_architectures.py ---- */
+
+static void assert_network_agrees(const char *name)
+{
+    static const char *const exports[] = {"11", "13", "17"};
+    char onnx_path[96], numbers_path[96];
+    snprintf(numbers_path, sizeof numbers_path, FOLDER "%s.f32", name);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(onnx_path, sizeof onnx_path, FOLDER "%s-%s.onnx", name,
+                 exports[i]);
+        assert_agrees(onnx_path, numbers_path);
+    }
+}
+
+TEST(onnx_reads_lenet)
+{
+    assert_network_agrees("lenet");
+}
+
+TEST(onnx_reads_resnet8)
+{
+    assert_network_agrees("resnet8");
+}
+
+TEST(onnx_reads_resnet18)
+{
+    assert_network_agrees("resnet18");
+}
+
+TEST(onnx_reads_mobilenetv2)
+{
+    assert_network_agrees("mobilenetv2");
+}
+
+TEST(onnx_reads_mobilenetv3)
+{
+    assert_network_agrees("mobilenetv3");
+}
+
+TEST(onnx_reads_mobilenetv3_with_its_activations_written_out)
+{
+    assert_network_agrees("mobilenetv3-old");
+}
+
+TEST(onnx_reads_shufflenetv2)
+{
+    assert_network_agrees("shufflenetv2");
+}
+
+TEST(onnx_reads_siamese_towers)
+{
+    assert_network_agrees("siamese");
+    assert_network_agrees("siamese-norm");
+}
+
+TEST(onnx_reads_operators_that_no_architecture_has)
+{
+    assert_network_agrees("mixed");
+}
+
+// Exported in training mode: batch norms have outputs that nothing reads.
+TEST(onnx_reads_a_network_exported_for_training)
+{
+    assert_agrees(FOLDER "resnet8-training.onnx",
+                  FOLDER "resnet8-training.f32");
+}
+
+// All batch norms have the same numbers, and PyTorch wrote them once.
+TEST(onnx_reads_a_network_before_training)
+{
+    assert_agrees(FOLDER "fresh.onnx", FOLDER "fresh.f32");
+}
+
+RUN_TESTS(
+    cmocka_unit_test(onnx_reads_a_conv_net_from_pytorch),
+    cmocka_unit_test(onnx_reads_a_conv_net_of_opset_11),
+    cmocka_unit_test(onnx_reads_a_conv_net_of_opset_17),
+    cmocka_unit_test(onnx_follows_a_view_that_computes_its_shape),
+    cmocka_unit_test(onnx_reads_an_mlp_from_pytorch),
+    cmocka_unit_test(onnx_reads_initializers_that_are_inputs_too),
+    cmocka_unit_test(onnx_reads_products_of_matrices),
+    cmocka_unit_test(onnx_reads_a_model_of_table_rows),
+    cmocka_unit_test(onnx_reads_lenet), cmocka_unit_test(onnx_reads_resnet8),
+    cmocka_unit_test(onnx_reads_resnet18),
+    cmocka_unit_test(onnx_reads_mobilenetv2),
+    cmocka_unit_test(onnx_reads_mobilenetv3),
+    cmocka_unit_test(onnx_reads_mobilenetv3_with_its_activations_written_out),
+    cmocka_unit_test(onnx_reads_shufflenetv2),
+    cmocka_unit_test(onnx_reads_siamese_towers),
+    cmocka_unit_test(onnx_reads_operators_that_no_architecture_has),
+    cmocka_unit_test(onnx_reads_a_network_exported_for_training),
+    cmocka_unit_test(onnx_reads_a_network_before_training))
