@@ -26,6 +26,7 @@ BIN     := $(MAIN:%/main.c=$B/fedge-%)
 TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
+REWRITE := $B/tests/e2e/onnxruntime/rewrite
 PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
@@ -96,8 +97,9 @@ tool-tests:               ## tests of the scripts that check this tree
 e2e: programs             ## real processes on loopback
 	@B=$B TEST_SECONDS=120 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
-interop: programs         ## the exported model in ONNX Runtime
+interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
+	@B=$B tests/e2e/onnxruntime_networks.sh
 	@B=$B tests/e2e/onnxruntime.sh
 
 bench:                    ## federation: ratios against peers, measured in one run
@@ -139,7 +141,7 @@ $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	$(call run,AR,$(AR) rcs $@ $^)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
-$(TESTS) $(FUZZS) $(BENCHES): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+$(TESTS) $(FUZZS) $(BENCHES) $(REWRITE): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
 $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
@@ -152,7 +154,7 @@ $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
-$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)): | $(PBC)
+$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)) $(REWRITE).o: | $(PBC)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(@D)
 	$(call run,PB,protoc-c --c_out=$(GEN) $<)
