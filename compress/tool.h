@@ -35,7 +35,7 @@ typedef struct {
     double lr, momentum, weight_decay, clip_norm, label_smoothing;
     double margin, temperature, teacher_share;
     const char *schedule, *optimizer, *loss, *norm, *freeze, *teacher;
-    bool recompute;
+    bool recompute, nesterov;
     // quantize
     const char *calibrate, *profile;
     double percentile;

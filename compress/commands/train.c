@@ -21,16 +21,21 @@ static const char USAGE[] =
     "r8.onnx\n"
     "  fedge-compress train r8.onnx --dataset csv:x.csv --freeze "
     "'conv*,block1.*' \\\n"
-    "                       --norm frozen --threads 2 --out tuned.onnx\n\n";
+    "                       --norm frozen --threads 2 --out tuned.onnx\n"
+    "  fedge-compress train small.onnx --teacher large.onnx --dataset "
+    "fashion-mnist \\\n"
+    "                       --out small.onnx\n\n";
 
 static const char *const SCHEDULES[] = {"constant", "cosine", "step", NULL};
 static const char *const NORMS[] = {"train", "frozen", NULL};
+static const char *const OPTIMIZERS[] = {"sgd", "adam", "adamw", NULL};
+static const char *const LOSSES[] = {"softmax", "contrastive", "triplet", NULL};
 
 typedef struct {
     const fl_tool *tool;
-    fl_model *model;
+    fl_model *model, *teacher;
     fl_dataset *train, *test;
-    fl_trainer *trainer;
+    fl_trainer *trainer, *teaching;
     uint32_t *rows;  // of the larger part
     fl_train_options options;
     fl_progress progress;
@@ -56,7 +61,7 @@ static void show_step(void *self, uint64_t step, const fl_metrics *epoch)
 static fl_err read_options(training *t, fl_reason *why)
 {
     const fl_tool *tool = t->tool;
-    unsigned schedule, norm;
+    unsigned schedule, norm, optimizer, loss;
     if (!tool->data.dataset || !tool->out) {
         return fl_reason_set(why, FL_ERR_RANGE, "train needs %s",
                              tool->out ? "--dataset SPEC" : "--out FILE");
@@ -64,10 +69,19 @@ static fl_err read_options(training *t, fl_reason *why)
     FL_TRY(
         fl_tool_choice(&schedule, "schedule", tool->schedule, SCHEDULES, why));
     FL_TRY(fl_tool_choice(&norm, "norm", tool->norm, NORMS, why));
+    FL_TRY(fl_tool_choice(&optimizer, "optimizer", tool->optimizer, OPTIMIZERS,
+                          why));
+    FL_TRY(fl_tool_choice(&loss, "loss", tool->loss, LOSSES, why));
     t->options = (fl_train_options){
         .epochs = (uint32_t)tool->epochs,
         .batch = (uint32_t)tool->batch,
+        .loss = {.kind = (fl_loss_kind)loss,
+                 .label_smoothing = (float)tool->label_smoothing,
+                 .margin = (float)tool->margin},
+        .optimizer = (fl_optimizer_kind)optimizer,
         .lr = (float)tool->lr,
+        .nesterov = tool->nesterov,
+        .warmup_steps = (uint32_t)tool->warmup_steps,
         .momentum = (float)tool->momentum,
         .weight_decay = (float)tool->weight_decay,
         .clip_norm = (float)tool->clip_norm,
@@ -77,6 +91,24 @@ static fl_err read_options(training *t, fl_reason *why)
         .stop = &fl_tool_stop,
         .on_step = show_step,
         .on_step_self = t,
+    };
+    return FL_OK;
+}
+
+static fl_err open_teacher(training *t, fl_reason *why)
+{
+    const fl_tool *tool = t->tool;
+    const fl_trainer_options options = {
+        .batch_cap = (uint32_t)tool->batch,
+        .thread_count = (uint32_t)tool->threads,
+    };
+    FL_TRY(fl_tool_read_float(&t->teacher, tool->teacher, why));
+    FL_TRY(fl_trainer_new(&t->teaching, t->teacher, &options, why));
+    t->options.loss.teacher = (fl_teacher){
+        .trainer = t->teaching,
+        .params = fl_model_params(t->teacher),
+        .weight = (float)tool->teacher_share,
+        .temperature = (float)tool->temperature,
     };
     return FL_OK;
 }
@@ -107,15 +139,16 @@ static fl_err open_all(training *t, fl_reason *why)
         .recompute = tool->recompute,
         .freeze = tool->freeze,
     };
-    return fl_trainer_new(&t->trainer, t->model, &trainer, why);
+    FL_TRY(fl_trainer_new(&t->trainer, t->model, &trainer, why));
+    return tool->teacher ? open_teacher(t, why) : FL_OK;
 }
 
 static fl_err report(training *t, fl_reason *why)
 {
     fl_metrics m;
-    FL_TRY(fl_trainer_evaluate(t->trainer, &m, fl_model_params(t->model),
-                               t->test, t->rows, fl_dataset_row_count(t->test),
-                               why));
+    FL_TRY(fl_trainer_measure(t->trainer, &m, &t->options.loss,
+                              fl_model_params(t->model), t->test, t->rows,
+                              fl_dataset_row_count(t->test), why));
     const double count = (double)m.sample_count;
     printf("%s: accuracy %.2f %%, loss %.4f on %llu test examples\n",
            t->tool->out, 100.0 * (double)m.correct_count / count,
@@ -148,10 +181,12 @@ static int run(const void *settings, fl_reason *why)
     if (read_options(&t, why)) return FL_EXIT_USAGE;
     fl_err err = open_all(&t, why);
     if (!err) err = train(&t, why);
+    fl_trainer_free(t.teaching);
     fl_trainer_free(t.trainer);
     free(t.rows);
     fl_dataset_free(t.test);
     fl_dataset_free(t.train);
+    fl_model_free(t.teacher);
     fl_model_free(t.model);
     return fl_program_exit(err);
 }
@@ -169,8 +204,27 @@ fl_command fl_train_command(fl_tool *tool)
         {"training", "schedule", FL_OPTION_TEXT, &tool->schedule, 0, 0, "HOW",
          "of the rate: constant, cosine (to 0), step (a tenth after each "
          "third)"},
+        {"training", "warmup-steps", FL_OPTION_COUNT, &tool->warmup_steps, 0,
+         1000000, "N", "steps in which the rate rises from 0"},
+        {"training", "optimizer", FL_OPTION_TEXT, &tool->optimizer, 0, 0,
+         "NAME", "sgd, adam or adamw"},
         {"training", "momentum", FL_OPTION_NUMBER, &tool->momentum, 0, 0.9999,
          "X", "of SGD"},
+        {"training", "nesterov", FL_OPTION_FLAG, &tool->nesterov, 0, 0, NULL,
+         "SGD: look ahead along the momentum"},
+        {"training", "loss", FL_OPTION_TEXT, &tool->loss, 0, 0, "NAME",
+         "softmax; for embeddings contrastive or triplet"},
+        {"training", "label-smoothing", FL_OPTION_NUMBER,
+         &tool->label_smoothing, 0, 0.999, "X",
+         "share of each label that all classes get"},
+        {"training", "margin", FL_OPTION_NUMBER, &tool->margin, 1e-6, 1e6, "X",
+         "of contrastive and triplet"},
+        {"training", "teacher", FL_OPTION_TEXT, &tool->teacher, 0, 0, "FILE",
+         "a model to learn from as well (distillation), ONNX"},
+        {"training", "teacher-share", FL_OPTION_NUMBER, &tool->teacher_share, 0,
+         1, "X", "weight of what the teacher says"},
+        {"training", "temperature", FL_OPTION_NUMBER, &tool->temperature, 1e-3,
+         1e3, "X", "that softens both"},
         {"training", "weight-decay", FL_OPTION_NUMBER, &tool->weight_decay, 0,
          10, "X", "L2 regularisation"},
         {"training", "clip-norm", FL_OPTION_NUMBER, &tool->clip_norm, 0, 1e9,
