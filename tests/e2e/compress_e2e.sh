@@ -1,0 +1,124 @@
+#!/bin/sh
+# fedge-compress as a person uses it: make a network, train it, quantise it,
+# look at it, time it. When this fails, the INT8 model that boards are given
+# is not made, or is another network than the one that was trained.
+# SPDX-License-Identifier: Apache-2.0
+set -eu
+B=${B:-build/release}
+. tests/e2e/lib.sh
+make_scratch
+readonly USAGE=2 CONFIG=78
+compress() { "$B/fedge-compress" "$@"; }
+data=fashion-mnist
+
+# accuracy_of FILE: on the test part, in hundredths of a percent.
+accuracy_of() {
+    compress evaluate "$1" --dataset $data --json | json_values accuracy |
+        awk '{ printf "%d", $1 * 10000 + 0.5 }'
+}
+
+# ---- new, train, quantize, evaluate, bench, inspect
+model=$scratch/model.onnx
+for name in mlp lenet resnet8 resnet18 mobilenetv2 mobilenetv2-tiny \
+    mobilenetv3-small shufflenetv2 siamese; do
+    compress new $name --out "$scratch/$name.onnx" --quiet
+    compress inspect "$scratch/$name.onnx" >"$scratch/said" ||
+        fail "inspect $name"
+    grep -q "float32, input 28x28x1" "$scratch/said" || fail "$name: no summary"
+done
+compress new lenet --dataset $data --out "$model" >"$scratch/said"
+grep -q "lenet, 28x28x1 in, 10 out, 80202 parameters" "$scratch/said" ||
+    fail "new says: $(cat "$scratch/said")"
+compress train "$model" --dataset $data --out "$model" --epochs 1 \
+    --batch 64 --lr 0.05 >"$scratch/said" 2>&1
+float=$(accuracy_of "$model")
+[ "$float" -ge 8000 ] || fail "accuracy $float after an epoch"
+
+for how in minmax percentile entropy; do
+    compress quantize "$model" --dataset $data --calibrate $how --rows 512 \
+        --out "$scratch/int8.onnx" --quiet
+    int8=$(accuracy_of "$scratch/int8.onnx")
+    [ $((float - int8)) -le 30 ] || fail "$how: $int8, float32 had $float"
+done
+compress quantize "$model" --dataset $data --profile tensorrt --rows 512 \
+    --out "$scratch/trt.onnx" --quiet
+int8=$(accuracy_of "$scratch/trt.onnx")
+[ $((float - int8)) -le 50 ] || fail "tensorrt: $int8, float32 had $float"
+[ "$(wc -c <"$scratch/int8.onnx")" -lt $(($(wc -c <"$model") / 3)) ] ||
+    fail "INT8 is not small: $(wc -c <"$scratch/int8.onnx") bytes"
+
+# Every set of kernels gives the same answers, to the last bit.
+for cpu in portable avx2 avx512vnni sdot smlal; do
+    FEDGE_CPU=$cpu compress evaluate "$scratch/int8.onnx" --dataset $data \
+        --json >"$scratch/$cpu.json" 2>"$scratch/said" || {
+        grep -q FEDGE_CPU "$scratch/said" || fail "$cpu: $(cat "$scratch/said")"
+        continue # this CPU does not have it
+    }
+    cmp "$scratch/portable.json" "$scratch/$cpu.json" ||
+        fail "$cpu computes something else"
+done
+
+compress bench "$scratch/int8.onnx" --runs 50 --threads 2 >"$scratch/said"
+for word in p50 p90 p99 examples/s conv1 fc2; do
+    grep -q "$word" "$scratch/said" || fail "bench does not say $word"
+done
+compress bench "$model" --runs 50 --batch 4 --json | json_values p99_us |
+    awk '{ good = $1 > 0 } END { exit !good }' || fail "no p99_us"
+compress inspect "$scratch/int8.onnx" | grep -q INT8 || fail "inspect INT8"
+
+# ---- the same seed, the same bytes
+compress new lenet --dataset $data --out "$scratch/a.onnx" --quiet
+for copy in a b; do
+    compress train "$scratch/a.onnx" --dataset $data --epochs 1 --batch 250 \
+        --threads 2 --quiet --out "$scratch/trained-$copy.onnx"
+done
+cmp "$scratch/trained-a.onnx" "$scratch/trained-b.onnx" ||
+    fail "two threads are not reproducible"
+
+# ---- a stop keeps what was learned
+cp "$model" "$scratch/stopped.onnx"
+compress train "$scratch/stopped.onnx" --dataset $data --epochs 100000 \
+    --quiet --out "$scratch/stopped.onnx" &
+pid=$!
+sleep 1
+kill -INT $pid
+wait_until 10 has_ended $pid || fail "does not stop"
+wait $pid && fail "a stopped training is not a success"
+[ "$(accuracy_of "$scratch/stopped.onnx")" -gt 1000 ] || fail "nothing is left"
+
+# ---- what people get wrong
+expect_exit $USAGE compress
+expect_said "name a command" --help
+expect_exit $USAGE compress quantise x
+expect_said "quantise is not a command"
+expect_exit $USAGE compress new
+expect_said "new needs a NAME"
+expect_exit $USAGE compress new lenet
+expect_said "--out"
+expect_exit $CONFIG compress new alexnet --out "$scratch/x.onnx"
+expect_said alexnet resnet8 mobilenetv3-small
+expect_exit $CONFIG compress new lenet --input 4x4x1 --out "$scratch/x.onnx"
+expect_said "lenet does not fit an input of 4x4x1"
+expect_exit $CONFIG compress new lenet --input 28,28 --out "$scratch/x.onnx"
+expect_said "--input 28,28" 28x28x1
+expect_exit $CONFIG compress new shufflenetv2 --width 0.7 --out "$scratch/x.onnx"
+expect_said "0.5, 1, 1.5 and 2"
+expect_exit $USAGE compress train "$model" --out "$scratch/x.onnx"
+expect_said "--dataset"
+expect_exit $USAGE compress train "$model" --dataset $data --optimizer lion \
+    --out "$scratch/x.onnx"
+expect_said "--optimizer lion" "sgd, adam, adamw"
+expect_exit $CONFIG compress train "$model" --dataset $data --freeze 'bn*' \
+    --out "$scratch/x.onnx"
+expect_said 'freeze: "bn*"'
+expect_exit $CONFIG compress train "$scratch/int8.onnx" --dataset $data \
+    --out "$scratch/x.onnx"
+expect_said "quantised already"
+expect_exit $CONFIG compress bench "$scratch/none.onnx"
+expect_said "none.onnx"
+head -c 1000 "$model" >"$scratch/cut.onnx"
+expect_exit $CONFIG compress inspect "$scratch/cut.onnx"
+expect_said "cut.onnx"
+FEDGE_CPU=z80 expect_exit $CONFIG compress bench "$model"
+expect_said FEDGE_CPU z80 portable
+[ ! -e "$scratch/x.onnx" ] || fail "a refused command left a file"
