@@ -10,7 +10,7 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/zoo compress compress/commands secure proto net \
             client aggregator sim
-PROGRAMS := client aggregator sim
+PROGRAMS := client aggregator sim compress
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
 MAIN     := $(wildcard $(PROGRAMS:=/main.c))

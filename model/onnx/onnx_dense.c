@@ -19,7 +19,7 @@ static fl_err read_weight(const fl_onnx_import *import, fl_onnx_source *source,
                           const fl_onnx_value *x, bool is_outputs_first)
 {
     const fl_onnx_value *weight;
-    FL_TRY(fl_onnx_input_tensor(import, 1, &weight));
+    FL_TRY(fl_onnx_input_param(import, 1, &weight));
     const Onnx__TensorProto *tensor = weight->tensor;
     if (tensor->n_dims != 2) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
@@ -53,7 +53,7 @@ static fl_err read_bias(const fl_onnx_import *import, fl_onnx_source *source)
 {
     if (!fl_onnx_has_input(import, 2)) return FL_OK;
     const fl_onnx_value *bias;
-    FL_TRY(fl_onnx_input_tensor(import, 2, &bias));
+    FL_TRY(fl_onnx_input_param(import, 2, &bias));
     const Onnx__TensorProto *tensor = bias->tensor;
     source->bias = bias;
     const bool is_row =

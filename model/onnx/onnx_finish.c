@@ -42,6 +42,7 @@ static fl_err keep_node(fl_onnx_import *import, fl_graph *kept,
     }
     number[i] = kept->node_count;
     import->sources[number[i]] = import->sources[i];
+    if (import->quants) import->quants[number[i]] = import->quants[i];
     const float *constants = NULL;
     if (import->graph->constants) {
         constants = import->graph->constants + node.constant_at;
@@ -51,7 +52,7 @@ static fl_err keep_node(fl_onnx_import *import, fl_graph *kept,
 }
 
 // From here on sources belong to the new numbers.
-static fl_err keep_live(fl_onnx_import *import, fl_graph *kept)
+fl_err fl_onnx_keep(fl_onnx_import *import, fl_graph *kept)
 {
     bool is_live[FL_GRAPH_NODES_MAX] = {false};
     uint32_t number[FL_GRAPH_NODES_MAX] = {0};
@@ -120,9 +121,10 @@ static fl_err read_all_params(float *params, const fl_onnx_import *import,
     return FL_OK;
 }
 
-fl_err fl_onnx_finish(fl_onnx_import *import, fl_model *model)
+fl_err fl_onnx_finish(fl_onnx_import *import, void *made)
 {
-    FL_TRY(keep_live(import, &model->graph));
+    fl_model *model = made;
+    FL_TRY(fl_onnx_keep(import, &model->graph));
     // One float too many keeps analysers from seeing malloc(0).
     model->params = malloc((model->graph.param_count + 1) * sizeof(float));
     if (!model->params) {

@@ -31,6 +31,7 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "model/graph.h"
+#include "model/int8/int8.h"
 #include "model/model.h"
 #include "model/onnx/onnx.pb-c.h"
 #include "model/onnx/onnx_layout.h"
@@ -41,21 +42,23 @@ enum { FL_ONNX_SIZES_MAX = 8 };
 #define FL_ONNX_BATCH INT64_MIN
 
 /* One line a kind: enum value, what a message calls it. */
-#define FL_ONNX_KIND_LIST(X)                                          \
-    X(FL_ONNX_UNKNOWN, "not made yet")                                \
-    X(FL_ONNX_BLOCK, "computed")                                      \
-    X(FL_ONNX_TENSOR, "a constant")                                   \
-    X(FL_ONNX_SIZES, "a list of sizes")                               \
-    X(FL_ONNX_PADDED, "padded, which only a Conv or a pool can read") \
-    X(FL_ONNX_GROUPS, "(N, groups, C / groups, H, W), half-way "      \
-                      "through a channel shuffle")                    \
-    X(FL_ONNX_ROWS, "(N, groups, rest), half-way through a group "    \
-                    "normalisation")                                  \
-    X(FL_ONNX_ROWS_NORMED, "half-way through a group normalisation")  \
-    X(FL_ONNX_NORMED, "a group normalisation without its weight")     \
-    X(FL_ONNX_SCALED, "a group normalisation without its bias")       \
-    X(FL_ONNX_SQUARES, "a sum of squares, which only Sqrt can read")  \
-    X(FL_ONNX_LENGTH, "a length, which only a Div of the same value " \
+#define FL_ONNX_KIND_LIST(X)                                             \
+    X(FL_ONNX_UNKNOWN, "not made yet")                                   \
+    X(FL_ONNX_BLOCK, "computed")                                         \
+    X(FL_ONNX_TENSOR, "a constant")                                      \
+    X(FL_ONNX_SIZES, "a list of sizes")                                  \
+    X(FL_ONNX_PADDED, "padded, which only a Conv or a pool can read")    \
+    X(FL_ONNX_QUANTIZED, "quantised, which only a DequantizeLinear can " \
+                         "read")                                         \
+    X(FL_ONNX_GROUPS, "(N, groups, C / groups, H, W), half-way "         \
+                      "through a channel shuffle")                       \
+    X(FL_ONNX_ROWS, "(N, groups, rest), half-way through a group "       \
+                    "normalisation")                                     \
+    X(FL_ONNX_ROWS_NORMED, "half-way through a group normalisation")     \
+    X(FL_ONNX_NORMED, "a group normalisation without its weight")        \
+    X(FL_ONNX_SCALED, "a group normalisation without its bias")          \
+    X(FL_ONNX_SQUARES, "a sum of squares, which only Sqrt can read")     \
+    X(FL_ONNX_LENGTH, "a length, which only a Div of the same value "    \
                       "can read")
 
 typedef enum {
@@ -106,6 +109,10 @@ struct fl_onnx_value {
     bool is_view;                     // of the owner's numbers
     uint32_t owner;                   // number of a value; its own if no view
     bool is_taken;                    // of an owner: trained by some node
+    const fl_onnx_value *scales;      // of integers; NULL: it is float32
+    int64_t scale_axis;
+
+    fl_quant quant;  // QUANTIZED
 
     fl_onnx_sizes sizes;
 };
@@ -126,6 +133,7 @@ typedef struct {
     fl_graph *graph;
     fl_onnx_source *sources;  // one a node of our graph
     bool *is_absorbed;        // one a node of our graph
+    fl_quant *quants;         // the same; NULL: only float32 is wanted
     uint32_t next_number;     // for names that are made up
     fl_onnx_value *values;    // one a name of the file, sorted by name
     size_t value_count;
@@ -180,6 +188,10 @@ FL_CHECK fl_err fl_onnx_input_tensor(const fl_onnx_import *import, size_t i,
                                      const fl_onnx_value **value);
 FL_CHECK fl_err fl_onnx_input_sizes(const fl_onnx_import *import, size_t i,
                                     fl_onnx_sizes *sizes);
+
+/* The same for weights and biases: float32, or integers with scales. */
+FL_CHECK fl_err fl_onnx_input_param(const fl_onnx_import *import, size_t i,
+                                    const fl_onnx_value **value);
 
 /* A constant of one float; `fallback` when there is no input number i. */
 FL_CHECK fl_err fl_onnx_input_float(const fl_onnx_import *import, size_t i,
@@ -308,12 +320,25 @@ const fl_node *fl_onnx_maker(const fl_onnx_import *import,
 /* ---- the end: onnx_finish.c ---- */
 
 /*
- * The graph without what patterns have absorbed, and its parameters in
- * memory's order. FL_ERR_UNSUPPORTED: a node that nothing reads, or nothing
- * to train. FL_ERR_FORMAT: a number that is not finite, a negative variance.
- * FL_ERR_LIMIT, FL_ERR_MEMORY.
+ * The graph without what patterns have absorbed; sources and quants are by
+ * its numbers then. FL_ERR_UNSUPPORTED: a node that nothing reads, or nothing
+ * to train. FL_ERR_LIMIT, FL_ERR_MEMORY.
  */
-FL_CHECK fl_err fl_onnx_finish(fl_onnx_import *import, fl_model *model);
+FL_CHECK fl_err fl_onnx_keep(fl_onnx_import *import, fl_graph *kept);
+
+/* What is made of a graph that was read to its end. */
+typedef fl_err fl_onnx_end(fl_onnx_import *import, void *made);
+
+/*
+ * *made, an fl_model, gets the graph and its parameters in memory's order.
+ * FL_ERR_FORMAT: a number that is not finite, a negative variance. Errors of
+ * fl_onnx_keep.
+ */
+fl_onnx_end fl_onnx_finish;
+
+/* Reads a file's graph and calls `end`. `quants`: as in fl_onnx_import. */
+FL_CHECK fl_err fl_onnx_read(const Onnx__ModelProto *proto, fl_quant *quants,
+                             fl_onnx_end *end, void *made, fl_reason *why);
 
 /* ---- the operators, grouped by file ---- */
 

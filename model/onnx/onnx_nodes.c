@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "model/onnx/onnx_qdq.h"
 #include "model/onnx/onnx_writer.h"
 
 // One node of ours while it is written.
@@ -63,7 +64,7 @@ static void find_inputs(job *at)
         fl_onnx_forms_reads_flat(writer->forms, writer->graph, at->number);
     for (uint32_t k = 0; k < at->node->input_count; k++) {
         const uint32_t from = at->node->inputs[k];
-        fl_onnx_name_value(&at->from[k], writer->graph, from);
+        fl_onnx_qdq_name(&at->from[k], writer, from);
         if (writer->forms->at[from].is_flat != reads_flat) {
             put_change_of_form(at, &at->from[k], k, reads_flat);
         }
@@ -168,14 +169,23 @@ static void add_details(fl_onnx_piece *piece, const fl_node *node)
     }
 }
 
+// A Clip in front of a QuantizeLinear stops ONNX Runtime from joining the two
+// with the layer before; the range of 8 bits clamps all the same.
+static bool is_clamped_by_bytes(const job *at)
+{
+    return at->writer->qdq && at->node->op == FL_OP_RELU6;
+}
+
 static void put_plain(job *at)
 {
     fl_onnx_piece piece;
-    fl_onnx_begin(&piece, fl_op_name(at->node->op), at->node->name);
+    const char *op_type = fl_op_name(at->node->op);
+    if (is_clamped_by_bytes(at)) op_type = "Relu";
+    fl_onnx_begin(&piece, op_type, at->node->name);
     for (uint32_t k = 0; k < at->node->input_count; k++) {
         fl_onnx_add_input(&piece, &at->from[k]);
     }
-    add_details(&piece, at->node);
+    if (!is_clamped_by_bytes(at)) add_details(&piece, at->node);
     fl_onnx_set_output(&piece, &at->value);
     put(at, &piece);
 }

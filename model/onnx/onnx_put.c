@@ -126,6 +126,78 @@ void fl_onnx_put_ints(fl_onnx_out *out, const char *owner, const char *role,
                numbers, count * sizeof *numbers);
 }
 
+void fl_onnx_put_int8s(fl_onnx_out *out, const char *owner, const char *role,
+                       const int64_t *dims, size_t dim_count,
+                       const int8_t *numbers, const fl_onnx_layout *layout)
+{
+    const size_t count = fl_onnx_layout_count(layout);
+    uint8_t *raw =
+        put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, dims,
+                   dim_count, numbers, count);
+    if (!raw) return;
+    fl_onnx_walk file = {0};
+    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
+        raw[file.at] = (uint8_t)numbers[i];
+    }
+}
+
+void fl_onnx_put_int32s(fl_onnx_out *out, const char *owner, const char *role,
+                        const int32_t *numbers, size_t count)
+{
+    const int64_t dims[] = {(int64_t)count};
+    put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__INT32, dims, 1,
+               numbers, count * sizeof *numbers);
+}
+
+void fl_onnx_put_zeros(fl_onnx_out *out, const char *owner, const char *role,
+                       bool is_int32, size_t count, const void *room)
+{
+    const int64_t dims[] = {(int64_t)count};
+    const size_t width = is_int32 ? sizeof(int32_t) : sizeof(int8_t);
+    uint8_t *raw = put_tensor(out, owner, role,
+                              is_int32 ? ONNX__TENSOR_PROTO__DATA_TYPE__INT32
+                                       : ONNX__TENSOR_PROTO__DATA_TYPE__INT8,
+                              dims, 1, room, count * width);
+    if (raw) memset(raw, 0, count * width);
+}
+
+void fl_onnx_put_byte(fl_onnx_out *out, const char *owner, const char *role,
+                      bool is_signed, int number)
+{
+    const int64_t dims[] = {0};
+    const uint8_t byte = (uint8_t)number;
+    put_tensor(out, owner, role,
+               is_signed ? ONNX__TENSOR_PROTO__DATA_TYPE__INT8
+                         : ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
+               dims, 0, &byte, 1);
+}
+
+static void put_floats_of(fl_onnx_out *out, const char *owner, const char *role,
+                          const fl_onnx_scaled *scaled, bool are_scales)
+{
+    const int64_t dims[] = {(int64_t)scaled->count};
+    uint8_t *raw =
+        put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, dims,
+                   1, scaled->numbers, scaled->count * sizeof(float));
+    for (size_t i = 0; raw && i < scaled->count; i++) {
+        float value = scaled->factor * scaled->scales[i];
+        if (!are_scales) value = (float)scaled->numbers[i] * value;
+        memcpy(raw + i * sizeof value, &value, sizeof value);
+    }
+}
+
+void fl_onnx_put_scaled(fl_onnx_out *out, const char *owner, const char *role,
+                        const fl_onnx_scaled *scaled)
+{
+    put_floats_of(out, owner, role, scaled, true);
+}
+
+void fl_onnx_put_dequantized(fl_onnx_out *out, const char *owner,
+                             const char *role, const fl_onnx_scaled *scaled)
+{
+    put_floats_of(out, owner, role, scaled, false);
+}
+
 /* ---- nodes ---- */
 
 void fl_onnx_begin(fl_onnx_piece *piece, const char *op_type, const char *name)

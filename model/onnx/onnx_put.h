@@ -59,6 +59,35 @@ void fl_onnx_put_repeated(fl_onnx_out *out, const char *owner, const char *role,
 void fl_onnx_put_ints(fl_onnx_out *out, const char *owner, const char *role,
                       const int64_t *numbers, size_t count);
 
+/* The same of int8. */
+void fl_onnx_put_int8s(fl_onnx_out *out, const char *owner, const char *role,
+                       const int64_t *dims, size_t dim_count,
+                       const int8_t *numbers, const fl_onnx_layout *layout);
+
+/* Lists of int32, and of zeros; `room` is any memory so large. */
+void fl_onnx_put_int32s(fl_onnx_out *out, const char *owner, const char *role,
+                        const int32_t *numbers, size_t count);
+void fl_onnx_put_zeros(fl_onnx_out *out, const char *owner, const char *role,
+                       bool is_int32, size_t count, const void *room);
+
+/* One int8 or uint8 without dimensions. */
+void fl_onnx_put_byte(fl_onnx_out *out, const char *owner, const char *role,
+                      bool is_signed, int number);
+
+/* Integers that stand for numbers[i] * (factor * scales[i]). */
+typedef struct {
+    const int32_t *numbers;
+    const float *scales;
+    float factor;
+    size_t count;
+} fl_onnx_scaled;
+
+/* Lists of floats: the scales factor * scales[i]; what the integers mean. */
+void fl_onnx_put_scaled(fl_onnx_out *out, const char *owner, const char *role,
+                        const fl_onnx_scaled *scaled);
+void fl_onnx_put_dequantized(fl_onnx_out *out, const char *owner,
+                             const char *role, const fl_onnx_scaled *scaled);
+
 /* ---- nodes ---- */
 
 /* A node and all that it points to. It must not move once it is begun. */

@@ -7,6 +7,7 @@
 #include "model/model.h"
 #include "model/onnx/onnx_file.h"
 #include "model/onnx/onnx_import.h"
+#include "model/onnx/onnx_qdq.h"
 #include "model/onnx/onnx_tensor.h"
 
 enum { ATTRIBUTES_MAX = 8 };
@@ -69,6 +70,8 @@ static const struct {
     {"Concat", fl_onnx_concat, 1, FL_ONNX_PORTS_MAX, {"axis"}},
     {"Slice", fl_onnx_slice, 3, 5, {NULL}},
     {"Split", fl_onnx_split, 1, 2, {"axis", "split"}},
+    {"QuantizeLinear", fl_onnx_quantize, 2, 3, {"axis"}},
+    {"DequantizeLinear", fl_onnx_dequantize, 2, 3, {"axis"}},
     {"Flatten", fl_onnx_flatten, 1, 1, {"axis"}},
     {"Reshape", fl_onnx_reshape, 2, 2, {"allowzero"}},
     {"Transpose", fl_onnx_transpose, 1, 1, {"perm"}},
@@ -330,8 +333,8 @@ static bool is_ours(const Onnx__ModelProto *proto)
     return proto->producer_name && strcmp(proto->producer_name, "fedge") == 0;
 }
 
-static fl_err import_model(fl_model *model, const Onnx__ModelProto *proto,
-                           fl_reason *why)
+fl_err fl_onnx_read(const Onnx__ModelProto *proto, fl_quant *quants,
+                    fl_onnx_end *end, void *made, fl_reason *why)
 {
     fl_graph graph = {0};
     fl_onnx_import import = {
@@ -340,6 +343,7 @@ static fl_err import_model(fl_model *model, const Onnx__ModelProto *proto,
         .graph = &graph,
         .sources = calloc(FL_GRAPH_NODES_MAX, sizeof *import.sources),
         .is_absorbed = calloc(FL_GRAPH_NODES_MAX, sizeof *import.is_absorbed),
+        .quants = quants,
         .why = why,
     };
     fl_err err = FL_ERR_MEMORY;
@@ -349,7 +353,7 @@ static fl_err import_model(fl_model *model, const Onnx__ModelProto *proto,
         goto out;
     }
     err = read_graph(&import);
-    if (!err) err = fl_onnx_finish(&import, model);
+    if (!err) err = end(&import, made);
 
 out:
     fl_graph_fini(&graph);
@@ -366,7 +370,7 @@ fl_err fl_model_decode(fl_model **model, const uint8_t *src, size_t src_len,
     FL_TRY(fl_onnx_file_init(&file, src, src_len, why));
     fl_model *made = calloc(1, sizeof *made);
     const fl_err err =
-        made ? import_model(made, file.proto, why)
+        made ? fl_onnx_read(file.proto, NULL, fl_onnx_finish, made, why)
              : fl_reason_set(why, FL_ERR_MEMORY, "no memory for a model");
     fl_onnx_file_fini(&file);
     if (err) {

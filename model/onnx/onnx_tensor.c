@@ -84,6 +84,12 @@ static bool find_storage(const Onnx__TensorProto *tensor, size_t *width,
         *width = sizeof(double);
         *listed = tensor->n_double_data;
         return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
+        *width = sizeof(int32_t);
+        *listed = tensor->n_int32_data;
+        return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
     case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
         *width = 1;
         *listed = tensor->n_int32_data;
@@ -166,6 +172,23 @@ float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i)
         return (float)fl_onnx_tensor_int(tensor, i);
     default: return read_float(tensor, i);
     }
+}
+
+int32_t fl_onnx_tensor_small(const Onnx__TensorProto *tensor, size_t i)
+{
+    int32_t number;
+    if (tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__INT32) {
+        if (!tensor->has_raw_data) return tensor->int32_data[i];
+        memcpy(&number, tensor->raw_data.data + i * sizeof number,
+               sizeof number);
+        return number;
+    }
+    number =
+        tensor->has_raw_data ? tensor->raw_data.data[i] : tensor->int32_data[i];
+    // What a list holds beyond eight bits does not count.
+    return tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__INT8
+               ? (int8_t)(uint8_t)number
+               : (uint8_t)number;
 }
 
 bool fl_onnx_tensor_bool(const Onnx__TensorProto *tensor, size_t i)

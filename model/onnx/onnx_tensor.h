@@ -22,7 +22,7 @@ const char *fl_onnx_type_name(int32_t data_type);
  * FL_ERR_FORMAT: a dimension below 1, or data that is not as long as the
  * dimensions say. FL_ERR_LIMIT: too many numbers or dimensions.
  * FL_ERR_UNSUPPORTED: the data is in another file. `name` is for *why. Types
- * other than float32, float64, int64 and bool pass: nothing below reads them.
+ * that the functions below do not read pass.
  */
 FL_CHECK fl_err fl_onnx_tensor_check(const Onnx__TensorProto *tensor,
                                      const char *name, fl_reason *why);
@@ -33,6 +33,8 @@ size_t fl_onnx_tensor_count(const Onnx__TensorProto *tensor);
 /* Of a float32; the nearest one to a float64 or int64. */
 float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i);
 int64_t fl_onnx_tensor_int(const Onnx__TensorProto *tensor, size_t i);
+/* Of an int8, uint8 or int32. */
+int32_t fl_onnx_tensor_small(const Onnx__TensorProto *tensor, size_t i);
 bool fl_onnx_tensor_bool(const Onnx__TensorProto *tensor, size_t i);
 
 #endif

@@ -243,6 +243,14 @@ fl_err fl_onnx_input_tensor(const fl_onnx_import *import, size_t i,
                           fl_onnx_type_name((*value)->tensor->data_type));
 }
 
+fl_err fl_onnx_input_param(const fl_onnx_import *import, size_t i,
+                           const fl_onnx_value **value)
+{
+    FL_TRY(fl_onnx_input(import, i, value));
+    if ((*value)->kind == FL_ONNX_TENSOR && (*value)->scales) return FL_OK;
+    return fl_onnx_input_tensor(import, i, value);
+}
+
 fl_err fl_onnx_input_sizes(const fl_onnx_import *import, size_t i,
                            fl_onnx_sizes *sizes)
 {

@@ -1,5 +1,6 @@
 /* The ONNX tensors of one node of ours.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "model/onnx/onnx_qdq.h"
 #include "model/onnx/onnx_writer.h"
 
 static fl_onnx_form form_of_input(const fl_onnx_writer *writer,
@@ -44,7 +45,7 @@ static void put_constant(fl_onnx_writer *writer, uint32_t i)
 static void put_batchnorm(fl_onnx_writer *writer, uint32_t i)
 {
     const fl_node *node = &writer->graph->nodes[i];
-    const float *params = writer->model->params;
+    const float *params = writer->params;
     const float *mean = params + node->stats_at;
     put_channels(writer, i, "weight", params + node->weight_at, 1);
     put_channels(writer, i, "bias", params + node->bias_at, 1);
@@ -60,11 +61,25 @@ static void put_bias(fl_onnx_writer *writer, const fl_node *node)
     const int64_t dims[] = {(int64_t)node->bias_count};
     const fl_onnx_layout layout = fl_onnx_layout_row(node->bias_count);
     fl_onnx_put_floats(&writer->out, node->name, "bias", dims, 1,
-                       writer->model->params + node->bias_at, &layout);
+                       writer->params + node->bias_at, &layout);
 }
 
-static void put_conv(fl_onnx_writer *writer, const fl_node *node)
+static void put_layer(fl_onnx_writer *writer, uint32_t i, const int64_t *dims,
+                      size_t dim_count, const fl_onnx_layout *layout)
 {
+    const fl_node *node = &writer->graph->nodes[i];
+    if (writer->qdq) {
+        fl_onnx_qdq_write_weight(writer, i, dims, dim_count, layout);
+        return;
+    }
+    fl_onnx_put_floats(&writer->out, node->name, "weight", dims, dim_count,
+                       writer->params + node->weight_at, layout);
+    put_bias(writer, node);
+}
+
+static void put_conv(fl_onnx_writer *writer, uint32_t i)
+{
+    const fl_node *node = &writer->graph->nodes[i];
     const fl_window *w = &node->window;
     const uint32_t channels =
         writer->graph->nodes[node->inputs[0]].shape.channels /
@@ -73,21 +88,18 @@ static void put_conv(fl_onnx_writer *writer, const fl_node *node)
                             w->kernel_w};
     const fl_onnx_layout layout = fl_onnx_layout_ocp(
         node->out_count, (size_t)w->kernel_h * w->kernel_w, channels);
-    fl_onnx_put_floats(&writer->out, node->name, "weight", dims, 4,
-                       writer->model->params + node->weight_at, &layout);
-    put_bias(writer, node);
+    put_layer(writer, i, dims, 4, &layout);
 }
 
-static void put_dense(fl_onnx_writer *writer, const fl_node *node)
+static void put_dense(fl_onnx_writer *writer, uint32_t i)
 {
+    const fl_node *node = &writer->graph->nodes[i];
     const fl_shape picture = form_of_input(writer, node).picture;
     const int64_t dims[] = {node->out_count, (int64_t)fl_shape_size(picture)};
     const fl_onnx_layout layout = fl_onnx_layout_ocp(
         node->out_count, (size_t)picture.height * picture.width,
         picture.channels);
-    fl_onnx_put_floats(&writer->out, node->name, "weight", dims, 2,
-                       writer->model->params + node->weight_at, &layout);
-    put_bias(writer, node);
+    put_layer(writer, i, dims, 2, &layout);
 }
 
 /* ---- shapes; 0 stands for the batch ---- */
@@ -104,7 +116,7 @@ static void put_shape(fl_onnx_writer *writer, uint32_t i)
 static void put_groupnorm(fl_onnx_writer *writer, uint32_t i)
 {
     const fl_node *node = &writer->graph->nodes[i];
-    const float *weight = writer->model->params + node->weight_at;
+    const float *weight = writer->params + node->weight_at;
     const int64_t rows[] = {0, node->group_count, -1};
     fl_onnx_put_ints(&writer->out, node->name, "groups", rows, 3);
     fl_onnx_put_repeated(&writer->out, node->name, "ones", 1.0F,
@@ -113,7 +125,7 @@ static void put_groupnorm(fl_onnx_writer *writer, uint32_t i)
                          node->group_count, weight);
     put_shape(writer, i);
     put_wide(writer, i, "weight", weight);
-    put_wide(writer, i, "bias", writer->model->params + node->bias_at);
+    put_wide(writer, i, "bias", writer->params + node->bias_at);
 }
 
 static void put_shuffle(fl_onnx_writer *writer, uint32_t i)
@@ -151,11 +163,12 @@ void fl_onnx_write_weights(fl_onnx_writer *writer, uint32_t i)
     switch (node->op) {
     case FL_OP_SUB:
     case FL_OP_DIV: put_constant(writer, i); break;
-    case FL_OP_CONV: put_conv(writer, node); break;
-    case FL_OP_DENSE: put_dense(writer, node); break;
+    case FL_OP_CONV: put_conv(writer, i); break;
+    case FL_OP_DENSE: put_dense(writer, i); break;
     case FL_OP_BATCHNORM: put_batchnorm(writer, i); break;
     case FL_OP_GROUPNORM: put_groupnorm(writer, i); break;
     case FL_OP_RELU6:
+        if (writer->qdq) break;  // written as a Relu
         fl_onnx_put_scalar(&writer->out, node->name, "min", 0.0F);
         fl_onnx_put_scalar(&writer->out, node->name, "max", 6.0F);
         break;

@@ -178,7 +178,7 @@ static fl_err read_conv_bias(const fl_onnx_import *import,
                              fl_onnx_source *source)
 {
     if (!fl_onnx_has_input(import, 2)) return FL_OK;
-    FL_TRY(fl_onnx_input_tensor(import, 2, &source->bias));
+    FL_TRY(fl_onnx_input_param(import, 2, &source->bias));
     const Onnx__TensorProto *bias = source->bias->tensor;
     const int64_t outputs = source->weight->tensor->dims[0];
     if (bias->n_dims == 1 && bias->dims[0] == outputs) return FL_OK;
@@ -204,7 +204,7 @@ fl_err fl_onnx_conv(fl_onnx_import *import)
 {
     const fl_onnx_value *x, *weight;
     FL_TRY(read_padded_input(import, &x));
-    FL_TRY(fl_onnx_input_tensor(import, 1, &weight));
+    FL_TRY(fl_onnx_input_param(import, 1, &weight));
     if (weight->tensor->n_dims != 4) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                               "weight \"%s\" has %zu dimensions, only "

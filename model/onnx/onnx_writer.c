@@ -3,6 +3,7 @@
 #include "model/onnx/onnx_writer.h"
 
 #include "model/graph.h"
+#include "model/onnx/onnx_qdq.h"
 
 static int64_t opset_of(const fl_graph *graph)
 {
@@ -14,30 +15,40 @@ static int64_t opset_of(const fl_graph *graph)
 
 static void put_graph(fl_onnx_writer *writer)
 {
+    fl_onnx_qdq_write_value(writer, 0);
     for (uint32_t i = 1; i < writer->graph->node_count; i++) {
+        fl_onnx_qdq_write_params(writer, i);
         fl_onnx_write_nodes(writer, i);
+        fl_onnx_qdq_write_value(writer, i);
     }
+    fl_onnx_qdq_write_scale(writer, 0);
     for (uint32_t i = 1; i < writer->graph->node_count; i++) {
         fl_onnx_write_weights(writer, i);
+        fl_onnx_qdq_write_scale(writer, i);
     }
     fl_onnx_put_face(&writer->out, writer->graph, writer->forms);
 }
 
-// Without destination it only counts.
-static size_t put_model(uint8_t *dst, const fl_model *model)
+size_t fl_onnx_put_model(uint8_t *dst, const float *params,
+                         const fl_graph *graph, const struct fl_onnx_qdq *qdq)
 {
     fl_onnx_forms forms;
-    fl_onnx_forms_init(&forms, &model->graph);
+    fl_onnx_forms_init(&forms, graph);
     fl_onnx_writer counter = {
-        .model = model, .graph = &model->graph, .forms = &forms};
+        .params = params, .graph = graph, .forms = &forms, .qdq = qdq};
     fl_onnx_writer writer = counter;
     put_graph(&counter);
     writer.out.dst = dst;
-    fl_onnx_put_header(&writer.out, opset_of(&model->graph));
+    fl_onnx_put_header(&writer.out, opset_of(graph));
     fl_onnx_put_graph_tag(&writer.out, counter.out.len);
     if (!dst) return writer.out.len + counter.out.len;
     put_graph(&writer);
     return writer.out.len;
+}
+
+static size_t put_model(uint8_t *dst, const fl_model *model)
+{
+    return fl_onnx_put_model(dst, model->params, &model->graph, NULL);
 }
 
 size_t fl_model_bytes(const fl_model *model)

@@ -11,12 +11,22 @@
 #include "model/model.h"
 #include "model/onnx/onnx_put.h"
 
+struct fl_onnx_qdq;
+
 typedef struct {
     fl_onnx_out out;
-    const fl_model *model;
-    const fl_graph *graph;  // the model's
+    const float *params;  // NULL: the model is quantised
+    const fl_graph *graph;
     const fl_onnx_forms *forms;
+    const struct fl_onnx_qdq *qdq;  // NULL: it is not
 } fl_onnx_writer;
+
+/*
+ * Writes a whole file and returns its length; without destination it only
+ * counts. One of `params` and `qdq` is NULL. onnx_writer.c
+ */
+size_t fl_onnx_put_model(uint8_t *dst, const float *params,
+                         const fl_graph *graph, const struct fl_onnx_qdq *qdq);
 
 /* The nodes that compute value i. onnx_nodes.c */
 void fl_onnx_write_nodes(fl_onnx_writer *writer, uint32_t i);
