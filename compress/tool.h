@@ -37,7 +37,7 @@ typedef struct {
     const char *schedule, *optimizer, *loss, *norm, *freeze, *teacher;
     bool recompute, nesterov;
     // quantize
-    const char *calibrate, *profile;
+    const char *calibrate, *profile, *predictions;
     double percentile;
     uint64_t row_count;
     // bench

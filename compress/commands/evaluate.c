@@ -3,8 +3,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "compress/tool.h"
@@ -14,7 +17,9 @@ enum { BATCH = 64 };
 static const char USAGE[] =
     "usage: fedge-compress evaluate MODEL --dataset SPEC [OPTION]...\n\n"
     "Measures a model, float32 or INT8, on the test part of a dataset.\n\n"
-    "  fedge-compress evaluate r8-int8.onnx --dataset fashion-mnist\n\n";
+    "  fedge-compress evaluate r8-int8.onnx --dataset fashion-mnist\n"
+    "  fedge-compress evaluate r8-int8.onnx --dataset fashion-mnist \\\n"
+    "                          --predictions answers.csv\n\n";
 
 static void print_metrics(const fl_metrics *m, const fl_runner *runner)
 {
@@ -40,6 +45,50 @@ static fl_err write_json(const fl_metrics *m, fl_reason *why)
     return err ? fl_reason_set(why, err, "no memory for the report") : FL_OK;
 }
 
+/* ---- predictions ---- */
+
+static uint32_t largest(const float *logits, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t c = 1; c < count; c++) {
+        if (logits[c] > logits[best]) best = c;
+    }
+    return best;
+}
+
+// One line a row: its number, its label, the model's answer.
+static bool print_answers(FILE *file, fl_runner *runner, const fl_dataset *test,
+                          float *x, float *logits)
+{
+    const uint32_t count = fl_dataset_row_count(test);
+    const uint32_t classes = fl_runner_class_count(runner);
+    const uint32_t *labels = fl_dataset_labels(test);
+    bool is_whole = fputs("row,label,answer\n", file) >= 0;
+    for (uint32_t row = 0; is_whole && row < count; row++) {
+        fl_dataset_read(x, test, &row, 1);
+        is_whole = !fl_runner_run(runner, logits, x, 1) &&
+                   fprintf(file, "%u,%u,%u\n", row, labels[row],
+                           largest(logits, classes)) > 0;
+    }
+    return is_whole;
+}
+
+static fl_err write_predictions(const char *path, fl_runner *runner,
+                                const fl_dataset *test, fl_reason *why)
+{
+    FILE *file = fopen(path, "w");
+    float *x = malloc(fl_shape_size(fl_runner_input(runner)) * sizeof *x);
+    float *logits = malloc(fl_runner_class_count(runner) * sizeof *logits);
+    bool is_whole =
+        file && x && logits && print_answers(file, runner, test, x, logits);
+    if (file && fclose(file)) is_whole = false;
+    free(x);
+    free(logits);
+    if (is_whole) return FL_OK;
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot be written: %s", path,
+                         strerror(errno));
+}
+
 static fl_err evaluate(const fl_tool *tool, fl_reason *why)
 {
     fl_tool_model model = {0};
@@ -58,6 +107,9 @@ static fl_err evaluate(const fl_tool *tool, fl_reason *why)
     }
     err = fl_runner_evaluate(runner, &metrics, test, rows,
                              fl_dataset_row_count(test), why);
+    if (!err && tool->predictions) {
+        err = write_predictions(tool->predictions, runner, test, why);
+    }
     if (err) goto out;
     if (tool->is_json) {
         err = write_json(&metrics, why);
@@ -83,10 +135,12 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_evaluate_command(fl_tool *tool)
 {
-    static fl_option table[6];
+    static fl_option table[7];
     const fl_option own[] = {
         {"data", "seed", FL_OPTION_COUNT, &tool->seed, 0, 9e15, "N",
          "of the rows that are held out"},
+        {"run", "predictions", FL_OPTION_TEXT, &tool->predictions, 0, 0, "FILE",
+         "the answer for every test row, CSV"},
         {"run", "json", FL_OPTION_FLAG, &tool->is_json, 0, 0, NULL,
          "print one JSON object"},
     };
@@ -96,7 +150,7 @@ fl_command fl_evaluate_command(fl_tool *tool)
         .run = run,
         .usage = USAGE,
         .options = table,
-        .option_count = fl_tool_options(table, count, own, 2),
+        .option_count = fl_tool_options(table, count, own, 3),
         .operand = "MODEL",
         .word = &tool->word,
     };
