@@ -77,7 +77,7 @@ cmp "$scratch/trained-a.onnx" "$scratch/trained-b.onnx" ||
 
 # ---- a stop keeps what was learned
 cp "$model" "$scratch/stopped.onnx"
-compress train "$scratch/stopped.onnx" --dataset $data --epochs 100000 \
+"$B/fedge-compress" train "$scratch/stopped.onnx" --dataset $data --epochs 100000 \
     --quiet --out "$scratch/stopped.onnx" &
 pid=$!
 sleep 1

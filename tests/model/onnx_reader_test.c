@@ -207,14 +207,17 @@ TEST(onnx_reader_rejects_tensors_of_other_types)
     const struct {
         int32_t data_type;
         const char *name;
+        size_t width;  // bytes
     } others[] = {
-        {ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, "uint8"},
-        {ONNX__TENSOR_PROTO__DATA_TYPE__INT8, "int8"},
-        {ONNX__TENSOR_PROTO__DATA_TYPE__INT32, "int32"},
-        {ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, "bfloat16"},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, "uint8", 1},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__INT8, "int8", 1},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__INT32, "int32", 4},
+        {ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, "bfloat16", 4},
     };
     for (size_t i = 0; i < 4; i++) {
-        cnn_tensor(&edited, "fc1.weight")->data_type = others[i].data_type;
+        Onnx__TensorProto *weight = cnn_tensor(&edited, "fc1.weight");
+        weight->data_type = others[i].data_type;
+        weight->raw_data.len = weight->raw_data.len / 4 * others[i].width;
         assert_refused(edited, FL_ERR_UNSUPPORTED, "fc1.weight",
                        others[i].name);
     }
