@@ -207,23 +207,29 @@ TILE void depthwise_taps_tile(const fl_depthwise_outer *d, uint32_t j,
     const size_t channels = d->channels;
     const size_t x_step = d->columns.stride * channels;
     const size_t x_tap = d->columns.dilation * channels;
-    const size_t x_row = d->rows.dilation * d->columns.x_count * channels;
     vec sum[OUTER_TILE];
     UNROLL
     for (size_t i = 0; i < rows * taps; i++) {
         sum[i] = vec_zero();
     }
     for (uint32_t y = ys.from; y < ys.to && xs.from < xs.to; y++) {
-        const float *x = x_at(d, y, j, xs.from, k) + c;
         const float *dy = dy_at(d, y, xs.from) + c;
+        const float *x[OUTER_TILE];
+        UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            x[i] = x_at(d, y, j + (uint32_t)i, xs.from, k) + c;
+        }
         for (uint32_t p = xs.from; p < xs.to; p++) {
             const vec grad = load_some(dy, used);
             UNROLL
             for (size_t i = 0; i < rows * taps; i++) {
-                const float *at = x + i / taps * x_row + i % taps * x_tap;
+                const float *at = x[i / taps] + i % taps * x_tap;
                 sum[i] = vec_fma(load_some(at, used), grad, sum[i]);
             }
-            x += x_step;
+            UNROLL
+            for (size_t i = 0; i < rows; i++) {
+                x[i] += x_step;
+            }
             dy += channels;
         }
     }

@@ -127,29 +127,45 @@ case n: product_tile(p, b, row, column, (n) <= ROWS ? (n) : 1, vecs); break
 #undef ROWS_CASE
 }
 
-// One panel of B, `vecs` vectors wide, against all rows of A, which are
-// shared out evenly: small tiles wait for their own sums.
-TILE void product_panel(const fl_product *p, const float *b, uint32_t column,
-                        size_t vecs)
+// Rows of A against one panel of B.
+TILE void product_panel(const fl_product *p, const float *b, uint32_t row,
+                        uint32_t column, uint32_t rows)
 {
-    uint32_t tiles = (p->rows + ROWS - 1) / ROWS;
-    for (uint32_t row = 0; row < p->rows; tiles--) {
-        const uint32_t rows = (p->rows - row + tiles - 1) / tiles;
-        product_rows(p, b, row, column, rows, vecs);
-        row += rows;
+    if (p->columns - column > LANES) {
+        product_rows(p, b, row, column, rows, 2);
+    } else {
+        product_rows(p, b, row, column, rows, 1);
     }
 }
 
+// Rows `from` on in tiles of about one size: small ones wait for their sums.
+TILE uint32_t rows_of_tile(const fl_product *p, uint32_t from)
+{
+    const uint32_t tiles = (p->rows - from + ROWS - 1) / ROWS;
+    return (p->rows - from + tiles - 1) / tiles;
+}
+
+// A small B stays in the first cache: A and C are then walked once.
 TARGET static void product(const fl_product *p)
 {
+    enum { SMALL = 4096 };
     const size_t depth =
         (size_t)p->segment_count * p->piece_count * p->piece_len;
-    for (uint32_t column = 0; column < p->columns; column += 2 * LANES) {
-        const float *panel = p->b + column * depth;
-        if (p->columns - column > LANES) {
-            product_panel(p, panel, column, 2);
+    const bool is_small = depth * p->columns <= SMALL;
+    uint32_t row = 0, column = 0, rows;
+    while (row < p->rows && column < p->columns) {
+        rows = rows_of_tile(p, row);
+        product_panel(p, p->b + column * depth, row, column, rows);
+        if (is_small) {
+            column += 2 * LANES;
+            if (column < p->columns) continue;
+            column = 0;
+            row += rows;
         } else {
-            product_panel(p, panel, column, 1);
+            row += rows;
+            if (row < p->rows) continue;
+            row = 0;
+            column += 2 * LANES;
         }
     }
 }
@@ -453,9 +469,9 @@ TARGET static void unpool(const fl_pool_row *r)
 }
 
 #include "model/kernels/curve.h"
+#include "model/kernels/depthwise.h"
 #include "model/kernels/norm_rows.h"
 #include "model/kernels/rows.h"
-#include "model/kernels/depthwise.h"
 
 #undef TILE
 #undef UNROLL

@@ -143,7 +143,7 @@ static geometry geometry_of(const fl_task *task)
     g.forward_floats = fl_pack_floats(task->kernels, g.patch_len, g.outs);
     g.backward_floats =
         g.gathers ? fl_pack_floats(task->kernels, taps * g.outs, g.ins)
-                  : w->kernel_h * g.piece_count *
+                  : (size_t)w->kernel_h * g.piece_count *
                         fl_pack_floats(task->kernels, g.outs,
                                        (size_t)g.piece_taps * g.ins);
     return g;
@@ -281,7 +281,7 @@ static void dense_load(const fl_task *task, bool with_gradients)
 {
     const geometry g = geometry_of(task);
     for (uint32_t i = 0; i < g.group_count; i++) {
-        const float *weight = task->weight + i * g.outs * g.patch_len;
+        const float *weight = task->weight + (size_t)i * g.outs * g.patch_len;
         fl_pack_columns(task->kernels, task->packed + i * g.forward_floats,
                         weight, g.patch_len, g.patch_len, g.outs);
         if (!with_gradients || !task->dx[0]) continue;
@@ -597,7 +597,7 @@ static void scatter_row(float *row, const fl_task *task, const geometry *g,
             .piece_count = 1,
             .piece_len = g->outs,
             .b = packed,
-            .c = row + k / g->piece_count * g->dilation_h * g->x.row +
+            .c = row + (size_t)(k / g->piece_count) * g->dilation_h * g->x.row +
                  (size_t)(k % g->piece_count) * g->dilation_w * g->x.channels,
             .c_step = (size_t)g->window->stride_w * g->x.channels,
             .rows = g->out.width,
@@ -658,8 +658,9 @@ static void dense_backward(const fl_task *task)
         if (!task->dx[0]) continue;
         add_input_grad(task->dx[0] + i * g.x_size, task, &g, &a, &dy);
     }
-    if (a.transposed && task->weight_grad)
+    if (a.transposed && task->weight_grad) {
         add_transpose(task, &g, a.transposed);
+    }
 }
 
 const fl_op fl_conv_dense_op = {

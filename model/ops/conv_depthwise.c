@@ -239,7 +239,7 @@ static fl_depthwise_row input_grad_row(const fl_task *task, const geometry *g,
         .row_count = tap_rows,
         .stride = 1,
         .x_width = g->columns.y_count,
-        .y_step = g->columns.stride * g->outputs,
+        .y_step = (size_t)g->columns.stride * g->outputs,
         .channels = g->outputs,
         .add = g->multiplier == 1 && !task->is_fresh[0],
     };

@@ -41,8 +41,9 @@ static void check_conv(const conv_case *c, unsigned kind)
 
 static void check_all(const conv_case *cases, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        check_conv(&cases[i], (i % 2 ? HAS_RELU : HAS_BIAS));
+    for (size_t i = 0; i < count; i++) {
+        check_conv(&cases[i], i % 2 ? HAS_RELU : HAS_BIAS);
+    }
 }
 
 #define CHECK_ALL(cases) check_all(cases, sizeof(cases) / sizeof *(cases))
