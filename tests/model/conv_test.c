@@ -79,7 +79,8 @@ TEST(conv_computes_all_pixels_of_a_batch_at_once)
 
 TEST(conv_computes_rows_of_every_length)
 {
-    for (uint32_t width = 1; width <= 31; width++) {
+    // All tiles of 14 rows and less, then two tiles and three.
+    for (uint32_t width = 1; width <= 31; width += width < 15 ? 1 : 8) {
         const conv_case c = {2, width, 1, 2, {2, 1, 1, 1, 1, 0, 0, 0}, 1, 1, 1};
         check_conv(&c, HAS_BIAS | HAS_RELU);
     }
