@@ -3,6 +3,8 @@
  *   hard sigmoid   Clip(x + 3, 0, 6) / 6
  *   hard swish     x * hard sigmoid, or x * Clip(x + 3, 0, 6) / 6
  *
+ * A file of fedge's own has none of them: there every node is meant.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <float.h>
 #include <math.h>
@@ -91,7 +93,7 @@ static fl_err clip_length(fl_onnx_import *import, float min, float max)
 static void skip_relu(fl_onnx_import *import, fl_node *layer)
 {
     const fl_node *relu = &import->graph->nodes[layer->inputs[0]];
-    if (relu->op != FL_OP_RELU) return;
+    if (relu->op != FL_OP_RELU || import->is_ours) return;
     import->is_absorbed[layer->inputs[0]] = true;
     layer->inputs[0] = relu->inputs[0];
 }
@@ -206,7 +208,7 @@ fl_err fl_onnx_end_hard_sigmoid(fl_onnx_import *import, bool *is_read)
     const fl_onnx_value *x;
     uint32_t from, clipped;
     *is_read = true;
-    if (is_by_6(import, &x)) {
+    if (!import->is_ours && is_by_6(import, &x)) {
         if (is_clipped(import, x->node, &from)) {
             absorb_clipped(import, x->node);
             return add_written_out(import, FL_OP_HARD_SIGMOID, from, x);
@@ -232,7 +234,7 @@ static bool is_hard_sigmoid_of(const fl_onnx_import *import, uint32_t node,
 fl_err fl_onnx_end_hard_swish(fl_onnx_import *import, bool *is_read)
 {
     *is_read = false;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < 2 && !import->is_ours; k++) {
         if (fl_onnx_input_kind(import, k) != FL_ONNX_BLOCK ||
             fl_onnx_input_kind(import, 1 - k) != FL_ONNX_BLOCK) {
             return FL_OK;

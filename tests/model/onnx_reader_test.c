@@ -106,6 +106,67 @@ TEST(onnx_reader_rejects_too_many_things)
     assert_refused(edited, FL_ERR_LIMIT, "inputs of a node", "32");
 }
 
+// Many names, all alike but for their ends: found in a sorted table.
+TEST(onnx_reader_finds_names_among_many)
+{
+    Onnx__ModelProto *edited = mlp();
+    char name[64], last[64] = "x";
+    for (int i = 0; i < 4000; i++) {
+        snprintf(name, sizeof name, "a name that is like the others %d", i);
+        fl_onnx_edit_add_node(edited, i - 1, "Identity", last, name);
+        memcpy(last, name, sizeof last);
+    }
+    fl_onnx_edit_set_text(&fl_onnx_edit_node(edited, "Flatten")->input[0],
+                          last);
+    assert_same_numbers(assert_accepted(edited), MLP);
+}
+
+enum { DEEP = 40 };
+
+// An attribute (5) with a graph (6) of a node (1) with an attribute ...
+static size_t nest(uint8_t *bytes, size_t cap)
+{
+    const uint8_t tags[] = {5 << 3 | 2, 6 << 3 | 2, 1 << 3 | 2};
+    size_t len = 0;
+    for (int i = 0; i < DEEP; i++) {
+        for (size_t k = 0; k < 3 && len + 2 < 0x80; k++) {
+            memmove(bytes + 2, bytes, len);
+            bytes[0] = tags[2 - k];
+            bytes[1] = (uint8_t)len;
+            len += 2;
+            assert_true(len < cap);
+        }
+    }
+    return len;
+}
+
+TEST(onnx_reader_does_not_follow_graphs_inside_attributes)
+{
+    uint8_t nested[256] = {0};
+    const size_t nested_len = nest(nested, sizeof nested);
+    Onnx__ModelProto *edited;
+    Onnx__NodeProto *node = cnn_node(&edited, "Relu");
+    Onnx__AttributeProto *body = fl_onnx_edit_attribute(node, "body");
+    ProtobufCMessageUnknownField graph = {
+        .tag = 6,
+        .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+        .len = nested_len + 1,
+        .data = nested,
+    };
+    memmove(nested + 1, nested, nested_len);
+    nested[0] = (uint8_t)nested_len;
+    body->base.n_unknown_fields = 1;
+    body->base.unknown_fields = &graph;
+    fl_model *model = NULL;
+    fl_reason why = {""};
+    assert_err(fl_onnx_edit_decode(&model, edited, &why), FL_ERR_UNSUPPORTED);
+    assert_reason_names(why, "/Relu");
+    assert_reason_names(why, "attribute body");
+    body->base.n_unknown_fields = 0;
+    body->base.unknown_fields = NULL;
+    fl_onnx_edit_free(edited);
+}
+
 /* ---- header ---- */
 
 TEST(onnx_reader_rejects_other_opsets)
@@ -569,6 +630,8 @@ RUN_TESTS(
     cmocka_unit_test(onnx_reader_rejects_a_file_above_the_maximum),
     cmocka_unit_test(onnx_reader_gives_a_file_only_so_much_memory),
     cmocka_unit_test(onnx_reader_rejects_too_many_things),
+    cmocka_unit_test(onnx_reader_finds_names_among_many),
+    cmocka_unit_test(onnx_reader_does_not_follow_graphs_inside_attributes),
     cmocka_unit_test(onnx_reader_rejects_other_opsets),
     cmocka_unit_test(onnx_reader_knows_both_names_of_the_standard_domain),
     cmocka_unit_test(onnx_reader_rejects_impossible_dimensions),

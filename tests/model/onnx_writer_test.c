@@ -47,6 +47,17 @@ static void assert_same_node(const fl_node *a, const fl_node *b)
     assert_int_equal(a->bias_at, b->bias_at);
     assert_int_equal(a->bias_count, b->bias_count);
     assert_int_equal(a->constant_at, b->constant_at);
+    assert_int_equal(a->stats_at, b->stats_at);
+    assert_int_equal(a->stats_count, b->stats_count);
+    assert_int_equal(a->dilation_h, b->dilation_h);
+    assert_int_equal(a->dilation_w, b->dilation_w);
+    assert_int_equal(a->group_count, b->group_count);
+    assert_int_equal(a->first, b->first);
+    assert_int_equal(a->counts_padding, b->counts_padding);
+    assert_float_equal(a->alpha, b->alpha, 0);
+    assert_float_equal(a->beta, b->beta, 0);
+    assert_float_equal(a->epsilon, b->epsilon, 0);
+    assert_float_equal(a->momentum, b->momentum, 0);
 }
 
 static void assert_same_model(const fl_model *a, const fl_model *b)
@@ -134,6 +145,142 @@ TEST(onnx_writer_keeps_an_odd_model)
     add(model, (fl_node){.op = FL_OP_DENSE, .out_count = 3}, false, NULL);
     fill_params(model);
     assert_comes_back(model);
+}
+
+// A node that reads two values.
+static uint32_t add_pair(fl_model *model, fl_op_kind op, uint32_t a, uint32_t b)
+{
+    fl_node node = {.op = op, .inputs = {a, b}, .input_count = 2};
+    const uint32_t number = model->graph.node_count;
+    snprintf(node.name, sizeof node.name, "pair%u", number);
+    assert_ok(fl_graph_add(&model->graph, &node, false, NULL, NULL));
+    return number;
+}
+
+static const fl_window SAME = {3, 3, 1, 1, 1, 1, 1, 1};
+
+// Pictures of 8 channels through every operator that keeps them so.
+static void add_every_picture_operator(fl_model *model)
+{
+    const float numbers[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    add(model, (fl_node){.op = FL_OP_SUB}, false, numbers);
+    add(model, (fl_node){.op = FL_OP_DIV}, false, numbers);
+    add(model,
+        (fl_node){.op = FL_OP_CONV,
+                  .window = {3, 3, 1, 1, 2, 2, 2, 2},
+                  .dilation_h = 2,
+                  .dilation_w = 2,
+                  .group_count = 4,
+                  .out_count = 8},
+        true, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_BATCHNORM, .epsilon = 0.002F, .momentum = 0.1F},
+        true, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_GROUPNORM, .group_count = 2, .epsilon = 0.003F},
+        true, NULL);
+    const fl_op_kind plain[] = {FL_OP_RELU, FL_OP_RELU6, FL_OP_HARD_SWISH,
+                                FL_OP_SIGMOID, FL_OP_TANH};
+    for (size_t i = 0; i < 5; i++)
+        add(model, (fl_node){.op = plain[i]}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_LEAKY_RELU, .alpha = 0.2F}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_HARD_SIGMOID, .alpha = 0.3F, .beta = 0.4F},
+        false, NULL);
+    add(model, (fl_node){.op = FL_OP_MAXPOOL, .window = SAME}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_AVGPOOL, .window = SAME}, false, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_AVGPOOL, .window = SAME, .counts_padding = true},
+        false, NULL);
+    add(model, (fl_node){.op = FL_OP_SHUFFLE, .group_count = 4}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_DROPOUT, .alpha = 0.3F}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_L2NORM, .epsilon = 0.01F}, false, NULL);
+}
+
+TEST(onnx_writer_keeps_every_operator)
+{
+    fl_model *model = calloc(1, sizeof *model);
+    assert_non_null(model);
+    add(model, (fl_node){.op = FL_OP_INPUT, .shape = {5, 6, 8}}, false, NULL);
+    add_every_picture_operator(model);
+    uint32_t x = model->graph.node_count - 1;
+    const uint32_t pool =
+        add(model, (fl_node){.op = FL_OP_GLOBALPOOL}, false, NULL);
+    x = add_pair(model, FL_OP_MUL, pool, x);
+    x = add_pair(model, FL_OP_ADD, x, 1);
+    x = add_pair(model, FL_OP_CONCAT, x, 2);
+    add(model, (fl_node){.op = FL_OP_SLICE, .first = 3, .out_count = 9}, false,
+        NULL);
+    add(model, (fl_node){.op = FL_OP_FLATTEN}, false, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_BATCHNORM, .epsilon = 0.1F, .momentum = 0.5F},
+        true, NULL);
+    add(model, (fl_node){.op = FL_OP_DENSE, .out_count = 4}, true, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_GROUPNORM, .group_count = 2, .epsilon = 0.5F},
+        true, NULL);
+    add(model, (fl_node){.op = FL_OP_L2NORM, .epsilon = 0.01F}, false, NULL);
+    fill_params(model);
+    assert_comes_back(model);
+}
+
+// A picture that is flattened and then cut: in the file's order of pixels it
+// could not be, so Flatten goes over H, W, C.
+TEST(onnx_writer_flattens_in_memorys_order_where_channels_count)
+{
+    fl_model *model = calloc(1, sizeof *model);
+    assert_non_null(model);
+    add(model, (fl_node){.op = FL_OP_INPUT, .shape = {2, 3, 4}}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_FLATTEN}, false, NULL);
+    add(model,
+        (fl_node){.op = FL_OP_BATCHNORM, .epsilon = 0.1F, .momentum = 0.5F},
+        true, NULL);
+    add(model, (fl_node){.op = FL_OP_SLICE, .first = 5, .out_count = 9}, false,
+        NULL);
+    add(model, (fl_node){.op = FL_OP_DENSE, .out_count = 4}, true, NULL);
+    fill_params(model);
+    assert_comes_back(model);
+}
+
+// The gate of a squeeze-excite, made by a DENSE of which nobody said that it
+// gives a picture.
+TEST(onnx_writer_makes_pictures_of_rows)
+{
+    fl_model *model = calloc(1, sizeof *model);
+    assert_non_null(model);
+    add(model, (fl_node){.op = FL_OP_INPUT, .shape = {5, 6, 4}}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_GLOBALPOOL}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_FLATTEN}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_DENSE, .out_count = 4}, true, NULL);
+    add_pair(model, FL_OP_MUL, 0, 3);
+    add(model, (fl_node){.op = FL_OP_GLOBALPOOL}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_FLATTEN}, false, NULL);
+    fill_params(model);
+    assert_comes_back(model);
+}
+
+static int64_t opset_with(fl_op_kind op)
+{
+    fl_model *model = calloc(1, sizeof *model);
+    assert_non_null(model);
+    add(model, (fl_node){.op = FL_OP_INPUT, .shape = {1, 1, 4}}, false, NULL);
+    add(model, (fl_node){.op = FL_OP_DENSE, .out_count = 4}, true, NULL);
+    add(model, (fl_node){.op = op}, false, NULL);
+    fill_params(model);
+    size_t len;
+    uint8_t *bytes = encode(model, &len);
+    Onnx__ModelProto *file = onnx__model_proto__unpack(NULL, len, bytes);
+    assert_non_null(file);
+    const int64_t opset = file->opset_import[0]->version;
+    fl_onnx_edit_free(file);
+    free(bytes);
+    fl_model_free(model);
+    return opset;
+}
+
+TEST(onnx_writer_asks_for_opset_14_only_where_it_needs_it)
+{
+    assert_int_equal(opset_with(FL_OP_HARD_SIGMOID), 13);
+    assert_int_equal(opset_with(FL_OP_HARD_SWISH), 14);
 }
 
 TEST(onnx_writer_gives_a_conv_four_dimensions_of_a_row)
@@ -248,6 +395,11 @@ TEST(onnx_writer_gives_the_same_bytes_twice)
 RUN_TESTS(
     cmocka_unit_test(onnx_writer_keeps_every_bit_of_the_built_in_models),
     cmocka_unit_test(onnx_writer_keeps_an_odd_model),
+    cmocka_unit_test(onnx_writer_keeps_every_operator),
+    cmocka_unit_test(
+        onnx_writer_flattens_in_memorys_order_where_channels_count),
+    cmocka_unit_test(onnx_writer_makes_pictures_of_rows),
+    cmocka_unit_test(onnx_writer_asks_for_opset_14_only_where_it_needs_it),
     cmocka_unit_test(onnx_writer_gives_a_conv_four_dimensions_of_a_row),
     cmocka_unit_test(onnx_writer_puts_weights_into_the_order_of_the_standard),
     cmocka_unit_test(onnx_writer_names_input_output_and_itself),

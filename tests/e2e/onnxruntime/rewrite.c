@@ -176,7 +176,6 @@ static void rewrite_built_in(const char *folder, const char *name)
 
 int main(int argc, char **argv)
 {
-    static const char *const built_in[] = {"mlp", "lenet"};
     if (argc < 2) {
         fprintf(stderr, "usage: rewrite FOLDER FILE...\n");
         return 2;
@@ -184,8 +183,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         rewrite_file(argv[1], argv[i]);
     }
-    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
-        rewrite_built_in(argv[1], built_in[i]);
+    for (size_t i = 0; fl_model_name(i); i++) {
+        rewrite_built_in(argv[1], fl_model_name(i));
     }
     return 0;
 }
