@@ -72,11 +72,11 @@ static bool resolve(const fl_onnx_import *import, fl_onnx_sizes *sizes,
         if (*size == 0 && i < from->count) *size = from->at[i];
         if (*size == -1 && open == 0) {
             open = i;
-        } else if (*size < 1 || (uint64_t)*size > wanted) {
-            return false;
-        } else if ((known *= (uint64_t)*size) > wanted) {
-            return false;
+            continue;
         }
+        if (*size < 1 || (uint64_t)*size > wanted) return false;
+        known *= (uint64_t)*size;
+        if (known > wanted) return false;
     }
     if (open) sizes->at[open] = (int64_t)(wanted / known);
     const bool adds_up = open ? wanted % known == 0 : wanted == known;

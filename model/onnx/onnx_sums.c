@@ -74,8 +74,9 @@ static fl_err add_pair(fl_onnx_import *import, fl_op_kind op)
 fl_err fl_onnx_add(fl_onnx_import *import)
 {
     if (fl_onnx_are_sizes(import)) return fl_onnx_compute_sizes(import, '+');
-    if (is_either(import, FL_ONNX_SCALED))
+    if (is_either(import, FL_ONNX_SCALED)) {
         return fl_onnx_groupnorm_bias(import);
+    }
     if (is_either(import, FL_ONNX_TENSOR)) return fl_onnx_add_constant(import);
     return add_pair(import, FL_OP_ADD);
 }
