@@ -79,10 +79,12 @@ cmp "$scratch/trained-a.onnx" "$scratch/trained-b.onnx" ||
 cp "$model" "$scratch/stopped.onnx"
 "$B/fedge-compress" train "$scratch/stopped.onnx" --dataset $data --epochs 100000 \
     --quiet --out "$scratch/stopped.onnx" &
+client_pids=$! # ends with the script
 pid=$!
 sleep 1
 kill -INT $pid
 wait_until 10 has_ended $pid || fail "does not stop"
+client_pids=''
 wait $pid && fail "a stopped training is not a success"
 [ "$(accuracy_of "$scratch/stopped.onnx")" -gt 1000 ] || fail "nothing is left"
 
