@@ -152,6 +152,12 @@ $(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
 # The one test that holds our numbers against another library's.
 $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 
+# clang takes many minutes to instrument unrolled tiles. They parse nothing, and
+# the unit tests run them under asan.
+ifeq ($(VARIANT),fuzz)
+$(call obj,$(wildcard model/kernels/*.c model/int8/q*.c)): CFLAGS_fuzz := -O1
+endif
+
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
 $(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)) $(REWRITE).o: | $(PBC)

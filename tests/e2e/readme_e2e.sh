@@ -68,3 +68,8 @@ for pid in $client_pids; do
     wait "$pid" || fail "a client does not leave politely"
 done
 client_pids=
+
+block int8
+sh -e "$out/int8.sh" >"$out/int8.log" 2>&1 || fail "$(tail -3 "$out/int8.log")"
+grep -q accuracy "$out/int8.log" || fail "no accuracy: $(cat "$out/int8.log")"
+[ -s global-int8.onnx ] || fail "no global-int8.onnx"
