@@ -165,16 +165,16 @@ TEST(model_averages_statistics_as_squares)
     float a[] = {1, 1, 0, 0, 3, 5, 2, 1}, b[] = {1, 1, 0, 0, 1, 5, 2, 1};
     fl_model_variances_to_squares(&model, a);
     fl_model_variances_to_squares(&model, b);
-    assert_float_equal(a[6], 2.0 + 9.0, 1e-6);
+    assert_float_equal((double)a[6], 2.0 + 9.0, 1e-6);
     for (size_t i = 0; i < 8; i++)
         a[i] = (a[i] + b[i]) / 2.0F;
     fl_model_squares_to_variances(&model, a);
-    assert_float_equal(a[4], 2.0, 1e-6);
-    assert_float_equal(a[6], 3.0, 1e-6);  // 2 within, 1 between
-    assert_float_equal(a[7], 1.0, 1e-5);
+    assert_float_equal((double)a[4], 2.0, 1e-6);
+    assert_float_equal((double)a[6], 3.0, 1e-6);  // 2 within, 1 between
+    assert_float_equal((double)a[7], 1.0, 1e-5);
     a[7] = 1.0F;
     fl_model_squares_to_variances(&model, a);  // 1 - 5^2
-    assert_float_equal(a[7], 0.0, 0.0);
+    assert_float_equal((double)a[7], 0.0, 0.0);
     fl_graph_fini(&graph);
 }
 
