@@ -165,7 +165,7 @@ TEST(model_averages_statistics_as_squares)
     float a[] = {1, 1, 0, 0, 3, 5, 2, 1}, b[] = {1, 1, 0, 0, 1, 5, 2, 1};
     fl_model_variances_to_squares(&model, a);
     fl_model_variances_to_squares(&model, b);
-    assert_float_equal((double)a[6], 2.0 + 9.0, 1e-6);
+    assert_float_equal((double)a[6], 11.0, 1e-6);
     for (size_t i = 0; i < 8; i++)
         a[i] = (a[i] + b[i]) / 2.0F;
     fl_model_squares_to_variances(&model, a);
