@@ -97,6 +97,13 @@ typedef struct {
     double p50_us, p90_us, p99_us, mean_us, per_s;
 } summary;
 
+// Of sorted times.
+static double percentile_us(const bench *b, uint64_t count, uint64_t percent)
+{
+    const uint64_t at = (count - 1) * percent / 100;
+    return (double)b->ns[at] / 1e3;
+}
+
 // Sorts the times of all threads, put together.
 static summary summarize(bench *b)
 {
@@ -111,10 +118,9 @@ static summary summarize(bench *b)
     for (uint64_t i = 0; i < s.count; i++) {
         sum += (double)b->ns[i];
     }
-    const uint64_t last = s.count - 1;
-    s.p50_us = (double)b->ns[last / 2] / 1e3;
-    s.p90_us = (double)b->ns[last * 90 / 100] / 1e3;
-    s.p99_us = (double)b->ns[last * 99 / 100] / 1e3;
+    s.p50_us = percentile_us(b, s.count, 50);
+    s.p90_us = percentile_us(b, s.count, 90);
+    s.p99_us = percentile_us(b, s.count, 99);
     s.mean_us = sum / (double)s.count / 1e3;
     s.per_s =
         (double)(b->tool->threads * b->tool->bench_batch) * 1e6 / s.mean_us;

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "compress/tool.h"
@@ -21,13 +22,21 @@ static const char USAGE[] =
     "  fedge-compress new siamese --tower resnet8 --embedding 32 --out "
     "s.onnx\n\n";
 
+// A number of one to four digits and the letter behind it; NULL: none.
+static const char *read_size(uint32_t *size, const char *text, char end)
+{
+    const size_t digits = strspn(text, "0123456789");
+    if (digits < 1 || digits > 4 || text[digits] != end) return NULL;
+    *size = (uint32_t)strtoul(text, NULL, 10);
+    return text + digits + 1;
+}
+
 static fl_err read_input(fl_shape *input, const char *text, fl_reason *why)
 {
-    char rest;
-    if (sscanf(text, "%4ux%4ux%4u%c", &input->height, &input->width,
-               &input->channels, &rest) == 3) {
-        return FL_OK;
-    }
+    const char *at = read_size(&input->height, text, 'x');
+    if (at) at = read_size(&input->width, at, 'x');
+    if (at) at = read_size(&input->channels, at, '\0');
+    if (at) return FL_OK;
     return fl_reason_set(why, FL_ERR_RANGE,
                          "--input %s: not HEIGHTxWIDTHxCHANNELS, such as "
                          "28x28x1",

@@ -110,7 +110,7 @@ static fl_err quantize(const fl_tool *tool, const choices *c, fl_reason *why)
 
 static int run(const void *settings, fl_reason *why)
 {
-    choices c;
+    choices c = {0};
     if (check(&c, settings, why)) return FL_EXIT_USAGE;
     return fl_program_exit(quantize(settings, &c, why));
 }

@@ -52,8 +52,9 @@ static void show_step(void *self, uint64_t step, const fl_metrics *epoch)
 {
     training *t = self;
     const double count = (double)epoch->sample_count;
+    const uint64_t number = (step - 1) / t->steps_an_epoch + 1;
     fl_progress_show(&t->progress, step, "epoch %llu, accuracy %.4f, loss %.4f",
-                     (unsigned long long)((step - 1) / t->steps_an_epoch + 1),
+                     (unsigned long long)number,
                      (double)epoch->correct_count / count,
                      epoch->loss_sum / count);
 }
