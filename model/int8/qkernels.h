@@ -87,7 +87,8 @@ typedef struct {
     fl_qwindows in;
     uint8_t *y;
     size_t y_step;
-    uint8_t zero_point;  // of x and y: average
+    uint8_t zero_point;  // average: of x and y
+    float share;         // average: of a number in its mean
 } fl_qpool;
 
 /*
@@ -134,7 +135,7 @@ typedef struct {
     void (*pack_depthwise)(uint8_t *dst, const fl_qweights *weights);
     void (*depthwise)(const fl_qdepthwise *depthwise);
     void (*maxpool)(const fl_qpool *pool);
-    /* round_half_even((float)sum(x - zero_point) * (1 / count)), as above. */
+    /* round_half_even((float)sum(x - zero_point) * share), as above. */
     void (*average)(const fl_qpool *pool);
     void (*add)(const fl_qpair *pair);
     void (*mul)(const fl_qpair *pair);

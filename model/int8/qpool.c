@@ -1,6 +1,6 @@
 /*
- * MAXPOOL, AVGPOOL and GLOBALPOOL. Padding does not take part: windows at
- * the edge are cut off.
+ * MAXPOOL, AVGPOOL and GLOBALPOOL. Windows at the edge are cut off: padding
+ * takes no part, except that a mean may count its zeros.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,6 +17,15 @@ static taps inside(uint32_t at, uint32_t stride, uint32_t pad, uint32_t kernel,
     const int64_t first = from < 0 ? -from : 0;
     const int64_t end = size - from < kernel ? size - from : kernel;
     return (taps){(uint32_t)first, (uint32_t)(end - first)};
+}
+
+// What each number counts in the mean of a window with these taps.
+static float share_of(const fl_node *node, taps down, taps across)
+{
+    const fl_window *w = &node->window;
+    const uint64_t inside = (uint64_t)down.count * across.count;
+    const uint64_t all = (uint64_t)w->kernel_h * w->kernel_w;
+    return 1.0F / (float)(node->counts_padding ? all : inside);
 }
 
 // `pixels` results from (y, x) on, whose windows are cut off alike.
@@ -48,6 +57,7 @@ static void pool_pixels(const fl_qstep *step, const fl_qcontext *context,
         .y = fl_qvalue_row(&step->y, example, y) + x * channels,
         .y_step = channels,
         .zero_point = from->quant.zero_point,
+        .share = share_of(&step->node, down, across),
     };
     if (step->node.op == FL_OP_MAXPOOL) {
         context->kernels->maxpool(&pool);

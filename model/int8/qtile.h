@@ -457,7 +457,6 @@ TILE void average_block(const fl_qpool *p, uint32_t pixel, uint32_t channel,
                         size_t count)
 {
     const fl_qwindows *in = &p->in;
-    const uint32_t taps = in->kernel_h * in->kernel_w;
     const uint8_t *row = in->x + pixel * in->x_step + channel;
     // Sums of at most 2^26 bytes stay below 2^31 once centred.
     ivec sum = ivec_set(0);
@@ -469,7 +468,7 @@ TILE void average_block(const fl_qpool *p, uint32_t pixel, uint32_t channel,
         }
         row += in->row_step;
     }
-    fvec v = fvec_mul(ivec_to_float(sum), fvec_set(1.0F / (float)taps));
+    fvec v = fvec_mul(ivec_to_float(sum), fvec_set(p->share));
     v = clamp(v, (float)-p->zero_point, (float)(255 - p->zero_point));
     store_bytes(p->y + pixel * p->y_step + channel, v, p->zero_point, count);
 }

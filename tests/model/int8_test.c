@@ -220,6 +220,24 @@ TEST(int8_pools_with_padding)
     }
 }
 
+TEST(int8_counts_the_padding_of_a_mean_when_told)
+{
+    static const fl_window windows[] = {
+        {3, 3, 2, 2, 1, 1, 1, 1},
+        {3, 2, 2, 1, 1, 1, 2, 0},
+        {2, 2, 2, 2, 0, 0, 0, 0},
+        {9, 7, 1, 1, 8, 6, 8, 6},
+    };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        fl_int8_model *net = net_over(9, 7, 17);
+        add_conv(net, 19, square(3, 1, 1), 1);
+        add(net, (fl_node){.op = FL_OP_AVGPOOL,
+                           .window = windows[i],
+                           .counts_padding = true});
+        check(net);
+    }
+}
+
 TEST(int8_adds_and_multiplies)
 {
     for (uint32_t i = 0; i < CHANNEL_COUNTS; i++) {
@@ -451,6 +469,7 @@ RUN_TESTS(UNIT(int8_convolves_any_number_of_channels),
           UNIT(int8_convolves_with_dilation), UNIT(int8_convolves_groups),
           UNIT(int8_convolves_each_channel_alone),
           UNIT(int8_pools_behind_a_convolution), UNIT(int8_pools_with_padding),
+          UNIT(int8_counts_the_padding_of_a_mean_when_told),
           UNIT(int8_adds_and_multiplies), UNIT(int8_looks_activations_up),
           UNIT(int8_moves_channels), UNIT(int8_reads_a_value_padded_and_flat),
           UNIT(int8_reads_a_bordered_value_into_a_dense_layer),

@@ -293,7 +293,7 @@ static void exact_pool(const fl_qpool *p, bool is_average)
                 if (x > best) best = x;
                 sum += x - p->zero_point;
             }
-            const float mean = (float)sum * (1.0F / (float)taps);
+            const float mean = (float)sum * p->share;
             p->y[i * p->y_step + c] =
                 is_average
                     ? exact_byte(mean, (float)-p->zero_point,
@@ -320,6 +320,7 @@ static void check_pools(bench *b, const fl_qkernels *set, uint32_t channels,
             },
         .y_step = channels + 2,
         .zero_point = (uint8_t)fl_random_below(&b->random, 256),
+        .share = 1.0F / (float)(kernel_h * kernel_w + stride),
     };
     for (int is_average = 0; is_average < 2; is_average++) {
         start(b);

@@ -116,12 +116,14 @@ static void pool_at(const run *r, uint32_t i, uint32_t y, uint32_t x,
         const int64_t iy = (int64_t)y * w.stride_h + k / w.kernel_w - w.pad_top;
         const int64_t ix =
             (int64_t)x * w.stride_w + k % w.kernel_w - w.pad_left;
-        if (iy < 0 || ix < 0 || iy >= in.height || ix >= in.width) continue;
+        const bool is_inside =
+            iy >= 0 && ix >= 0 && iy < in.height && ix < in.width;
+        if (is_inside || node->counts_padding) count++;
+        if (!is_inside) continue;
         const size_t place = at(in, (uint32_t)iy, (uint32_t)ix, c);
         const uint8_t q = r->values[node->inputs[0]].bytes[place];
         if (q > best) best = q;
         sum += centred(r, node->inputs[0], place);
-        count++;
     }
     const float mean = (float)sum * (1.0F / (float)count);
     r->values[i].bytes[at(node->shape, y, x, c)] =
