@@ -3,13 +3,20 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 
-// A few microseconds: longer than two members usually come apart, shorter
-// than a time slice that somebody else could use.
-enum { LOOKS_MAX = 4096 };
+/*
+ * How a member waits: it looks again and again for some 20 microseconds
+ * (pausing takes 140 cycles on most x86), which is longer than members
+ * usually come apart; then lets others have the CPU; then sleeps, since one
+ * that only yields still takes its share from those it waits for.
+ */
+enum { LOOKS = 512, YIELDS = 128, NAP_NS = 50000 };
 
 typedef struct {
     fl_job job;  // first: a job is its member
@@ -20,6 +27,7 @@ typedef struct {
 struct fl_team {
     fl_pool *pool;
     unsigned size;
+    unsigned looks;       // LOOKS; none with more members than CPUs
     atomic_uint arrived;  // at the meeting that is going on
     atomic_uint meeting;  // its number
     void (*work)(unsigned member, void *context);
@@ -33,6 +41,13 @@ static void work_as_member(fl_job *job)
     m->team->work(m->number, m->team->context);
 }
 
+// Looking is of use only while the others are running.
+static bool has_cpus(unsigned size)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 || (unsigned long)cpus >= size;
+}
+
 fl_err fl_team_new(fl_team **team, unsigned size)
 {
     if (size == 0 || size > FL_TEAM_MAX) return FL_ERR_RANGE;
@@ -44,6 +59,7 @@ fl_err fl_team_new(fl_team **team, unsigned size)
         return err;
     }
     made->size = size;
+    made->looks = has_cpus(size) ? LOOKS : 0;
     for (unsigned i = 0; i < size; i++) {
         made->members[i] = (member){{.run = work_as_member}, made, i};
     }
@@ -86,6 +102,17 @@ static void pause_a_little(void)
 #endif
 }
 
+static void wait_a_little(const fl_team *team, unsigned times)
+{
+    if (times < team->looks) {
+        pause_a_little();
+    } else if (times < team->looks + YIELDS) {
+        sched_yield();
+    } else {
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    }
+}
+
 void fl_team_wait(fl_team *team)
 {
     if (team->size == 1) return;
@@ -95,11 +122,7 @@ void fl_team_wait(fl_team *team)
         atomic_fetch_add(&team->meeting, 1);
         return;
     }
-    for (unsigned looks = 0; atomic_load(&team->meeting) == meeting; looks++) {
-        if (looks < LOOKS_MAX) {
-            pause_a_little();
-        } else {
-            sched_yield();
-        }
+    for (unsigned i = 0; atomic_load(&team->meeting) == meeting; i++) {
+        wait_a_little(team, i);
     }
 }

@@ -5,8 +5,8 @@
  *   fl_team_wait: nobody goes on before everybody has come here
  *
  * For loops so short that handing over jobs would cost more than they do:
- * members wait by looking, not by sleeping. What a member wrote before it
- * waits, all may read afterwards.
+ * members wait by looking, and sleep only when that takes long. What a member
+ * wrote before it waits, all may read afterwards.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
