@@ -39,7 +39,8 @@ typedef enum {
     FL_CALIBRATE_MINMAX,
     FL_CALIBRATE_PERCENTILE,  // cuts off what is rarer than `percentile`
     FL_CALIBRATE_ENTROPY,     // least Kullback-Leibler divergence (Migacz,
-                              // "8-bit inference with TensorRT", 2017)
+                              // "8-bit inference with TensorRT", 2017) of
+                              // those that are no less exact
 } fl_calibrate;
 
 typedef struct {

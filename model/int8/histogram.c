@@ -155,12 +155,36 @@ static double divergence_of(const fl_histogram *h, window w)
     return divergence;
 }
 
+// How far off the numbers of a bin are, in bins: from outside, the way to the
+// window; what rounds to 0, all of itself; else a quarter of a level.
+static double error_of_bin(const fl_histogram *h, uint32_t bin, window w)
+{
+    const double middle = bin + 0.5;
+    const double level = (double)(w.end - w.first) / LEVELS;
+    const double zero = -(double)h->range.low / width_of(h) * FL_HISTOGRAM_BINS;
+    if (bin < w.first) return w.first - middle;
+    if (bin >= w.end) return middle - w.end;
+    return fabs(middle - zero) < level / 2.0 ? fabs(middle - zero)
+                                             : level / 4.0;
+}
+
+static double error_of(const fl_histogram *h, window w)
+{
+    double error = 0.0;
+    for (uint32_t i = 0; i < FL_HISTOGRAM_BINS; i++) {
+        if (h->counts[i] == 0) continue;
+        error += (double)h->counts[i] * error_of_bin(h, i, w);
+    }
+    return error;
+}
+
 // Moves the ends inwards as long as 0 and a bin for each level are inside;
 // gives the best window on the way, the widest of several.
 static window shrink(const fl_histogram *h, window from, uint32_t first_step,
                      uint32_t end_step)
 {
     const uint32_t zero = bin_of(h, 0.0);
+    const double error_max = error_of(h, WHOLE);
     window best = from;
     double least = divergence_of(h, from);
     for (window w = from;;) {
@@ -168,6 +192,7 @@ static window shrink(const fl_histogram *h, window from, uint32_t first_step,
         w.end -= end_step;
         const bool has_zero = w.first <= zero && zero < w.end;
         if (!has_zero || w.end < w.first + LEVELS) return best;
+        if (error_of(h, w) > error_max) continue;
         const double divergence = divergence_of(h, w);
         if (divergence < least) {
             least = divergence;

@@ -16,6 +16,15 @@
 
 enum { SIDE = 16, ROWS = 64, CLASSES = 10 };  // ROWS: to calibrate with
 
+// Each calibration, symmetric and not.
+enum { WAYS = 6 };
+
+static fl_int8_options way_of(int i)
+{
+    return (fl_int8_options){.calibrate = (fl_calibrate)(i / 2),
+                             .is_symmetric = i % 2};
+}
+
 typedef struct {
     fl_dataset *dataset;
     uint32_t *rows;
@@ -144,11 +153,11 @@ static void check(fl_graph net, double allowed)
 {
     fl_model model = model_of(net);
     sample s = sample_of(ROWS, SIDE);
-    for (int i = 0; i < 2; i++) {
-        const fl_int8_options options = {.is_symmetric = i};
+    for (int i = 0; i < WAYS; i++) {
+        const fl_int8_options options = way_of(i);
         const double error = quantized_error(&model, &s, &options);
-        if (error <= allowed * (1 + i)) continue;
-        print_error("the error is %.3f of the logits\n", error);
+        if (error <= allowed * (1 + options.is_symmetric)) continue;
+        print_error("the error is %.3f of the logits, way %d\n", error, i);
         fail();
     }
     sample_free(&s);
@@ -345,9 +354,8 @@ TEST(accuracy_survives_quantisation)
     assert_ok(fl_runner_new(&runner, model, 8, NULL));
     const uint32_t correct = correct_of(runner, &s);
     assert_true(correct > TRAIN_ROWS / 2);
-    for (int i = 0; i < 6; i++) {
-        const fl_int8_options options = {.calibrate = (fl_calibrate)(i / 2),
-                                         .is_symmetric = i % 2};
+    for (int i = 0; i < WAYS; i++) {
+        const fl_int8_options options = way_of(i);
         fl_int8_model *quantized = quantize(model, &s, &options);
         assert_ok(fl_runner_new_int8(&runner, quantized, 8, NULL));
         fl_int8_free(quantized);
