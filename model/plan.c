@@ -272,6 +272,12 @@ static void note_forward_uses(fl_plan *plan, uint32_t i)
     }
 }
 
+static bool reads_output(const step *s)
+{
+    return s->op->reads_output ||
+           (s->task.act && s->op->takes_act == FL_FUSE_BY_OUTPUT);
+}
+
 static void note_backward_uses(fl_plan *plan, uint32_t i)
 {
     const step *s = &plan->steps[i];
@@ -280,7 +286,7 @@ static void note_backward_uses(fl_plan *plan, uint32_t i)
     value *y = root_of(plan, s->output);
     if (!s->has_backward) return;
     widen(&y->grad_first, &y->grad_last, back);
-    if (s->op->reads_output) use_in_backward(plan, y, back);
+    if (reads_output(s)) use_in_backward(plan, y, back);
     for (uint32_t k = 0; k < node->input_count; k++) {
         value *x = root_of(plan, node->inputs[k]);
         if (s->op->reads_input) use_in_backward(plan, x, back);

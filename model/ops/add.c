@@ -46,7 +46,6 @@ static void add_backward(const fl_task *task)
 const fl_op fl_add_op = {
     .input_count = 2,
     .takes_act = FL_FUSE_BY_OUTPUT,
-    .reads_output = true,  // for the activation
     .shape = add_shape,
     .forward = add_forward,
     .backward = add_backward,

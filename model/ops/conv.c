@@ -86,7 +86,6 @@ const fl_op fl_conv_op = {
     .takes_act = FL_FUSE_BY_OUTPUT,
     .takes_pool = true,
     .reads_input = true,
-    .reads_output = true,  // for the activation
     .shape = conv_shape,
     .memory = conv_memory,
     .load = conv_load,

@@ -121,7 +121,6 @@ const fl_op fl_dense_op = {
     .input_count = 1,
     .takes_act = FL_FUSE_BY_OUTPUT,
     .reads_input = true,
-    .reads_output = true,  // for the activation
     .shape = dense_shape,
     .memory = dense_memory,
     .load = dense_load,

@@ -75,7 +75,8 @@ typedef struct {
 /* Which activations an operator can apply behind itself. */
 typedef enum {
     FL_FUSE_NONE,
-    FL_FUSE_BY_OUTPUT,  // training: where is_by_output; evaluating: any
+    FL_FUSE_BY_OUTPUT,  // training: where is_by_output, and then backward
+                        // reads the output; evaluating: any
     FL_FUSE_ANY,
 } fl_fuse;
 

@@ -127,9 +127,10 @@ TEST(plan_fuses_relu_and_pool_into_the_layer_before)
 TEST(plan_for_evaluation_takes_less_memory)
 {
     fl_graph net = net_over(28, 28, 1);
-    net_add_conv(&net, 16, net_square(5, 1, 0), true);
-    net_add_conv(&net, 16, net_square(5, 1, 0), true);
-    net_add_conv(&net, 16, net_square(5, 1, 0), true);
+    for (unsigned i = 0; i < 3; i++) {
+        net_add_conv(&net, 16, net_square(5, 1, 0), true);
+        net_add_plain(&net, FL_OP_RELU);
+    }
     net_add_dense(&net, 10);
     fl_plan *train = NULL, *evaluate = NULL;
     const fl_kernels *kernels = fl_kernels_at(0);
@@ -142,6 +143,46 @@ TEST(plan_for_evaluation_takes_less_memory)
     fl_plan_free(train);
     fl_plan_free(evaluate);
     fl_graph_fini(&net);
+}
+
+static size_t bytes_to_train(const fl_graph *net)
+{
+    fl_plan *plan = NULL;
+    const fl_plan_options options = {.batch_cap = 8, .with_gradients = true};
+    assert_ok(fl_plan_new(&plan, net, fl_kernels_at(0), &options, NULL));
+    const size_t bytes = fl_plan_bytes(plan);
+    fl_plan_free(plan);
+    return bytes;
+}
+
+// A layer of each kind whose reader keeps nothing for backward.
+static fl_graph net_of_layer(fl_op_kind op, bool has_act)
+{
+    fl_graph net = net_over(1, 1, 8);
+    const uint32_t a = net_add_dense(&net, 512);
+    const fl_node layer = {
+        .op = op,
+        .input_count = op == FL_OP_ADD ? 2 : 1,
+        .inputs = {a, a},
+        .out_count = op == FL_OP_ADD ? 0 : 512,
+        .window = op == FL_OP_CONV ? net_square(1, 1, 0) : (fl_window){0},
+    };
+    net_add(&net, layer, op != FL_OP_ADD, NULL);
+    if (has_act) net_add_plain(&net, FL_OP_RELU);
+    net_add_plain(&net, FL_OP_GLOBALPOOL);
+    return net;
+}
+
+TEST(plan_keeps_outputs_only_for_activations)
+{
+    static const fl_op_kind ops[] = {FL_OP_CONV, FL_OP_DENSE, FL_OP_ADD};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        fl_graph plain = net_of_layer(ops[i], false);
+        fl_graph active = net_of_layer(ops[i], true);
+        assert_true(bytes_to_train(&plain) < bytes_to_train(&active));
+        fl_graph_fini(&plain);
+        fl_graph_fini(&active);
+    }
 }
 
 TEST(plan_refuses_a_batch_that_memory_cannot_hold)
@@ -171,4 +212,5 @@ RUN_TESTS(
     cmocka_unit_test(plan_skips_nodes_that_the_logits_do_not_need),
     cmocka_unit_test(plan_fuses_relu_and_pool_into_the_layer_before),
     cmocka_unit_test(plan_for_evaluation_takes_less_memory),
+    cmocka_unit_test(plan_keeps_outputs_only_for_activations),
     cmocka_unit_test(plan_refuses_a_batch_that_memory_cannot_hold))
