@@ -273,6 +273,13 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
     return NAN;
 }
 
+/* ---- runs ---- */
+
+static size_t value_count(const naive_run *run, uint32_t i)
+{
+    return run->count * fl_shape_size(run->graph->nodes[i].shape);
+}
+
 static void run_node(const naive_run *run, uint32_t i)
 {
     const fl_node *node = &run->graph->nodes[i];
@@ -288,46 +295,67 @@ static void run_node(const naive_run *run, uint32_t i)
     }
 }
 
+// Node `first` and those behind it; the values before it are there.
+static void run_from(const naive_run *run, uint32_t first)
+{
+    for (uint32_t i = first; i < run->graph->node_count; i++)
+        run_node(run, i);
+}
+
+static void begin(naive_run *run, const double *x)
+{
+    run->values = calloc(run->graph->node_count, sizeof *run->values);
+    assert(run->values);
+    for (uint32_t i = 0; i < run->graph->node_count; i++) {
+        run->values[i] = calloc(value_count(run, i), sizeof(double));
+        assert(run->values[i]);
+    }
+    memcpy(run->values[0], x, value_count(run, 0) * sizeof *x);
+    run_from(run, 1);
+}
+
+static void end(const naive_run *run)
+{
+    for (uint32_t i = 0; i < run->graph->node_count; i++)
+        free(run->values[i]);
+    free(run->values);
+}
+
 void naive_forward(double *logits, const fl_graph *graph, const double *params,
                    const double *x, uint32_t count, bool uses_stats)
 {
     const uint32_t last = graph->node_count - 1;
-    const size_t in = fl_shape_size(graph->nodes[0].shape);
-    const size_t out = fl_shape_size(graph->nodes[last].shape);
-    double **values = calloc(graph->node_count, sizeof *values);
-    assert(values);
-    const naive_run run = {graph, params, values, count, uses_stats};
-    for (uint32_t i = 0; i < graph->node_count; i++) {
-        values[i] = calloc(count * fl_shape_size(graph->nodes[i].shape),
-                           sizeof(double));
-        assert(values[i]);
-    }
-    memcpy(values[0], x, count * in * sizeof *x);
-    for (uint32_t i = 1; i < graph->node_count; i++)
-        run_node(&run, i);
-    memcpy(logits, values[last], count * out * sizeof *logits);
-    for (uint32_t i = 0; i < graph->node_count; i++)
-        free(values[i]);
-    free(values);
+    naive_run run = {graph, params, NULL, count, uses_stats};
+    begin(&run, x);
+    memcpy(logits, run.values[last], value_count(&run, last) * sizeof *logits);
+    end(&run);
 }
 
-double naive_loss(const fl_graph *graph, const double *params, const double *x,
-                  const uint32_t *labels, uint32_t count, bool uses_stats)
+/* ---- gradients ---- */
+
+// The mean softmax cross-entropy of the logits.
+static double loss_of(const naive_run *run, const uint32_t *labels)
 {
-    const size_t classes =
-        fl_shape_size(graph->nodes[graph->node_count - 1].shape);
-    double *logits = calloc(count * classes, sizeof *logits);
-    assert(logits);
-    naive_forward(logits, graph, params, x, count, uses_stats);
+    const uint32_t last = run->graph->node_count - 1;
+    const size_t classes = fl_shape_size(run->graph->nodes[last].shape);
+    const double *logits = run->values[last];
     double loss = 0.0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < run->count; i++, logits += classes) {
         double sum = 0.0;
         for (size_t c = 0; c < classes; c++)
-            sum += exp(logits[i * classes + c]);
-        loss += log(sum) - logits[i * classes + labels[i]];
+            sum += exp(logits[c]);
+        loss += log(sum) - logits[labels[i]];
     }
-    free(logits);
-    return loss / count;
+    return loss / run->count;
+}
+
+// The loss when a parameter of node i is `value`.
+static double loss_with(const naive_run *run, uint32_t i, double *param,
+                        double value, const uint32_t *labels)
+{
+    *param = value;
+    run_from(run, i);
+    return loss_of(run, labels);
 }
 
 void naive_gradient(double *grads, const fl_graph *graph, double *params,
@@ -335,15 +363,21 @@ void naive_gradient(double *grads, const fl_graph *graph, double *params,
                     bool uses_stats)
 {
     const double step = 1e-6;
-    for (size_t i = 0; i < graph->param_count; i++) {
-        const double middle = params[i];
-        params[i] = middle + step;
-        const double above =
-            naive_loss(graph, params, x, labels, count, uses_stats);
-        params[i] = middle - step;
-        const double below =
-            naive_loss(graph, params, x, labels, count, uses_stats);
-        params[i] = middle;
-        grads[i] = (above - below) / (2 * step);
+    naive_run run = {graph, params, NULL, count, uses_stats};
+    begin(&run, x);
+    // From the last node on, so that nothing in front of a node has changed.
+    for (uint32_t i = graph->node_count; i-- > 1;) {
+        const fl_node *node = &graph->nodes[i];
+        const size_t own = node->weight_count + node->bias_count;
+        for (size_t k = node->weight_at; k < node->weight_at + own; k++) {
+            const double middle = params[k];
+            const double above =
+                loss_with(&run, i, &params[k], middle + step, labels);
+            const double below =
+                loss_with(&run, i, &params[k], middle - step, labels);
+            params[k] = middle;
+            grads[k] = (above - below) / (2 * step);
+        }
     }
+    end(&run);
 }

@@ -20,11 +20,10 @@ enum { NAIVE_DRAW = 7 };
 void naive_forward(double *logits, const fl_graph *graph, const double *params,
                    const double *x, uint32_t count, bool uses_stats);
 
-/* The mean softmax cross-entropy of the graph's logits. */
-double naive_loss(const fl_graph *graph, const double *params, const double *x,
-                  const uint32_t *labels, uint32_t count, bool uses_stats);
-
-/* grads: central differences of naive_loss, one a parameter. */
+/*
+ * grads: central differences of the mean softmax cross-entropy of the logits,
+ * one for each weight and bias; statistics are left alone.
+ */
 void naive_gradient(double *grads, const fl_graph *graph, double *params,
                     const double *x, const uint32_t *labels, uint32_t count,
                     bool uses_stats);
