@@ -4,12 +4,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "model/int8/qkernels.h"
+
 #if defined(__x86_64__)
 
 #    include <immintrin.h>
 #    include <string.h>
-
-#    include "model/int8/qkernels.h"
 
 #    define TARGET __attribute__((target("avx2")))
 

@@ -14,6 +14,9 @@ const fl_qkernels *fl_qkernels_at(unsigned index)
         usable[count++] = &fl_qkernels_avx512vnni;
     }
     if (fl_cpu_allows(FL_CPU_AVX2)) usable[count++] = &fl_qkernels_avx2;
+#elif defined(__aarch64__)
+    if (fl_cpu_allows(FL_CPU_SDOT)) usable[count++] = &fl_qkernels_sdot;
+    if (fl_cpu_allows(FL_CPU_SMLAL)) usable[count++] = &fl_qkernels_smlal;
 #endif
     usable[count++] = &fl_qkernels_portable;
     return index < count ? usable[index] : NULL;

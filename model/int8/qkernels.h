@@ -153,6 +153,8 @@ const fl_qkernels *fl_qkernels_at(unsigned index);
 extern const fl_qkernels fl_qkernels_portable;
 #if defined(__x86_64__)
 extern const fl_qkernels fl_qkernels_avx2, fl_qkernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const fl_qkernels fl_qkernels_sdot, fl_qkernels_smlal;
 #endif
 
 #endif

@@ -12,6 +12,10 @@
  *   ivec_dot        adds a quad times such weights to LANES sums
  *   ivec_dot2       adds x0 * w0 + x1 * w1, w of one ivec: (LANES, 2) int16;
  *                   not with OWN_DEPTHWISE, which replaces its only user
+ * and, if it loads several quads of a row at once (OWN_STRETCH), also
+ *   STRETCH         how many
+ *   stretch         those, as stretch_load has them
+ *   stretch_quad    one of them
  *
  * Packed weights: panels of VECS * LANES columns, the last one rounded up to
  * whole vectors. A panel: biases, factors, then for each quad of each
@@ -161,6 +165,24 @@ static void pack_product(uint8_t *dst, const fl_qweights *w)
 
 /* ---- product ---- */
 
+#ifndef OWN_STRETCH
+
+enum { STRETCH = 1 };
+
+typedef quad stretch;
+
+TILE stretch stretch_load(const uint8_t *a)
+{
+    return quad_load(a);
+}
+
+TILE quad stretch_quad(stretch left, size_t i __attribute__((unused)))
+{
+    return left;
+}
+
+#endif
+
 TILE ivec panel_bias(const uint8_t *panel, size_t v)
 {
     return ivec_load(panel + v * LANES * sizeof(int32_t));
@@ -170,6 +192,15 @@ TILE fvec panel_factor(const uint8_t *panel, size_t v, size_t vecs)
 {
     return fvec_load((const float *)(const void *)(panel + (vecs + v) * LANES *
                                                                sizeof(float)));
+}
+
+// Adds a quad of a row of A times what `vecs` vectors of columns have for it.
+TILE void add_quad(ivec *sum, quad left, const uint8_t *w, size_t vecs)
+{
+    UNROLL
+    for (size_t v = 0; v < vecs; v++) {
+        sum[v] = ivec_dot(sum[v], left, w + v * QUAD_BYTES);
+    }
 }
 
 TILE void product_tile(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
@@ -188,14 +219,24 @@ TILE void product_tile(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
     const uint8_t *w = panel + vecs * LANES * (sizeof(int32_t) + sizeof(float));
     for (uint32_t s = 0; s < p->segment_count; s++) {
         const uint8_t *a = p->a + row * a_step + p->segments[s];
-        for (uint32_t q = 0; q < quads; q++) {
+        uint32_t q = 0;
+        for (; q + STRETCH <= quads; q += STRETCH) {
             UNROLL
             for (size_t m = 0; m < rows; m++) {
-                const quad left = quad_load(a + m * a_step);
+                const stretch left = stretch_load(a + m * a_step);
                 UNROLL
-                for (size_t v = 0; v < vecs; v++) {
-                    sum[m][v] = ivec_dot(sum[m][v], left, w + v * QUAD_BYTES);
+                for (size_t i = 0; i < STRETCH; i++) {
+                    add_quad(sum[m], stretch_quad(left, i),
+                             w + i * vecs * QUAD_BYTES, vecs);
                 }
+            }
+            a += (size_t)4 * STRETCH;
+            w += STRETCH * vecs * QUAD_BYTES;
+        }
+        for (; STRETCH > 1 && q < quads; q++) {
+            UNROLL
+            for (size_t m = 0; m < rows; m++) {
+                add_quad(sum[m], quad_load(a + m * a_step), w, vecs);
             }
             a += 4;
             w += vecs * QUAD_BYTES;
@@ -234,22 +275,16 @@ TILE void product_row(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
         for (; q + CHAINS <= quads; q += CHAINS) {
             UNROLL
             for (size_t c = 0; c < CHAINS; c++) {
-                const quad left = quad_load(a + 4 * c);
-                UNROLL
-                for (size_t v = 0; v < vecs; v++) {
-                    sum[c][v] = ivec_dot(sum[c][v], left,
-                                         w + (c * vecs + v) * QUAD_BYTES);
-                }
+                const size_t first = c / STRETCH * STRETCH;
+                const stretch left = stretch_load(a + 4 * first);
+                add_quad(sum[c], stretch_quad(left, c - first),
+                         w + c * vecs * QUAD_BYTES, vecs);
             }
             a += 4 * (size_t)CHAINS;
             w += CHAINS * vecs * QUAD_BYTES;
         }
         for (; q < quads; q++) {
-            const quad left = quad_load(a);
-            UNROLL
-            for (size_t v = 0; v < vecs; v++) {
-                sum[0][v] = ivec_dot(sum[0][v], left, w + v * QUAD_BYTES);
-            }
+            add_quad(sum[0], quad_load(a), w, vecs);
             a += 4;
             w += vecs * QUAD_BYTES;
         }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/kernels/kernels.h"
+
 #if defined(__x86_64__)
 
 #    include <immintrin.h>
-
-#    include "model/kernels/kernels.h"
 
 #    define TARGET __attribute__((target("avx512f")))
 

@@ -15,6 +15,8 @@ const fl_kernels *fl_kernels_at(unsigned index)
 #if defined(__x86_64__)
     if (fl_cpu_allows(FL_CPU_AVX512)) usable[count++] = &fl_kernels_avx512;
     if (fl_cpu_allows(FL_CPU_AVX2)) usable[count++] = &fl_kernels_avx2;
+#elif defined(__aarch64__)
+    if (fl_cpu_allows(FL_CPU_SMLAL)) usable[count++] = &fl_kernels_neon;
 #endif
     usable[count++] = &fl_kernels_portable;
     return index < count ? usable[index] : NULL;

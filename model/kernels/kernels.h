@@ -269,6 +269,8 @@ void fl_pack_rows(const fl_kernels *kernels, float *dst, const float *src,
 extern const fl_kernels fl_kernels_portable;
 #if defined(__x86_64__)
 extern const fl_kernels fl_kernels_avx2, fl_kernels_avx512;
+#elif defined(__aarch64__)
+extern const fl_kernels fl_kernels_neon;
 #endif
 
 #endif

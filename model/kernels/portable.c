@@ -1,13 +1,10 @@
 /*
- * The kernels in plain C: four lanes, which gcc maps to SSE2 or NEON.
+ * The kernels in plain C: four lanes, which gcc maps to SSE2 on x86-64.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
 #include <string.h>
-#if defined(__aarch64__)
-#    include <arm_neon.h>
-#endif
 
 #include "model/kernels/kernels.h"
 
@@ -17,7 +14,7 @@ typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 typedef uint32_t uvec __attribute__((vector_size(16)));
 
-// Tiles for 16 registers: SSE2's; NEON has twice as many.
+// Tiles for 16 registers.
 enum { LANES = 4, ROWS = 6, OUTER_ROWS = 4, OUTER_VECS = 2, OUTER_TILE = 10 };
 
 static inline vec vec_zero(void)
@@ -60,11 +57,7 @@ static inline void vec_store_part(float *dst, vec v, unsigned count)
 
 static inline vec vec_fma(vec a, vec b, vec c)
 {
-#if defined(__aarch64__)
-    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-#else
     return a * b + c;
-#endif
 }
 
 static inline vec vec_mul(vec a, vec b)

@@ -92,6 +92,7 @@ TILE void product_tile(const fl_product *p, const float *b, uint32_t row,
         }
         segment += p->segment_step;
     }
+    UNROLL
     for (size_t v = 0; v < vecs; v++) {
         const size_t at = column + v * LANES;
         UNROLL

@@ -279,6 +279,22 @@ TEST(qkernels_filter_each_channel_alike)
     bench_free(b);
 }
 
+// The largest products of either sign: nothing on the way may be too narrow.
+TEST(qkernels_multiply_extremes_alike)
+{
+    bench *b = bench_new();
+    for (unsigned signs = 0; signs < 4; signs++) {
+        memset(b->x, signs & 1 ? 255 : 0, sizeof b->x);
+        memset(b->weights, signs & 2 ? 127 : -127, sizeof b->weights);
+        const fl_qkernels *set;
+        for (unsigned k = 0; (set = fl_qkernels_at(k)); k++) {
+            check_product(b, set, 9, 17, 3, 37, true);
+            check_depthwise(b, set, 17, 3, 3, 1, 1, 5);
+        }
+    }
+    bench_free(b);
+}
+
 /* ---- pools ---- */
 
 static void exact_pool(const fl_qpool *p, bool is_average)
@@ -465,6 +481,7 @@ TEST(qkernels_quantize_alike_also_what_is_not_finite)
 
 RUN_TESTS(cmocka_unit_test(qkernels_multiply_any_size_alike),
           cmocka_unit_test(qkernels_filter_each_channel_alike),
+          cmocka_unit_test(qkernels_multiply_extremes_alike),
           cmocka_unit_test(qkernels_pool_windows_alike),
           cmocka_unit_test(qkernels_add_and_multiply_pairs_alike),
           cmocka_unit_test(qkernels_look_bytes_up_alike),
