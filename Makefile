@@ -1,6 +1,6 @@
 # One Makefile for the whole tree.  make help
 #
-# VARIANT picks flags and build folder: debug release asan tsan cov fuzz
+# VARIANT picks flags and build folder: debug release asan tsan cov fuzz arm64
 # SPDX-License-Identifier: Apache-2.0
 VARIANT ?= release
 OUT     ?= build
@@ -21,6 +21,21 @@ PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
+# The engine needs nothing but libc, so that much of the tree can be built for
+# an arm64 whose libraries are not here. `make arm64` uses it.
+ifeq ($(VARIANT),arm64)
+CC      := aarch64-linux-gnu-gcc
+AR      := aarch64-linux-gnu-ar
+SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
+           $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
+           data/dataset.c data/names.c data/number.c
+TEST    := $(addprefix tests/,base/cpu_test.c $(addsuffix _test.c,\
+           $(addprefix model/,qkernels int8 conv channels act pool elementwise)))
+TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c)
+PROTOS  :=
+endif
+DIGEST  := tests/arm64/digest.c
+
 LIB     := $B/libfedge.a
 BIN     := $(MAIN:%/main.c=$B/fedge-%)
 TESTS   := $(TEST:%.c=$B/%)
@@ -40,6 +55,12 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lpng -ljpeg -lcsv -lz -lm -pthread
+CMOCKA := -lcmocka
+ifeq ($(VARIANT),arm64)
+CPPFLAGS += -Itests/arm64
+LDLIBS   := -lm -pthread
+CMOCKA   :=
+endif
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wvla -Wundef -Wwrite-strings -Wcast-qual \
@@ -59,6 +80,8 @@ LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 CFLAGS_asan     := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
                    -fno-omit-frame-pointer -Wno-null-dereference
 LDFLAGS_asan    := -fsanitize=address,undefined
+CFLAGS_arm64    := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+LDFLAGS_arm64   := -static
 CFLAGS_tsan     := -O1 -fsanitize=thread -Wno-null-dereference
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_cov      := -O0 --coverage
@@ -71,7 +94,7 @@ LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
-.PHONY: bench-train bench-infer bench-run
+.PHONY: arm64 arm64-programs bench-train bench-infer bench-run
 .PHONY: layers format help clean generated tool-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -115,6 +138,13 @@ bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
 bench-run: programs $(BENCHES) $(NEEDS)
 	@B=$B tests/bench/run tests/bench/figures$(PURPOSE)
 
+arm64:                    ## the engine on arm64: cross-compiled, run by qemu
+	@tools/install-packages build test arm64
+	@$(MAKE) --no-print-directory VARIANT=arm64 arm64-programs
+	@$(MAKE) --no-print-directory $B/tests/arm64/digest
+	@B=$B tests/arm64/run
+arm64-programs: $(TESTS) $(DIGEST:%.c=$B/%)
+
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
 	@tools/install-packages build test fuzz
 	@$(MAKE) --no-print-directory CC=clang-14 VARIANT=fuzz fuzz-run
@@ -127,10 +157,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)"
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) \
+	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -141,13 +172,14 @@ $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	$(call run,AR,$(AR) rcs $@ $^)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
-$(TESTS) $(FUZZS) $(BENCHES) $(REWRITE): %: %.o $(call obj,$(TESTLIB)) $(LIB)
-	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
+$(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%): %: %.o \
+    $(call obj,$(TESTLIB)) $(LIB)
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA))
 $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
 
 # cmocka's assertions do not return, but do not say so to the compiler.
-$(call obj,$(TEST) $(TESTLIB)): WARN += -Wno-null-dereference
+$(call obj,$(TEST) $(TESTLIB) $(DIGEST)): WARN += -Wno-null-dereference
 
 # The one test that holds our numbers against another library's.
 $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
@@ -160,7 +192,8 @@ endif
 
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
-$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB)) $(REWRITE).o: | $(PBC)
+$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(DIGEST)) \
+    $(REWRITE).o: | $(PBC)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(@D)
 	$(call run,PB,protoc-c --c_out=$(GEN) $<)
@@ -171,4 +204,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST))
