@@ -123,6 +123,7 @@ e2e: programs             ## real processes on loopback
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime_networks.sh
+	@B=$B tests/e2e/onnxruntime_int8.sh
 	@B=$B tests/e2e/onnxruntime.sh
 
 bench:                    ## federation: ratios against peers, measured in one run
