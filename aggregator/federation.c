@@ -33,8 +33,8 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          1e3, "X", "step: what the rate is multiplied by"},
         {"train", "norm-rounds", FL_OPTION_COUNT, &f->norm_rounds, 0, 1000000,
          "N",
-         "rounds in which batch norms follow the data, then their statistics "
-         "are frozen; 0: half of the rounds"},
+         "rounds in which the statistics of batch norms follow the data, "
+         "before they are frozen; 0: all"},
 
         {"rounds", "rounds", FL_OPTION_COUNT, &f->round_count, 0, 1000000, "N",
          "rounds in all"},
@@ -101,7 +101,7 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     options->deadline_ms = (int64_t)(f->deadline_s * 1e3);
     options->evaluate_every = (uint32_t)f->evaluate_every;
     options->norm_rounds =
-        (uint32_t)(f->norm_rounds ? f->norm_rounds : (f->round_count + 1) / 2);
+        f->norm_rounds ? (uint32_t)f->norm_rounds : UINT32_MAX;
     options->seed = f->seed;
     options->training = (fl_plan){
         .local_epochs = (uint32_t)f->local_epochs,
