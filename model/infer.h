@@ -140,8 +140,12 @@ fl_shape fl_runner_input(const fl_runner *runner);
 uint32_t fl_runner_class_count(const fl_runner *runner);
 
 /*
- * Measures the runner on rows[0..row_count). FL_ERR_RANGE: the dataset's
- * shape does not fit, or a loss is NaN or infinite.
+ * Measures the runner on rows[0..row_count). Of a model that ends in L2NORM
+ * the outputs are no logits but an embedding: examples are compared within
+ * batches of batch_cap, the loss is that of triplets with margin 0.2, and the
+ * dataset may have more classes than the embedding has numbers.
+ * FL_ERR_RANGE: the dataset's shape does not fit, it has more classes than
+ * there are logits, or a loss is NaN or infinite.
  */
 FL_CHECK fl_err fl_runner_evaluate(fl_runner *runner, fl_metrics *metrics,
                                    const fl_dataset *dataset,

@@ -20,6 +20,8 @@
 
 enum { OP_CAP = 64, FUSED_MAX = 4 };
 
+#define MARGIN 0.2F  // of embeddings, as Schroff et al. 2015 (FaceNet) have it
+
 typedef struct {
     char op[OP_CAP];
 } op_text;
@@ -29,6 +31,7 @@ struct fl_runner {
     uint32_t batch_cap;
     fl_shape input;
     uint32_t class_count;
+    fl_loss loss;  // what fl_runner_evaluate measures
     const char *kernels;
     // float32
     fl_model *folded;
@@ -56,6 +59,9 @@ static fl_runner *runner_over(const fl_graph *graph, uint32_t batch_cap)
     made->batch_cap = batch_cap;
     made->input = graph->nodes[0].shape;
     made->class_count = (uint32_t)fl_shape_size(last->shape);
+    if (last->op == FL_OP_L2NORM) {
+        made->loss = (fl_loss){.kind = FL_LOSS_TRIPLET, .margin = MARGIN};
+    }
     return made;
 }
 
@@ -281,7 +287,11 @@ static fl_err check_dataset(const fl_runner *r, const fl_dataset *dataset,
                              a.height, a.width, a.channels, b.height, b.width,
                              b.channels);
     }
-    if (fl_dataset_class_count(dataset) <= r->class_count) return FL_OK;
+    // Embeddings tell apart as many classes as there are.
+    if (r->loss.kind != FL_LOSS_SOFTMAX ||
+        fl_dataset_class_count(dataset) <= r->class_count) {
+        return FL_OK;
+    }
     return fl_reason_set(why, FL_ERR_RANGE,
                          "the dataset has %u classes, the model tells only %u "
                          "apart",
@@ -329,7 +339,7 @@ static fl_err measure_batch(fl_runner *r, fl_metrics *metrics, const room *at,
         .count = count,
         .width = r->class_count,
     };
-    const double loss = fl_loss_add(metrics, &(fl_loss){0}, &batch);
+    const double loss = fl_loss_add(metrics, &r->loss, &batch);
     return isfinite(loss) ? FL_OK : FL_ERR_RANGE;
 }
 

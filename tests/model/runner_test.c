@@ -10,6 +10,7 @@
 #include "model/graph.h"
 #include "model/int8/qkernels.h"
 #include "model/kernels/kernels.h"
+#include "model/loss.h"
 #include "model/model.h"
 #include "tests/support/data_files.h"
 #include "tests/support/naive_int8.h"
@@ -151,6 +152,68 @@ WORLD_TEST(runner_measures_in_float32_as_the_trainer_does)
     assert_int_equal(metrics.sample_count, ROWS);
     assert_int_equal(metrics.correct_count, expected.correct_count);
     assert_true(fabs(metrics.loss_sum - expected.loss_sum) < 1e-3);
+}
+
+// Embeddings of the batches in turn, compared as triplets.
+static fl_metrics compared(fl_runner *runner, const world *w)
+{
+    enum { WIDTH = 3 };
+    const fl_loss loss = {.kind = FL_LOSS_TRIPLET, .margin = 0.2F};
+    fl_metrics metrics = {0};
+    assert_int_equal(fl_runner_class_count(runner), WIDTH);
+    for (uint32_t at = 0; at < ROWS; at += BATCH) {
+        float embeddings[BATCH * WIDTH];
+        uint32_t labels[BATCH];
+        const uint32_t count = ROWS - at < BATCH ? ROWS - at : BATCH;
+        assert_ok(fl_runner_run(runner, embeddings, w->x + at * PIXELS, count));
+        for (uint32_t i = 0; i < count; i++)
+            labels[i] = fl_dataset_labels(w->dataset)[w->rows[at + i]];
+        const fl_loss_batch batch = {
+            .outputs = embeddings,
+            .labels = labels,
+            .count = count,
+            .width = WIDTH,
+        };
+        fl_loss_add(&metrics, &loss, &batch);
+    }
+    return metrics;
+}
+
+static void assert_compares(world *w)
+{
+    fl_metrics metrics;
+    assert_ok(fl_runner_evaluate(w->runner, &metrics, w->dataset, w->rows, ROWS,
+                                 NULL));
+    const fl_metrics expected = compared(w->runner, w);
+    assert_int_equal(metrics.sample_count, ROWS);
+    assert_int_equal(metrics.correct_count, expected.correct_count);
+    assert_true(fabs(metrics.loss_sum - expected.loss_sum) < 1e-9);
+    assert_true(metrics.loss_sum > 0.0);
+}
+
+WORLD_TEST(runner_compares_embeddings_of_more_classes_than_numbers)
+{
+    const fl_model_options options = {.name = "siamese",
+                                      .input = {SIDE, SIDE, 1},
+                                      .class_count = CLASSES,
+                                      .tower = "mlp",
+                                      .embedding = 3};
+    // In each batch of four some are of one class.
+    static const uint32_t rows[ROWS] = {0, 4, 8, 1, 5, 9, 2, 6, 3, 7};
+    fl_int8_model *quantized = NULL;
+    memcpy(w->rows, rows, sizeof rows);
+    fl_dataset_read(w->x, w->dataset, w->rows, ROWS);
+    fl_model_free(w->model);
+    assert_ok(fl_model_new(&w->model, &options, NULL));
+    assert_ok(fl_runner_new(&w->runner, w->model, BATCH, NULL));
+    assert_compares(w);
+    fl_runner_free(w->runner);
+    w->runner = NULL;
+    assert_ok(fl_int8_quantize(&quantized, w->model, w->dataset, w->rows, ROWS,
+                               &(fl_int8_options){0}, NULL));
+    assert_ok(fl_runner_new_int8(&w->runner, quantized, BATCH, NULL));
+    fl_int8_free(quantized);
+    assert_compares(w);
 }
 
 WORLD_TEST(runner_names_the_steps_of_a_float32_model)
@@ -335,6 +398,7 @@ WORLD_TEST(runner_refuses_a_model_that_makes_nan)
 
 RUN_TESTS(UNIT(runner_says_in_float32_what_the_trainer_says),
           UNIT(runner_measures_in_float32_as_the_trainer_does),
+          UNIT(runner_compares_embeddings_of_more_classes_than_numbers),
           UNIT(runner_names_the_steps_of_a_float32_model),
           UNIT(runner_says_in_int8_what_the_definition_says),
           UNIT(runner_measures_in_int8),
