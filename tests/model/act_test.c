@@ -55,6 +55,34 @@ TEST(act_computes_every_activation_behind_a_layer)
     }
 }
 
+enum { POOL_NONE, POOL_BEHIND, POOL_BEFORE, POOL_WAYS };
+
+static const fl_node CONVS[] = {
+    {.op = FL_OP_CONV, .out_count = 5, .window = {3, 3, 1, 1, 1, 1, 1, 1}},
+    {.op = FL_OP_CONV,
+     .out_count = 3,
+     .group_count = 3,  // depthwise
+     .window = {3, 3, 1, 1, 1, 1, 1, 1}},
+    {.op = FL_OP_CONV, .out_count = 17, .window = {1, 1, 1, 1, 0, 0, 0, 0}},
+};
+
+TEST(act_computes_every_activation_behind_a_convolution)
+{
+    for (size_t i = 0; i < ACT_COUNT * POOL_WAYS; i++) {
+        const size_t act = i / POOL_WAYS, pool = i % POOL_WAYS;
+        fl_graph net = net_over(4, 5, 2);
+        add_stretched(&net);
+        // Over all activations every kind meets every pool.
+        net_add(&net, CONVS[(act + pool) % 3], true, NULL);
+        if (pool == POOL_BEFORE) net_add_pool(&net, net_square(2, 2, 0));
+        net_add(&net, ACTS[act], false, NULL);
+        if (pool == POOL_BEHIND) net_add_pool(&net, net_square(2, 2, 0));
+        net_add_plain(&net, FL_OP_GLOBALPOOL);
+        net_add_dense(&net, 2);
+        net_check(&net);
+    }
+}
+
 TEST(act_adds_to_the_gradient_of_a_value_with_two_readers)
 {
     for (size_t i = 0; i < ACT_COUNT; i++) {
@@ -187,6 +215,7 @@ TEST(act_computes_sigmoid_and_tanh_to_the_last_bits)
 RUN_TESTS(
     cmocka_unit_test(act_computes_every_activation_alone),
     cmocka_unit_test(act_computes_every_activation_behind_a_layer),
+    cmocka_unit_test(act_computes_every_activation_behind_a_convolution),
     cmocka_unit_test(act_adds_to_the_gradient_of_a_value_with_two_readers),
     cmocka_unit_test(act_lets_nan_pass),
     cmocka_unit_test(act_has_the_limits_of_its_definition),

@@ -124,6 +124,24 @@ TEST(elementwise_computes_squeeze_and_excitation)
     net_check(&net);
 }
 
+// As MobileNetV3 has it: the factors by 1x1 convolutions of a mean.
+TEST(elementwise_computes_squeeze_and_excitation_by_convolutions)
+{
+    static const uint32_t channels[] = {8, 17};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        fl_graph net = net_over(4, 5, 3);
+        const uint32_t whole = conv_of(&net, 0, channels[i]);
+        net_add_plain(&net, FL_OP_GLOBALPOOL);
+        net_add_conv(&net, 3, net_square(1, 1, 0), true);
+        net_add_plain(&net, FL_OP_RELU);
+        net_add_conv(&net, channels[i], net_square(1, 1, 0), true);
+        const uint32_t factor = net_add_plain(&net, FL_OP_HARD_SIGMOID);
+        add_two(&net, FL_OP_MUL, whole, factor);
+        net_add_conv(&net, 2, net_square(1, 1, 0), true);
+        net_check(&net);
+    }
+}
+
 TEST(elementwise_fuses_relu_into_add)
 {
     fl_graph net = net_over(3, 3, 2);
@@ -147,4 +165,6 @@ RUN_TESTS(
     cmocka_unit_test(elementwise_multiplies_two_values_of_one_shape),
     cmocka_unit_test(elementwise_multiplies_channels_by_factors_on_either_side),
     cmocka_unit_test(elementwise_computes_squeeze_and_excitation),
+    cmocka_unit_test(
+        elementwise_computes_squeeze_and_excitation_by_convolutions),
     cmocka_unit_test(elementwise_fuses_relu_into_add))

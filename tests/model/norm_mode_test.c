@@ -121,15 +121,9 @@ static void world_close(world *w)
 }
 
 // Trains w->params, from the first ones, with a trainer of its own.
-static void train(world *w, const fl_trainer_options *made_with, fl_norm norm,
-                  float *local_norm, uint32_t batch)
+static void train_with(world *w, const fl_trainer_options *made_with,
+                       const fl_train_options *options)
 {
-    const fl_train_options options = {.epochs = EPOCHS,
-                                      .batch = batch,
-                                      .lr = 0.1F,
-                                      .momentum = 0.5F,
-                                      .norm = norm,
-                                      .local_norm = local_norm};
     fl_trainer_options with = *made_with;
     with.batch_cap = ROWS;
     with.with_gradients = true;
@@ -140,8 +134,20 @@ static void train(world *w, const fl_trainer_options *made_with, fl_norm norm,
     memcpy(w->params, w->first, w->param_count * sizeof(float));
     assert_ok(fl_trainer_new(&trainer, &w->model, &with, NULL));
     assert_ok(fl_trainer_run(trainer, w->params, &metrics, w->dataset, w->rows,
-                             ROWS, &options, &random, NULL));
+                             ROWS, options, &random, NULL));
     fl_trainer_free(trainer);
+}
+
+static void train(world *w, const fl_trainer_options *made_with, fl_norm norm,
+                  float *local_norm, uint32_t batch)
+{
+    const fl_train_options options = {.epochs = EPOCHS,
+                                      .batch = batch,
+                                      .lr = 0.1F,
+                                      .momentum = 0.5F,
+                                      .norm = norm,
+                                      .local_norm = local_norm};
+    train_with(w, made_with, &options);
 }
 
 static bool is_same(const world *w, size_t at, size_t count)
@@ -194,6 +200,38 @@ TEST(norm_train_follows_the_rule_of_pytorch)
     assert_false(has_same_stats(&w, BODY_BN));
     assert_false(has_same_weights(&w, IN_BN));
     assert_false(has_same_weights(&w, BODY_BN));
+    world_close(&w);
+}
+
+// Decay, moments and anchors are for what has a gradient.
+TEST(norm_statistics_are_no_business_of_the_optimizer)
+{
+    world w = world_open();
+    float expected[2];
+    const float *stats = w.params + node_of(&w, IN_BN)->stats_at;
+    float *far = calloc(w.param_count, sizeof *far);
+    assert_non_null(far);
+    for (size_t i = 0; i < w.param_count; i++)
+        far[i] = 9.0F;
+    train(&w, &(fl_trainer_options){0}, FL_NORM_TRAIN, NULL, 4);
+    memcpy(expected, stats, sizeof expected);
+    fl_train_options options = {.epochs = EPOCHS,
+                                .batch = 4,
+                                .optimizer = FL_OPTIMIZER_ADAMW,
+                                .lr = 0.01F,
+                                .weight_decay = 0.5F,
+                                .clip_norm = 0.1F,
+                                .prox_mu = 2.0F,
+                                .prox_params = far};
+    train_with(&w, &(fl_trainer_options){0}, &options);
+    assert_memory_equal(stats, expected, sizeof expected);
+    assert_false(has_same_weights(&w, IN_BN));
+
+    options.norm = FL_NORM_FROZEN;
+    train_with(&w, &(fl_trainer_options){0}, &options);
+    assert_true(has_same_stats(&w, IN_BN) && has_same_stats(&w, BODY_BN));
+    assert_false(has_same_weights(&w, IN_BN));
+    free(far);
     world_close(&w);
 }
 
@@ -257,6 +295,41 @@ TEST(norm_local_trains_norms_of_its_own)
     assert_memory_equal(others + head->weight_at, w.params + head->weight_at,
                         head->weight_count * sizeof *others);
     free(others);
+    world_close(&w);
+}
+
+// With nothing else to learn, an anchor far away changes nothing.
+TEST(norm_local_is_not_drawn_to_what_others_know)
+{
+    enum { NORMS = 4 * 1 + 4 * 5 };
+    static const fl_optimizer_kind kinds[] = {FL_OPTIMIZER_SGD,
+                                              FL_OPTIMIZER_ADAMW};
+    const fl_trainer_options norms_only = {.freeze = "body,head"};
+    world w = world_open();
+    float local[2][NORMS], shared[2][NORMS];
+    float *far = calloc(w.param_count, sizeof *far);
+    assert_non_null(far);
+    for (size_t i = 0; i < w.param_count; i++)
+        far[i] = 9.0F;
+    for (size_t i = 0; i < 4; i++) {
+        fl_train_options options = {.epochs = EPOCHS,
+                                    .batch = 4,
+                                    .optimizer = kinds[i / 2],
+                                    .lr = 0.01F,
+                                    .prox_mu = (float)(i % 2),
+                                    .prox_params = far};
+        train_with(&w, &norms_only, &options);
+        gather_norms(shared[i % 2], &w, w.params);
+        gather_norms(local[i % 2], &w, w.first);
+        options.norm = FL_NORM_LOCAL;
+        options.local_norm = local[i % 2];
+        train_with(&w, &norms_only, &options);
+        if (i % 2 == 0) continue;
+        assert_memory_equal(local[1], local[0], sizeof local[0]);
+        assert_memory_not_equal(shared[1], shared[0], sizeof shared[0]);
+        assert_memory_equal(local[0], shared[0], sizeof local[0]);
+    }
+    free(far);
     world_close(&w);
 }
 
@@ -351,9 +424,11 @@ TEST(norm_and_dropout_evaluate_alike_in_any_trainer)
 
 RUN_TESTS(
     cmocka_unit_test(norm_train_follows_the_rule_of_pytorch),
+    cmocka_unit_test(norm_statistics_are_no_business_of_the_optimizer),
     cmocka_unit_test(
         norm_frozen_leaves_statistics_as_they_are_and_learns_the_rest),
     cmocka_unit_test(norm_local_trains_norms_of_its_own),
+    cmocka_unit_test(norm_local_is_not_drawn_to_what_others_know),
     cmocka_unit_test(norm_local_needs_a_place_for_its_norms),
     cmocka_unit_test(norm_of_a_frozen_layer_stays_with_its_statistics),
     cmocka_unit_test(
