@@ -140,7 +140,7 @@ FL_CHECK fl_err fl_graph_copy(fl_graph *copy, const fl_graph *graph);
 void fl_graph_fini(fl_graph *graph);
 
 /* Multiplications by a weight that a node takes for one example. */
-uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t node);
+uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i);
 
 /* "Conv", "Gemm", ...; never NULL. */
 const char *fl_op_name(fl_op_kind op);

@@ -44,8 +44,8 @@ typedef enum {
 } fl_calibrate;
 
 typedef struct {
-    fl_calibrate calibrate;
     double percentile;  // of PERCENTILE: 99.0 to 100; 0: 99.99
+    fl_calibrate calibrate;
     bool is_symmetric;  // zero points 128, as TensorRT wants them (s8, 0)
 } fl_int8_options;
 

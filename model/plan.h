@@ -95,15 +95,15 @@ void fl_plan_backward(fl_plan *plan, uint32_t lane, float *grads,
 
 /* ---- one step at a time, without gradients and with one lane ---- */
 
-void fl_plan_forward_step(fl_plan *plan, uint32_t step, uint32_t count);
+void fl_plan_forward_step(fl_plan *plan, uint32_t i, uint32_t count);
 
 /*
- * What the step has made, (count, H, W, C), until the next one runs; *node:
+ * What step i has made, (count, H, W, C), until the next one runs; *node:
  * the value's number. A step stands for all nodes fused into it, from
  * fl_plan_step_node to *node.
  */
-const float *fl_plan_step_value(const fl_plan *plan, uint32_t step,
+const float *fl_plan_step_value(const fl_plan *plan, uint32_t i,
                                 uint32_t *node);
-uint32_t fl_plan_step_node(const fl_plan *plan, uint32_t step);
+uint32_t fl_plan_step_node(const fl_plan *plan, uint32_t i);
 
 #endif

@@ -23,9 +23,9 @@ static taps inside(uint32_t at, uint32_t stride, uint32_t pad, uint32_t kernel,
 static float share_of(const fl_node *node, taps down, taps across)
 {
     const fl_window *w = &node->window;
-    const uint64_t inside = (uint64_t)down.count * across.count;
+    const uint64_t taken = (uint64_t)down.count * across.count;
     const uint64_t all = (uint64_t)w->kernel_h * w->kernel_w;
-    return 1.0F / (float)(node->counts_padding ? all : inside);
+    return 1.0F / (float)(node->counts_padding ? all : taken);
 }
 
 // `pixels` results from (y, x) on, whose windows are cut off alike.

@@ -56,13 +56,15 @@ TILE void norm_sum_tile(const fl_norm_rows *n, norm_tile t, bool by_dy,
                         bool is_bounded)
 {
     vec mean[NORM_VECS], scale[NORM_VECS], bias[NORM_VECS];
-    vec sum[NORM_VECS], product[NORM_VECS];
+    vec sum[NORM_VECS], sum_by_x[NORM_VECS];
     norm_load(mean, n->mean, &t);
-    if (is_bounded) norm_load(scale, n->scale, &t);
-    if (is_bounded) norm_load(bias, n->bias, &t);
+    if (is_bounded) {
+        norm_load(scale, n->scale, &t);
+        norm_load(bias, n->bias, &t);
+    }
     UNROLL
     for (size_t v = 0; v < t.vecs; v++) {
-        sum[v] = product[v] = vec_zero();
+        sum[v] = sum_by_x[v] = vec_zero();
     }
     for (size_t r = t.row; r < t.row + t.rows; r++) {
         UNROLL
@@ -74,11 +76,11 @@ TILE void norm_sum_tile(const fl_norm_rows *n, norm_tile t, bool by_dy,
             if (by_dy) g = load_some(n->dy + at, real);
             if (is_bounded) g = passed(n, g, vec_fma(x, scale[v], bias[v]));
             sum[v] = vec_add(sum[v], g);
-            product[v] = vec_fma(g, x, product[v]);
+            sum_by_x[v] = vec_fma(g, x, sum_by_x[v]);
         }
     }
     norm_add(n->sum, sum, &t);
-    norm_add(n->product, product, &t);
+    norm_add(n->product, sum_by_x, &t);
 }
 
 TILE void norm_apply_tile(const fl_norm_rows *n, norm_tile t, bool is_bounded)

@@ -153,9 +153,9 @@ TARGET static void product(const fl_product *p)
     const size_t depth =
         (size_t)p->segment_count * p->piece_count * p->piece_len;
     const bool is_small = depth * p->columns <= SMALL;
-    uint32_t row = 0, column = 0, rows;
+    uint32_t row = 0, column = 0;
     while (row < p->rows && column < p->columns) {
-        rows = rows_of_tile(p, row);
+        const uint32_t rows = rows_of_tile(p, row);
         product_panel(p, p->b + column * depth, row, column, rows);
         if (is_small) {
             column += 2 * LANES;

@@ -21,8 +21,8 @@ static softened soften(const float *logits, uint32_t width, float temperature)
     for (uint32_t c = 1; c < width; c++) {
         s.shift = fmax(s.shift, (double)logits[c]);
     }
-    double sum = 0.0;
-    for (uint32_t c = 0; c < width; c++) {
+    double sum = exp(((double)logits[0] - s.shift) / s.temperature);
+    for (uint32_t c = 1; c < width; c++) {
         sum += exp(((double)logits[c] - s.shift) / s.temperature);
     }
     s.log_sum = log(sum);

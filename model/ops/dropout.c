@@ -62,8 +62,8 @@ static float factor(const fl_task *task)
 // The bits of the values from i on.
 static uint32_t draw_word(fl_random *random, const fl_task *task, size_t i)
 {
-    const size_t left = fl_shape_size(task->x_shape) - i;
-    const size_t count = left < WORD_BITS ? left : WORD_BITS;
+    size_t count = fl_shape_size(task->x_shape) - i;
+    if (count > WORD_BITS) count = WORD_BITS;
     uint32_t word = 0;
     for (size_t b = 0; b < count; b++) {
         const bool is_kept = fl_dropout_keeps(random, task->node->alpha);

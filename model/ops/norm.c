@@ -157,7 +157,8 @@ static void guess_means(float *means, const fl_norm_part *part)
 {
     enum { SAMPLES = 8 };
     const fl_task *task = part->task;
-    const size_t count = part->rows < SAMPLES ? part->rows : SAMPLES;
+    size_t count = part->rows;
+    if (count > SAMPLES) count = SAMPLES;
     for (size_t i = 0; i < count; i++) {
         const size_t row = part->row + part->rows * i / count;
         const float *x =

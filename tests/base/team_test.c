@@ -72,8 +72,7 @@ TEST(team_refuses_sizes_beyond_its_limits)
     fl_team_free(NULL);
 }
 
-RUN_TESTS(
-    cmocka_unit_test(team_members_see_what_was_written_before_a_meeting),
-    cmocka_unit_test(team_runs_again_and_again_with_all_members),
-    cmocka_unit_test(team_of_one_is_the_caller),
-    cmocka_unit_test(team_refuses_sizes_beyond_its_limits))
+RUN_TESTS(cmocka_unit_test(team_members_see_what_was_written_before_a_meeting),
+          cmocka_unit_test(team_runs_again_and_again_with_all_members),
+          cmocka_unit_test(team_of_one_is_the_caller),
+          cmocka_unit_test(team_refuses_sizes_beyond_its_limits))

@@ -300,13 +300,13 @@ static value add_mobilenetv2_tiny(net *n, value x)
 {
     static const struct {
         size_t expansion, channels, count, stride;
-    } GROUPS[] = {{1, 16, 1, 1}, {4, 24, 2, 2}, {4, 32, 2, 2}};
+    } groups[] = {{1, 16, 1, 1}, {4, 24, 2, 2}, {4, 32, 2, 2}};
     x = add_conv(n, x, (convolution){16, 3, 1, 1, false}, RELU6);
-    for (size_t i = 0; i < sizeof GROUPS / sizeof *GROUPS; i++) {
-        for (size_t k = 0; k < GROUPS[i].count; k++) {
-            x = add_inverted_residual(n, x, GROUPS[i].expansion,
-                                      GROUPS[i].channels,
-                                      k == 0 ? GROUPS[i].stride : 1);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        for (size_t k = 0; k < groups[i].count; k++) {
+            x = add_inverted_residual(n, x, groups[i].expansion,
+                                      groups[i].channels,
+                                      k == 0 ? groups[i].stride : 1);
         }
     }
     x = add_conv(n, x, (convolution){128, 1, 1, 0, false}, RELU6);

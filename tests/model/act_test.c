@@ -68,7 +68,7 @@ static const fl_node CONVS[] = {
 
 TEST(act_computes_every_activation_behind_a_convolution)
 {
-    for (size_t i = 0; i < ACT_COUNT * POOL_WAYS; i++) {
+    for (size_t i = 0; i < (size_t)ACT_COUNT * POOL_WAYS; i++) {
         const size_t act = i / POOL_WAYS, pool = i % POOL_WAYS;
         fl_graph net = net_over(4, 5, 2);
         add_stretched(&net);
@@ -198,14 +198,16 @@ TEST(act_computes_sigmoid_and_tanh_to_the_last_bits)
     const fl_node sigmoid = {.op = FL_OP_SIGMOID}, tangent = {.op = FL_OP_TANH};
     const fl_kernels *kernels;
     for (unsigned k = 0; (kernels = fl_kernels_at(k)); k++) {
-        for (float x = -80.0F; x < 80.0F; x += 0.0137F) {
+        for (int i = 0; i < 11600; i++) {
+            const float x = (float)i * 0.0137F - 80.0F;
             const double s = 1.0 / (1.0 + exp((double)-x));
             const double t = tanh((double)x);
             assert_true(fabs((double)act(kernels, &sigmoid, x) - s) < 4e-7 * s);
             assert_true(fabs((double)act(kernels, &tangent, x) - t) <
                         4e-7 * fabs(t));
         }
-        for (float x = 1.0F; x > 1e-30F; x *= 0.7F) {
+        for (int i = 0; i < 194; i++) {
+            const float x = powf(0.7F, (float)i);  // down to 1e-30
             const double t = tanh((double)x);
             assert_true(fabs((double)act(kernels, &tangent, x) - t) < 4e-7 * t);
         }

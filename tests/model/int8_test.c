@@ -262,15 +262,15 @@ TEST(int8_adds_and_multiplies)
 
 TEST(int8_looks_activations_up)
 {
-    static const fl_op_kind ACTIVATIONS[] = {
+    static const fl_op_kind activations[] = {
         FL_OP_RELU,         FL_OP_RELU6,   FL_OP_LEAKY_RELU, FL_OP_HARD_SWISH,
         FL_OP_HARD_SIGMOID, FL_OP_SIGMOID, FL_OP_TANH,
     };
-    for (size_t i = 0; i < sizeof ACTIVATIONS / sizeof *ACTIVATIONS; i++) {
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
         fl_int8_model *net = net_over(5, 5, 3);
-        add_plain(net, ACTIVATIONS[i]);
+        add_plain(net, activations[i]);
         const uint32_t conv = add_conv(net, 5, square(3, 1, 1), 1);
-        const uint32_t act = add_plain(net, ACTIVATIONS[i]);
+        const uint32_t act = add_plain(net, activations[i]);
         add_two(net, FL_OP_ADD, conv, act);
         check(net);
     }

@@ -475,12 +475,12 @@ TEST(onnx_rejects_dropout_in_training)
 TEST(onnx_rejects_constants_of_other_kinds)
 {
     Onnx__ModelProto *edited = cnn();
-    Onnx__NodeProto *node =
-        fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
+    fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
     assert_refused(edited, FL_ERR_FORMAT, "Constant", "1 inputs");
 
     edited = cnn();
-    node = fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
+    Onnx__NodeProto *node =
+        fl_onnx_edit_add_node(edited, -1, "Constant", "x", "c");
     free(node->input[0]);
     node->n_input = 0;
     fl_onnx_edit_set_ints(node, "value_ints", (int64_t[9]){0}, 9);

@@ -207,7 +207,7 @@ TEST(onnx_writer_keeps_every_operator)
         add(model, (fl_node){.op = FL_OP_GLOBALPOOL}, false, NULL);
     x = add_pair(model, FL_OP_MUL, pool, x);
     x = add_pair(model, FL_OP_ADD, x, 1);
-    x = add_pair(model, FL_OP_CONCAT, x, 2);
+    add_pair(model, FL_OP_CONCAT, x, 2);
     add(model, (fl_node){.op = FL_OP_SLICE, .first = 3, .out_count = 9}, false,
         NULL);
     add(model, (fl_node){.op = FL_OP_FLATTEN}, false, NULL);

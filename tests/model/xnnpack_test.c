@@ -135,9 +135,9 @@ static fl_window square(uint32_t kernel, uint32_t stride, uint32_t pad)
 
 TEST(xnnpack_convolves_as_we_do)
 {
-    static const uint32_t CHANNELS[] = {1, 3, 4, 7, 8, 16, 17, 33, 64};
-    for (size_t i = 0; i < sizeof CHANNELS / sizeof *CHANNELS; i++) {
-        const uint32_t c = CHANNELS[i];
+    static const uint32_t channels[] = {1, 3, 4, 7, 8, 16, 17, 33, 64};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        const uint32_t c = channels[i];
         check((layer){{9, 8, c}, 16, 1, square(3, 1, 1), 1, true});
         check((layer){{9, 8, 5}, c, 1, square(5, 2, 2), 1, false});
         check((layer){{6, 6, c}, c, 1, square(1, 1, 0), 1, false});
@@ -153,9 +153,9 @@ TEST(xnnpack_convolves_groups_and_dilated_windows_as_we_do)
 
 TEST(xnnpack_convolves_each_channel_alone_as_we_do)
 {
-    static const uint32_t CHANNELS[] = {2, 8, 15, 16, 24, 64, 96, 144};
-    for (size_t i = 0; i < sizeof CHANNELS / sizeof *CHANNELS; i++) {
-        const uint32_t c = CHANNELS[i];
+    static const uint32_t channels[] = {2, 8, 15, 16, 24, 64, 96, 144};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        const uint32_t c = channels[i];
         check((layer){{9, 8, c}, c, c, square(3, 1, 1), 1, true});
         check((layer){{9, 8, c}, c, c, square(3, 2, 1), 1, false});
         check((layer){{9, 11, c}, c, c, square(5, 1, 2), 1, true});
