@@ -185,6 +185,12 @@ $(call obj,$(TEST) $(TESTLIB) $(DIGEST)): WARN += -Wno-null-dereference
 # The one test that holds our numbers against another library's.
 $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 
+# gcc's redundancy elimination keeps the sums of an unrolled tile in registers
+# and in memory, which costs a store a product.
+ifeq ($(findstring clang,$(CC)),)
+$(call obj,$(wildcard model/int8/q*.c)): CFLAGS += -fno-tree-pre
+endif
+
 # clang takes many minutes to instrument unrolled tiles. They parse nothing, and
 # the unit tests run them under asan.
 ifeq ($(VARIANT),fuzz)
