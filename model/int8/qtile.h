@@ -242,14 +242,15 @@ TILE void product_tile(const fl_qproduct *p, const uint8_t *panel, uint32_t row,
             w += vecs * QUAD_BYTES;
         }
     }
+    const fl_qresult out = p->out;  // for the compiler, y could point at *p
+    const uint32_t columns = p->columns;
     UNROLL
     for (size_t v = 0; v < vecs; v++) {
         const fvec factor = panel_factor(panel, v, vecs);
         const size_t at = column + v * LANES;
         UNROLL
         for (size_t m = 0; m < rows; m++) {
-            store_result(&p->out, row + m, at, sum[m][v], factor,
-                         p->columns - at);
+            store_result(&out, row + m, at, sum[m][v], factor, columns - at);
         }
     }
 }
@@ -532,13 +533,14 @@ TILE void add_block(const fl_qpair *p, size_t i, size_t count)
     store_bytes(p->y + i, clamp(v, p->low, p->high), p->zero_point, count);
 }
 
-TARGET static void add(const fl_qpair *p)
+TARGET static void add(const fl_qpair *pair)
 {
+    const fl_qpair p = *pair;  // for the compiler, y could point at *pair
     size_t i = 0;
-    for (; i + LANES <= p->count; i += LANES) {
-        add_block(p, i, LANES);
+    for (; i + LANES <= p.count; i += LANES) {
+        add_block(&p, i, LANES);
     }
-    if (i < p->count) add_block(p, i, p->count - i);
+    if (i < p.count) add_block(&p, i, p.count - i);
 }
 
 TILE void mul_block(const fl_qpair *p, size_t i, size_t count)
@@ -550,13 +552,14 @@ TILE void mul_block(const fl_qpair *p, size_t i, size_t count)
     store_bytes(p->y + i, clamp(v, p->low, p->high), p->zero_point, count);
 }
 
-TARGET static void mul(const fl_qpair *p)
+TARGET static void mul(const fl_qpair *pair)
 {
+    const fl_qpair p = *pair;
     size_t i = 0;
-    for (; i + LANES <= p->count; i += LANES) {
-        mul_block(p, i, LANES);
+    for (; i + LANES <= p.count; i += LANES) {
+        mul_block(&p, i, LANES);
     }
-    if (i < p->count) mul_block(p, i, p->count - i);
+    if (i < p.count) mul_block(&p, i, p.count - i);
 }
 
 #ifndef OWN_LOOKUP
