@@ -197,7 +197,7 @@ static fl_err forward_areas(areas *a, size_t *used, const fl_task *task,
 {
     float *scratch = task->scratch;
     const size_t row = (size_t)g->out.width * g->out.channels;
-    *a = (areas){NULL};
+    *a = (areas){0};
     *used = 0;
     if (g->x.is_padded) {
         FL_TRY(take(&a->x, used, scratch, g->x.height, g->x.row));
@@ -210,7 +210,7 @@ static fl_err backward_areas(areas *a, size_t *used, const fl_task *task,
                              const geometry *g)
 {
     float *scratch = task->scratch;
-    *a = (areas){NULL};
+    *a = (areas){0};
     *used = 0;
     if (g->x.is_padded) {
         FL_TRY(take(&a->x, used, scratch, g->x.height, g->x.row));

@@ -336,7 +336,7 @@ static fl_shape shape_of(const fl_int8_model *net, const fl_node *node)
     fl_shape s = net->graph.nodes[node->inputs[0]].shape;
     const size_t size = fl_shape_size(s);
     switch ((int)node->op) {
-    case FL_OP_CONV: s.channels = node->out_count;  // fall through
+    case FL_OP_CONV: s.channels = node->out_count; __attribute__((fallthrough));
     case FL_OP_MAXPOOL:
     case FL_OP_AVGPOOL:
         s.height = windowed(s.height, w->kernel_h, node->dilation_h,
