@@ -11,12 +11,13 @@
 #include "base/pool.h"
 
 /*
- * How a member waits: it looks again and again for some 20 microseconds
- * (pausing takes 140 cycles on most x86), which is longer than members
- * usually come apart; then lets others have the CPU; then sleeps, since one
- * that only yields still takes its share from those it waits for.
+ * How a member waits: it looks again and again for up to a millisecond
+ * (pausing takes 140 cycles on most x86), since a nap of any length costs
+ * more than members usually come apart; then lets others have the CPU; then
+ * sleeps, since one that only yields still takes its share from those it
+ * waits for.
  */
-enum { LOOKS = 512, YIELDS = 128, NAP_NS = 50000 };
+enum { LOOKS = 16384, YIELDS = 128, NAP_NS = 50000 };
 
 typedef struct {
     fl_job job;  // first: a job is its member

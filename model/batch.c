@@ -156,16 +156,13 @@ static void sum_lanes(const fl_trainer *t, unsigned lane)
     float *sum = t->grads + slice.at;
     for (uint32_t l = 1; l < t->lane_count; l++) {
         const float *grads = t->grads + l * t->param_count + slice.at;
-        for (size_t i = 0; i < slice.count; i++) {
-            sum[i] += grads[i];
-        }
+        t->kernels->bias_sum(sum, grads, 1, (uint32_t)slice.count);
     }
 }
 
 static float clip_scale(const fl_trainer *t, float clip_norm)
 {
     double squares = 0.0;
-    if (clip_norm == 0.0F) return 1.0F;
     for (size_t i = 0; i < t->learning_count; i++) {
         const fl_param_range *r = &t->learning[i];
         squares += t->kernels->sum_squares(t->grads + r->at, r->count);
@@ -222,6 +219,15 @@ static void backward(fl_batch *b, unsigned lane)
     fl_plan_backward(t->plan, lane, grads, &b->batch);
     fl_team_wait(t->team);
     sum_lanes(t, lane);
+}
+
+// A norm is that of all slices; without one each lane goes on with its own.
+static void clip(fl_batch *b, unsigned lane)
+{
+    const fl_trainer *t = b->trainer;
+    if (b->options->clip_norm <= 0.0F) return;
+    fl_team_wait(t->team);
+    if (lane == 0) b->update.scale = clip_scale(t, b->options->clip_norm);
     fl_team_wait(t->team);
 }
 
@@ -236,8 +242,7 @@ void fl_batch_train(fl_batch *b, unsigned lane)
     if (b->err) return;
 
     backward(b, lane);
-    if (lane == 0) b->update.scale = clip_scale(t, b->options->clip_norm);
-    fl_team_wait(t->team);
+    clip(b, lane);
     const bool is_finite = update(b, lane);
     if (!is_finite) atomic_store(&b->is_broken, true);
     fl_team_wait(t->team);

@@ -631,7 +631,8 @@ void fl_plan_load(fl_plan *plan, uint32_t lane, const float *params)
         lane_task *t = &plan->tasks[lane * plan->step_count + i];
         set_params(&t->forward, params);
         set_params(&t->backward, params);
-        if (s->op->load && i % plan->lane_count == lane) {
+        const bool is_mine = s->op->shares_load || i % plan->lane_count == lane;
+        if (s->op->load && is_mine) {
             s->op->load(&t->forward, s->has_backward);
         }
     }

@@ -283,7 +283,7 @@ static void begin_epoch(run *r)
     r->next = 0;
 }
 
-// Chooses the rows of the next batch, or ends the run.
+// Begins the next batch, or ends the run.
 static void begin_batch(run *r)
 {
     fl_batch *b = &r->batch;
@@ -296,15 +296,23 @@ static void begin_batch(run *r)
 
     const uint32_t left = r->row_count - r->next;
     b->batch.count = left < b->options->batch ? left : b->options->batch;
-    for (uint32_t i = 0; i < b->batch.count; i++) {
-        b->trainer->rows[i] = r->rows[fl_order_at(&r->order, r->next + i)];
-    }
     if (b->trainer->has_dropout) b->batch.draw = fl_random_u64(r->random);
     b->update =
         fl_optimizer_update(&b->trainer->optimizer, b->options, b->step);
     b->update.params = b->params;
     b->update.grads = b->trainer->grads;
     r->next += b->batch.count;
+}
+
+// A lane's share of the batch that was begun.
+static void pick_rows(const run *r, unsigned lane)
+{
+    const fl_trainer *t = r->batch.trainer;
+    const uint32_t count = r->batch.batch.count, first = r->next - count;
+    const uint32_t end = fl_plan_share(t->plan, count, lane + 1);
+    for (uint32_t i = fl_plan_share(t->plan, count, lane); i < end; i++) {
+        t->rows[i] = r->rows[fl_order_at(&r->order, first + i)];
+    }
 }
 
 static void end_batch(run *r)
@@ -329,6 +337,7 @@ static void train_lane(unsigned lane, void *context)
         if (lane == 0) begin_batch(r);
         fl_team_wait(r->batch.trainer->team);
         if (r->is_over) return;
+        pick_rows(r, lane);
         fl_batch_train(&r->batch, lane);
         if (lane == 0) end_batch(r);
     }

@@ -35,16 +35,29 @@ static fl_err dense_memory(fl_task_memory *memory, const fl_task *task,
                                       fl_shape_size(task->x_shape)));
 }
 
+// Where a lane's share of the columns begins: shares are whole panels.
+static size_t share_of(const fl_task *task, size_t columns, uint32_t lane)
+{
+    const size_t panel = task->kernels->panel;
+    const size_t panels = (columns + panel - 1) / panel;
+    const size_t at = panels * lane / task->lane_count * panel;
+    return at < columns ? at : columns;
+}
+
 static void dense_load(const fl_task *task, bool with_gradients)
 {
     const size_t inputs = fl_shape_size(task->x_shape);
     const uint32_t outputs = task->node->out_count;
-    fl_pack_columns(task->kernels, task->packed, task->weight, inputs, inputs,
-                    outputs);
-    if (with_gradients && task->dx[0]) {
-        fl_pack_rows(task->kernels, task->packed + forward_floats(task),
-                     task->weight, inputs, 0, outputs, outputs, inputs);
-    }
+    size_t at = share_of(task, outputs, task->lane);
+    size_t end = share_of(task, outputs, task->lane + 1);
+    fl_pack_columns(task->kernels, task->packed + at * inputs,
+                    task->weight + at * inputs, inputs, inputs, end - at);
+    if (!with_gradients || !task->dx[0]) return;
+    float *backward = task->packed + forward_floats(task);
+    at = share_of(task, inputs, task->lane);
+    end = share_of(task, inputs, task->lane + 1);
+    fl_pack_rows(task->kernels, backward + at * outputs, task->weight + at,
+                 inputs, 0, outputs, outputs, end - at);
 }
 
 static void dense_forward(const fl_task *task, bool with_gradients)
@@ -123,6 +136,7 @@ const fl_op fl_dense_op = {
     .reads_input = true,
     .shape = dense_shape,
     .memory = dense_memory,
+    .shares_load = true,
     .load = dense_load,
     .forward = dense_forward,
     .backward = dense_backward,

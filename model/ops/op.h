@@ -103,7 +103,11 @@ typedef struct {
     /* NULL: none. FL_ERR_LIMIT: does not fit size_t. */
     fl_err (*memory)(fl_task_memory *memory, const fl_task *task,
                      bool with_gradients);
-    /* Called when the parameters have changed; NULL: nothing to do. */
+    /*
+     * Called when the parameters have changed, in one lane, or in all when
+     * they share it; NULL: nothing to do.
+     */
+    bool shares_load;
     void (*load)(const fl_task *task, bool with_gradients);
     /*
      * This lane's sums over its examples; then all lanes wait. NULL: none.
