@@ -118,7 +118,7 @@ unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 e2e: programs             ## real processes on loopback
-	@B=$B TEST_SECONDS=120 tools/run-tests \
+	@B=$B TEST_SECONDS=240 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop

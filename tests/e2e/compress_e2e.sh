@@ -67,7 +67,7 @@ compress bench "$model" --runs 50 --batch 4 --json | json_values p99_us |
 compress inspect "$scratch/int8.onnx" | grep -q INT8 || fail "inspect INT8"
 
 # ---- the same seed, the same bytes
-compress new lenet --dataset $data --out "$scratch/a.onnx" --quiet
+compress new mlp --dataset $data --out "$scratch/a.onnx" --quiet
 for copy in a b; do
     compress train "$scratch/a.onnx" --dataset $data --epochs 1 --batch 250 \
         --threads 2 --quiet --out "$scratch/trained-$copy.onnx"
