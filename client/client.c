@@ -17,7 +17,7 @@ fl_err fl_client_new(fl_client **client, const fl_client_options *options)
     memcpy(&id, options->identity.public_key, sizeof id);
     fl_random_init(&new->backoff, options->seed, FL_RANDOM_BACKOFF, id);
     new->operation = options->start_count << 32;
-    new->session.dial_at_ms = INT64_MIN;  // set by the first event
+    new->uplink.dial_at_ms = INT64_MIN;  // set by the first event
     *client = new;
     return FL_OK;
 }
@@ -50,9 +50,9 @@ static void stop(fl_client *client)
     if (client->trained_model) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
-    if (client->session.state != FL_SESSION_DOWN &&
-        !client->session.is_hanging_up) {
-        client->session.is_hanging_up = true;
+    if (client->uplink.state != FL_UPLINK_DOWN &&
+        !client->uplink.is_hanging_up) {
+        client->uplink.is_hanging_up = true;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
     }
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE});
@@ -64,18 +64,18 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
     fl_arena_reset(client->options.scratch);
     client->effect_count = 0;
     client->now_ms = event->now_ms;
-    if (client->session.dial_at_ms == INT64_MIN) fl_session_start(client);
+    if (client->uplink.dial_at_ms == INT64_MIN) fl_uplink_start(client);
 
     switch (event->kind) {
     case FL_CLIENT_TICK:
-        fl_session_tick(client);
+        fl_uplink_tick(client);
         fl_task_tick(client);
         break;
-    case FL_CLIENT_OPENED: fl_session_opened(client); break;
+    case FL_CLIENT_OPENED: fl_uplink_opened(client); break;
     case FL_CLIENT_FRAME:
-        fl_session_frame(client, event->bytes, event->len);
+        fl_uplink_frame(client, event->bytes, event->len);
         break;
-    case FL_CLIENT_LOST: fl_session_lost(client); break;
+    case FL_CLIENT_LOST: fl_uplink_lost(client); break;
     case FL_CLIENT_FOUND: fl_task_found(client, event); break;
     case FL_CLIENT_TRAINED: fl_task_trained(client, event); break;
     case FL_CLIENT_STOP: stop(client); break;
@@ -86,9 +86,9 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
 
 int64_t fl_client_deadline(const fl_client *client)
 {
-    const int64_t session_ms = fl_session_deadline(client);
+    const int64_t uplink_ms = fl_uplink_deadline(client);
     const int64_t task_ms = fl_task_deadline(client);
-    return session_ms < task_ms ? session_ms : task_ms;
+    return uplink_ms < task_ms ? uplink_ms : task_ms;
 }
 
 const char *fl_client_activity(const fl_client *client)

@@ -2,7 +2,7 @@
  * Inside the client's machine: its state, and the words its parts share.
  *
  *   client.c   the machine from outside: new, step, deadline
- *   session.c  the link: dial, greet, ping, give up and try again
+ *   uplink.c  the link: dial, greet, ping, give up and try again
  *   task.c     the task: from a plan to a committed update
  *   emit.c     effects and frames on their way out
  *
@@ -30,11 +30,11 @@ enum {
 };
 
 typedef enum {
-    FL_SESSION_DOWN,
-    FL_SESSION_DIALING,
-    FL_SESSION_GREETING,
-    FL_SESSION_UP,
-} fl_session_state;
+    FL_UPLINK_DOWN,
+    FL_UPLINK_DIALING,
+    FL_UPLINK_GREETING,
+    FL_UPLINK_UP,
+} fl_uplink_state;
 
 typedef enum {
     FL_TASK_IDLE,
@@ -47,7 +47,7 @@ typedef enum {
 } fl_task_state;
 
 typedef struct {
-    fl_session_state state;
+    fl_uplink_state state;
     unsigned failure_count;  // links in a row that carried nothing beyond a
                              // check-in; sets the back-off
     bool is_hanging_up;      // HANG_UP said, LOST not yet seen
@@ -60,7 +60,7 @@ typedef struct {
     uint8_t id[FL_PROTO_SESSION_BYTES];
     uint64_t counter_out, counter_in;
     uint64_t mail_after;
-} fl_session;
+} fl_uplink;
 
 typedef struct {
     fl_task_state state;
@@ -96,7 +96,7 @@ struct fl_client {
     uint64_t operation;  // the last one given out
     int64_t now_ms;      // of the event being handled
 
-    fl_session session;
+    fl_uplink uplink;
     fl_task task;
     // A result that came back from disk, waiting for its plan.
     fl_result kept;
@@ -130,25 +130,25 @@ void fl_emit_message(fl_client *client, fl_message *message);
 /* An operation id that no other operation of this client has, ever. */
 uint64_t fl_emit_operation(fl_client *client);
 
-/* ---- session.c ---- */
+/* ---- uplink.c ---- */
 
-void fl_session_start(fl_client *client);
-void fl_session_opened(fl_client *client);
-void fl_session_lost(fl_client *client);
-void fl_session_tick(fl_client *client);
-int64_t fl_session_deadline(const fl_client *client);
+void fl_uplink_start(fl_client *client);
+void fl_uplink_opened(fl_client *client);
+void fl_uplink_lost(fl_client *client);
+void fl_uplink_tick(fl_client *client);
+int64_t fl_uplink_deadline(const fl_client *client);
 
 /* Decodes a frame and hands it to whom it concerns. */
-void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len);
+void fl_uplink_frame(fl_client *client, const uint8_t *bytes, size_t len);
 
 /* Gives up the connection; `why` goes into the log. */
-void fl_session_hang_up(fl_client *client, const char *why);
+void fl_uplink_hang_up(fl_client *client, const char *why);
 
 /*
  * An answer is owed to the task from now on; or none is. Before the check-in
  * is answered, that answer is owed whatever the task does.
  */
-void fl_session_expect(fl_client *client, bool is_owed);
+void fl_uplink_expect(fl_client *client, bool is_owed);
 
 /* ---- task.c ---- */
 

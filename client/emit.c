@@ -30,16 +30,16 @@ void fl_emit_log(fl_client *client, fl_log_level level, const char *event,
 
 void fl_emit_message(fl_client *client, fl_message *message)
 {
-    fl_session *session = &client->session;
-    if (session->is_hanging_up) return;
-    memcpy(message->session, session->id, sizeof session->id);
-    message->counter = ++session->counter_out;
+    fl_uplink *uplink = &client->uplink;
+    if (uplink->is_hanging_up) return;
+    memcpy(message->session, uplink->id, sizeof uplink->id);
+    message->counter = ++uplink->counter_out;
 
     const size_t cap = fl_message_bound(message);
     uint8_t *bytes = fl_arena_take(client->options.scratch, cap);
     size_t len = 0;
     if (!bytes || fl_message_encode(bytes, cap, &len, message)) {
-        fl_session_hang_up(client, "cannot encode a message");
+        fl_uplink_hang_up(client, "cannot encode a message");
         return;
     }
     client->status.bytes_up += len + FL_NET_LENGTH_BYTES;

@@ -40,7 +40,7 @@ void fl_task_drop(fl_client *client)
     free(task->offer);
     free(task->bitmap);
     *task = (fl_task){.state = FL_TASK_IDLE};
-    fl_session_expect(client, false);
+    fl_uplink_expect(client, false);
 }
 
 /* ---- the update on its way up ---- */
@@ -63,14 +63,14 @@ static void offer(fl_client *client)
     };
     memcpy(open.open.model, task->plan.model, FL_HASH_BYTES);
     fl_emit_message(client, &open);
-    fl_session_expect(client, true);
+    fl_uplink_expect(client, true);
 }
 
 static void offer_later(fl_client *client, int64_t delay_ms)
 {
     client->task.state = FL_TASK_OFFERING;
     client->task.retry_at_ms = client->now_ms + delay_ms;
-    fl_session_expect(client, false);
+    fl_uplink_expect(client, false);
 }
 
 static fl_err encode_offer(fl_task *task)
@@ -133,7 +133,7 @@ static void commit(fl_client *client)
                           .round = task->plan.round};
     memcpy(message.commit.object, task->update, FL_HASH_BYTES);
     fl_emit_message(client, &message);
-    fl_session_expect(client, true);
+    fl_uplink_expect(client, true);
 }
 
 static void send_chunk(fl_client *client, uint32_t index)
@@ -169,7 +169,7 @@ static void send_more(fl_client *client)
     if (task->on_the_way == 0) {
         commit(client);
     } else {
-        fl_session_expect(client, true);
+        fl_uplink_expect(client, true);
     }
 }
 
@@ -192,7 +192,7 @@ static void granted(fl_client *client, const fl_grant *grant)
     }
     if (fl_parts_bitmap_decode(task->bitmap, task->chunk_count, grant->bitmap,
                                grant->bitmap_len)) {
-        fl_session_hang_up(client, "a grant with a malformed bitmap");
+        fl_uplink_hang_up(client, "a grant with a malformed bitmap");
         return;
     }
     task->state = FL_TASK_SENDING;
@@ -219,7 +219,7 @@ static void train(fl_client *client)
 {
     fl_task *task = &client->task;
     task->state = FL_TASK_TRAINING;
-    fl_session_expect(client, false);
+    fl_uplink_expect(client, false);
     if (client->is_leaving) return;
     if (client->trained_model) return;  // until the cancelled job has ended
     client->trained_model = task->model;
@@ -265,7 +265,7 @@ static void request(fl_client *client, bool wants_manifest, uint32_t index)
     };
     memcpy(message.fetch.object, client->task.plan.model, FL_HASH_BYTES);
     fl_emit_message(client, &message);
-    fl_session_expect(client, true);
+    fl_uplink_expect(client, true);
 }
 
 static void downloaded(fl_client *client)
@@ -356,11 +356,11 @@ static void got_chunk(fl_client *client, const fl_chunk *chunk)
     }
     if (fl_parts_put(task->parts, chunk->index, chunk->bytes, chunk->len,
                      fl_hash)) {
-        fl_session_hang_up(client, "a chunk that is not of this model");
+        fl_uplink_hang_up(client, "a chunk that is not of this model");
         return;
     }
     task->on_the_way--;
-    fl_session_expect(client, true);
+    fl_uplink_expect(client, true);
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
                                        .object = task->plan.model,
                                        .index = chunk->index,
@@ -511,7 +511,7 @@ void fl_task_tick(fl_client *client)
 int64_t fl_task_deadline(const fl_client *client)
 {
     if (client->task.state != FL_TASK_OFFERING ||
-        !client->status.is_connected || client->session.is_hanging_up) {
+        !client->status.is_connected || client->uplink.is_hanging_up) {
         return INT64_MAX;
     }
     return client->task.retry_at_ms;

@@ -7,22 +7,22 @@
 
 static void hang_up_quietly(fl_client *client)
 {
-    if (client->session.is_hanging_up) return;
-    client->session.is_hanging_up = true;
+    if (client->uplink.is_hanging_up) return;
+    client->uplink.is_hanging_up = true;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
 }
 
-void fl_session_hang_up(fl_client *client, const char *why)
+void fl_uplink_hang_up(fl_client *client, const char *why)
 {
-    if (client->session.is_hanging_up) return;
+    if (client->uplink.is_hanging_up) return;
     fl_emit_log(client, FL_LOG_WARN, "hang_up", "why=%s", why);
     hang_up_quietly(client);
 }
 
-void fl_session_expect(fl_client *client, bool is_owed)
+void fl_uplink_expect(fl_client *client, bool is_owed)
 {
     if (!is_owed && !client->status.is_connected) return;
-    client->session.answer_by_ms =
+    client->uplink.answer_by_ms =
         is_owed ? client->now_ms + FL_CLIENT_ANSWER_MS : INT64_MAX;
 }
 
@@ -31,57 +31,57 @@ static int64_t backoff_ms(fl_client *client)
 {
     const double limit =
         fmin(FL_CLIENT_BACKOFF_MAX_MS,
-             ldexp(FL_CLIENT_BACKOFF_MS, (int)client->session.failure_count));
+             ldexp(FL_CLIENT_BACKOFF_MS, (int)client->uplink.failure_count));
     return (int64_t)(limit * fl_random_double(&client->backoff));
 }
 
-void fl_session_start(fl_client *client)
+void fl_uplink_start(fl_client *client)
 {
-    client->session.state = FL_SESSION_DOWN;
-    client->session.dial_at_ms = client->now_ms + backoff_ms(client);
+    client->uplink.state = FL_UPLINK_DOWN;
+    client->uplink.dial_at_ms = client->now_ms + backoff_ms(client);
 }
 
-void fl_session_lost(fl_client *client)
+void fl_uplink_lost(fl_client *client)
 {
-    fl_session *session = &client->session;
-    const uint64_t mail_after = session->mail_after;
-    const unsigned failure_count = session->failure_count;
-    if (session->state == FL_SESSION_UP) {
+    fl_uplink *uplink = &client->uplink;
+    const uint64_t mail_after = uplink->mail_after;
+    const unsigned failure_count = uplink->failure_count;
+    if (uplink->state == FL_UPLINK_UP) {
         fl_emit_log(client, FL_LOG_INFO, "disconnected", "round=%u",
                     client->status.round);
     }
-    *session = (fl_session){
+    *uplink = (fl_uplink){
         .mail_after = mail_after,
         .failure_count = failure_count < 16 ? failure_count + 1 : 16,
     };
     client->status.is_connected = false;
     fl_task_suspend(client);
-    fl_session_start(client);
+    fl_uplink_start(client);
 }
 
 static void dial(fl_client *client)
 {
-    client->session.state = FL_SESSION_DIALING;
-    client->session.greet_by_ms = client->now_ms + FL_CLIENT_GREET_MS;
+    client->uplink.state = FL_UPLINK_DIALING;
+    client->uplink.greet_by_ms = client->now_ms + FL_CLIENT_GREET_MS;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DIAL});
 }
 
-void fl_session_opened(fl_client *client)
+void fl_uplink_opened(fl_client *client)
 {
-    fl_session *session = &client->session;
-    session->state = FL_SESSION_GREETING;
-    session->hello = (fl_hello){
+    fl_uplink *uplink = &client->uplink;
+    uplink->state = FL_UPLINK_GREETING;
+    uplink->hello = (fl_hello){
         .version_min = FL_PROTO_VERSION,
         .version_max = FL_PROTO_VERSION,
     };
-    snprintf(session->hello.build, sizeof session->hello.build, "fedge %s",
+    snprintf(uplink->hello.build, sizeof uplink->hello.build, "fedge %s",
              FL_VERSION);
-    memcpy(session->hello.public_key, client->options.identity.public_key,
+    memcpy(uplink->hello.public_key, client->options.identity.public_key,
            FL_KEY_BYTES);
     client->options.random_bytes(client->options.random_self,
-                                 session->hello.nonce, FL_PROTO_NONCE_BYTES);
+                                 uplink->hello.nonce, FL_PROTO_NONCE_BYTES);
     fl_emit_message(client, &(fl_message){.type = FL_MESSAGE_HELLO,
-                                          .hello = session->hello});
+                                          .hello = uplink->hello});
 }
 
 static void leave(fl_client *client, fl_err err)
@@ -110,21 +110,21 @@ static void check_in(fl_client *client)
         &(fl_message){.type = FL_MESSAGE_CHECK_IN,
                       .operation = fl_emit_operation(client),
                       .check_in = {.sample_count = client->options.sample_count,
-                                   .mail_after = client->session.mail_after}});
-    fl_session_expect(client, true);
+                                   .mail_after = client->uplink.mail_after}});
+    fl_uplink_expect(client, true);
 }
 
 static void welcome(fl_client *client, const fl_message *message)
 {
-    fl_session *session = &client->session;
+    fl_uplink *uplink = &client->uplink;
     const fl_welcome *words = &message->welcome;
     uint8_t transcript[FL_TRANSCRIPT_CAP];
     const size_t len =
-        fl_handshake_transcript(transcript, &session->hello, words);
+        fl_handshake_transcript(transcript, &uplink->hello, words);
     if (words->version != FL_PROTO_VERSION ||
         fl_signature_check(words->proof, words->public_key,
                            FL_PROOF_LABEL_AGGREGATOR, transcript, len)) {
-        fl_session_hang_up(client, "the welcome is not signed by its key");
+        fl_uplink_hang_up(client, "the welcome is not signed by its key");
         return;
     }
     if (!is_pinned_key(client, words->public_key)) {
@@ -135,23 +135,23 @@ static void welcome(fl_client *client, const fl_message *message)
         leave(client, FL_ERR_AUTH);
         return;
     }
-    memcpy(session->id, words->session, sizeof session->id);
-    session->counter_in = message->counter;
-    session->counter_out = 0;
+    memcpy(uplink->id, words->session, sizeof uplink->id);
+    uplink->counter_in = message->counter;
+    uplink->counter_out = 0;
 
     fl_message proof = {.type = FL_MESSAGE_PROOF};
     fl_identity_sign(proof.proof.proof, &client->options.identity,
                      FL_PROOF_LABEL_CLIENT, transcript, len);
     fl_emit_message(client, &proof);
-    session->state = FL_SESSION_UP;
-    session->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
+    uplink->state = FL_UPLINK_UP;
+    uplink->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
     check_in(client);
 }
 
 static void checked_in(fl_client *client)
 {
     client->status.is_connected = true;
-    fl_session_expect(client, false);
+    fl_uplink_expect(client, false);
     fl_emit_log(client, FL_LOG_INFO, "connected", "samples=%llu",
                 (unsigned long long)client->options.sample_count);
     fl_task_resume(client);
@@ -171,8 +171,8 @@ static void refused(fl_client *client, const fl_refusal *refusal)
 
 static void read_mail(fl_client *client, const fl_mail *mail)
 {
-    if (mail->sequence <= client->session.mail_after) return;  // seen before
-    client->session.mail_after = mail->sequence;
+    if (mail->sequence <= client->uplink.mail_after) return;  // seen before
+    client->uplink.mail_after = mail->sequence;
     fl_task_mail(client, mail);
     if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished) {
         leave(client, FL_OK);
@@ -182,7 +182,7 @@ static void read_mail(fl_client *client, const fl_mail *mail)
 // The link carries more than check-ins: the next one may be dialled soon.
 static void take_answer(fl_client *client, const fl_message *message)
 {
-    client->session.failure_count = 0;
+    client->uplink.failure_count = 0;
     if (message->type != FL_MESSAGE_PONG) fl_task_answer(client, message);
 }
 
@@ -214,70 +214,70 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_OPEN:
     case FL_MESSAGE_COMMIT:
     case FL_MESSAGE_PING:
-        fl_session_hang_up(client, "a message that aggregators do not send");
+        fl_uplink_hang_up(client, "a message that aggregators do not send");
         break;
     }
 }
 
-void fl_session_frame(fl_client *client, const uint8_t *bytes, size_t len)
+void fl_uplink_frame(fl_client *client, const uint8_t *bytes, size_t len)
 {
-    fl_session *session = &client->session;
+    fl_uplink *uplink = &client->uplink;
     fl_message message;
     fl_reason why;
     client->status.bytes_down += len + FL_NET_LENGTH_BYTES;
-    if (session->is_hanging_up || session->state < FL_SESSION_GREETING) return;
+    if (uplink->is_hanging_up || uplink->state < FL_UPLINK_GREETING) return;
 
     if (fl_message_decode(&message, client->options.scratch, bytes, len,
                           &why)) {
-        fl_session_hang_up(client, why.text);
+        fl_uplink_hang_up(client, why.text);
         return;
     }
-    session->heard_ms = client->now_ms;
-    if (session->state == FL_SESSION_GREETING) {
+    uplink->heard_ms = client->now_ms;
+    if (uplink->state == FL_UPLINK_GREETING) {
         if (message.type == FL_MESSAGE_WELCOME) {
             welcome(client, &message);
         } else if (message.type == FL_MESSAGE_REFUSAL) {
             refused(client, &message.refusal);
         } else {
-            fl_session_hang_up(client, "no welcome");
+            fl_uplink_hang_up(client, "no welcome");
         }
         return;
     }
-    if (memcmp(message.session, session->id, sizeof session->id) != 0 ||
-        message.counter <= session->counter_in) {
-        fl_session_hang_up(client, "a frame of another session, or again");
+    if (memcmp(message.session, uplink->id, sizeof uplink->id) != 0 ||
+        message.counter <= uplink->counter_in) {
+        fl_uplink_hang_up(client, "a frame of another session, or again");
         return;
     }
-    session->counter_in = message.counter;
+    uplink->counter_in = message.counter;
     dispatch(client, &message);
 }
 
-void fl_session_tick(fl_client *client)
+void fl_uplink_tick(fl_client *client)
 {
-    fl_session *session = &client->session;
+    fl_uplink *uplink = &client->uplink;
     const int64_t now_ms = client->now_ms;
-    switch (session->state) {
-    case FL_SESSION_DOWN:
-        if (now_ms >= session->dial_at_ms && !client->is_leaving) dial(client);
+    switch (uplink->state) {
+    case FL_UPLINK_DOWN:
+        if (now_ms >= uplink->dial_at_ms && !client->is_leaving) dial(client);
         break;
-    case FL_SESSION_DIALING:
-    case FL_SESSION_GREETING:
-        if (now_ms >= session->greet_by_ms) {
-            fl_session_hang_up(client, "no handshake in time");
+    case FL_UPLINK_DIALING:
+    case FL_UPLINK_GREETING:
+        if (now_ms >= uplink->greet_by_ms) {
+            fl_uplink_hang_up(client, "no handshake in time");
         }
         break;
-    case FL_SESSION_UP:
-        if (now_ms >= session->answer_by_ms) {
-            fl_session_hang_up(client, "no answer in time");
-        } else if (now_ms >= session->heard_ms + FL_CLIENT_SILENCE_MS) {
-            fl_session_hang_up(client, "the aggregator is silent");
-        } else if (now_ms >= session->ping_at_ms) {
+    case FL_UPLINK_UP:
+        if (now_ms >= uplink->answer_by_ms) {
+            fl_uplink_hang_up(client, "no answer in time");
+        } else if (now_ms >= uplink->heard_ms + FL_CLIENT_SILENCE_MS) {
+            fl_uplink_hang_up(client, "the aggregator is silent");
+        } else if (now_ms >= uplink->ping_at_ms) {
             const double jitter = fl_random_double(&client->backoff) - 0.5;
-            session->ping_at_ms = now_ms + FL_CLIENT_PING_MS +
-                                  (int64_t)(jitter * FL_CLIENT_PING_MS / 4.0);
+            uplink->ping_at_ms = now_ms + FL_CLIENT_PING_MS +
+                                 (int64_t)(jitter * FL_CLIENT_PING_MS / 4.0);
             fl_emit_message(client,
                             &(fl_message){.type = FL_MESSAGE_PING,
-                                          .ping = {session->mail_after}});
+                                          .ping = {uplink->mail_after}});
         }
         break;
     }
@@ -288,19 +288,19 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-int64_t fl_session_deadline(const fl_client *client)
+int64_t fl_uplink_deadline(const fl_client *client)
 {
-    const fl_session *session = &client->session;
-    if (session->is_hanging_up) return INT64_MAX;  // LOST is what comes next
-    switch (session->state) {
-    case FL_SESSION_DOWN:
-        return client->is_leaving ? INT64_MAX : session->dial_at_ms;
-    case FL_SESSION_DIALING:
-    case FL_SESSION_GREETING: return session->greet_by_ms;
-    case FL_SESSION_UP:
-        return earlier(session->answer_by_ms,
-                       earlier(session->heard_ms + FL_CLIENT_SILENCE_MS,
-                               session->ping_at_ms));
+    const fl_uplink *uplink = &client->uplink;
+    if (uplink->is_hanging_up) return INT64_MAX;  // LOST is what comes next
+    switch (uplink->state) {
+    case FL_UPLINK_DOWN:
+        return client->is_leaving ? INT64_MAX : uplink->dial_at_ms;
+    case FL_UPLINK_DIALING:
+    case FL_UPLINK_GREETING: return uplink->greet_by_ms;
+    case FL_UPLINK_UP:
+        return earlier(uplink->answer_by_ms,
+                       earlier(uplink->heard_ms + FL_CLIENT_SILENCE_MS,
+                               uplink->ping_at_ms));
     }
     return INT64_MAX;
 }
