@@ -20,6 +20,13 @@ void fl_identity_init(fl_identity *identity, const uint8_t seed[FL_SEED_BYTES])
     const int failed = crypto_sign_seed_keypair(identity->public_key,
                                                 identity->secret_key, seed);
     assert(!failed);
+    static const char label[] = "fedge channel key";
+    crypto_generichash(identity->channel_secret,
+                       sizeof identity->channel_secret, (const uint8_t *)label,
+                       sizeof label, seed, FL_SEED_BYTES);
+    const int weak = crypto_scalarmult_base(identity->channel_key,
+                                            identity->channel_secret);
+    assert(!weak);
 }
 
 fl_err fl_identity_open(fl_identity *identity, const char *path, fl_reason *why)

@@ -49,10 +49,16 @@ void fl_hex_encode(char *dst, size_t dst_cap, const uint8_t *src, size_t len);
 /* FL_ERR_FORMAT: not exactly 2 * len lower- or upper-case digits. */
 FL_CHECK fl_err fl_hex_decode(uint8_t *dst, size_t len, const char *text);
 
-/* A device's or an aggregator's Ed25519 key pair (RFC 8032). */
+/*
+ * A device's or an aggregator's keys: Ed25519 (RFC 8032) for its signatures
+ * and X25519 (RFC 7748) for its channels, both from one seed, neither from the
+ * other.
+ */
 typedef struct {
     uint8_t public_key[FL_KEY_BYTES];
     uint8_t secret_key[64];
+    uint8_t channel_key[FL_KEY_BYTES];  // public
+    uint8_t channel_secret[32];
 } fl_identity;
 
 /* A key pair that `seed` names: the same seed, the same keys. */
@@ -86,5 +92,13 @@ FL_CHECK fl_err fl_signature_check(const uint8_t signature[FL_SIGNATURE_BYTES],
                                    const uint8_t public_key[FL_KEY_BYTES],
                                    const char *label, const void *src,
                                    size_t src_len);
+
+#include "secure/channel.h"
+#include "secure/enrolment.h"
+#include "secure/fields.h"
+#include "secure/mask.h"
+#include "secure/party.h"
+#include "secure/secagg.h"
+#include "secure/session.h"
 
 #endif
