@@ -1,7 +1,7 @@
 /*
  * The hashes, keys and signatures of a session: every label of docs/format.md,
- * "Secure aggregation", is in this file's .c and nowhere else. Both sides use
- * it, so they cannot differ.
+ * "Secure aggregation", is in transcript.c, the roster's in roster.c, and
+ * nowhere else. Both sides use them, so they cannot differ.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
