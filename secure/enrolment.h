@@ -37,7 +37,13 @@ typedef struct {
     fl_device *devices;  // in rising order of their identities
 } fl_enrolment;
 
-/* The card of an identity: what it asks an authority to enrol. */
+/* Whether it has 1 to 63 of the characters a-z, 0-9, ".", "_", "-". */
+bool fl_device_is_name(const char *name);
+
+/*
+ * The card of an identity: what it asks an authority to enrol. Needs
+ * fl_device_is_name(name).
+ */
 void fl_device_init(fl_device *device, const fl_identity *identity,
                     const char *name);
 
@@ -51,7 +57,10 @@ FL_CHECK fl_err fl_device_check(const fl_device *device);
 enum { FL_DEVICE_LINE_CAP = 384 };
 size_t fl_device_encode(char dst[FL_DEVICE_LINE_CAP], const fl_device *device);
 
-/* FL_ERR_FORMAT, FL_ERR_AUTH: *why says what is wrong with it. */
+/*
+ * The inverse, and the check of the card. FL_ERR_FORMAT, FL_ERR_AUTH: *why
+ * says what is wrong with it.
+ */
 FL_CHECK fl_err fl_device_decode(fl_device *device, const char *line,
                                  size_t line_len, fl_reason *why);
 
@@ -66,9 +75,9 @@ FL_CHECK fl_err fl_enrolment_decode(fl_enrolment **enrolment,
                                     fl_reason *why);
 
 /*
- * Signs a list of these devices, which are sorted here. *bytes is the caller's
- * to free. FL_ERR_RANGE: one is there twice, or a name is not one.
- * FL_ERR_LIMIT: too many.
+ * Signs a list of these devices, which are sorted here; serial is at least 1.
+ * *bytes is the caller's to free. FL_ERR_RANGE: an identity or a channel key
+ * is there twice, or a name is not one. FL_ERR_LIMIT: too many. FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_enrolment_encode(uint8_t **bytes, size_t *len,
                                     const fl_identity *authority,
