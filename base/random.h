@@ -32,6 +32,7 @@ typedef enum {
     FL_RANDOM_AVAILABILITY = 10,  // when a client is there at all
     FL_RANDOM_DROPOUT = 11,       // who vanishes in a round; id = client
     FL_RANDOM_DROPPED = 12,       // values of a layer; id = node, example
+    FL_RANDOM_ROUNDING = 13,      // of an update's values; id = client
 } fl_random_purpose;
 
 typedef struct {

@@ -25,18 +25,24 @@
 
 /* The same for all clients of a round. */
 typedef struct {
-    size_t param_count;   // at least 1
+    size_t param_count;   // at least 1; fields are counted in a u32
     uint32_t field_max;   // L, 1 to 2^31
     uint32_t weight_max;  // 1 to 2^20; a client with more examples counts so
-    float clip;           // above 0, finite
+    float clip;           // above 0, at most 2^20
 } fl_update_codec;
 
 /* A client's training in three numbers, or those of a sum of clients. */
 typedef struct {
-    uint64_t weight;   // examples, at most weight_max a client
+    uint64_t weight;   // examples, at least 1 a client
     uint64_t correct;  // at most weight
-    double loss_sum;   // at most 64 an example
+    double loss_sum;   // what is not within 0 and 64 an example counts so
 } fl_update_metrics;
+
+/*
+ * FL_ERR_RANGE: a number is not what its comment above asks for; *why names
+ * it. The functions below need a codec that has passed.
+ */
+FL_CHECK fl_err fl_update_check(const fl_update_codec *codec, fl_reason *why);
 
 /* Fields of an update: digits and values. */
 size_t fl_update_field_count(const fl_update_codec *codec);
@@ -46,12 +52,17 @@ enum { FL_UPDATE_TASK_BYTES = 35 };
 void fl_update_task(uint8_t dst[FL_UPDATE_TASK_BYTES],
                     const fl_update_codec *codec);
 
+/* Examples of one client; clients of one sum. */
+#define FL_UPDATE_EXAMPLES_MAX (UINT64_C(1) << 40)
+enum { FL_UPDATE_CLIENTS_MAX = 1 << 14 };
+
 /*
  * Turns `update` (param_count, local - global) into fields
  * (fl_update_field_count), each at most field_max. `rounding` decides which
  * neighbour a value is rounded to.
  * FL_ERR_RANGE: a value is NaN or infinite (*why names the coordinate), the
- * weight is 0, or correct is above it.
+ * weight is 0 or above FL_UPDATE_EXAMPLES_MAX, correct is above it, or the
+ * loss is NaN. `fields` is undefined then.
  */
 FL_CHECK fl_err fl_update_encode(uint32_t *fields, const fl_update_codec *codec,
                                  const float *update,
@@ -60,8 +71,10 @@ FL_CHECK fl_err fl_update_encode(uint32_t *fields, const fl_update_codec *codec,
 
 /*
  * The weighted mean of `client_count` updates, from the sums of their fields;
- * `mean` has param_count. FL_ERR_RANGE: no weight in it, or sums that so many
- * clients cannot have made.
+ * `mean` has param_count. Weight and correct count are those of the clients
+ * exactly, the loss but for the 2^-20 that each was rounded to.
+ * FL_ERR_RANGE: no client or more than FL_UPDATE_CLIENTS_MAX, or sums that so
+ * many cannot have made. Both results are undefined then.
  */
 FL_CHECK fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
                                  const fl_update_codec *codec,
