@@ -43,6 +43,7 @@ TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
 REWRITE := $B/tests/e2e/onnxruntime/rewrite
+TIMING  := tests/secure/constant_time.c
 PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
@@ -96,7 +97,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-run
-.PHONY: layers format help clean generated tool-tests
+.PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -113,11 +114,13 @@ demo:                     ## set up, build, simulate, then run a real federation
 
 test:                     ## set up, build, pass the unit and end-to-end tests
 	@tools/install-packages build demo test
-	@$(MAKE) --no-print-directory programs unit tool-tests e2e
+	@$(MAKE) --no-print-directory programs unit tool-tests constant-time e2e
 unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
 	@tools/run-tests $^
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
+constant-time: $(TIMING:%.c=$B/%) ## nothing's time depends on a secret
+	@B=$B tools/run-tests tests/secure/constant_time_test.sh
 e2e: programs             ## real processes on loopback
 	@B=$B TEST_SECONDS=240 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
@@ -159,11 +162,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) \
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(TIMING) \
 	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(DIGEST) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(TIMING) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -174,8 +177,8 @@ $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	$(call run,AR,$(AR) rcs $@ $^)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
-$(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%): %: %.o \
-    $(call obj,$(TESTLIB)) $(LIB)
+$(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
+    $(TIMING:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA))
 $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
@@ -200,7 +203,7 @@ endif
 
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
-$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(DIGEST)) \
+$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(DIGEST) $(TIMING)) \
     $(REWRITE).o: | $(PBC)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(@D)
@@ -212,4 +215,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(TIMING))

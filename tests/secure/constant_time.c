@@ -1,0 +1,205 @@
+/*
+ * Everything that touches secrets, run with the secrets marked as undefined:
+ * valgrind's memcheck then reports each branch and each address that depends
+ * on one (after Langley's ctgrind, 2010).
+ *
+ *   valgrind -q build/release/tests/secure/constant_time          # all
+ *   valgrind -q build/release/tests/secure/constant_time planted  # must fail
+ *
+ * What a function is meant to tell (a key is weak, two strings are equal) is
+ * looked at by nobody here. Lengths, counts and the x of shares are public.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <valgrind/memcheck.h>
+
+#include "secure/secure.h"
+#include "secure/session/transcript.h"
+#include "secure/shamir.h"
+
+/* ---- secrets ---- */
+
+static void hide(void *secret, size_t len)
+{
+    VALGRIND_MAKE_MEM_UNDEFINED(secret, len);
+}
+
+static void draw(void *secret, size_t len)
+{
+    fl_secret_random(secret, len);
+    hide(secret, len);
+}
+
+// Where results go that nobody looks at.
+static volatile int unseen;
+
+/* ---- what must be found, so that silence means something ---- */
+
+static void planted_branch(void)
+{
+    uint8_t secret;
+    draw(&secret, sizeof secret);
+    if (secret & 1) unseen = 1;
+}
+
+static void planted_table(void)
+{
+    static const volatile uint8_t table[256] = {1, 2, 3};
+    uint8_t secret;
+    draw(&secret, sizeof secret);
+    unseen = table[secret];
+}
+
+/* ---- sharing ---- */
+
+enum { SHARES = 12, THRESHOLD = 9 };
+
+static void shamir_deal(void)
+{
+    uint8_t shares[SHARES][FL_SHARE_BYTES], secret[FL_SHARE_BYTES];
+    uint8_t coefficients[(THRESHOLD - 1) * FL_SHARE_BYTES];
+    draw(secret, sizeof secret);
+    draw(coefficients, sizeof coefficients);
+    fl_shamir_deal(shares, SHARES, THRESHOLD, secret, coefficients);
+}
+
+static void shamir_join(void)
+{
+    uint8_t shares[THRESHOLD][FL_SHARE_BYTES], secret[FL_SHARE_BYTES];
+    const uint8_t *some[THRESHOLD];
+    const uint8_t x[THRESHOLD] = {3, 1, 255, 128, 77, 2, 100, 4, 5};
+    draw(shares, sizeof shares);
+    for (unsigned i = 0; i < THRESHOLD; i++)
+        some[i] = shares[i];
+    unseen = fl_shamir_join(secret, FL_SHARE_BYTES, some, x, THRESHOLD);
+    unseen = fl_shamir_join(secret, FL_HALF_BYTES, some, x, THRESHOLD);
+}
+
+/* ---- keys and what follows from them ---- */
+
+static fl_transcript some_transcript(void)
+{
+    fl_transcript transcript;
+    memset(&transcript, 7, sizeof transcript);
+    return transcript;
+}
+
+static void transcript_public(void)
+{
+    uint8_t secret[32], public_key[FL_KEY_BYTES];
+    draw(secret, sizeof secret);
+    fl_transcript_public(public_key, secret);
+}
+
+static void transcript_agree(void)
+{
+    uint8_t secret[32], shared[32], peer[FL_KEY_BYTES] = {9};
+    draw(secret, sizeof secret);
+    unseen = fl_transcript_agree(shared, secret, peer);
+}
+
+static void transcript_commitment(void)
+{
+    uint8_t b[FL_SEED_BYTES], dst[FL_HASH_BYTES], ctx[FL_HASH_BYTES] = {1};
+    draw(b, sizeof b);
+    fl_transcript_commitment(dst, ctx, b);
+}
+
+static void transcript_mask_keys(void)
+{
+    const fl_transcript transcript = some_transcript();
+    const uint8_t a_key[FL_KEY_BYTES] = {1}, b_key[FL_KEY_BYTES] = {2};
+    uint8_t key[32], secret[32];
+    draw(secret, sizeof secret);
+    fl_transcript_self_mask(key, &transcript, 3, secret);
+    fl_transcript_pair_mask(key, &transcript, 3, a_key, 4, b_key, secret);
+    fl_transcript_pair_mask(key, &transcript, 4, b_key, 3, a_key, secret);
+}
+
+static void transcript_shares(void)
+{
+    const fl_transcript transcript = some_transcript();
+    const uint8_t from[FL_KEY_BYTES] = {1}, to[FL_KEY_BYTES] = {2};
+    const fl_share_route route = {3, 4, from, to};
+    uint8_t shared[32], share[FL_SHARE_BYTES], hash[FL_SHARE_HASH_BYTES];
+    uint8_t sealed[FL_SEALED_SHARE_BYTES];
+    draw(shared, sizeof shared);
+    draw(share, sizeof share);
+    for (unsigned half = 0; half < 2; half++)
+        fl_transcript_share_hash(hash, &transcript, 3, 1, half,
+                                 share + half * FL_HALF_BYTES);
+    fl_transcript_share_seal(sealed, &transcript, &route, shared, share);
+}
+
+static void identity(void)
+{
+    fl_identity me;
+    uint8_t seed[FL_SEED_BYTES], signature[FL_SIGNATURE_BYTES];
+    draw(seed, sizeof seed);
+    fl_identity_init(&me, seed);
+    fl_identity_sign(signature, &me, "label", "bytes", 5);
+    fl_identity_fini(&me);
+}
+
+/* ---- the rest ---- */
+
+static void secret_equal(void)
+{
+    uint8_t a[32], b[32];
+    draw(a, sizeof a);
+    draw(b, sizeof b);
+    unseen = fl_secret_equal(a, b, sizeof a);
+}
+
+/* ---- the program ---- */
+
+typedef struct {
+    const char *name;
+    void (*run)(void);
+} check;
+
+static const check CHECKS[] = {
+    {"shamir deal", shamir_deal},
+    {"shamir join", shamir_join},
+    {"X25519 public key", transcript_public},
+    {"X25519 agreement", transcript_agree},
+    {"commitment", transcript_commitment},
+    {"mask keys", transcript_mask_keys},
+    {"shares", transcript_shares},
+    {"identity", identity},
+    {"secret equal", secret_equal},
+};
+
+static const check PLANTED[] = {
+    {"planted branch", planted_branch},
+    {"planted table", planted_table},
+};
+
+// How many of the checks depend on a secret; each is named.
+static int count_leaks(const check *checks, size_t count)
+{
+    int leaks = 0;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned before = VALGRIND_COUNT_ERRORS;
+        checks[i].run();
+        if (VALGRIND_COUNT_ERRORS == before) continue;
+        printf("%s: depends on a secret\n", checks[i].name);
+        leaks++;
+    }
+    return leaks;
+}
+
+int main(int argc, char **argv)
+{
+    if (!RUNNING_ON_VALGRIND || fl_secure_start()) {
+        fprintf(stderr, "run this under valgrind\n");
+        return 100;
+    }
+    if (argc == 2 && strcmp(argv[1], "planted") == 0)
+        return count_leaks(PLANTED, sizeof PLANTED / sizeof *PLANTED);
+    return count_leaks(CHECKS, sizeof CHECKS / sizeof *CHECKS);
+}
