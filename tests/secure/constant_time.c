@@ -17,6 +17,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
+#include "secure/noise.h"
 #include "secure/secure.h"
 #include "secure/session/transcript.h"
 #include "secure/shamir.h"
@@ -145,6 +146,20 @@ static void identity(void)
     fl_identity_fini(&me);
 }
 
+static void noise(void)
+{
+    fl_noise symmetric;
+    uint8_t secret[32], first[32], second[32], bytes[64 + FL_NOISE_TAG_BYTES];
+    fl_noise_init(&symmetric, "a name");
+    draw(secret, sizeof secret);
+    draw(bytes, sizeof bytes);
+    fl_noise_mix_key(&symmetric, secret);
+    fl_noise_seal_and_hash(&symmetric, bytes, 64);
+    fl_noise_split(&symmetric, first, second);
+    fl_noise_rekey(first);
+    fl_noise_seal(first, 1, "head", 4, bytes, 64);
+}
+
 /* ---- the rest ---- */
 
 static void secret_equal(void)
@@ -171,6 +186,7 @@ static const check CHECKS[] = {
     {"mask keys", transcript_mask_keys},
     {"shares", transcript_shares},
     {"identity", identity},
+    {"noise", noise},
     {"secret equal", secret_equal},
 };
 
