@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,12 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "client/state_objects.h"
+#include "client/state_pin.h"
 #include "client/state_record.h"
+#include "client/state_session.h"
 
 #define STARTS_KIND "FEDGEst1"
-#define UPDATE_KIND "FEDGEup1"
+#define UPDATE_KIND "FEDGEup2"
 
 #define LOCK_NAME   "lock"
 #define STATUS_NAME "status.json"
@@ -20,7 +23,6 @@
 enum {
     NO_LOCK = -1,
     RECORD_CAP = 256,  // of the small files
-    PIN_CAP = 256,
     RANDOM_START = 1 << 30,
 };
 
@@ -30,7 +32,8 @@ struct fl_state {
     fl_reason warning;
     uint8_t status_hash[FL_HASH_BYTES];  // of the last one written
     fl_state_objects objects;
-    char starts[PATH_MAX], pin[PATH_MAX];
+    fl_state_pin aggregator, authority;
+    char starts[PATH_MAX], session[PATH_MAX];
     char update[PATH_MAX], update_bytes[PATH_MAX], status[PATH_MAX];
 };
 
@@ -89,7 +92,11 @@ static fl_err count_start(fl_state *state, fl_reason *why)
 static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
 {
     FL_TRY(place(state->starts, folder, "starts", why));
-    FL_TRY(place(state->pin, folder, "aggregator.pub", why));
+    FL_TRY(place(state->session, folder, "session", why));
+    FL_TRY(place(state->aggregator.path, folder, "aggregator.pub", why));
+    FL_TRY(place(state->authority.path, folder, "authority.pub", why));
+    state->aggregator.owner = "aggregator";
+    state->authority.owner = "authority";
     FL_TRY(place(state->update, folder, "update", why));
     FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
     return place(state->status, folder, STATUS_NAME, why);
@@ -148,64 +155,86 @@ const char *fl_state_warning(const fl_state *state)
     return state->warning.text;
 }
 
-/* ---- aggregator ---- */
+/* ---- aggregator and authority ---- */
 
 fl_err fl_state_pin_get(const fl_state *state, uint8_t public_key[FL_KEY_BYTES],
                         fl_reason *why)
 {
-    uint8_t *text = NULL;
-    size_t len = 0;
-    fl_err err = fl_file_read(&text, &len, state->pin, PIN_CAP, why);
-    if (err == FL_ERR_NOT_FOUND) {
-        return fl_reason_set(why, err,
-                             "%s: no aggregator is pinned yet; the first one "
-                             "that answers will be",
-                             state->pin);
-    }
-    if (err && err != FL_ERR_LIMIT) return err;
-    if (!err && len > 0 && text[len - 1] == '\n') text[len - 1] = 0;
-    if (err || fl_hex_decode(public_key, FL_KEY_BYTES, (char *)text)) {
-        err = fl_reason_set(why, FL_ERR_FORMAT,
-                            "%s: not 64 hexadecimal digits; restore it, or "
-                            "delete it to pin the next one that answers",
-                            state->pin);
-    }
-    free(text);
-    return err;
+    return fl_state_pin_read(public_key, &state->aggregator, why);
 }
 
-// FL_OK: it is the one that is pinned. FL_ERR_NOT_FOUND: none is.
-static fl_err compare_pin(const fl_state *state,
-                          const uint8_t public_key[FL_KEY_BYTES],
-                          fl_reason *why)
+fl_err fl_state_authority_get(const fl_state *state,
+                              uint8_t public_key[FL_KEY_BYTES], fl_reason *why)
 {
-    uint8_t pinned[FL_KEY_BYTES];
-    FL_TRY(fl_state_pin_get(state, pinned, why));
-    if (memcmp(pinned, public_key, sizeof pinned) == 0) return FL_OK;
-    char old[FL_HEX_CAP], new[FL_HEX_CAP];
-    fl_hex_encode(old, sizeof old, pinned, sizeof pinned);
-    fl_hex_encode(new, sizeof new, public_key, FL_KEY_BYTES);
-    return fl_reason_set(why, FL_ERR_STATE,
-                         "%s pins the aggregator %s, this one is %s; if that "
-                         "is meant, delete the file",
-                         state->pin, old, new);
+    return fl_state_pin_read(public_key, &state->authority, why);
+}
+
+/*
+ * Before a new pin: after a crash nothing of the one before is left. Another
+ * aggregator counts its sessions, another authority its lists, anew.
+ */
+static fl_err forget_aggregator(fl_state *state, fl_reason *why)
+{
+    FL_TRY(fl_state_update_drop(state, why));
+    fl_state_session left;
+    FL_TRY(fl_state_session_read(&left, state->session, why));
+    if (left.number == 0) return FL_OK;
+    left.number = 0;
+    return fl_state_session_write(state->session, &left, why);
+}
+
+static fl_err forget_authority(fl_state *state, fl_reason *why)
+{
+    fl_state_session left;
+    FL_TRY(fl_state_session_read(&left, state->session, why));
+    if (left.enrolment_serial == 0) return FL_OK;
+    left = (fl_state_session){.number = left.number};
+    return fl_state_session_write(state->session, &left, why);
+}
+
+static fl_err set_pin(fl_state *state, const fl_state_pin *pin,
+                      fl_err (*forget_old)(fl_state *, fl_reason *),
+                      const uint8_t public_key[FL_KEY_BYTES], fl_reason *why)
+{
+    fl_reason compared = {""};
+    const fl_err err = fl_state_pin_compare(pin, public_key, &compared);
+    if (err != FL_ERR_NOT_FOUND) {
+        if (err && why) *why = compared;
+        return err;
+    }
+    FL_TRY(forget_old(state, why));
+    return fl_state_pin_write(pin, public_key, why);
 }
 
 fl_err fl_state_pin_set(fl_state *state, const uint8_t public_key[FL_KEY_BYTES],
                         fl_reason *why)
 {
-    fl_reason compared = {""};
-    const fl_err err = compare_pin(state, public_key, &compared);
-    if (err != FL_ERR_NOT_FOUND) {
-        if (err && why) *why = compared;
-        return err;
-    }
-    // Before the pin: after a crash nothing of another aggregator is left.
-    FL_TRY(fl_state_update_drop(state, why));
-    char digits[FL_HEX_CAP], text[FL_HEX_CAP + 1];
-    fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
-    snprintf(text, sizeof text, "%s\n", digits);
-    return fl_state_file_write(state->pin, text, strlen(text), 0600, true, why);
+    return set_pin(state, &state->aggregator, forget_aggregator, public_key,
+                   why);
+}
+
+fl_err fl_state_authority_set(fl_state *state,
+                              const uint8_t public_key[FL_KEY_BYTES],
+                              fl_reason *why)
+{
+    return set_pin(state, &state->authority, forget_authority, public_key, why);
+}
+
+/* ---- sessions ---- */
+
+fl_err fl_state_session_get(const fl_state *state, fl_state_session *session,
+                            fl_reason *why)
+{
+    return fl_state_session_read(session, state->session, why);
+}
+
+fl_err fl_state_session_set(fl_state *state, const fl_state_session *session,
+                            fl_reason *why)
+{
+    fl_state_session now;
+    FL_TRY(fl_state_session_read(&now, state->session, why));
+    FL_TRY(fl_state_session_check(&now, session, state->session, why));
+    return fl_state_session_write(state->session, session, why);
 }
 
 /* ---- objects ---- */
@@ -246,13 +275,19 @@ static void forget_update(const fl_state *state)
     (void)unlink(state->update_bytes);
 }
 
-// What it weighs, and the length and hash of the file beside it.
+/*
+ * What it weighs, the length and hash of the file beside it, and the last
+ * session before it: when a later one is known, its masked form may be out.
+ */
 static fl_err write_update_header(const fl_state *state,
                                   const fl_state_update *update, fl_reason *why)
 {
     uint8_t payload[RECORD_CAP], hash[FL_HASH_BYTES];
+    fl_state_session session;
+    FL_TRY(fl_state_session_read(&session, state->session, why));
     fl_hash(hash, update->bytes, update->len);
     fl_writer out = fl_writer_over(payload, sizeof payload);
+    fl_writer_u64(&out, session.number);
     fl_writer_u32(&out, update->round);
     fl_writer_bytes(&out, update->model, sizeof update->model);
     fl_writer_u64(&out, update->sample_count);
@@ -265,6 +300,18 @@ static fl_err write_update_header(const fl_state *state,
                                  false, why);
 }
 
+static fl_err check_unmasked(const fl_state *state, uint64_t number,
+                             fl_reason *why)
+{
+    fl_state_session session;
+    FL_TRY(fl_state_session_read(&session, state->session, why));
+    if (session.number == number) return FL_OK;
+    return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                         "%s: its masked form may have been sent in session "
+                         "%" PRIu64 "; it never enters another one",
+                         state->update, session.number);
+}
+
 static fl_err read_update_header(const fl_state *state, fl_state_update *update,
                                  uint8_t hash[FL_HASH_BYTES], fl_reason *why)
 {
@@ -274,6 +321,7 @@ static fl_err read_update_header(const fl_state *state, fl_state_update *update,
     FL_TRY(fl_state_record_read(&file, &payload, &len, state->update,
                                 UPDATE_KIND, RECORD_CAP, why));
     fl_reader in = fl_reader_over(payload, len);
+    const uint64_t session = fl_reader_u64(&in);
     *update = (fl_state_update){.round = fl_reader_u32(&in)};
     const uint8_t *model = fl_reader_bytes(&in, sizeof update->model);
     if (model) memcpy(update->model, model, sizeof update->model);
@@ -286,7 +334,7 @@ static fl_err read_update_header(const fl_state *state, fl_state_update *update,
     const fl_err err = fl_reader_finish(&in);
     free(file);
     if (err) return fl_reason_set(why, err, "%s: damaged", state->update);
-    return FL_OK;
+    return check_unmasked(state, session, why);
 }
 
 fl_err fl_state_update_save(fl_state *state, const fl_state_update *update,
@@ -336,9 +384,8 @@ fl_err fl_state_update_load(fl_state *state, fl_state_update *update,
 {
     uint8_t hash[FL_HASH_BYTES] = {0};
     fl_err err = read_update_header(state, update, hash, why);
-    if (err == FL_ERR_NOT_FOUND) return err;
     if (!err) err = read_update_bytes(state, update, hash, why);
-    if (err == FL_ERR_FORMAT) forget_update(state);
+    if (err == FL_ERR_FORMAT || err == FL_ERR_NOT_FOUND) forget_update(state);
     return err;
 }
 

@@ -5,6 +5,8 @@
  *   STATE/identity.key      secure/'s
  *   STATE/starts            how often the folder was opened
  *   STATE/aggregator.pub    the pinned key, 64 hexadecimal digits
+ *   STATE/authority.pub     that of the authority that enrols devices
+ *   STATE/session           the last masked session, and enrolment list
  *   STATE/objects/HEX.map   an object's manifest; HEX is its hash, the name
  *   STATE/objects/HEX.part  what has been downloaded of it
  *   STATE/objects/HEX       all of it
@@ -22,8 +24,8 @@
  *
  * Nothing grows: at most FL_STATE_OBJECTS_KEPT complete objects and one that
  * is being downloaded; one update. A damaged file is reported once, deleted
- * and then not there; only a damaged pin stays, since it is for a person to
- * say whom to trust. Files of other names are left alone.
+ * and then not there; only a damaged pin or session stays, since it is for a
+ * person to say whom to trust. Files of other names are left alone.
  *
  * One thread at a time.
  *
@@ -42,7 +44,7 @@
 #include "secure/secure.h"
 
 enum {
-    FL_STATE_OBJECTS_KEPT = 2,
+    FL_STATE_OBJECTS_KEPT = 3,  // two models and an enrolment list
     FL_STATE_STATUS_MAX = 64 * 1024,
 };
 
@@ -73,7 +75,7 @@ uint32_t fl_state_start_count(const fl_state *state);
 /* What the open found damaged and put right, for the log; "" for nothing. */
 const char *fl_state_warning(const fl_state *state);
 
-/* ---- aggregator ---- */
+/* ---- aggregator and authority ---- */
 
 /*
  * FL_ERR_NOT_FOUND: no aggregator is pinned yet. FL_ERR_FORMAT: the file is
@@ -84,13 +86,52 @@ FL_CHECK fl_err fl_state_pin_get(const fl_state *state,
                                  fl_reason *why);
 
 /*
- * Pins the aggregator for life; forgets the update when none was pinned.
- * FL_ERR_STATE: another one is pinned, *why says what to do. FL_ERR_FORMAT:
- * as above. FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
+ * Pins the aggregator for life; forgets the update and the session's number
+ * when none was pinned. FL_ERR_STATE: another one is pinned, *why says what to
+ * do. FL_ERR_FORMAT: as above, or of fl_state_session_get. FL_ERR_SYSTEM: disk
+ * full, ...: nothing is pinned then.
  */
 FL_CHECK fl_err fl_state_pin_set(fl_state *state,
                                  const uint8_t public_key[FL_KEY_BYTES],
                                  fl_reason *why);
+
+/*
+ * The authority whose enrolment lists count: in the same way, with the same
+ * errors. Forgets the serial and hash of the list when none was pinned.
+ */
+FL_CHECK fl_err fl_state_authority_get(const fl_state *state,
+                                       uint8_t public_key[FL_KEY_BYTES],
+                                       fl_reason *why);
+FL_CHECK fl_err fl_state_authority_set(fl_state *state,
+                                       const uint8_t public_key[FL_KEY_BYTES],
+                                       fl_reason *why);
+
+/* ---- sessions ---- */
+
+typedef struct {
+    uint64_t number;  // highest whose masked update may have been sent
+    uint64_t enrolment_serial;
+    uint8_t enrolment_hash[FL_HASH_BYTES];
+} fl_state_session;
+
+/*
+ * Zeros when there has been none. FL_ERR_FORMAT: damaged; it stays as it is,
+ * *why says what to do. FL_ERR_SYSTEM, FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_state_session_get(const fl_state *state,
+                                     fl_state_session *session, fl_reason *why);
+
+/*
+ * It is on the disk when this returns; call it before the masked form of an
+ * update is sent. Raising the number burns the update that is saved: it is not
+ * loaded again, not even after a crash right behind. FL_ERR_STATE: number or
+ * serial would go down, or the serial names another list. FL_ERR_FORMAT: as
+ * above. After an error, FL_ERR_SYSTEM and FL_ERR_MEMORY too, the old one
+ * holds.
+ */
+FL_CHECK fl_err fl_state_session_set(fl_state *state,
+                                     const fl_state_session *session,
+                                     fl_reason *why);
 
 /* ---- objects ---- */
 
@@ -140,9 +181,10 @@ FL_CHECK fl_err fl_state_object_put(fl_state *state,
                                     size_t len, fl_reason *why);
 
 /*
- * Makes the object complete, and deletes the oldest one when
- * there are more than FL_STATE_OBJECTS_KEPT. FL_ERR_STATE: not the object
- * being downloaded, or chunks are missing. FL_ERR_SYSTEM: not complete yet.
+ * Makes the object complete. When there are more than FL_STATE_OBJECTS_KEPT,
+ * deletes the oldest of the kind that there is most of. FL_ERR_STATE: not the
+ * object being downloaded, or chunks are missing. FL_ERR_SYSTEM: not complete
+ * yet.
  */
 FL_CHECK fl_err fl_state_object_finish(fl_state *state,
                                        const uint8_t name[FL_HASH_BYTES],
@@ -162,16 +204,17 @@ typedef struct {
 
 /*
  * Saves it instead of the one before; borrows everything. After an
- * error, FL_ERR_SYSTEM, or FL_ERR_RANGE (longer than an object may be), there
- * is none.
+ * error, FL_ERR_SYSTEM, FL_ERR_RANGE (longer than an object may be), or those
+ * of fl_state_session_get, there is none.
  */
 FL_CHECK fl_err fl_state_update_save(fl_state *state,
                                      const fl_state_update *update,
                                      fl_reason *why);
 
 /*
- * The caller frees update->bytes. FL_ERR_NOT_FOUND: there is none.
- * FL_ERR_FORMAT: damaged; there is none from now on.
+ * The caller frees update->bytes. FL_ERR_NOT_FOUND: there is none, or the
+ * session's number has risen since it was saved. FL_ERR_FORMAT: it or the
+ * session is damaged; there is none from now on.
  */
 FL_CHECK fl_err fl_state_update_load(fl_state *state, fl_state_update *update,
                                      fl_reason *why);

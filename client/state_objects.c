@@ -23,7 +23,7 @@
 
 enum {
     HASH_DIGITS = 2 * FL_HASH_BYTES,
-    ENTRY_COUNT = FL_STATE_OBJECTS_KEPT + 1,
+    ENTRY_COUNT = FL_STATE_ENTRIES,
     SERIAL_BYTES = 8,
     DECODE_CAP = 1024 * 1024,  // memory for a manifest; its bound is 164 KiB
 };
@@ -123,19 +123,37 @@ static uint64_t next_serial(const fl_state_objects *objects)
     return newest + 1;
 }
 
-// The oldest of its kind, when there are `max` of that kind or more.
+static size_t count_entries(const fl_state_objects *objects, bool is_complete,
+                            fl_object_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ENTRY_COUNT; i++) {
+        const fl_state_entry *entry = &objects->entries[i];
+        count += entry->serial && entry->is_complete == is_complete &&
+                 entry->kind == kind;
+    }
+    return count;
+}
+
+// With more than `max`, the oldest of the kind there is most of: an enrolment
+// list outlives the models that come and go.
 static fl_state_entry *find_surplus(fl_state_objects *objects, bool is_complete,
                                     size_t max)
 {
-    size_t count = 0;
-    fl_state_entry *oldest = NULL;
+    size_t count = 0, most = 0;
+    fl_state_entry *surplus = NULL;
     for (size_t i = 0; i < ENTRY_COUNT; i++) {
         fl_state_entry *entry = &objects->entries[i];
         if (!entry->serial || entry->is_complete != is_complete) continue;
-        if (!oldest || entry->serial < oldest->serial) oldest = entry;
+        const size_t alike = count_entries(objects, is_complete, entry->kind);
+        if (!surplus || alike > most ||
+            (alike == most && entry->serial < surplus->serial)) {
+            surplus = entry;
+            most = alike;
+        }
         count++;
     }
-    return count >= max ? oldest : NULL;
+    return count > max ? surplus : NULL;
 }
 
 static size_t kept_max(bool is_complete)
@@ -143,17 +161,18 @@ static size_t kept_max(bool is_complete)
     return is_complete ? FL_STATE_OBJECTS_KEPT : 1;
 }
 
-// Keeps the newest of each kind, so there is always room for one more.
+// There is always room for one more than is kept.
 static void admit(fl_state_objects *objects, const fl_state_entry *entry)
 {
-    fl_state_entry *place =
-        find_surplus(objects, entry->is_complete, kept_max(entry->is_complete));
-    if (place && place->serial > entry->serial) return;
+    fl_state_entry *place = NULL;
     for (size_t i = 0; !place && i < ENTRY_COUNT; i++) {
         if (!objects->entries[i].serial) place = &objects->entries[i];
     }
     assert(place);
     *place = *entry;
+    fl_state_entry *surplus =
+        find_surplus(objects, entry->is_complete, kept_max(entry->is_complete));
+    if (surplus) *surplus = (fl_state_entry){.serial = 0};
 }
 
 static void end_download(fl_state_download *download)
@@ -228,7 +247,8 @@ static fl_err map_read(map *opened, const fl_state_objects *objects,
                              "is not used",
                              path);
     }
-    return FL_OK;
+    return fl_manifest_decode(&opened->manifest, &opened->arena,
+                              opened->encoded, opened->len, why);
 }
 
 static fl_err map_write(const fl_state_objects *objects,
@@ -291,6 +311,7 @@ static fl_err admit_map(fl_state_objects *objects,
     if (!err) {
         fl_state_entry entry = {
             .serial = opened.serial,
+            .kind = opened.manifest.kind,
             .is_complete = exists(objects, name, COMPLETE_ENDING),
         };
         memcpy(entry.name, name, sizeof entry.name);
@@ -425,7 +446,7 @@ static fl_err reserve(int file, uint64_t size, const char *path, fl_reason *why)
 
 static void abandon_download(fl_state_objects *objects)
 {
-    fl_state_entry *entry = find_surplus(objects, false, 1);
+    fl_state_entry *entry = find_surplus(objects, false, 0);
     if (entry) forget(objects, entry);
 }
 
@@ -466,8 +487,6 @@ static fl_err load(fl_state_objects *objects, fl_state_entry *entry,
 {
     char path[PATH_MAX];
     FL_TRY(map_read(opened, objects, entry->name, why));
-    FL_TRY(fl_manifest_decode(&opened->manifest, &opened->arena,
-                              opened->encoded, opened->len, why));
     FL_TRY(path_of(path, objects, entry->name,
                    entry->is_complete ? COMPLETE_ENDING : PART_ENDING));
     FL_TRY(object_init(object, opened, why));
@@ -500,7 +519,8 @@ fl_err fl_state_objects_load(fl_state_objects *objects, fl_state_object *object,
 
 /* ---- download ---- */
 
-static fl_err check_manifest(uint64_t *size, const uint8_t name[FL_HASH_BYTES],
+static fl_err check_manifest(uint64_t *size, fl_object_kind *kind,
+                             const uint8_t name[FL_HASH_BYTES],
                              const uint8_t *manifest, size_t manifest_len,
                              fl_reason *why)
 {
@@ -515,6 +535,7 @@ static fl_err check_manifest(uint64_t *size, const uint8_t name[FL_HASH_BYTES],
     const fl_err err =
         fl_manifest_decode(&decoded, &arena, manifest, manifest_len, why);
     *size = decoded.size;
+    *kind = decoded.kind;
     fl_arena_fini(&arena);
     return err == FL_ERR_FORMAT ? FL_ERR_RANGE : err;
 }
@@ -545,10 +566,10 @@ fl_err fl_state_objects_begin(fl_state_objects *objects,
                              objects->folder);
     }
     uint64_t size = 0;
-    FL_TRY(check_manifest(&size, name, manifest, manifest_len, why));
-    abandon_download(objects);
-
     fl_state_entry entry = {.serial = next_serial(objects)};
+    FL_TRY(
+        check_manifest(&size, &entry.kind, name, manifest, manifest_len, why));
+    abandon_download(objects);
     memcpy(entry.name, name, sizeof entry.name);
     int file = -1;
     const fl_err err =
@@ -613,8 +634,7 @@ fl_err fl_state_objects_finish(fl_state_objects *objects,
     end_download(&objects->download);
     fl_state_entry *entry = find(objects, name);
     if (entry) entry->is_complete = true;
-    fl_state_entry *oldest =
-        find_surplus(objects, true, FL_STATE_OBJECTS_KEPT + 1);
+    fl_state_entry *oldest = find_surplus(objects, true, FL_STATE_OBJECTS_KEPT);
     if (oldest) forget(objects, oldest);
     return FL_OK;
 }

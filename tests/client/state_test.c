@@ -94,7 +94,8 @@ typedef struct {
     uint8_t name[FL_HASH_BYTES];
 } object;
 
-static void make_object(object *made, uint32_t number)
+static void make_object_of_kind(object *made, uint32_t number,
+                                fl_object_kind kind)
 {
     fl_random random;
     fl_random_init(&random, 1, FL_RANDOM_TEST, number);
@@ -106,7 +107,7 @@ static void make_object(object *made, uint32_t number)
     fl_hash(hashes + FL_HASH_BYTES, made->bytes + CHUNK, CHUNK);
     fl_hash(hashes + 2 * FL_HASH_BYTES, made->bytes + 2 * CHUNK, TAIL);
     const fl_manifest manifest = {
-        .kind = FL_OBJECT_MODEL,
+        .kind = kind,
         .round = number + 1,
         .size = OBJECT_LEN,
         .chunk_bytes = CHUNK,
@@ -116,6 +117,11 @@ static void make_object(object *made, uint32_t number)
     assert_ok(fl_manifest_encode(made->manifest, sizeof made->manifest,
                                  &made->manifest_len, &manifest));
     fl_hash(made->name, made->manifest, made->manifest_len);
+}
+
+static void make_object(object *made, uint32_t number)
+{
+    make_object_of_kind(made, number, FL_OBJECT_MODEL);
 }
 
 static void object_path(char path[PATH_MAX], const object *of,
@@ -278,6 +284,35 @@ TEST(state_pins_one_aggregator_for_life)
     fl_state_close(kept);
 }
 
+TEST(state_pins_one_authority_beside_the_aggregator)
+{
+    uint8_t key[FL_KEY_BYTES], other[FL_KEY_BYTES], found[FL_KEY_BYTES];
+    memset(key, 0xab, sizeof key);
+    memset(other, 0xcd, sizeof other);
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_pin_set(kept, other, &why));
+    assert_err(fl_state_authority_get(kept, found, &why), FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "authority.pub");
+    assert_reason_names(why, "no authority");
+    assert_ok(fl_state_authority_set(kept, key, &why));
+    assert_ok(fl_state_authority_set(kept, key, &why));
+    assert_err(fl_state_authority_set(kept, other, &why), FL_ERR_STATE);
+    assert_reason_names(why, "pins the authority abababab");
+    assert_reason_names(why, "cdcdcdcd");
+    fl_state_close(kept);
+
+    kept = open_clean();
+    assert_ok(fl_state_authority_get(kept, found, &why));
+    assert_memory_equal(found, key, sizeof key);
+    assert_ok(fl_state_pin_get(kept, found, &why));
+    assert_memory_equal(found, other, sizeof other);
+    put_file("authority.pub", "abab\n");
+    assert_err(fl_state_authority_get(kept, found, &why), FL_ERR_FORMAT);
+    assert_err(fl_state_authority_set(kept, key, &why), FL_ERR_FORMAT);
+    assert_reason_names(why, "authority.pub");
+    fl_state_close(kept);
+}
+
 TEST(state_never_trusts_a_damaged_pin_nor_forgets_it)
 {
     uint8_t key[FL_KEY_BYTES] = {0}, found[FL_KEY_BYTES];
@@ -373,6 +408,163 @@ TEST(state_forgets_the_update_with_a_new_pin)
     fl_state_close(kept);
 }
 
+/* ---- sessions ---- */
+
+static fl_state_session make_session(uint64_t number, uint64_t serial)
+{
+    fl_state_session session = {.number = number, .enrolment_serial = serial};
+    memset(session.enrolment_hash, (int)(serial & 0xff), FL_HASH_BYTES);
+    return session;
+}
+
+static fl_err set_session(fl_state *kept, uint64_t number, uint64_t serial)
+{
+    const fl_state_session session = make_session(number, serial);
+    return fl_state_session_set(kept, &session, &why);
+}
+
+static void assert_session(const fl_state *kept, uint64_t number,
+                           uint64_t serial)
+{
+    const fl_state_session expected = make_session(number, serial);
+    fl_state_session found;
+    assert_ok(fl_state_session_get(kept, &found, &why));
+    assert_int_equal(found.number, expected.number);
+    assert_int_equal(found.enrolment_serial, expected.enrolment_serial);
+    assert_memory_equal(found.enrolment_hash, expected.enrolment_hash,
+                        FL_HASH_BYTES);
+}
+
+TEST(state_remembers_the_last_session_and_list)
+{
+    fl_state *kept = open_clean();
+    assert_session(kept, 0, 0);
+    assert_false(is_there("session"));
+    assert_ok(set_session(kept, 0, 3));  // a list before the first session
+    assert_ok(set_session(kept, UINT64_MAX - 1, 3));
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_session(kept, UINT64_MAX - 1, 3);
+    assert_ok(set_session(kept, UINT64_MAX, UINT64_MAX));
+    assert_session(kept, UINT64_MAX, UINT64_MAX);
+    fl_state_close(kept);
+}
+
+TEST(state_refuses_a_session_or_list_that_goes_back)
+{
+    fl_state *kept = open_clean();
+    assert_ok(set_session(kept, 7, 5));
+    assert_err(set_session(kept, 6, 5), FL_ERR_STATE);
+    assert_reason_names(why, "session 6");
+    assert_err(set_session(kept, 6, 6), FL_ERR_STATE);
+    assert_err(set_session(kept, 7, 4), FL_ERR_STATE);
+    assert_reason_names(why, "list 4");
+    assert_err(set_session(kept, 8, 4), FL_ERR_STATE);
+    fl_state_session other = make_session(8, 5);
+    other.enrolment_hash[31] ^= 1;
+    assert_err(fl_state_session_set(kept, &other, &why), FL_ERR_STATE);
+    assert_reason_names(why, "another enrolment list with serial 5");
+    assert_session(kept, 7, 5);
+    assert_ok(set_session(kept, 7, 5));  // the same is no step back
+    fl_state_close(kept);
+}
+
+TEST(state_never_takes_a_damaged_session_for_none)
+{
+    enum { SESSION_LEN = 88 };
+    const uint8_t key[FL_KEY_BYTES] = {1};
+    fl_state_session found;
+    fl_state *kept = open_clean();
+    for (off_t at = 0; at < SESSION_LEN; at += 3) {
+        assert_int_equal(unlink(inside("session")) == 0, at > 0);
+        assert_ok(set_session(kept, 7, 5));
+        damage(inside("session"), at);
+        why = (fl_reason){""};
+        assert_err(fl_state_session_get(kept, &found, &why), FL_ERR_FORMAT);
+        assert_reason_names(why, "session: damaged");
+        assert_reason_names(why, "delete it together with update");
+        assert_err(set_session(kept, 8, 6), FL_ERR_FORMAT);
+        assert_true(is_there("session"));
+    }
+    assert_err(fl_state_pin_set(kept, key, &why), FL_ERR_FORMAT);
+    assert_err(fl_state_authority_set(kept, key, &why), FL_ERR_FORMAT);
+    for (off_t len = 0; len < SESSION_LEN; len += 8) {
+        assert_int_equal(unlink(inside("session")), 0);
+        assert_ok(set_session(kept, 7, 5));
+        assert_int_equal(truncate(inside("session"), len), 0);
+        assert_err(fl_state_session_get(kept, &found, &why), FL_ERR_FORMAT);
+    }
+    fl_state_close(kept);
+    kept = open_clean();  // stays as it is
+    assert_err(fl_state_session_get(kept, &found, &why), FL_ERR_FORMAT);
+    fl_state_close(kept);
+}
+
+TEST(state_never_loads_an_update_whose_masked_form_may_be_out)
+{
+    fl_state *kept = open_clean();
+    save_update(kept, 1);
+    assert_ok(set_session(kept, 0, 5));  // only a list
+    assert_update(kept, 1);
+    assert_ok(set_session(kept, 1, 5));
+    fl_state_close(kept);  // before it is dropped
+    kept = open_clean();
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    assert_reason_names(why, "session 1");
+    assert_false(is_there("update.bytes"));
+
+    save_update(kept, 2);
+    assert_update(kept, 2);
+    assert_ok(set_session(kept, 2, 5));
+    refuse_update(kept, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
+TEST(state_trusts_no_update_beside_a_damaged_session)
+{
+    fl_state *kept = open_clean();
+    assert_ok(set_session(kept, 1, 1));
+    save_update(kept, 1);
+    damage(inside("session"), 8);
+    refuse_update(kept, FL_ERR_FORMAT);
+    assert_false(is_there("update.bytes"));
+    uint8_t bytes[UPDATE_LEN];
+    const fl_state_update update = make_update(1, bytes);
+    assert_err(fl_state_update_save(kept, &update, &why), FL_ERR_FORMAT);
+    assert_false(is_there("update.bytes"));
+    fl_state_close(kept);
+}
+
+TEST(state_counts_sessions_anew_with_a_new_aggregator)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1}, other[FL_KEY_BYTES] = {2};
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_false(is_there("session"));
+    assert_ok(set_session(kept, 7, 5));
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_session(kept, 7, 5);
+    assert_int_equal(unlink(inside("aggregator.pub")), 0);
+    assert_ok(fl_state_pin_set(kept, other, &why));
+    assert_session(kept, 0, 5);  // of the same authority still
+    fl_state_close(kept);
+}
+
+TEST(state_takes_any_list_of_a_new_authority)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1}, other[FL_KEY_BYTES] = {2};
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_authority_set(kept, key, &why));
+    assert_ok(set_session(kept, 7, 5));
+    assert_ok(fl_state_authority_set(kept, key, &why));
+    assert_session(kept, 7, 5);
+    assert_int_equal(unlink(inside("authority.pub")), 0);
+    assert_ok(fl_state_authority_set(kept, other, &why));
+    assert_session(kept, 7, 0);  // of the same aggregator still
+    assert_ok(set_session(kept, 7, 1));
+    fl_state_close(kept);
+}
+
 /* ---- objects ---- */
 
 TEST(state_gives_back_an_object_that_was_downloaded)
@@ -460,51 +652,72 @@ TEST(state_refuses_a_download_that_makes_no_sense)
 
 TEST(state_keeps_the_newest_objects_and_one_download)
 {
-    static object objects[5];
-    for (uint32_t i = 0; i < 5; i++)
+    static object objects[6];
+    for (uint32_t i = 0; i < 6; i++)
         make_object(&objects[i], i);
     fl_state *kept = open_clean();
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 4; i++) {
         download(kept, &objects[i]);
         fl_state_close(kept);  // age is not a matter of one run
         kept = open_clean();
     }
     refuse_object(kept, &objects[0], FL_ERR_NOT_FOUND);
-    assert_ok(begin(kept, &objects[3]));
+    assert_ok(begin(kept, &objects[4]));
+    for (uint32_t i = 1; i < 4; i++)
+        assert_chunks(kept, &objects[i], 7);
+    assert_ok(put(kept, &objects[4], 0));
+    assert_ok(begin(kept, &objects[5]));  // instead of 4
+    refuse_object(kept, &objects[4], FL_ERR_NOT_FOUND);
     assert_chunks(kept, &objects[1], 7);
-    assert_chunks(kept, &objects[2], 7);
-    assert_ok(put(kept, &objects[3], 0));
-    assert_ok(begin(kept, &objects[4]));  // instead of 3
-    refuse_object(kept, &objects[3], FL_ERR_NOT_FOUND);
-    assert_chunks(kept, &objects[1], 7);
-    assert_int_equal(fl_scratch_count(inside("objects")), 6);
+    assert_int_equal(fl_scratch_count(inside("objects")), 8);
     fl_state_close(kept);
 }
 
 TEST(state_keeps_the_newest_objects_after_a_crash_in_finish)
 {
-    static object objects[4];
+    static object objects[5];
     char part[PATH_MAX], path[PATH_MAX];
     fl_state *kept = open_clean();
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < 5; i++) {
         make_object(&objects[i], i);
-        if (i < 3) download(kept, &objects[i]);  // of one run
+        if (i < 4) download(kept, &objects[i]);  // of one run
     }
     refuse_object(kept, &objects[0], FL_ERR_NOT_FOUND);
-    assert_int_equal(fl_scratch_count(inside("objects")), 4);
-    assert_ok(begin(kept, &objects[3]));
+    assert_int_equal(fl_scratch_count(inside("objects")), 6);
+    assert_ok(begin(kept, &objects[4]));
     for (uint32_t i = 0; i < CHUNK_COUNT; i++)
-        assert_ok(put(kept, &objects[3], i));
+        assert_ok(put(kept, &objects[4], i));
     fl_state_close(kept);
-    object_path(part, &objects[3], ".part");
-    object_path(path, &objects[3], "");
+    object_path(part, &objects[4], ".part");
+    object_path(path, &objects[4], "");
     assert_int_equal(rename(part, path), 0);  // and then the power was cut
 
     kept = open_clean();
     refuse_object(kept, &objects[1], FL_ERR_NOT_FOUND);
-    assert_chunks(kept, &objects[2], 7);
-    assert_chunks(kept, &objects[3], 7);
-    assert_int_equal(fl_scratch_count(inside("objects")), 4);
+    for (uint32_t i = 2; i < 5; i++)
+        assert_chunks(kept, &objects[i], 7);
+    assert_int_equal(fl_scratch_count(inside("objects")), 6);
+    fl_state_close(kept);
+}
+
+TEST(state_keeps_the_one_object_of_its_kind)
+{
+    static object rare, models[6];
+    make_object_of_kind(&rare, 100, FL_OBJECT_UPDATE);
+    fl_state *kept = open_clean();
+    download(kept, &rare);
+    for (uint32_t i = 0; i < 6; i++) {
+        make_object(&models[i], i);
+        download(kept, &models[i]);
+        if (i % 2) continue;  // kinds are not a matter of one run
+        fl_state_close(kept);
+        kept = open_clean();
+    }
+    assert_chunks(kept, &rare, 7);
+    refuse_object(kept, &models[3], FL_ERR_NOT_FOUND);
+    assert_chunks(kept, &models[4], 7);
+    assert_chunks(kept, &models[5], 7);
+    assert_int_equal(fl_scratch_count(inside("objects")), 6);
     fl_state_close(kept);
 }
 
@@ -677,7 +890,7 @@ TEST(state_keeps_an_update_until_it_is_dropped)
 TEST(state_never_trusts_a_damaged_update)
 {
     fl_state *kept = open_clean();
-    for (off_t at = 0; at < 132; at += 11) {  // all over the header
+    for (off_t at = 0; at < 140; at += 11) {  // all over the header
         save_update(kept, 1);
         damage(inside("update"), at);
         refuse_update(kept, FL_ERR_FORMAT);
@@ -813,6 +1026,13 @@ TEST(state_keeps_the_old_values_when_a_write_fails)
     assert_reason_names(why, "aggregator.pub");
     assert_err(fl_state_pin_get(kept, found, &why), FL_ERR_NOT_FOUND);
 
+    assert_ok(set_session(kept, 1, 1));
+    assert_true(fl_scratch_limit_files(2));
+    const fl_err session = set_session(kept, 2, 1);
+    assert_true(fl_scratch_limit_files(SIZE_MAX));
+    assert_err(session, FL_ERR_SYSTEM);
+    assert_session(kept, 1, 1);
+
     assert_ok(fl_state_status_write(kept, "old", &why));
     assert_true(fl_scratch_limit_files(2));
     const fl_err status = fl_state_status_write(kept, "new", &why);
@@ -886,7 +1106,7 @@ TEST(state_is_whole_after_a_crash_at_any_step)
         assert_after_step(kept, &of, until.round, i);
         assert_ok(fl_state_update_drop(kept, &why));
         fl_state_close(kept);
-        assert_true(fl_scratch_count(inside("objects")) <= 6);
+        assert_true(fl_scratch_count(inside("objects")) <= 8);
     }
 }
 
@@ -940,13 +1160,48 @@ TEST(state_is_whole_whenever_it_is_killed)
             make_object(&of, most);
             assert_chunks(kept, &of, 7);
         }
-        assert_true(fl_scratch_count(inside("objects")) <= 6);
+        assert_true(fl_scratch_count(inside("objects")) <= 8);
         found_count += found > 0;
         before = found;
         next = most + 1;  // `most` may have been begun
         fl_state_close(kept);
     }
     assert_true(next > 10 && found_count > 10);  // it did get somewhere
+}
+
+// Reports a session when its number is kept.
+static void run_sessions(void *self, int report)
+{
+    uint32_t number = *(const uint32_t *)self;
+    fl_state *kept = open_state();
+    for (;; number++) {
+        save_update(kept, number);
+        assert_ok(set_session(kept, number, number));
+        if (write(report, &number, sizeof number) != sizeof number) _exit(1);
+    }
+}
+
+TEST(state_never_forgets_a_session_whenever_it_is_killed)
+{
+    fl_random random;
+    fl_random_init(&random, 5, FL_RANDOM_TEST, 0);
+    uint32_t next = 1;
+    for (unsigned i = 0; i < 50; i++) {
+        const unsigned after_us = 500 + fl_random_below(&random, 20000);
+        unsigned reported = next - 1;
+        assert_true(fl_scratch_kill(run_sessions, &next, after_us, &reported));
+        fl_state *kept = open_clean();
+        fl_state_session found;
+        assert_ok(fl_state_session_get(kept, &found, &why));
+        assert_true(found.number == reported || found.number == reported + 1);
+        assert_session(kept, found.number, found.number);
+        // An update that is there has not been in a session.
+        const uint32_t round = round_of_update(kept);
+        assert_true(round == 0 || round == found.number + 1);
+        next = (uint32_t)found.number + 1;
+        fl_state_close(kept);
+    }
+    assert_true(next > 10);  // it did get somewhere
 }
 
 #define IN_FOLDER(test) \
@@ -958,15 +1213,24 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_refuses_a_folder_it_cannot_write),
           IN_FOLDER(state_refuses_a_name_that_is_too_long),
           IN_FOLDER(state_pins_one_aggregator_for_life),
+          IN_FOLDER(state_pins_one_authority_beside_the_aggregator),
           IN_FOLDER(state_never_trusts_a_damaged_pin_nor_forgets_it),
           IN_FOLDER(state_takes_a_pin_that_a_person_has_written),
           IN_FOLDER(state_forgets_the_update_with_a_new_pin),
+          IN_FOLDER(state_remembers_the_last_session_and_list),
+          IN_FOLDER(state_refuses_a_session_or_list_that_goes_back),
+          IN_FOLDER(state_never_takes_a_damaged_session_for_none),
+          IN_FOLDER(state_never_loads_an_update_whose_masked_form_may_be_out),
+          IN_FOLDER(state_trusts_no_update_beside_a_damaged_session),
+          IN_FOLDER(state_counts_sessions_anew_with_a_new_aggregator),
+          IN_FOLDER(state_takes_any_list_of_a_new_authority),
           IN_FOLDER(state_gives_back_an_object_that_was_downloaded),
           IN_FOLDER(state_resumes_a_download_where_it_was),
           IN_FOLDER(state_finishes_a_download_that_was_cut_before_its_end),
           IN_FOLDER(state_refuses_a_download_that_makes_no_sense),
           IN_FOLDER(state_keeps_the_newest_objects_and_one_download),
           IN_FOLDER(state_keeps_the_newest_objects_after_a_crash_in_finish),
+          IN_FOLDER(state_keeps_the_one_object_of_its_kind),
           IN_FOLDER(state_downloads_only_what_is_damaged_again),
           IN_FOLDER(state_notices_every_damage_to_a_partial_download),
           IN_FOLDER(state_forgets_an_object_whose_manifest_is_damaged),
@@ -982,4 +1246,5 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_survives_a_full_disk),
           IN_FOLDER(state_keeps_the_old_values_when_a_write_fails),
           IN_FOLDER(state_is_whole_after_a_crash_at_any_step),
-          IN_FOLDER(state_is_whole_whenever_it_is_killed))
+          IN_FOLDER(state_is_whole_whenever_it_is_killed),
+          IN_FOLDER(state_never_forgets_a_session_whenever_it_is_killed))
