@@ -43,7 +43,7 @@ TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
 REWRITE := $B/tests/e2e/onnxruntime/rewrite
-TIMING  := tests/secure/constant_time.c
+DRIVEN  := $(addprefix tests/secure/,constant_time.c session_peer.c)
 PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
@@ -119,7 +119,7 @@ unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
 	@tools/run-tests $^
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
-constant-time: $(TIMING:%.c=$B/%) ## nothing's time depends on a secret
+constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret
 	@B=$B tools/run-tests tests/secure/constant_time_test.sh
 e2e: programs             ## real processes on loopback
 	@B=$B TEST_SECONDS=240 tools/run-tests \
@@ -162,11 +162,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(TIMING) \
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) \
 	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(DIGEST) $(TIMING) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -178,7 +178,7 @@ $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 $(BIN): $B/fedge-%: $B/%/main.o $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
-    $(TIMING:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+    $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA))
 $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
@@ -203,7 +203,7 @@ endif
 
 # Generated code comes first, since nearly everything may include it.
 generated: $(PBC)
-$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(DIGEST) $(TIMING)) \
+$(call obj,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(TESTLIB) $(DIGEST) $(DRIVEN)) \
     $(REWRITE).o: | $(PBC)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(@D)
@@ -215,4 +215,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(TIMING))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN))

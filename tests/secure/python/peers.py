@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The C library as a client and as an aggregator: tests/secure/session_peer.c
+behind the methods of Party and Aggregator.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import subprocess
+
+from enrolment import Refused
+from transcript import ADVERTISE
+
+
+class Peer:
+    def __init__(self, program, *opening):
+        self.process = subprocess.Popen(
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        if opening:
+            self.ask(*opening)
+
+    def ask(self, *words):
+        """A command; the words of its answer."""
+        line = " ".join(w.hex() or "-" if isinstance(w, bytes) else str(w)
+                        for w in words)  # fmt: skip
+        self.process.stdin.write(line.encode("ascii") + b"\n")
+        self.process.stdin.flush()
+        verdict, *answer = self.process.stdout.readline().decode().split()
+        if verdict == "refused":
+            raise Refused(" ".join(answer))
+        assert verdict == "ok"
+        return answer
+
+    def close(self):
+        """Fails when the program does: a sanitiser has found something."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait() == 0
+
+
+def taken_apart(answer):
+    step, data = answer
+    return int(step), b"" if data == "-" else bytes.fromhex(data)
+
+
+class PeerParty(Peer):
+    def __init__(self, program, identity, enrolment_list, plan):
+        super().__init__(
+            program, "party", identity.seed, enrolment_list, plan.federation,
+            plan.round, plan.model, plan.task, plan.field_count,
+            plan.field_max, plan.client_min, plan.number - 1,
+        )  # fmt: skip
+
+    def step(self, step, data):
+        return taken_apart(self.ask("step", step, data))
+
+    def mask(self, fields):
+        return taken_apart(self.ask("mask", *fields))[1]
+
+
+class PeerAggregator(Peer):
+    def __init__(self, program, identity, enrolment_list, invite, count):
+        super().__init__(
+            program, "secagg", identity.seed, enrolment_list, count,
+            invite.client_min, invite.client_cap, invite.field_max,
+            invite.field_count, invite.phase_ms, invite.round, invite.radix,
+            invite.number, invite.session, invite.model, invite.task,
+        )  # fmt: skip
+        self.phase = ADVERTISE
+
+    def message(self, device):
+        answer = self.ask("message", device)
+        return taken_apart(answer) if answer else None
+
+    def receive(self, device, step, data):
+        self.ask("receive", device, step, data)
+
+    def drop(self, device):
+        self.ask("drop", device)
+
+    def advance(self):
+        self.phase = int(self.ask("advance")[0])
+
+    def sums(self):
+        return [int(word) for word in self.ask("sums")]

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""What both sides of a session compute alike: bytes of steps, hashes, keys
+(docs/format.md, "Secure aggregation: one session").
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import struct
+from dataclasses import dataclass
+
+from enrolment import check, check_signature, labelled
+from primitives import H, H8, K, chacha20, little, u32
+
+INVITE, ADVERTISE, ROSTER, CHOICE, NEIGHBOURS = 2, 3, 4, 5, 6
+SHARES, INBOX, MASKED, SURVIVORS, CONFIRM = 7, 8, 9, 10, 11
+CONFIRMATIONS, UNMASK = 12, 13
+
+COMPLETE_MAX = 128  # clients; above, they choose neighbours
+WORD = 2**64
+
+
+class Reader:
+    """Takes bytes apart from the front; nothing may be left over."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        part = self.data[self.at : self.at + length]
+        check(len(part) == length, "too short")
+        self.at += length
+        return part
+
+    def number(self, length):
+        return little(self.take(length))
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def end(self):
+        check(self.at == len(self.data), "too long")
+
+
+def rising(numbers):
+    return all(a < b for a, b in zip(numbers, numbers[1:]))
+
+
+# ---- bitmaps over slots ----
+
+
+def bitmap(slots, n):
+    data = bytearray((n + 7) // 8)
+    for slot in slots:
+        data[slot // 8] |= 1 << slot % 8
+    return bytes(data)
+
+
+def slots_of(data, n):
+    slots = {i for i in range(n) if data[i // 8] >> i % 8 & 1}
+    check(data == bitmap(slots, n), "bits beyond the slots")
+    return slots
+
+
+# ---- the invite ----
+
+
+@dataclass
+class Invite:
+    client_min: int
+    client_cap: int
+    field_max: int
+    field_count: int
+    phase_ms: int
+    round: int
+    radix: int
+    number: int
+    session: bytes
+    federation: bytes
+    model: bytes
+    task: bytes
+    enrolment: bytes
+
+    FORM = "<8I2Q32s32s32s32s32s"
+
+    def encode(self, aggregator):
+        """Signed by the aggregator, which is the federation."""
+        body = struct.pack(
+            self.FORM, 1, self.client_min, self.client_cap, self.field_max,
+            self.field_count, self.phase_ms, self.round, 0, self.radix,
+            self.number, self.session, self.federation, self.model, self.task,
+            self.enrolment,
+        )  # fmt: skip
+        return body + aggregator.sign("fedge invite", body)
+
+    @classmethod
+    def decode(cls, data):
+        check(len(data) == 272, "an invite has 272 bytes")
+        version, *head, reserved, radix, number, session, federation, model, \
+            task, enrolment = struct.unpack(cls.FORM, data[:208])  # fmt: skip
+        invite = cls(
+            *head, radix, number, session, federation, model, task, enrolment
+        )
+        check(version == 1 and reserved == 0, "another version")
+        check(2 <= invite.client_min <= invite.client_cap <= 16384, "clients")
+        check(min(head[2:]) >= 1, "a count or the round is 0")
+        largest = invite.client_cap * invite.field_max
+        check(invite.radix >= largest + 1, "a sum could overflow")
+        check_signature("fedge invite", data[:208], data[208:], federation)
+        return invite
+
+
+def context(invite_data):
+    return H(labelled("fedge session 1", invite_data[:208]))
+
+
+def threshold_min(n):
+    """The least t, and the least k (0: the complete graph)."""
+    if n <= COMPLETE_MAX:
+        return 2 * n // 3 + 1, 0
+    table = {256: 80, 512: 88, 1024: 96, 2048: 104, 4096: 112, 16384: 122}
+    k = next(k for most, k in table.items() if n <= most)
+    return 7 * k // 10, k
+
+
+# ---- advertise and roster ----
+
+
+def commitment(ctx, b):
+    return H(labelled("fedge commitment", ctx + b))
+
+
+def advertise(identity, ctx, C, M, commit):
+    body = C + M + commit
+    return body + identity.sign("fedge advertise", ctx + body)
+
+
+class Entry:
+    """A client in the roster: u32 device || advertise."""
+
+    def __init__(self, data):
+        self.data = data
+        self.device = little(data[:4])
+        self.advertise = data[4:]
+        self.C, self.M = data[4:36], data[36:68]
+        self.commitment, self.signature = data[68:100], data[100:]
+
+    def check(self, ctx, enrolment):
+        check(self.device < len(enrolment.devices), "not enrolled")
+        identity = enrolment.devices[self.device].identity
+        signed = ctx + self.advertise[:96]
+        check_signature("fedge advertise", signed, self.signature, identity)
+
+
+def check_entries(entries, ctx, enrolment):
+    """What a client asks of all entries that it sees, in their order."""
+    for entry in entries:
+        entry.check(ctx, enrolment)
+    check(rising([entry.device for entry in entries]), "devices do not rise")
+    keys = [key for entry in entries for key in (entry.C, entry.M)]
+    check(len(set(keys)) == len(keys), "a key is there twice")
+
+
+def leaf(slot, entry):
+    return H(labelled("fedge leaf", u32(slot) + entry.data))
+
+
+def node(left, right):
+    return H(labelled("fedge node", left + right))
+
+
+def tree_levels(leaves):
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = [below[i : i + 2] for i in range(0, len(below), 2)]
+        levels.append([node(*p) if len(p) == 2 else p[0] for p in pairs])
+    return levels
+
+
+def tree_proof(levels, slot):
+    """The siblings from the leaf upwards."""
+    siblings = []
+    for level in levels[:-1]:
+        siblings += level[slot ^ 1 : (slot ^ 1) + 1]
+        slot //= 2
+    return b"".join(siblings)
+
+
+def tree_climb(entry, slot, n, proof):
+    """The root that a proof, taken from a reader, leads to."""
+    top = leaf(slot, entry)
+    while n > 1:
+        if slot ^ 1 < n:
+            sibling = proof.take(32)
+            top = node(sibling, top) if slot & 1 else node(top, sibling)
+        slot, n = slot // 2, (n + 1) // 2
+    return top
+
+
+# ---- everything that is bound to ctx, rho and sigma ----
+
+
+class Transcript:
+    def __init__(self, ctx, n, root):
+        self.ctx = ctx
+        self.rho = H(labelled("fedge roster", ctx + u32(n) + root))
+        self.sigma = None
+
+    def set_senders(self, senders_bitmap):
+        bound = self.ctx + self.rho + senders_bitmap
+        self.sigma = H(labelled("fedge senders", bound))
+
+    def share_hash(self, owner, x, half):
+        bound = self.ctx + u32(owner) + bytes([x]) + half
+        return H8(labelled("fedge share", bound))
+
+    def shares_signed(self, slot, body):
+        return self.ctx + self.rho + u32(slot) + H(body)
+
+    def share_box(self, u, v, C_u, C_v, shared):
+        """Key, nonce and associated data of a share from u to v."""
+        data = self.ctx + self.rho + u32(u) + u32(v)
+        key = K(shared, labelled("fedge share key", data + C_u + C_v))
+        return key, bytes(12), data
+
+    def self_mask(self, slot, b):
+        bound = self.ctx + self.rho + self.sigma + u32(slot)
+        return K(b, labelled("fedge self mask", bound))
+
+    def pair_mask(self, shared, a, M_a, b, M_b):
+        (low, M_low), (high, M_high) = sorted([(a, M_a), (b, M_b)])
+        bound = self.ctx + self.rho + self.sigma
+        bound += u32(low) + u32(high) + M_low + M_high
+        return K(shared, labelled("fedge pair mask", bound))
+
+    def survivors_signed(self, survivors_bitmap):
+        return self.ctx + self.rho + self.sigma + H(survivors_bitmap)
+
+
+def stream(key, word_count):
+    data = chacha20(key, 0, bytes(12), 8 * word_count)
+    return struct.unpack(f"<{word_count}Q", data)
+
+
+def add_stream(words, key, sign):
+    added = zip(words, stream(key, len(words)), strict=True)
+    return [(word + sign * mask) % WORD for word, mask in added]
+
+
+def pair_sign(slot, partner):
+    return 1 if slot < partner else -1
