@@ -22,16 +22,18 @@ PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
-# The engine needs nothing but libc, so that much of the tree can be built for
-# an arm64 whose libraries are not here. `make arm64` uses it.
+# The engine and the masks need nothing but libc, so that much of the tree can be
+# built for an arm64 whose libraries are not here. `make arm64` uses it.
 ifeq ($(VARIANT),arm64)
 CC      := aarch64-linux-gnu-gcc
 AR      := aarch64-linux-gnu-ar
 SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
-           data/dataset.c data/names.c data/number.c
-TEST    := $(addprefix tests/,base/cpu_test.c $(addsuffix _test.c,\
-           $(addprefix model/,qkernels int8 conv channels act pool elementwise)))
+           data/dataset.c data/names.c data/number.c \
+           secure/fields.c $(filter secure/mask/%,$(SRC))
+TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
+           $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
+           secure/mask secure/fields))
 TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c)
 PROTOS  :=
 endif
@@ -96,7 +98,7 @@ LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
-.PHONY: arm64 arm64-programs bench-train bench-infer bench-run
+.PHONY: arm64 arm64-programs bench-train bench-infer bench-secure bench-run
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -140,10 +142,13 @@ bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
 	@tools/install-packages build demo test bench-infer interop
 	@tools/install-onnxruntime
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.infer NEEDS='$(PEERS)'
+bench-secure:             ## secure aggregation: masks and fields against bounds
+	@tools/install-packages build test
+	@$(MAKE) --no-print-directory bench-run PURPOSE=.secure
 bench-run: programs $(BENCHES) $(NEEDS)
 	@B=$B tests/bench/run tests/bench/figures$(PURPOSE)
 
-arm64:                    ## the engine on arm64: cross-compiled, run by qemu
+arm64:                    ## engine and masks on arm64: cross-compiled, by qemu
 	@tools/install-packages build test arm64
 	@$(MAKE) --no-print-directory VARIANT=arm64 arm64-programs
 	@$(MAKE) --no-print-directory $B/tests/arm64/digest

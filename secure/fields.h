@@ -24,13 +24,13 @@
 typedef struct {
     uint64_t radix;      // at least 2
     size_t field_count;  // at least 1
-    unsigned per_word;   // fields in a word, 1 to 63
+    unsigned per_word;   // fields in a word, 1 to 64
     size_t word_count;
 } fl_fields;
 
 /*
  * The layout for sums of at most `client_cap` vectors with fields up to
- * `field_max`. FL_ERR_RANGE: a count is 0, or radix is below
+ * `field_max`. FL_ERR_RANGE: one of the numbers is 0, or radix is below
  * client_cap * field_max + 1, so that a sum could overflow.
  */
 FL_CHECK fl_err fl_fields_init(fl_fields *fields, size_t field_count,
@@ -39,8 +39,9 @@ FL_CHECK fl_err fl_fields_init(fl_fields *fields, size_t field_count,
 
 /*
  * The largest field_max of at least 2^bits - 1 that takes no more room in a
- * word than 2^bits - 1 does, so that no room is wasted; the radix is then
- * client_cap * field_max + 1. Needs bits 1 to 24 and client_cap 1 to 2^14.
+ * word than 2^bits - 1 does, so that no room is wasted, but UINT32_MAX at most;
+ * the radix is then client_cap * field_max + 1. Needs bits 1 to 24 and
+ * client_cap 1 to 2^14.
  */
 uint32_t fl_fields_max(unsigned bits, uint32_t client_cap);
 

@@ -4,8 +4,8 @@
  *
  * The stream of a key is ChaCha20 with nonce and counter 0 (Bernstein 2008; as
  * in RFC 8439 for the first 256 GiB), read as little-endian words. There is one
- * kernel for each instruction set, all with the same result, chosen by
- * base/cpu.h when first used.
+ * kernel for each instruction set, all with the same result; every call takes
+ * the fastest that base/cpu.h allows.
  *
  * Callable from any thread. Runs in a time that depends on lengths alone.
  *
