@@ -45,8 +45,9 @@ static numbers largest(const fl_update_codec *codec)
 static size_t digit_count(uint64_t maximum, uint64_t radix)
 {
     size_t count = 1;
-    while (maximum /= radix)
+    while (maximum /= radix) {
         count++;
+    }
     return count;
 }
 
