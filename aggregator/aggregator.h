@@ -110,6 +110,13 @@ typedef struct {
     fl_arena *scratch;        // borrowed; reset at every step
     void (*random_bytes)(void *self, void *dst, size_t len);  // nonces
     void *random_self;
+
+    fl_aggregation aggregation;
+    uint32_t value_bits;     // precision of a value, at least
+    double value_clip;       // largest |value| of an update
+    uint32_t weight_max;     // examples that count of one client
+    uint32_t min_survivors;  // SECURE: fewest in a sum
+    uint32_t phase_ms;       // SECURE: how long a phase of a session may take
 } fl_aggregator_options;
 
 typedef struct fl_aggregator fl_aggregator;

@@ -52,6 +52,23 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "rounds between two measurements on the held-out data; 0: never"},
         {"rounds", "seed", FL_OPTION_COUNT, &f->seed, 0, 9e15, "N",
          "of first parameters, cohorts, partitions and the order of rows"},
+
+        {"sum", "aggregation", FL_OPTION_TEXT, &f->aggregation, 0, 0, "NAME",
+         "secure: the aggregator learns the sum of a round's updates alone; "
+         "clear: the aggregator sees every update"},
+        {"sum", "value-bits", FL_OPTION_COUNT, &f->value_bits, 1, 24, "N",
+         "precision of a value of an update, at least"},
+        {"sum", "value-clip", FL_OPTION_NUMBER, &f->value_clip, 1e-6, 1e6, "X",
+         "largest change of a parameter in a round; larger ones count so"},
+        {"sum", "weight-max", FL_OPTION_COUNT, &f->weight_max, 1,
+         FL_PROTO_SAMPLES_MAX, "N",
+         "a client with more examples counts as one with so many"},
+        {"sum", "min-survivors", FL_OPTION_COUNT, &f->min_survivors, 0,
+         FL_SESSION_CLIENTS_MAX, "N",
+         "secure: fewest clients in a sum; 0: two thirds of the cohort, at "
+         "least 8"},
+        {"sum", "phase", FL_OPTION_NUMBER, &f->phase_s, 0.001, 1e6, "S",
+         "secure: seconds that a phase of a session may take"},
     };
     memcpy(table, options, sizeof options);
 }
@@ -78,22 +95,69 @@ static fl_err read_schedule(fl_schedule *schedule, const fl_federation *f,
                          f->schedule);
 }
 
+static fl_err read_aggregation(fl_aggregation *aggregation,
+                               const fl_federation *f, fl_reason *why)
+{
+    if (strcmp(f->aggregation, "secure") == 0) {
+        *aggregation = FL_AGGREGATION_SECURE;
+    } else if (strcmp(f->aggregation, "clear") == 0) {
+        *aggregation = FL_AGGREGATION_CLEAR;
+    } else {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "--aggregation %s: not secure, nor clear (the "
+                             "aggregator sees every update)",
+                             f->aggregation);
+    }
+    return FL_OK;
+}
+
+static uint32_t fewest_survivors(const fl_federation *f)
+{
+    return f->min_survivors ? (uint32_t)f->min_survivors
+                            : fl_session_client_min((uint32_t)f->cohort);
+}
+
+// Whether the cohort can hide anybody.
+static fl_err check_survivors(const fl_federation *f, fl_reason *why)
+{
+    const uint32_t fewest = fewest_survivors(f);
+    if (fewest < 2) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "--min-survivors %u: a sum of one update is that "
+                             "update; 2 is the fewest",
+                             fewest);
+    }
+    if (f->cohort >= fewest) return FL_OK;
+    return fl_reason_set(
+        why, FL_ERR_RANGE,
+        "--cohort %llu: secure aggregation hides an update among %u at least; "
+        "take more clients, or lower this with --min-survivors N (a sum of "
+        "fewer says more about each), or say --aggregation clear (the "
+        "aggregator sees every update)",
+        (unsigned long long)f->cohort, fewest);
+}
+
 fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
 {
     fl_schedule schedule;
+    fl_aggregation aggregation;
     FL_TRY(read_schedule(&schedule, f, why));
+    FL_TRY(read_aggregation(&aggregation, f, why));
     if (f->quorum > f->cohort) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "--quorum %llu is above --cohort %llu",
             (unsigned long long)f->quorum, (unsigned long long)f->cohort);
     }
+    if (aggregation == FL_AGGREGATION_SECURE) return check_survivors(f, why);
     return FL_OK;
 }
 
 void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
 {
     fl_schedule schedule = FL_SCHEDULE_CONSTANT;
+    fl_aggregation aggregation = FL_AGGREGATION_SECURE;
     (void)!read_schedule(&schedule, f, NULL);  // fl_federation_check has
+    (void)!read_aggregation(&aggregation, f, NULL);
     options->round_count = (uint32_t)f->round_count;
     options->cohort = (uint32_t)f->cohort;
     options->quorum = (uint32_t)(f->quorum ? f->quorum : (f->cohort + 1) / 2);
@@ -103,6 +167,12 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     options->norm_rounds =
         f->norm_rounds ? (uint32_t)f->norm_rounds : UINT32_MAX;
     options->seed = f->seed;
+    options->aggregation = aggregation;
+    options->value_bits = (uint32_t)f->value_bits;
+    options->value_clip = f->value_clip;
+    options->weight_max = (uint32_t)f->weight_max;
+    options->min_survivors = fewest_survivors(f);
+    options->phase_ms = (uint32_t)(f->phase_s * 1e3);
     options->training = (fl_plan){
         .local_epochs = (uint32_t)f->local_epochs,
         .batch = (uint32_t)f->batch,

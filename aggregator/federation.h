@@ -16,7 +16,7 @@
 #include "data/data.h"
 #include "model/model.h"
 
-enum { FL_FEDERATION_OPTIONS = 18 };
+enum { FL_FEDERATION_OPTIONS = 24 };
 
 typedef struct {
     const char *model, *schedule;
@@ -25,6 +25,9 @@ typedef struct {
     uint64_t round_count, cohort, quorum, evaluate_every;
     double over_select, deadline_s;
     uint64_t seed;
+    const char *aggregation;
+    uint64_t value_bits, weight_max, min_survivors;
+    double value_clip, phase_s;
 } fl_federation;
 
 /* What holds when nothing is said. */
@@ -33,6 +36,8 @@ typedef struct {
         .model = "lenet", .schedule = "constant", .local_epochs = 1,        \
         .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .round_count = 50, \
         .cohort = 10, .evaluate_every = 1, .deadline_s = 600.0, .seed = 1,  \
+        .aggregation = "clear", .value_bits = 14, .value_clip = 4.0,        \
+        .weight_max = 1000, .phase_s = 10.0,                                \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */

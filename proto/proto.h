@@ -118,6 +118,11 @@ typedef struct {
     char text[FL_PROTO_TEXT_CAP];
 } fl_refusal;
 
+typedef enum {
+    FL_AGGREGATION_SECURE = 1,  // the aggregator learns the sum alone
+    FL_AGGREGATION_CLEAR = 2,   // it sees every update
+} fl_aggregation;
+
 /* What a client of the cohort is asked to do. */
 typedef struct {
     uint32_t round;                      // from 1

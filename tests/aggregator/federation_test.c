@@ -123,6 +123,12 @@ TEST(federation_tells_the_machine_all_that_was_said)
         .over_select = 0.5,
         .deadline_s = 1.5,
         .seed = 77,
+        .aggregation = "secure",
+        .value_bits = 9,
+        .value_clip = 0.5,
+        .weight_max = 600,
+        .min_survivors = 3,
+        .phase_s = 2.5,
     };
     fl_aggregator_options options = {.min_clients = 5};
     fl_federation_apply(&federation, &options);
@@ -132,6 +138,12 @@ TEST(federation_tells_the_machine_all_that_was_said)
     assert_true(options.over_select == 0.5);
     assert_int_equal(options.deadline_ms, 1500);
     assert_int_equal(options.seed, 77);
+    assert_int_equal(options.aggregation, FL_AGGREGATION_SECURE);
+    assert_int_equal(options.value_bits, 9);
+    assert_true(options.value_clip == 0.5);
+    assert_int_equal(options.weight_max, 600);
+    assert_int_equal(options.min_survivors, 3);
+    assert_int_equal(options.phase_ms, 2500);
     assert_int_equal(options.min_clients, 5);  // not a federation's
     assert_int_equal(options.training.local_epochs, 2);
     assert_int_equal(options.training.batch, 16);
@@ -142,6 +154,59 @@ TEST(federation_tells_the_machine_all_that_was_said)
     assert_int_equal(options.training.schedule, FL_SCHEDULE_STEP);
     assert_int_equal(options.training.schedule_steps, 9);
     assert_true(options.training.schedule_factor == 0.75F);
+}
+
+TEST(federation_sums_in_the_clear_when_told_so)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_aggregator_options options = {.round_count = 0};
+    federation.aggregation = "clear";
+    federation.cohort = 2;
+    assert_ok(fl_federation_check(&federation, &why));
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.aggregation, FL_AGGREGATION_CLEAR);
+}
+
+TEST(federation_says_what_clear_gives_away)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.aggregation = "open";
+    refuse(&federation, "--aggregation open");
+    assert_reason_names(why, "secure");
+    assert_reason_names(why, "the aggregator sees every update");
+}
+
+TEST(federation_hides_an_update_among_two_thirds_of_the_cohort)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_aggregator_options options = {.round_count = 0};
+    federation.aggregation = "secure";
+    federation.cohort = 30;
+    assert_ok(fl_federation_check(&federation, &why));
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.min_survivors, 20);
+    federation.cohort = 8;
+    assert_ok(fl_federation_check(&federation, &why));
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.min_survivors, 8);
+}
+
+TEST(federation_refuses_a_cohort_that_can_hide_nobody)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.aggregation = "secure";
+    federation.cohort = 7;
+    refuse(&federation, "--cohort 7");
+    assert_reason_names(why, "among 8");
+    assert_reason_names(why, "--min-survivors N (a sum of fewer");
+    assert_reason_names(why, "--aggregation clear (the aggregator sees");
+
+    federation.min_survivors = 7;
+    assert_ok(fl_federation_check(&federation, &why));
+    federation.min_survivors = 1;
+    refuse(&federation, "--min-survivors 1");
+    federation.min_survivors = 30;
+    refuse(&federation, "among 30");
 }
 
 TEST(federation_options_are_bound_to_the_federation)
@@ -244,6 +309,10 @@ RUN_TESTS(
     cmocka_unit_test(
         federation_wants_half_of_the_cohort_when_no_quorum_is_named),
     cmocka_unit_test(federation_tells_the_machine_all_that_was_said),
+    cmocka_unit_test(federation_sums_in_the_clear_when_told_so),
+    cmocka_unit_test(federation_says_what_clear_gives_away),
+    cmocka_unit_test(federation_hides_an_update_among_two_thirds_of_the_cohort),
+    cmocka_unit_test(federation_refuses_a_cohort_that_can_hide_nobody),
     cmocka_unit_test(federation_options_are_bound_to_the_federation),
     WITH_FILES(federation_makes_a_model_for_its_dataset),
     cmocka_unit_test(
