@@ -295,14 +295,13 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
-    member->record.sample_count = message->check_in.sample_count;
     if (peer->state != FL_PEER_CHECKED_IN) {
         peer->state = FL_PEER_CHECKED_IN;
         aggregator->present_count++;
     }
     fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
                  (unsigned long long)peer->conn,
-                 (unsigned long long)member->record.sample_count);
+                 (unsigned long long)message->check_in.sample_count);
     fl_reply(aggregator,
              (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
                                     .client = &member->record});

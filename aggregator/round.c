@@ -251,6 +251,7 @@ static void close_round(fl_aggregator *aggregator)
         .loss = NAN,
         .accuracy = NAN,
         .took_ms = aggregator->now_ms - aggregator->opened_ms,
+        .aggregation = aggregator->options.aggregation,
     };
     fl_err err = apply_mean(aggregator);
     if (!err) err = encode_next(aggregator);

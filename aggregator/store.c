@@ -19,10 +19,10 @@
 #define ROUND_COLUMNS                                              \
     "round, attempt, finished_ms, selected_count, update_count, "  \
     "sample_count, client_loss, client_accuracy, loss, accuracy, " \
-    "bytes_up, bytes_down, took_ms, model"
-#define CLIENT_COLUMNS                                        \
-    "public_key, first_seen_ms, last_seen_ms, sample_count, " \
-    "round_count, last_round"
+    "bytes_up, bytes_down, took_ms, model, "                       \
+    "aggregation, sessions_aborted, bytes_control"
+#define CLIENT_COLUMNS \
+    "public_key, first_seen_ms, last_seen_ms, round_count, last_round"
 
 enum { NO_LOCK = -1 };
 
@@ -237,6 +237,9 @@ static void bind_round(fl_store_query *query, const fl_round_record *record)
     fl_store_query_bind_u64(query, record->bytes_down);
     fl_store_query_bind_i64(query, record->took_ms);
     fl_store_query_bind_bytes(query, record->model, FL_HASH_BYTES);
+    fl_store_query_bind_u64(query, record->aggregation);
+    fl_store_query_bind_u64(query, record->sessions_aborted);
+    fl_store_query_bind_u64(query, record->bytes_control);
 }
 
 static void take_round(fl_store_query *query, fl_round_record *record)
@@ -255,6 +258,9 @@ static void take_round(fl_store_query *query, fl_round_record *record)
     record->bytes_down = fl_store_query_u64(query);
     record->took_ms = fl_store_query_i64(query);
     fl_store_query_bytes(query, record->model, FL_HASH_BYTES);
+    record->aggregation = fl_store_query_u32(query);
+    record->sessions_aborted = fl_store_query_u32(query);
+    record->bytes_control = fl_store_query_u64(query);
 }
 
 // FL_ERR_NOT_FOUND: no round names this model.
@@ -348,7 +354,8 @@ static fl_err insert_round(fl_store *store, const fl_round_record *record,
     fl_store_query query;
     FL_TRY(fl_store_query_begin(&query, &store->db,
                                 "INSERT INTO round (" ROUND_COLUMNS ") VALUES "
-                                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                                "?, ?)",
                                 why));
     bind_round(&query, record);
     (void)fl_store_query_step(&query);
@@ -407,7 +414,6 @@ static void bind_client(fl_store_query *query, const fl_client_record *client)
     fl_store_query_bind_bytes(query, client->public_key, FL_KEY_BYTES);
     fl_store_query_bind_i64(query, client->first_seen_ms);
     fl_store_query_bind_i64(query, client->last_seen_ms);
-    fl_store_query_bind_u64(query, client->sample_count);
     fl_store_query_bind_u64(query, client->round_count);
     fl_store_query_bind_u64(query, client->last_round);
 }
@@ -417,7 +423,6 @@ static void take_client(fl_store_query *query, fl_client_record *client)
     fl_store_query_bytes(query, client->public_key, FL_KEY_BYTES);
     client->first_seen_ms = fl_store_query_i64(query);
     client->last_seen_ms = fl_store_query_i64(query);
-    client->sample_count = fl_store_query_u64(query);
     client->round_count = fl_store_query_u32(query);
     client->last_round = fl_store_query_u32(query);
 }
@@ -459,7 +464,7 @@ static fl_err replace_client(fl_store *store, const fl_client_record *client,
     FL_TRY(fl_store_query_begin(&query, &store->db,
                                 "INSERT OR REPLACE INTO client "
                                 "(" CLIENT_COLUMNS ") "
-                                "VALUES (?, ?, ?, ?, ?, ?)",
+                                "VALUES (?, ?, ?, ?, ?)",
                                 why));
     bind_client(&query, client);
     (void)fl_store_query_step(&query);

@@ -48,24 +48,27 @@ typedef struct {
     uint64_t bytes_up, bytes_down;
     int64_t took_ms;
     uint8_t model[FL_HASH_BYTES];  // content hash of the new global model
+    uint32_t aggregation;          // an fl_aggregation; 0: nothing was summed
+    uint32_t sessions_aborted;     // sessions and attempts that came to nothing
+                                   // since the round before
+    uint64_t bytes_control;        // steps of sessions, both ways
 } fl_round_record;
 
 typedef struct {
     uint8_t public_key[FL_KEY_BYTES];
     int64_t first_seen_ms, last_seen_ms;  // wall clock
-    uint64_t sample_count;                // as last checked in
     uint32_t round_count;                 // updates that entered a sum
     uint32_t last_round;                  // the latest of these; 0: none
 } fl_client_record;
 
 /*
  * Opens or makes the folder (0700), takes the lock unless `read_only`, counts
- * this start. The caller owns *store: fl_store_close.
- * FL_ERR_STATE: another aggregator runs there. FL_ERR_SYSTEM: not writable,
- * disk full. FL_ERR_FORMAT: damaged, or made by a newer version.
- * FL_ERR_NOT_FOUND: read_only and there is nothing. *why says the remedy.
- * Read-only works beside a running aggregator and changes nothing; what
- * writes must not be called then.
+ * this start; brings a folder of an older version up to date. The caller owns
+ * *store: fl_store_close. FL_ERR_STATE: another aggregator runs there.
+ * FL_ERR_SYSTEM: not writable, disk full. FL_ERR_FORMAT: damaged, made by a
+ * newer version, or, read-only, by an older one. FL_ERR_NOT_FOUND: read_only
+ * and there is nothing. *why says the remedy. Read-only works beside a running
+ * aggregator and changes nothing; what writes must not be called then.
  */
 FL_CHECK fl_err fl_store_open(fl_store **store, const char *folder,
                               bool read_only, fl_reason *why);

@@ -7,14 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    SCHEMA_VERSION = 1,
-    BUSY_WAIT_MS = 5000,
-};
+enum { BUSY_WAIT_MS = 5000 };
 
-// A client's last_round does not refer to `round`: it is written while that
-// round is still open. Metrics that were not measured are NULL.
-static const char schema[] =
+// Layout 1. A client's last_round does not refer to `round`: it is written
+// while that round is still open. Metrics that were not measured are NULL.
+static const char layout_1[] =
     "CREATE TABLE start ("
     "  id INTEGER PRIMARY KEY CHECK (id = 1),"
     "  count INTEGER NOT NULL"
@@ -53,6 +50,22 @@ static const char schema[] =
     "  last_round INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
+
+// Rounds tell how they were summed, in the clear until now; nothing but that it
+// takes part is known of a client.
+static const char layout_2[] =
+    "ALTER TABLE round ADD COLUMN aggregation INTEGER NOT NULL DEFAULT 2"
+    "  CHECK (aggregation BETWEEN 0 AND 2);"
+    "UPDATE round SET aggregation = 0 WHERE round = 0;"
+    "ALTER TABLE round ADD COLUMN sessions_aborted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN bytes_control INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE client DROP COLUMN sample_count;"
+    "PRAGMA user_version = 2;";
+
+// Each is made from the one before, so that a new database takes the same way
+// as an old one. Append, never change.
+static const char *const layouts[] = {layout_1, layout_2};
+enum { LAYOUT = sizeof layouts / sizeof *layouts };
 
 static fl_err damaged(fl_reason *why, const char *path, const char *detail)
 {
@@ -278,10 +291,14 @@ static fl_err get_number(fl_store_db *db, const char *sql, int64_t *number,
     return fl_store_query_end(&query, why);
 }
 
-static fl_err make_schema(fl_store_db *db, fl_reason *why)
+// From layout `version` (0: nothing there yet) to the newest.
+static fl_err bring_up_to_date(fl_store_db *db, int64_t version, fl_reason *why)
 {
     FL_TRY(fl_store_db_begin(db, why));
-    const fl_err err = fl_store_db_run(db, schema, why);
+    fl_err err = FL_OK;
+    for (int64_t i = version; i < LAYOUT && !err; i++) {
+        err = fl_store_db_run(db, layouts[i], why);
+    }
     return fl_store_db_finish(db, err, why);
 }
 
@@ -293,29 +310,46 @@ static fl_err never_used(const fl_store_db *db, fl_reason *why)
                          db->path);
 }
 
-// The tables are ours, and of the version that this program knows.
+static fl_err refuse_old(const fl_store_db *db, fl_reason *why)
+{
+    return fl_reason_set(
+        why, FL_ERR_FORMAT,
+        "%s: written by an older fedge; start fedge-aggregator "
+        "run there once, which brings it up to date",
+        db->path);
+}
+
+static fl_err refuse_stranger(const fl_store_db *db, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_FORMAT,
+                         "%s: a database of some other program; name "
+                         "another state folder",
+                         db->path);
+}
+
+// The tables are ours, and of the layout that this program knows.
 static fl_err check_version(fl_store_db *db, bool read_only, fl_reason *why)
 {
     int64_t version = 0, table_count = 0;
     FL_TRY(get_number(db, "PRAGMA user_version", &version, why));
-    if (version > SCHEMA_VERSION) {
+    if (version > LAYOUT) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "%s: written by a newer fedge (layout %lld, this "
                              "one knows %d); install that version again, or "
                              "name another state folder",
-                             db->path, (long long)version, SCHEMA_VERSION);
+                             db->path, (long long)version, LAYOUT);
     }
-    if (version == SCHEMA_VERSION) return FL_OK;
+    if (version == LAYOUT) return FL_OK;
+    if (version < 0) return refuse_stranger(db, why);
+    if (version > 0) {
+        return read_only ? refuse_old(db, why)
+                         : bring_up_to_date(db, version, why);
+    }
 
     FL_TRY(get_number(db, "SELECT count(*) FROM sqlite_schema", &table_count,
                       why));
-    if (version < 0 || table_count > 0) {
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "%s: a database of some other program; name "
-                             "another state folder",
-                             db->path);
-    }
-    return read_only ? never_used(db, why) : make_schema(db, why);
+    if (table_count > 0) return refuse_stranger(db, why);
+    return read_only ? never_used(db, why) : bring_up_to_date(db, 0, why);
 }
 
 static fl_err check_integrity(fl_store_db *db, fl_reason *why)

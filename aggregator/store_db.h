@@ -38,10 +38,11 @@ typedef struct {
 } fl_store_db;
 
 /*
- * Opens the file, makes the tables when it is new, checks its integrity
- * unless `read_only`. FL_ERR_NOT_FOUND: read_only, and there is no file or
- * nothing in it. FL_ERR_FORMAT: damaged, newer, or not ours. FL_ERR_SYSTEM,
- * FL_ERR_MEMORY. After an error *db needs no closing.
+ * Opens the file; unless `read_only` checks its integrity, makes the tables
+ * when it is new and changes them when it is older. FL_ERR_NOT_FOUND:
+ * read_only, and there is no file or nothing in it. FL_ERR_FORMAT: damaged,
+ * newer, not ours, or read_only and older. FL_ERR_SYSTEM, FL_ERR_MEMORY. After
+ * an error *db needs no closing, and the file is as it was.
  */
 FL_CHECK fl_err fl_store_db_open(fl_store_db *db, const char *path,
                                  bool read_only, fl_reason *why);

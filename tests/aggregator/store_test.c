@@ -83,6 +83,9 @@ static fl_round_record make_record(uint32_t round, double accuracy)
         .bytes_up = UINT64_MAX,
         .bytes_down = 7,
         .took_ms = 912,
+        .aggregation = round == 0 ? 0 : 1 + round % 2,
+        .sessions_aborted = UINT32_MAX,
+        .bytes_control = UINT64_MAX - 1,
     };
 }
 
@@ -361,6 +364,9 @@ static void assert_same_record(const fl_round_record *a,
     assert_int_equal(a->bytes_down, b->bytes_down);
     assert_int_equal(a->took_ms, b->took_ms);
     assert_memory_equal(a->model, b->model, FL_HASH_BYTES);
+    assert_int_equal(a->aggregation, b->aggregation);
+    assert_int_equal(a->sessions_aborted, b->sessions_aborted);
+    assert_int_equal(a->bytes_control, b->bytes_control);
 }
 
 TEST(store_gives_back_the_last_round_as_it_was)
@@ -519,7 +525,6 @@ static fl_client_record make_client(uint8_t number, int64_t last_seen_ms)
     fl_client_record client = {
         .first_seen_ms = 1,
         .last_seen_ms = last_seen_ms,
-        .sample_count = UINT64_MAX,
         .round_count = UINT32_MAX,
         .last_round = number,
     };
@@ -544,7 +549,6 @@ TEST(store_knows_a_client_by_its_public_key)
     assert_memory_equal(found.public_key, client.public_key, FL_KEY_BYTES);
     assert_int_equal(found.first_seen_ms, 1);
     assert_int_equal(found.last_seen_ms, 200);
-    assert_int_equal(found.sample_count, UINT64_MAX);
     assert_int_equal(found.round_count, UINT32_MAX);
     assert_int_equal(found.last_round, 7);
     fl_store_close(store);
@@ -584,7 +588,7 @@ TEST(store_takes_no_more_clients_than_the_maximum)
     snprintf(sql, sizeof sql,
              "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
              " WHERE i < %d) INSERT INTO client"
-             " SELECT CAST(printf('%%032d', i) AS BLOB), 1, 1, 1, 0, 0 FROM n",
+             " SELECT CAST(printf('%%032d', i) AS BLOB), 1, 1, 0, 0 FROM n",
              FL_STORE_CLIENTS_MAX - 1);
     tamper(sql);
 
@@ -595,6 +599,172 @@ TEST(store_takes_no_more_clients_than_the_maximum)
     assert_reason_names(why, "100000");
     assert_ok(fl_store_put_client(store, &last, &why));  // known: no growth
     fl_store_close(store);
+}
+
+/* ---- older versions ---- */
+
+// The tables of version 0.1's first rounds, as it made them.
+static const char layout_1[] =
+    "CREATE TABLE start ("
+    "  id INTEGER PRIMARY KEY CHECK (id = 1),"
+    "  count INTEGER NOT NULL"
+    ") STRICT;"
+    "INSERT INTO start VALUES (1, 0);"
+    "CREATE TABLE setting ("
+    "  key TEXT PRIMARY KEY,"
+    "  value TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE model ("
+    "  hash BLOB PRIMARY KEY CHECK (length(hash) = 32),"
+    "  len INTEGER NOT NULL CHECK (len >= 0)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE round ("
+    "  round INTEGER PRIMARY KEY,"
+    "  attempt INTEGER NOT NULL,"
+    "  finished_ms INTEGER NOT NULL,"
+    "  selected_count INTEGER NOT NULL,"
+    "  update_count INTEGER NOT NULL,"
+    "  sample_count INTEGER NOT NULL,"
+    "  client_loss REAL,"
+    "  client_accuracy REAL,"
+    "  loss REAL,"
+    "  accuracy REAL,"
+    "  bytes_up INTEGER NOT NULL,"
+    "  bytes_down INTEGER NOT NULL,"
+    "  took_ms INTEGER NOT NULL,"
+    "  model BLOB NOT NULL REFERENCES model (hash)"
+    ") STRICT;"
+    "CREATE TABLE client ("
+    "  public_key BLOB PRIMARY KEY CHECK (length(public_key) = 32),"
+    "  first_seen_ms INTEGER NOT NULL,"
+    "  last_seen_ms INTEGER NOT NULL,"
+    "  sample_count INTEGER NOT NULL,"
+    "  round_count INTEGER NOT NULL,"
+    "  last_round INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 1;";
+
+// Turns the store into one that version 0.1 has left: four rounds, a client.
+static void make_old_store(void)
+{
+    const fl_client_record client = make_client(7, 100);
+    fl_store *store = open_store();
+    finish_up_to(store, 3);
+    assert_ok(fl_store_put_client(store, &client, &why));
+    fl_store_close(store);
+    sqlite3 *db = NULL;
+    char sql[PATH_MAX + 700];
+    snprintf(sql, sizeof sql,
+             "ATTACH '%s' AS new;"
+             "UPDATE start SET count = 5;"
+             "INSERT INTO model SELECT hash, len FROM new.model;"
+             "INSERT INTO round SELECT round, attempt, finished_ms,"
+             " selected_count, update_count, sample_count, client_loss,"
+             " client_accuracy, loss, accuracy, bytes_up, bytes_down, took_ms,"
+             " model FROM new.round;"
+             "INSERT INTO client SELECT public_key, first_seen_ms,"
+             " last_seen_ms, 600, round_count, last_round FROM new.client;",
+             inside("fedge.sqlite"));
+    assert_int_equal(sqlite3_open(inside("old"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, layout_1, 0, 0, 0), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, 0, 0, 0), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    char old[PATH_MAX];
+    strcpy(old, inside("old"));
+    assert_int_equal(rename(old, inside("fedge.sqlite")), 0);
+}
+
+static void collect_old_round(void *self, const fl_round_record *record)
+{
+    uint32_t *next = self;
+    fl_round_record expected = make_record(record->round, 0.5);
+    memcpy(expected.model, record->model, sizeof expected.model);
+    expected.aggregation = record->round == 0 ? 0 : 2;  // in the clear
+    expected.sessions_aborted = 0;
+    expected.bytes_control = 0;
+    assert_same_record(record, &expected);
+    ++*next;
+}
+
+TEST(store_brings_a_folder_of_an_older_version_up_to_date)
+{
+    make_old_store();
+    for (uint64_t start = 6; start <= 7; start++) {  // once, and never again
+        fl_store *store = open_store();
+        fl_client_record client = make_client(7, 0);
+        uint32_t next = 0;
+        assert_int_equal(fl_store_start_count(store), start);
+        assert_ok(
+            fl_store_each_round(store, 0, collect_old_round, &next, &why));
+        assert_int_equal(next, 4);
+        assert_last_round(store, 3);
+        assert_ok(fl_store_get_client(store, &client, client.public_key, &why));
+        assert_int_equal(client.last_seen_ms, 100);
+        assert_int_equal(client.round_count, UINT32_MAX);
+        assert_int_equal(client.last_round, 7);
+        fl_store_close(store);
+    }
+    fl_store *store = open_store();
+    assert_ok(finish(store, 4, 0.5));
+    assert_last_round(store, 4);
+    fl_store_close(store);
+}
+
+TEST(store_of_an_older_version_is_not_changed_by_one_who_reads)
+{
+    make_old_store();
+    refuse_store(true, FL_ERR_FORMAT, "older");
+    assert_reason_names(why, "fedge-aggregator run");
+    refuse_store(true, FL_ERR_FORMAT, "older");
+}
+
+// Read as new or refused as old: nothing lies between.
+static bool is_old(void)
+{
+    fl_store *store = NULL;
+    const fl_err err = fl_store_open(&store, folder, true, &why);
+    if (err) {
+        assert_err(err, FL_ERR_FORMAT);
+        assert_reason_names(why, "older");
+        return true;
+    }
+    uint32_t next = 0;
+    assert_ok(fl_store_each_round(store, 0, collect_old_round, &next, &why));
+    assert_int_equal(next, 4);
+    fl_store_close(store);
+    return false;
+}
+
+TEST(store_of_an_older_version_stays_so_when_the_disk_is_full)
+{
+    if (!fl_scratch_mount(folder, 1 << 18)) skip();
+    make_old_store();
+    unsigned old_count = 0;
+    for (size_t pages = 0; pages < 20; pages++) {
+        assert_true(fl_scratch_fill(folder, pages * 4096));
+        fl_store *store = NULL;
+        const fl_err err = fl_store_open(&store, folder, false, &why);
+        fl_store_close(store);
+        if (!err) break;
+        assert_err(err, FL_ERR_SYSTEM);
+        assert_true(fl_scratch_fill(folder, SIZE_MAX));
+        old_count += is_old();
+    }
+    assert_true(old_count > 2);
+    assert_true(fl_scratch_fill(folder, SIZE_MAX));
+    fl_store *store = open_store();
+    assert_last_round(store, 3);
+    fl_store_close(store);
+}
+
+// As a database whose layout is named so, but is not.
+TEST(store_refuses_an_older_version_without_its_tables)
+{
+    tamper("CREATE TABLE songs (title TEXT); PRAGMA user_version = 1");
+    refuse_store(false, FL_ERR_FORMAT, "damaged");
+    tamper("PRAGMA user_version = -1");
+    refuse_store(false, FL_ERR_FORMAT, "other program");
+    refuse_store(true, FL_ERR_FORMAT, "other program");
 }
 
 /* ---- damage ---- */
@@ -668,10 +838,10 @@ TEST(store_refuses_a_database_without_its_tables)
 TEST(store_refuses_a_newer_version)
 {
     make_rounds();
-    tamper("PRAGMA user_version = 2");
+    tamper("PRAGMA user_version = 3");
     refuse_store(false, FL_ERR_FORMAT, "newer");
     refuse_store(true, FL_ERR_FORMAT, "newer");
-    tamper("PRAGMA user_version = 1");
+    tamper("PRAGMA user_version = 2");
     fl_store *store = open_store();
     assert_last_round(store, 3);
     fl_store_close(store);
@@ -866,6 +1036,10 @@ RUN_TESTS(
     IN_FOLDER(store_knows_a_client_by_its_public_key),
     IN_FOLDER(store_lists_the_client_seen_last_first),
     IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
+    IN_FOLDER(store_brings_a_folder_of_an_older_version_up_to_date),
+    IN_FOLDER(store_of_an_older_version_is_not_changed_by_one_who_reads),
+    IN_FOLDER(store_of_an_older_version_stays_so_when_the_disk_is_full),
+    IN_FOLDER(store_refuses_an_older_version_without_its_tables),
     IN_FOLDER(store_refuses_a_database_that_is_damaged),
     IN_FOLDER(store_refuses_a_database_with_a_damaged_page),
     IN_FOLDER(store_refuses_a_database_that_was_cut),
