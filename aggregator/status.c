@@ -46,6 +46,20 @@ static fl_err print_json(FILE *out, const findings *found, bool is_running,
     return err;
 }
 
+static void print_sessions(FILE *out, const fl_totals *totals)
+{
+    const char *aggregation = fl_totals_aggregation_name(totals->aggregation);
+    if (aggregation) fprintf(out, "aggregation      %s\n", aggregation);
+    if (totals->bytes_control == 0 && totals->sessions_aborted == 0) return;
+    char control[16], each[16];
+    fl_bytes_text(control, (double)totals->bytes_control);
+    fl_bytes_text(each, fl_totals_control_each(totals));
+    fprintf(out,
+            "sessions aborted %llu\n"
+            "bytes of control %s, %s a client a round\n",
+            (unsigned long long)totals->sessions_aborted, control, each);
+}
+
 static void print_table(FILE *out, const findings *found, bool is_running)
 {
     const fl_totals *totals = &found->totals;
@@ -62,6 +76,7 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             is_running ? "running" : "not running", totals->round,
             found->client_count, (unsigned long long)totals->update_count, up,
             down);
+    print_sessions(out, totals);
     if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "accuracy         %.2f %%, best %.2f %% in round %u\n"

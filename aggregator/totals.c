@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "proto/proto.h"
+
 void fl_totals_init(fl_totals *totals)
 {
     *totals = (fl_totals){
@@ -23,6 +25,9 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
     totals->update_count += round->update_count;
     totals->selected_count += round->selected_count;
     totals->sample_count += round->sample_count;
+    totals->bytes_control += round->bytes_control;
+    totals->sessions_aborted += round->sessions_aborted;
+    totals->aggregation = round->aggregation;
     totals->client_accuracy = round->client_accuracy;
     totals->client_loss = round->client_loss;
     if (!isfinite(round->accuracy)) return;
@@ -32,6 +37,31 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
         totals->best_accuracy = round->accuracy;
         totals->best_round = round->round;
     }
+}
+
+const char *fl_totals_aggregation_name(uint32_t aggregation)
+{
+    switch (aggregation) {
+    case FL_AGGREGATION_SECURE: return "secure";
+    case FL_AGGREGATION_CLEAR: return "clear";
+    default: return NULL;
+    }
+}
+
+double fl_totals_control_each(const fl_totals *totals)
+{
+    const uint64_t count = totals->update_count;
+    return count ? (double)totals->bytes_control / (double)count : 0.0;
+}
+
+// How the sum came about; the same keys for a round and for a run.
+static void set_sessions(fl_json *line, uint32_t aggregation,
+                         uint64_t sessions_aborted, uint64_t bytes_control)
+{
+    fl_json_text_set(line, "aggregation",
+                     fl_totals_aggregation_name(aggregation));
+    fl_json_count_set(line, "sessions_aborted", sessions_aborted);
+    fl_json_count_set(line, "bytes_control", bytes_control);
 }
 
 void fl_totals_round_json(fl_json *line, const fl_round_record *round)
@@ -47,6 +77,8 @@ void fl_totals_round_json(fl_json *line, const fl_round_record *round)
     fl_json_count_set(line, "selected", round->selected_count);
     fl_json_count_set(line, "samples", round->sample_count);
     fl_json_count_set(line, "attempt", round->attempt);
+    set_sessions(line, round->aggregation, round->sessions_aborted,
+                 round->bytes_control);
 }
 
 void fl_totals_json(fl_json *line, const fl_totals *totals)
@@ -63,4 +95,6 @@ void fl_totals_json(fl_json *line, const fl_totals *totals)
     fl_json_count_set(line, "samples", totals->sample_count);
     fl_json_number_set(line, "best_accuracy", totals->best_accuracy);
     fl_json_count_set(line, "best_round", totals->best_round);
+    set_sessions(line, totals->aggregation, totals->sessions_aborted,
+                 totals->bytes_control);
 }

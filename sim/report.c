@@ -21,6 +21,7 @@ struct fl_report {
     fl_chart_point *points;  // round_count
     size_t point_count;
     fl_totals totals;
+    double crypto_client_s, crypto_server_s;
 };
 
 static fl_err refuse_path(const char *path, fl_reason *why)
@@ -67,7 +68,8 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     if (err) goto out;
     if (new->csv) {
         fputs("round,accuracy,loss,client_accuracy,client_loss,clients,"
-              "selected,samples,bytes_up,bytes_down,virtual_s\n",
+              "selected,samples,bytes_up,bytes_down,virtual_s,aggregation,"
+              "sessions_aborted,bytes_control\n",
               new->csv);
     }
     fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
@@ -91,8 +93,7 @@ void fl_report_free(fl_report *report)
     free(report);
 }
 
-/* ---- one round
- * --------------------------------------------------------------- */
+/* ---- one round ---- */
 
 static fl_err write_line(FILE *file, fl_json *object, const char *path,
                          fl_reason *why)
@@ -140,11 +141,14 @@ static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
     } else {
         fputs(",,", report->csv);
     }
-    fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f\n",
+    const char *aggregation = fl_totals_aggregation_name(round->aggregation);
+    fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f,%s,%u,%llu\n",
             round->client_accuracy, round->client_loss, round->update_count,
             round->selected_count, (unsigned long long)round->sample_count,
             (unsigned long long)round->bytes_up,
-            (unsigned long long)round->bytes_down, (double)virtual_ms * 1e-3);
+            (unsigned long long)round->bytes_down, (double)virtual_ms * 1e-3,
+            aggregation ? aggregation : "", round->sessions_aborted,
+            (unsigned long long)round->bytes_control);
     if (fflush(report->csv) == 0) return FL_OK;
     return refuse_path(report->options.csv, why);
 }
@@ -174,8 +178,13 @@ fl_err fl_report_round(fl_report *report, const fl_round_record *round,
     return FL_OK;
 }
 
-/* ---- the end
- * ------------------------------------------------------------------- */
+/* ---- the end ---- */
+
+void fl_report_set_crypto(fl_report *report, double client_s, double server_s)
+{
+    report->crypto_client_s = client_s;
+    report->crypto_server_s = server_s;
+}
 
 static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
                                  fl_reason *why)
@@ -191,6 +200,8 @@ static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
     fl_json_number_set(line, "cpu_s",
                        (double)(fl_clock_cpu_us() - report->start_cpu_us) *
                            1e-6);
+    fl_json_number_set(line, "crypto_client_cpu_s", report->crypto_client_s);
+    fl_json_number_set(line, "crypto_server_cpu_s", report->crypto_server_s);
     fl_json_count_set(line, "seed", options->seed);
     fl_json_text_set(line, "version", FL_VERSION);
     fl_json_count_set(line, "params", options->param_count);
@@ -199,6 +210,23 @@ static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
     fl_json_text_set(line, "partition", options->partition);
     fl_json_count_set(line, "cohort_size", options->cohort);
     return write_line(report->json, line, options->json, why);
+}
+
+static void print_sessions(FILE *out, const fl_report *report)
+{
+    const fl_totals *totals = &report->totals;
+    const char *aggregation = fl_totals_aggregation_name(totals->aggregation);
+    if (aggregation) fprintf(out, "  aggregation      %s\n", aggregation);
+    if (totals->bytes_control == 0 && totals->sessions_aborted == 0) return;
+    char control[16], each[16];
+    fl_bytes_text(control, (double)totals->bytes_control);
+    fl_bytes_text(each, fl_totals_control_each(totals));
+    fprintf(out,
+            "  sessions aborted %llu\n"
+            "  bytes of control %s, %s a client a round\n"
+            "  cryptography     clients %.2f s, aggregator %.2f s of CPU\n",
+            (unsigned long long)totals->sessions_aborted, control, each,
+            report->crypto_client_s, report->crypto_server_s);
 }
 
 static void print_table(const fl_report *report, int64_t virtual_ms)
@@ -233,12 +261,14 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             "  parameters       %llu\n"
             "  updates          %llu of %llu asked for\n"
             "  bytes up         %s, %s an update\n"
-            "  bytes down       %s\n"
-            "  virtual time     %s\n"
-            "  wall time        %s\n",
+            "  bytes down       %s\n",
             (unsigned long long)options->param_count,
             (unsigned long long)totals->update_count,
-            (unsigned long long)totals->selected_count, up, each, down,
+            (unsigned long long)totals->selected_count, up, each, down);
+    print_sessions(out, report);
+    fprintf(out,
+            "  virtual time     %s\n"
+            "  wall time        %s\n",
             virtual_time, wall_time);
 }
 

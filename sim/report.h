@@ -59,6 +59,12 @@ FL_CHECK fl_err fl_report_round(fl_report *report, const fl_round_record *round,
                                 const uint32_t *cohort, size_t cohort_len,
                                 int64_t virtual_ms, fl_reason *why);
 
+/*
+ * What cryptography has cost, in seconds of CPU: all clients together, and the
+ * aggregator. For the summary; 0 until it is told.
+ */
+void fl_report_set_crypto(fl_report *report, double client_s, double server_s);
+
 /* The last line, the table, the curve. */
 FL_CHECK fl_err fl_report_finish(fl_report *report, int64_t virtual_ms,
                                  fl_reason *why);

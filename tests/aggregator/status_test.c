@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "aggregator/store.h"
+#include "proto/proto.h"
 #include "tests/support/scratch.h"
 #include "tests/test.h"
 
@@ -51,6 +52,7 @@ static fl_store *open_store(void)
 
 static void finish_round(fl_store *store, uint32_t round, double accuracy)
 {
+    const uint32_t aggregation = round ? FL_AGGREGATION_SECURE : 0;
     fl_round_record record = {
         .round = round,
         .attempt = 1,
@@ -63,6 +65,9 @@ static void finish_round(fl_store *store, uint32_t round, double accuracy)
         .accuracy = accuracy,
         .bytes_up = 1500000,
         .bytes_down = 2000,
+        .aggregation = aggregation,
+        .sessions_aborted = round,
+        .bytes_control = 90000 * (uint64_t)round,
     };
     assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
                                     &why));
@@ -91,6 +96,9 @@ TEST(status_shows_a_person_how_far_it_is)
                         "updates          4\n"
                         "bytes up         3.0 MB\n"
                         "bytes down       4.0 kB\n"
+                        "aggregation      secure\n"
+                        "sessions aborted 3\n"
+                        "bytes of control 270.0 kB, 67.5 kB a client a round\n"
                         "accuracy         50.00 %, best 75.00 % in round 1\n"
                         "loss             0.2500\n");
     fl_store_close(store);
@@ -110,6 +118,20 @@ TEST(status_shows_what_clients_report_when_nothing_is_held_out)
     assert_null(strstr(text, "loss"));
 }
 
+TEST(status_of_a_federation_in_the_clear_tells_of_no_sessions)
+{
+    fl_store *store = open_store();
+    fl_round_record record = {.round = 1, .aggregation = FL_AGGREGATION_CLEAR};
+    finish_round(store, 0, 0);
+    assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
+                                    &why));
+    fl_store_close(store);
+    assert_ok(show(false));
+    assert_non_null(strstr(text, "aggregation      clear\n"));
+    assert_null(strstr(text, "sessions"));
+    assert_null(strstr(text, "control"));
+}
+
 TEST(status_gives_a_program_one_object_on_a_line)
 {
     fl_store *store = open_store();
@@ -122,7 +144,9 @@ TEST(status_gives_a_program_one_object_on_a_line)
               "\"accuracy\":0.75,\"loss\":0.25,\"client_accuracy\":0.625,"
               "\"client_loss\":0.5,\"bytes_up\":1500000,\"bytes_down\":2000,"
               "\"selected\":3,\"updates\":2,\"samples\":600,"
-              "\"best_accuracy\":0.75,\"best_round\":1,\"clients\":1,"
+              "\"best_accuracy\":0.75,\"best_round\":1,"
+              "\"aggregation\":\"secure\",\"sessions_aborted\":1,"
+              "\"bytes_control\":90000,\"clients\":1,"
               "\"version\":\"" FL_VERSION "\"}\n");
     fl_store_close(store);
     assert_ok(show(true));
@@ -135,6 +159,7 @@ TEST(status_of_a_folder_before_its_first_round)
     assert_ok(show(false));
     assert_non_null(strstr(text, "rounds finished  0\n"));
     assert_null(strstr(text, "accuracy"));
+    assert_null(strstr(text, "aggregation"));
     assert_ok(show(true));
     assert_non_null(strstr(text, "\"accuracy\":null"));
 }
@@ -158,6 +183,7 @@ TEST(status_refuses_a_folder_without_an_aggregator)
 
 RUN_TESTS(IN_FOLDER(status_shows_a_person_how_far_it_is),
           IN_FOLDER(status_shows_what_clients_report_when_nothing_is_held_out),
+          IN_FOLDER(status_of_a_federation_in_the_clear_tells_of_no_sessions),
           IN_FOLDER(status_gives_a_program_one_object_on_a_line),
           IN_FOLDER(status_of_a_folder_before_its_first_round),
           IN_FOLDER(status_refuses_a_folder_without_an_aggregator))

@@ -21,6 +21,9 @@ static fl_round_record make_round(uint32_t round, double accuracy)
         .bytes_up = 1000,
         .bytes_down = 2000,
         .took_ms = 5,
+        .aggregation = round % 2 ? 2 : 1,
+        .sessions_aborted = 3,
+        .bytes_control = 500,
     };
 }
 
@@ -54,6 +57,9 @@ TEST(totals_add_up_traffic_and_work)
     assert_int_equal(totals.update_count, 30);
     assert_int_equal(totals.selected_count, 36);
     assert_int_equal(totals.sample_count, 18000);
+    assert_int_equal(totals.sessions_aborted, 9);
+    assert_int_equal(totals.bytes_control, 1500);
+    assert_true(fl_totals_control_each(&totals) == 50.0);
 }
 
 TEST(totals_show_the_last_round_and_the_best)
@@ -105,6 +111,7 @@ TEST(totals_leave_the_first_model_out)
     assert_int_equal(totals.bytes_up, 0);
     assert_true(isnan(totals.accuracy));
     assert_true(isnan(totals.client_accuracy));
+    assert_true(fl_totals_control_each(&totals) == 0.0);
 }
 
 TEST(totals_give_a_program_every_key_of_a_round)
@@ -116,7 +123,9 @@ TEST(totals_give_a_program_every_key_of_a_round)
     assert_json(line, "{\"round\":2,\"accuracy\":0.75,\"loss\":0.5,"
                       "\"client_accuracy\":0.25,\"client_loss\":null,"
                       "\"bytes_up\":1000,\"bytes_down\":2000,\"clients\":10,"
-                      "\"selected\":12,\"samples\":6000,\"attempt\":2}");
+                      "\"selected\":12,\"samples\":6000,\"attempt\":2,"
+                      "\"aggregation\":\"secure\",\"sessions_aborted\":3,"
+                      "\"bytes_control\":500}");
 }
 
 TEST(totals_give_a_program_every_key_of_a_run)
@@ -128,7 +137,19 @@ TEST(totals_give_a_program_every_key_of_a_run)
                       "\"client_accuracy\":0.25,\"client_loss\":1.0,"
                       "\"bytes_up\":2000,\"bytes_down\":4000,\"selected\":24,"
                       "\"updates\":20,\"samples\":12000,"
-                      "\"best_accuracy\":0.75,\"best_round\":1}");
+                      "\"best_accuracy\":0.75,\"best_round\":1,"
+                      "\"aggregation\":\"secure\",\"sessions_aborted\":6,"
+                      "\"bytes_control\":1000}");
+}
+
+TEST(totals_name_how_the_last_round_was_summed)
+{
+    const fl_totals totals = total((const double[]){0.5, 0.5, 0.5}, 3);
+    assert_int_equal(totals.aggregation, 2);
+    assert_string_equal(fl_totals_aggregation_name(1), "secure");
+    assert_string_equal(fl_totals_aggregation_name(2), "clear");
+    assert_null(fl_totals_aggregation_name(0));
+    assert_null(fl_totals_aggregation_name(3));
 }
 
 TEST(totals_say_null_before_the_first_round)
@@ -141,7 +162,8 @@ TEST(totals_say_null_before_the_first_round)
                       "\"client_accuracy\":null,\"client_loss\":null,"
                       "\"bytes_up\":0,\"bytes_down\":0,\"selected\":0,"
                       "\"updates\":0,\"samples\":0,\"best_accuracy\":null,"
-                      "\"best_round\":0}");
+                      "\"best_round\":0,\"aggregation\":null,"
+                      "\"sessions_aborted\":0,\"bytes_control\":0}");
 }
 
 RUN_TESTS(cmocka_unit_test(totals_add_up_traffic_and_work),
@@ -152,4 +174,5 @@ RUN_TESTS(cmocka_unit_test(totals_add_up_traffic_and_work),
           cmocka_unit_test(totals_leave_the_first_model_out),
           cmocka_unit_test(totals_give_a_program_every_key_of_a_round),
           cmocka_unit_test(totals_give_a_program_every_key_of_a_run),
+          cmocka_unit_test(totals_name_how_the_last_round_was_summed),
           cmocka_unit_test(totals_say_null_before_the_first_round))

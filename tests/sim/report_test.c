@@ -63,7 +63,10 @@ static fl_round_record record_of(uint32_t round)
                              .loss = 2.0 / round,
                              .accuracy = 0.25 * round,
                              .bytes_up = 1000,
-                             .bytes_down = 2000};
+                             .bytes_down = 2000,
+                             .aggregation = round,
+                             .sessions_aborted = 2,
+                             .bytes_control = 45000};
 }
 
 // A report of two rounds; the second one was not evaluated.
@@ -77,6 +80,7 @@ static void write_report(desk *d)
     assert_ok(fl_report_new(&report, &d->options, NULL));
     assert_ok(fl_report_round(report, &first, cohort, 3, 1500, NULL));
     assert_ok(fl_report_round(report, &second, cohort, 2, 3000, NULL));
+    fl_report_set_crypto(report, 2.5, 0.125);
     assert_ok(fl_report_finish(report, 3250, NULL));
     fl_report_free(report);
 }
@@ -131,6 +135,9 @@ TEST(report_writes_a_json_line_with_the_documented_keys_for_every_round)
     assert_number(line, "clients", 10);
     assert_number(line, "selected", 12);
     assert_number(line, "samples", 500);
+    assert_text(line, "aggregation", "secure");
+    assert_number(line, "sessions_aborted", 2);
+    assert_number(line, "bytes_control", 45000);
     assert_number(line, "virtual_s", 1.5);
     assert_true(number(line, "wall_s") >= 0);
     const json_t *cohort = json_object_get(line, "cohort");
@@ -172,6 +179,11 @@ TEST(report_ends_with_a_summary_of_what_was_run)
     assert_number(line, "bytes_up", 2000);
     assert_number(line, "bytes_down", 4000);
     assert_number(line, "updates", 20);
+    assert_text(line, "aggregation", "clear");
+    assert_number(line, "sessions_aborted", 4);
+    assert_number(line, "bytes_control", 90000);
+    assert_number(line, "crypto_client_cpu_s", 2.5);
+    assert_number(line, "crypto_server_cpu_s", 0.125);
     assert_number(line, "virtual_s", 3.25);
     assert_true(number(line, "wall_s") >= 0);
     assert_true(number(line, "cpu_s") >= 0);
@@ -189,9 +201,11 @@ TEST(report_writes_a_csv_without_anything_of_this_machine)
     assert_string_equal(
         text,
         "round,accuracy,loss,client_accuracy,client_loss,clients,selected,"
-        "samples,bytes_up,bytes_down,virtual_s\n"
-        "1,0.250000,2.000000,0.400000,1.500000,10,12,500,1000,2000,1.500\n"
-        "2,,,0.400000,1.500000,10,12,500,1000,2000,3.000\n");
+        "samples,bytes_up,bytes_down,virtual_s,aggregation,sessions_aborted,"
+        "bytes_control\n"
+        "1,0.250000,2.000000,0.400000,1.500000,10,12,500,1000,2000,1.500,"
+        "secure,2,45000\n"
+        "2,,,0.400000,1.500000,10,12,500,1000,2000,3.000,clear,2,45000\n");
     free(text);
     desk_fini(&d);
 }
