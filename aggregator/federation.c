@@ -140,7 +140,7 @@ static fl_err check_survivors(const fl_federation *f, fl_reason *why)
 fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
 {
     fl_schedule schedule;
-    fl_aggregation aggregation;
+    fl_aggregation aggregation = FL_AGGREGATION_SECURE;
     FL_TRY(read_schedule(&schedule, f, why));
     FL_TRY(read_aggregation(&aggregation, f, why));
     if (f->quorum > f->cohort) {
