@@ -17,9 +17,11 @@
 typedef struct fl_vault fl_vault;
 
 /*
- * Room for `cap` bytes. The caller owns *vault: fl_vault_free. FL_ERR_MEMORY.
- * Where the system allows no more locked pages, the rest is unlocked but still
- * out of core files (ulimit -l).
+ * Room for `cap` bytes. The caller owns *vault: fl_vault_free. FL_ERR_MEMORY;
+ * also with some 16,000 vaults at once, since each is four mappings and Linux
+ * gives a process 65,530 (vm.max_map_count). After fl_secure_start. Where the
+ * system allows no more locked pages, the rest is unlocked but still out of
+ * core files (ulimit -l).
  */
 FL_CHECK fl_err fl_vault_new(fl_vault **vault, size_t cap);
 

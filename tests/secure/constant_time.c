@@ -7,7 +7,8 @@
  *   valgrind -q build/release/tests/secure/constant_time planted  # must fail
  *
  * What a function is meant to tell (a key is weak, two strings are equal) is
- * looked at by nobody here. Lengths, counts and the x of shares are public.
+ * looked at by nobody here, or once by the function itself. Lengths, counts and
+ * the x of shares are public.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
+#include "secure/key_file.h"
 #include "secure/noise.h"
 #include "secure/secure.h"
 #include "secure/session/transcript.h"
@@ -160,7 +162,43 @@ static void noise(void)
     fl_noise_seal(first, 1, "head", 4, bytes, 64);
 }
 
+/* ---- vectors ---- */
+
+static void mask_add(void)
+{
+    uint8_t key[FL_MASK_KEY_BYTES];
+    uint64_t words[300];
+    draw(words, sizeof words);
+    draw(key, sizeof key);
+    // Whole groups of every kernel, and the ends of vectors.
+    for (size_t count = 0; count <= 300; count += 37) {
+        fl_mask_add(words, count, key, false);
+        fl_mask_add(words, count, key, true);
+    }
+    fl_mask_add_from(words, 100, 8, key, false);
+}
+
+static void fields_pack(void)
+{
+    enum { COUNT = 100, CLIENTS = 50, MOST = 255 };
+    fl_fields fields;
+    uint32_t values[COUNT];
+    uint64_t words[COUNT];
+    memset(values, 0, sizeof values);
+    hide(values, sizeof values);
+    unseen = fl_fields_init(&fields, COUNT, CLIENTS * MOST + 1, CLIENTS, MOST);
+    unseen = fl_fields_pack(words, &fields, values, MOST);
+}
+
 /* ---- the rest ---- */
+
+static void key_file_encode(void)
+{
+    char text[FL_KEY_FILE_BYTES];
+    uint8_t seed[FL_SEED_BYTES];
+    draw(seed, sizeof seed);
+    fl_key_file_encode(text, seed);
+}
 
 static void secret_equal(void)
 {
@@ -175,37 +213,42 @@ static void secret_equal(void)
 typedef struct {
     const char *name;
     void (*run)(void);
+    unsigned told;  // branches on what it is meant to tell
 } check;
 
 static const check CHECKS[] = {
-    {"shamir deal", shamir_deal},
-    {"shamir join", shamir_join},
-    {"X25519 public key", transcript_public},
-    {"X25519 agreement", transcript_agree},
-    {"commitment", transcript_commitment},
-    {"mask keys", transcript_mask_keys},
-    {"shares", transcript_shares},
-    {"identity", identity},
-    {"noise", noise},
-    {"secret equal", secret_equal},
+    {"shamir deal", shamir_deal, 0},
+    {"shamir join", shamir_join, 0},
+    {"X25519 public key", transcript_public, 0},
+    {"X25519 agreement", transcript_agree, 0},
+    {"commitment", transcript_commitment, 0},
+    {"mask keys", transcript_mask_keys, 0},
+    {"shares", transcript_shares, 0},
+    {"identity", identity, 0},
+    {"noise", noise, 0},
+    {"mask", mask_add, 0},
+    {"fields", fields_pack, 1},  // a value that is too large
+    {"key file", key_file_encode, 0},
+    {"secret equal", secret_equal, 0},
 };
 
 static const check PLANTED[] = {
-    {"planted branch", planted_branch},
-    {"planted table", planted_table},
+    {"planted branch", planted_branch, 0},
+    {"planted table", planted_table, 0},
 };
 
-// How many of the checks depend on a secret; each is named.
+// How many of the checks depend on a secret. Each is named before what valgrind
+// has to say about it.
 static int count_leaks(const check *checks, size_t count)
 {
     int leaks = 0;
     for (size_t i = 0; i < count; i++) {
+        fprintf(stderr, "%s, %u expected\n", checks[i].name, checks[i].told);
         const unsigned before = VALGRIND_COUNT_ERRORS;
         checks[i].run();
-        if (VALGRIND_COUNT_ERRORS == before) continue;
-        printf("%s: depends on a secret\n", checks[i].name);
-        leaks++;
+        if (VALGRIND_COUNT_ERRORS - before > checks[i].told) leaks++;
     }
+    fprintf(stderr, "%d of %zu depend on a secret\n", leaks, count);
     return leaks;
 }
 
