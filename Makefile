@@ -11,7 +11,7 @@ ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/zoo compress compress/commands compress/update \
             secure secure/commands secure/mask secure/session proto net \
             client aggregator sim
-PROGRAMS := client aggregator sim compress
+PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
 MAIN     := $(wildcard $(PROGRAMS:=/main.c))
@@ -40,7 +40,7 @@ endif
 DIGEST  := tests/arm64/digest.c
 
 LIB     := $B/libfedge.a
-BIN     := $(MAIN:%/main.c=$B/fedge-%)
+BIN     := $(subst fedge-secure,fedge-keys,$(MAIN:%/main.c=$B/fedge-%))
 TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
@@ -180,7 +180,9 @@ clean:                    ## remove build/
 $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
 	@rm -f $@
 	$(call run,AR,$(AR) rcs $@ $^)
-$(BIN): $B/fedge-%: $B/%/main.o $(LIB)
+$(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
+$B/fedge-keys: $B/secure/main.o $(LIB)
+$(BIN):
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)

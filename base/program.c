@@ -61,6 +61,12 @@ static int run(const fl_program *program, const fl_command *command,
     return command->run(program->settings, why);
 }
 
+// "-" alone is a word: standard input where a file is named.
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] != 0;
+}
+
 // What stands in front of the options: a command, and what it works on.
 static int take_words(const fl_command **command, const fl_program *program,
                       int argc, char *const *argv, fl_reason *why)
@@ -70,7 +76,7 @@ static int take_words(const fl_command **command, const fl_program *program,
     const int skip = has_name ? 1 : 0;
     *command = find_command(program, has_name ? argv[1] : NULL, why);
     if (!*command || !(*command)->word) return skip;
-    if (argc <= skip + 1 || argv[skip + 1][0] == '-') return skip;
+    if (argc <= skip + 1 || is_option(argv[skip + 1])) return skip;
     *(*command)->word = argv[skip + 1];
     return skip + 1;
 }

@@ -183,15 +183,17 @@ static fl_err sync_folder_of(const char *path)
 
 /*
  * link(2), unlike rename(2), never replaces: of several processes that get
- * here together one places its seed and the others find it there.
+ * here together one places its seed, the others find it there: FL_ERR_STATE.
  */
 static fl_err place_file(const char *from, const char *path)
 {
-    if (link(from, path) != 0 && errno != EEXIST) return FL_ERR_SYSTEM;
-    return sync_folder_of(path);
+    const bool is_ours = link(from, path) == 0;
+    if (!is_ours && errno != EEXIST) return FL_ERR_SYSTEM;
+    FL_TRY(sync_folder_of(path));
+    return is_ours ? FL_OK : FL_ERR_STATE;
 }
 
-static fl_err make_file(const char *path, fl_reason *why)
+fl_err fl_key_file_make(const char *path, fl_reason *why)
 {
     char temporary[PATH_MAX];
     const int len =
@@ -205,10 +207,25 @@ static fl_err make_file(const char *path, fl_reason *why)
 
     fl_err err = write_random_seed(file);
     if (!err) err = place_file(temporary, path);
-    if (err) refuse_make(why, path);
+    if (err == FL_ERR_STATE) {
+        fl_reason_set(why, err,
+                      "%s: is there already and is never overwritten; name "
+                      "another file",
+                      path);
+    } else if (err) {
+        refuse_make(why, path);
+    }
     unlink(temporary);
     close(file);
     return err;
+}
+
+fl_err fl_key_file_read(uint8_t seed[FL_SEED_BYTES], const char *path,
+                        fl_reason *why)
+{
+    const fl_err err = read_seed(seed, path, why);
+    if (err != FL_ERR_NOT_FOUND) return err;
+    return fl_reason_set(why, err, "%s: no such key file", path);
 }
 
 fl_err fl_key_file_open(uint8_t seed[FL_SEED_BYTES], const char *path,
@@ -216,7 +233,11 @@ fl_err fl_key_file_open(uint8_t seed[FL_SEED_BYTES], const char *path,
 {
     fl_err err = read_seed(seed, path, why);
     if (err != FL_ERR_NOT_FOUND) return err;
-    FL_TRY(make_file(path, why));
+    fl_reason made = {""};
+    err = fl_key_file_make(path, &made);
+    if (err && err != FL_ERR_STATE) {
+        return fl_reason_set(why, err, "%s", made.text);
+    }
     err = read_seed(seed, path, why);
     if (err != FL_ERR_NOT_FOUND) return err;
     return fl_reason_set(why, FL_ERR_SYSTEM,

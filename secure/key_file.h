@@ -32,6 +32,16 @@ void fl_key_file_encode(char dst[FL_KEY_FILE_BYTES],
 FL_CHECK fl_err fl_key_file_decode(uint8_t seed[FL_SEED_BYTES], const char *src,
                                    size_t src_len, fl_reason *why);
 
+/* Errors of fl_identity_open, and FL_ERR_NOT_FOUND: there is no such file. */
+FL_CHECK fl_err fl_key_file_read(uint8_t seed[FL_SEED_BYTES], const char *path,
+                                 fl_reason *why);
+
+/*
+ * Puts a random seed into `path`. FL_ERR_STATE: a file is there; it stays as
+ * it is. FL_ERR_SYSTEM: it cannot be made.
+ */
+FL_CHECK fl_err fl_key_file_make(const char *path, fl_reason *why);
+
 /*
  * Reads the seed in `path`, or puts a random one there first when there is no
  * such file. Errors of fl_identity_open.

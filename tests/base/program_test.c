@@ -281,6 +281,9 @@ TEST(program_gives_a_command_its_word_and_its_own_options)
     assert_int_equal(ran.code, FL_EXIT_OK);
     assert_string_equal(shown, "letter.txt");
     assert_true(is_long);
+    run_line("show - --long");  // standard input
+    assert_int_equal(ran.code, FL_EXIT_OK);
+    assert_string_equal(shown, "-");
     run_line("show letter.txt --rounds 1");  // the program's, not show's
     assert_int_equal(ran.code, FL_EXIT_USAGE);
     assert_complaint("--rounds");
