@@ -104,6 +104,22 @@ TEST(key_file_is_made_once_and_read_from_then_on)
     assert_int_equal(count_files(), 1);
 }
 
+TEST(key_file_make_never_overwrites)
+{
+    uint8_t first[FL_SEED_BYTES], second[FL_SEED_BYTES];
+    fl_reason why = {""};
+    assert_err(fl_key_file_read(first, path, &why), FL_ERR_NOT_FOUND);
+    assert_reason_names(why, path);
+    assert_int_equal(count_files(), 0);  // to read makes nothing
+    assert_ok(fl_key_file_make(path, &why));
+    assert_ok(fl_key_file_read(first, path, &why));
+    assert_err(fl_key_file_make(path, &why), FL_ERR_STATE);
+    assert_reason_names(why, "never overwritten");
+    assert_ok(fl_key_file_read(second, path, &why));
+    assert_memory_equal(first, second, sizeof first);
+    assert_int_equal(count_files(), 1);
+}
+
 TEST(key_file_is_made_0600_whatever_the_umask)
 {
     const mode_t before = umask(0);
@@ -364,6 +380,7 @@ RUN_TESTS(
     cmocka_unit_test(key_file_encodes_as_documented),
     IN_FOLDER(key_file_gives_the_key_pair_of_its_seed),
     IN_FOLDER(key_file_is_made_once_and_read_from_then_on),
+    IN_FOLDER(key_file_make_never_overwrites),
     IN_FOLDER(key_file_is_made_0600_whatever_the_umask),
     IN_FOLDER(key_file_is_made_in_the_current_folder),
     IN_FOLDER(key_file_is_the_same_for_all_who_start_at_once),
