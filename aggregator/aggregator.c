@@ -90,7 +90,7 @@ void fl_aggregator_free(fl_aggregator *aggregator)
         fl_object_drop(aggregator, &aggregator->members[i]);
     }
     free(aggregator->members);
-    free(aggregator->peers);
+    fl_peer_free_all(aggregator);
     free(aggregator->cohort);
     free(aggregator->contributors);
     fl_map_fini(&aggregator->peer_of_conn);

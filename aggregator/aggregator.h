@@ -108,7 +108,7 @@ typedef struct {
     uint32_t client_cap;      // clients known at once
     size_t upload_bytes_cap;  // memory for updates on their way
     fl_arena *scratch;        // borrowed; reset at every step
-    void (*random_bytes)(void *self, void *dst, size_t len);  // nonces
+    void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
     void *random_self;
 
     fl_aggregation aggregation;

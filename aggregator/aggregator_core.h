@@ -32,7 +32,7 @@ enum {
 typedef enum {
     FL_PEER_NEW,      // connected
     FL_PEER_GREETED,  // HELLO answered
-    FL_PEER_PROVED,   // the key is theirs
+    FL_PEER_SEALED,   // NOISE answered; who it is may still be a replay
     FL_PEER_CHECKED_IN,
 } fl_peer_state;
 
@@ -41,11 +41,9 @@ typedef struct {
     fl_conn conn;
     fl_peer_state state;
     bool is_closing;
-    uint32_t client;  // slot, from PROVED on; else NONE
+    uint32_t client;  // slot, when CHECKED_IN; else NONE
     int64_t heard_ms;
-    uint64_t counter_in, counter_out;
-    fl_hello hello;
-    fl_welcome welcome;
+    fl_line line;
 } fl_peer;
 
 typedef enum {
@@ -147,7 +145,11 @@ void fl_reply_log(fl_aggregator *aggregator, fl_log_level level,
                   const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Completes the message's session fields and appends a SEND effect. */
+/* Appends a SEND effect; the bytes live until the next step. */
+void fl_reply_frame(fl_aggregator *aggregator, const fl_peer *peer,
+                    const uint8_t *bytes, size_t len);
+
+/* Seals a message, once the channel is open, and sends it. */
 void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
                       fl_message *message);
 
@@ -171,6 +173,9 @@ void fl_peer_sweep(fl_aggregator *aggregator);
 
 void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why);
 void fl_peer_close_all(fl_aggregator *aggregator);
+
+/* Wipes and frees all peers. */
+void fl_peer_free_all(fl_aggregator *aggregator);
 
 /* Puts a mail into the member's mailbox and pushes it when connected. */
 void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,

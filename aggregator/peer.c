@@ -31,7 +31,7 @@ void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why)
     peer->is_closing = true;
     // Strangers cannot fill the log of those who do not ask for it.
     const fl_log_level level =
-        peer->state < FL_PEER_PROVED ? FL_LOG_DEBUG : FL_LOG_WARN;
+        peer->state < FL_PEER_CHECKED_IN ? FL_LOG_DEBUG : FL_LOG_WARN;
     fl_reply_log(aggregator, level, "peer_closed", "conn=%llu why=%s",
                  (unsigned long long)peer->conn, why);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_CLOSE,
@@ -49,7 +49,27 @@ void fl_peer_close_all(fl_aggregator *aggregator)
     }
 }
 
+void fl_peer_free_all(fl_aggregator *aggregator)
+{
+    if (!aggregator->peers) return;
+    fl_secret_wipe(aggregator->peers,
+                   aggregator->peer_count * sizeof *aggregator->peers);
+    free(aggregator->peers);
+    aggregator->peers = NULL;
+}
+
 /* ---- connections come and go ---- */
+
+// Not realloc: it may leave keys behind where they were.
+static void move_peers(fl_aggregator *aggregator, fl_peer *to, uint32_t cap)
+{
+    if (aggregator->peer_count > 0) {
+        memcpy(to, aggregator->peers, aggregator->peer_count * sizeof *to);
+    }
+    fl_peer_free_all(aggregator);
+    aggregator->peers = to;
+    aggregator->peer_cap = cap;
+}
 
 // A free slot, made when there is none; NONE without memory.
 static uint32_t take_slot(fl_aggregator *aggregator)
@@ -60,10 +80,9 @@ static uint32_t take_slot(fl_aggregator *aggregator)
     if (aggregator->peer_count == aggregator->peer_cap) {
         const uint32_t cap =
             aggregator->peer_cap ? aggregator->peer_cap * 2 : 16;
-        fl_peer *more = realloc(aggregator->peers, cap * sizeof *more);
+        fl_peer *more = malloc(cap * sizeof *more);
         if (!more) return FL_AGGREGATOR_NONE;
-        aggregator->peers = more;
-        aggregator->peer_cap = cap;
+        move_peers(aggregator, more, cap);
     }
     return aggregator->peer_count++;
 }
@@ -76,7 +95,7 @@ static void evict_oldest(fl_aggregator *aggregator)
     for (uint32_t i = 0; i < aggregator->peer_count; i++) {
         fl_peer *peer = &aggregator->peers[i];
         if (peer->conn == 0 || peer->is_closing) continue;
-        if (peer->state >= FL_PEER_PROVED) continue;
+        if (peer->state == FL_PEER_CHECKED_IN) continue;
         if (!oldest || peer->heard_ms < oldest->heard_ms) oldest = peer;
     }
     if (oldest) fl_peer_close(aggregator, oldest, "others wait to say hello");
@@ -108,16 +127,17 @@ static void leave_member(fl_aggregator *aggregator, fl_peer *peer)
     if (&aggregator->peers[member->peer] != peer) return;  // superseded
     member->peer = FL_AGGREGATOR_NONE;
     member->lost_ms = aggregator->now_ms;
-    if (peer->state == FL_PEER_CHECKED_IN) aggregator->present_count--;
+    aggregator->present_count--;
 }
 
 void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn)
 {
     fl_peer *peer = find_peer(aggregator, conn);
     if (!peer) return;
-    if (peer->state < FL_PEER_PROVED) aggregator->greeting_count--;
+    if (peer->state < FL_PEER_CHECKED_IN) aggregator->greeting_count--;
     if (peer->client != FL_AGGREGATOR_NONE) leave_member(aggregator, peer);
     fl_map_remove(&aggregator->peer_of_conn, conn);
+    fl_line_fini(&peer->line);
     *peer = (fl_peer){0};
 }
 
@@ -137,42 +157,60 @@ void fl_peer_sweep(fl_aggregator *aggregator)
     }
 }
 
-/* ---- handshake
- * --------------------------------------------------------------- */
+/* ---- greeting ---- */
+
+// Room for a frame of a greeting; NULL: the peer is closed.
+static uint8_t *take_room(fl_aggregator *aggregator, fl_peer *peer)
+{
+    uint8_t *frame =
+        fl_arena_take(aggregator->options.scratch, FL_LINE_GREETING_CAP);
+    if (!frame) fl_peer_close(aggregator, peer, "no memory for a frame");
+    return frame;
+}
 
 static void hello(fl_aggregator *aggregator, fl_peer *peer,
-                  const fl_message *message)
+                  const fl_message *message, const uint8_t *bytes, size_t len)
 {
     const fl_hello *words = &message->hello;
     if (words->version_min > FL_PROTO_VERSION ||
         words->version_max < FL_PROTO_VERSION) {
         fl_reply_refusal(aggregator, peer, message, FL_ERR_UNSUPPORTED,
-                         "this aggregator speaks protocol version 1 only");
+                         "this aggregator speaks protocol version 2 only");
         fl_peer_close(aggregator, peer, "no common protocol version");
         return;
     }
-    fl_welcome *welcome = &peer->welcome;
-    peer->hello = *words;
-    welcome->version = FL_PROTO_VERSION;
-    memcpy(welcome->public_key, aggregator->options.identity.public_key,
-           FL_KEY_BYTES);
-    uint8_t fresh[FL_PROTO_SESSION_BYTES + FL_PROTO_NONCE_BYTES];
-    aggregator->options.random_bytes(aggregator->options.random_self, fresh,
-                                     sizeof fresh);
-    memcpy(welcome->session, fresh, FL_PROTO_SESSION_BYTES);
-    memcpy(welcome->nonce, fresh + FL_PROTO_SESSION_BYTES,
-           FL_PROTO_NONCE_BYTES);
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &peer->hello, welcome);
-    fl_identity_sign(welcome->proof, &aggregator->options.identity,
-                     FL_PROOF_LABEL_AGGREGATOR, transcript, len);
+    uint8_t *frame = take_room(aggregator, peer);
+    size_t frame_len;
+    if (!frame) return;
+    fl_line_welcome(&peer->line, frame, &frame_len,
+                    &aggregator->options.identity, bytes, len);
     peer->state = FL_PEER_GREETED;
-    fl_reply_message(
-        aggregator, peer,
-        &(fl_message){.type = FL_MESSAGE_WELCOME, .welcome = *welcome});
-    peer->counter_in = 0;
+    fl_reply_frame(aggregator, peer, frame, frame_len);
 }
+
+static void noise(fl_aggregator *aggregator, fl_peer *peer,
+                  const fl_message *message)
+{
+    struct {
+        uint8_t session[FL_PROTO_SESSION_BYTES], key[FL_LINE_FRESH_BYTES];
+    } fresh;
+    uint8_t *frame = take_room(aggregator, peer);
+    size_t frame_len;
+    if (!frame) return;
+    aggregator->options.random_bytes(aggregator->options.random_self, &fresh,
+                                     sizeof fresh);
+    const fl_err err = fl_line_admit(&peer->line, frame, &frame_len, message,
+                                     fresh.session, fresh.key);
+    fl_secret_wipe(&fresh, sizeof fresh);
+    if (err) {
+        fl_peer_close(aggregator, peer, "a handshake that does not open");
+        return;
+    }
+    peer->state = FL_PEER_SEALED;
+    fl_reply_frame(aggregator, peer, frame, frame_len);
+}
+
+/* ---- members ---- */
 
 // A slot for a new client: a fresh one, or that of one who is long gone.
 static uint32_t take_member(fl_aggregator *aggregator)
@@ -222,25 +260,17 @@ static uint32_t find_member(fl_aggregator *aggregator,
     return slot;
 }
 
-static void proof(fl_aggregator *aggregator, fl_peer *peer,
-                  const fl_message *message)
+// The first sealed frame has come: the client is who it says it is, and here.
+// False: it cannot be a member.
+static bool seat(fl_aggregator *aggregator, fl_peer *peer,
+                 const fl_message *message)
 {
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &peer->hello, &peer->welcome);
-    if (fl_signature_check(message->proof.proof, peer->hello.public_key,
-                           FL_PROOF_LABEL_CLIENT, transcript, len)) {
-        fl_reply_refusal(aggregator, peer, message, FL_ERR_AUTH,
-                         "the proof is not signed by the key of the hello");
-        fl_peer_close(aggregator, peer, "false proof");
-        return;
-    }
-    const uint32_t slot = find_member(aggregator, peer->hello.public_key);
+    const uint32_t slot = find_member(aggregator, peer->line.peer);
     if (slot == FL_AGGREGATOR_NONE) {
         fl_reply_refusal(aggregator, peer, message, FL_ERR_LIMIT,
                          "too many clients");
         fl_peer_close(aggregator, peer, "too many clients");
-        return;
+        return false;
     }
     fl_member *member = &aggregator->members[slot];
     fl_peer *old = peer_of(aggregator, member);
@@ -251,12 +281,13 @@ static void proof(fl_aggregator *aggregator, fl_peer *peer,
     }
     member->peer = (uint32_t)(peer - aggregator->peers);
     peer->client = slot;
-    peer->state = FL_PEER_PROVED;
+    peer->state = FL_PEER_CHECKED_IN;
     aggregator->greeting_count--;
+    aggregator->present_count++;
+    return true;
 }
 
-/* ---- mail
- * ---------------------------------------------------------------------- */
+/* ---- mail ---- */
 
 static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
                       const fl_member *member)
@@ -295,10 +326,6 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
-    if (peer->state != FL_PEER_CHECKED_IN) {
-        peer->state = FL_PEER_CHECKED_IN;
-        aggregator->present_count++;
-    }
     fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
                  (unsigned long long)peer->conn,
                  (unsigned long long)message->check_in.sample_count);
@@ -318,26 +345,28 @@ static void ping(fl_aggregator *aggregator, fl_peer *peer,
     push_mail_after(aggregator, peer, message->ping.mail_after);
 }
 
-/* ---- frames
- * --------------------------------------------------------------------- */
+/* ---- frames ---- */
 
 // The one type that is due before check-in; after it, those of object.c too.
 static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
-                     const fl_message *message)
+                     const fl_message *message, const uint8_t *bytes,
+                     size_t len)
 {
     const fl_message_type type = message->type;
     switch (peer->state) {
     case FL_PEER_NEW:
         if (type != FL_MESSAGE_HELLO) break;
-        hello(aggregator, peer, message);
+        hello(aggregator, peer, message, bytes, len);
         return;
     case FL_PEER_GREETED:
-        if (type != FL_MESSAGE_PROOF) break;
-        proof(aggregator, peer, message);
+        if (type != FL_MESSAGE_NOISE) break;
+        noise(aggregator, peer, message);
         return;
-    case FL_PEER_PROVED:
+    case FL_PEER_SEALED:
         if (type != FL_MESSAGE_CHECK_IN) break;
-        check_in(aggregator, peer, message);
+        if (seat(aggregator, peer, message)) {
+            check_in(aggregator, peer, message);
+        }
         return;
     case FL_PEER_CHECKED_IN:
         if (type == FL_MESSAGE_CHECK_IN) {
@@ -355,14 +384,6 @@ static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
     fl_peer_close(aggregator, peer, "a message that is not due");
 }
 
-static bool is_next_of_session(const fl_peer *peer, const fl_message *message)
-{
-    if (peer->state == FL_PEER_NEW) return true;
-    return message->counter > peer->counter_in &&
-           memcmp(message->session, peer->welcome.session,
-                  FL_PROTO_SESSION_BYTES) == 0;
-}
-
 void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
                    const uint8_t *bytes, size_t len)
 {
@@ -371,16 +392,11 @@ void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
     fl_reason why;
     if (!peer || peer->is_closing) return;
     aggregator->bytes_up += len + FL_NET_LENGTH_BYTES;
-    if (fl_message_decode(&message, aggregator->options.scratch, bytes, len,
-                          &why)) {
+    if (fl_line_receive(&peer->line, &message, aggregator->options.scratch,
+                        bytes, len, &why)) {
         fl_peer_close(aggregator, peer, why.text);
         return;
     }
-    if (!is_next_of_session(peer, &message)) {
-        fl_peer_close(aggregator, peer, "a frame of another session, or again");
-        return;
-    }
-    peer->counter_in = message.counter;
     peer->heard_ms = aggregator->now_ms;
-    dispatch(aggregator, peer, &message);
+    dispatch(aggregator, peer, &message, bytes, len);
 }

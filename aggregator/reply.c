@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { LOG_TEXT_CAP = 1024, FIRST_EFFECTS = 64 };
 
@@ -37,24 +36,28 @@ void fl_reply_log(fl_aggregator *aggregator, fl_log_level level,
                                                 .text = text});
 }
 
-void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
-                      fl_message *message)
+void fl_reply_frame(fl_aggregator *aggregator, const fl_peer *peer,
+                    const uint8_t *bytes, size_t len)
 {
-    if (peer->is_closing) return;
-    memcpy(message->session, peer->welcome.session, FL_PROTO_SESSION_BYTES);
-    message->counter = ++peer->counter_out;
-    const size_t cap = fl_message_bound(message);
-    uint8_t *bytes = fl_arena_take(aggregator->options.scratch, cap);
-    size_t len = 0;
-    if (!bytes || fl_message_encode(bytes, cap, &len, message)) {
-        fl_peer_close(aggregator, peer, "cannot encode a message");
-        return;
-    }
     aggregator->bytes_down += len + FL_NET_LENGTH_BYTES;
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SEND,
                                                 .conn = peer->conn,
                                                 .bytes = bytes,
                                                 .len = len});
+}
+
+void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
+                      fl_message *message)
+{
+    if (peer->is_closing) return;
+    const size_t cap = fl_message_bound(message);
+    uint8_t *bytes = fl_arena_take(aggregator->options.scratch, cap);
+    size_t len = 0;
+    if (!bytes || fl_line_send(&peer->line, bytes, cap, &len, message)) {
+        fl_peer_close(aggregator, peer, "cannot encode a message");
+        return;
+    }
+    fl_reply_frame(aggregator, peer, bytes, len);
 }
 
 void fl_reply_ack(fl_aggregator *aggregator, fl_peer *peer,

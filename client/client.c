@@ -27,6 +27,7 @@ void fl_client_free(fl_client *client)
     if (!client) return;
     client->effect_count = 0;
     fl_task_drop(client);
+    fl_uplink_fini(client);
     free(client->trained_model);
     fl_result_fini(&client->kept);
     fl_identity_fini(&client->options.identity);

@@ -6,8 +6,9 @@
  * Two things go on side by side. The link:
  *
  *   DOWN --back-off over: DIAL--> DIALING --opened: HELLO--> GREETING
- *     ^                                                         |
- *     +-- lost, silent, refused ---- UP <--welcome: PROOF, CHECK_IN
+ *     ^                                                         | welcome:
+ *     |                                                         v NOISE
+ *     +-- lost, silent, refused ---- UP <-- noise: CHECK_IN -- SEALING
  *
  * and the task, which survives the link:
  *
@@ -134,7 +135,7 @@ typedef struct {
     size_t model_cap;          // longest model taken, bytes
     fl_arena *scratch;         // borrowed; reset at every step; machines of
                                // one thread may share it
-    void (*random_bytes)(void *self, void *dst, size_t len);  // nonces
+    void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
     void *random_self;
 } fl_client_options;
 

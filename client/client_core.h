@@ -32,7 +32,8 @@ enum {
 typedef enum {
     FL_UPLINK_DOWN,
     FL_UPLINK_DIALING,
-    FL_UPLINK_GREETING,
+    FL_UPLINK_GREETING,  // HELLO said
+    FL_UPLINK_SEALING,   // NOISE said
     FL_UPLINK_UP,
 } fl_uplink_state;
 
@@ -52,13 +53,13 @@ typedef struct {
                              // check-in; sets the back-off
     bool is_hanging_up;      // HANG_UP said, LOST not yet seen
     int64_t dial_at_ms;      // DOWN
-    int64_t greet_by_ms;     // DIALING, GREETING
+    int64_t greet_by_ms;     // until UP
     int64_t ping_at_ms;      // UP
     int64_t heard_ms;        // UP
     int64_t answer_by_ms;    // something is owed to us until then
-    fl_hello hello;
-    uint8_t id[FL_PROTO_SESSION_BYTES];
-    uint64_t counter_out, counter_in;
+    uint8_t hello[FL_LINE_GREETING_CAP];  // GREETING: as it travelled
+    size_t hello_len;
+    fl_line line;
     uint64_t mail_after;
 } fl_uplink;
 
@@ -121,10 +122,10 @@ void fl_emit(fl_client *client, fl_client_effect effect);
 void fl_emit_log(fl_client *client, fl_log_level level, const char *event,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/*
- * Completes the message's session fields and appends a SEND effect. Without
- * memory the link is given up instead.
- */
+/* Appends a SEND effect; the bytes live until the next step. */
+void fl_emit_frame(fl_client *client, const uint8_t *bytes, size_t len);
+
+/* Seals a message and sends it. Without memory the link is given up instead. */
 void fl_emit_message(fl_client *client, fl_message *message);
 
 /* An operation id that no other operation of this client has, ever. */
@@ -134,6 +135,10 @@ uint64_t fl_emit_operation(fl_client *client);
 
 void fl_uplink_start(fl_client *client);
 void fl_uplink_opened(fl_client *client);
+
+/* Wipes the keys of the connection. */
+void fl_uplink_fini(fl_client *client);
+
 void fl_uplink_lost(fl_client *client);
 void fl_uplink_tick(fl_client *client);
 int64_t fl_uplink_deadline(const fl_client *client);

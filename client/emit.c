@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <string.h>
 
 enum { LOG_TEXT_CAP = 1024 };
 
@@ -28,23 +27,26 @@ void fl_emit_log(fl_client *client, fl_log_level level, const char *event,
                                        .text = text});
 }
 
+void fl_emit_frame(fl_client *client, const uint8_t *bytes, size_t len)
+{
+    client->status.bytes_up += len + FL_NET_LENGTH_BYTES;
+    fl_emit(client, (fl_client_effect){
+                        .kind = FL_CLIENT_SEND, .bytes = bytes, .len = len});
+}
+
 void fl_emit_message(fl_client *client, fl_message *message)
 {
     fl_uplink *uplink = &client->uplink;
     if (uplink->is_hanging_up) return;
-    memcpy(message->session, uplink->id, sizeof uplink->id);
-    message->counter = ++uplink->counter_out;
 
     const size_t cap = fl_message_bound(message);
     uint8_t *bytes = fl_arena_take(client->options.scratch, cap);
     size_t len = 0;
-    if (!bytes || fl_message_encode(bytes, cap, &len, message)) {
+    if (!bytes || fl_line_send(&uplink->line, bytes, cap, &len, message)) {
         fl_uplink_hang_up(client, "cannot encode a message");
         return;
     }
-    client->status.bytes_up += len + FL_NET_LENGTH_BYTES;
-    fl_emit(client, (fl_client_effect){
-                        .kind = FL_CLIENT_SEND, .bytes = bytes, .len = len});
+    fl_emit_frame(client, bytes, len);
 }
 
 uint64_t fl_emit_operation(fl_client *client)

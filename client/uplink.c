@@ -2,7 +2,6 @@
 #include "client/client_core.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static void hang_up_quietly(fl_client *client)
@@ -41,6 +40,11 @@ void fl_uplink_start(fl_client *client)
     client->uplink.dial_at_ms = client->now_ms + backoff_ms(client);
 }
 
+void fl_uplink_fini(fl_client *client)
+{
+    fl_line_fini(&client->uplink.line);
+}
+
 void fl_uplink_lost(fl_client *client)
 {
     fl_uplink *uplink = &client->uplink;
@@ -50,6 +54,7 @@ void fl_uplink_lost(fl_client *client)
         fl_emit_log(client, FL_LOG_INFO, "disconnected", "round=%u",
                     client->status.round);
     }
+    fl_uplink_fini(client);
     *uplink = (fl_uplink){
         .mail_after = mail_after,
         .failure_count = failure_count < 16 ? failure_count + 1 : 16,
@@ -69,19 +74,10 @@ static void dial(fl_client *client)
 void fl_uplink_opened(fl_client *client)
 {
     fl_uplink *uplink = &client->uplink;
+    if (uplink->is_hanging_up) return;
     uplink->state = FL_UPLINK_GREETING;
-    uplink->hello = (fl_hello){
-        .version_min = FL_PROTO_VERSION,
-        .version_max = FL_PROTO_VERSION,
-    };
-    snprintf(uplink->hello.build, sizeof uplink->hello.build, "fedge %s",
-             FL_VERSION);
-    memcpy(uplink->hello.public_key, client->options.identity.public_key,
-           FL_KEY_BYTES);
-    client->options.random_bytes(client->options.random_self,
-                                 uplink->hello.nonce, FL_PROTO_NONCE_BYTES);
-    fl_emit_message(client, &(fl_message){.type = FL_MESSAGE_HELLO,
-                                          .hello = uplink->hello});
+    fl_line_hello(uplink->hello, &uplink->hello_len, "fedge " FL_VERSION);
+    fl_emit_frame(client, uplink->hello, uplink->hello_len);
 }
 
 static void leave(fl_client *client, fl_err err)
@@ -91,16 +87,21 @@ static void leave(fl_client *client, fl_err err)
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE, .err = err});
 }
 
-// The first key seen is kept; another one later is an alarm, not a detail.
-static bool is_pinned_key(fl_client *client, const uint8_t *key)
+// Another key than the first one is an alarm, not a detail.
+static bool is_pinned_key(const fl_client *client, const uint8_t *key)
 {
-    if (client->has_pin) return fl_secret_equal(client->pin, key, FL_KEY_BYTES);
+    return !client->has_pin || fl_secret_equal(client->pin, key, FL_KEY_BYTES);
+}
+
+// The first key that has proved itself is kept.
+static void pin(fl_client *client, const uint8_t *key)
+{
+    if (client->has_pin) return;
     memcpy(client->pin, key, FL_KEY_BYTES);
     client->has_pin = true;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PIN,
                                        .bytes = client->pin,
                                        .len = FL_KEY_BYTES});
-    return true;
 }
 
 static void check_in(fl_client *client)
@@ -114,17 +115,38 @@ static void check_in(fl_client *client)
     fl_uplink_expect(client, true);
 }
 
-static void welcome(fl_client *client, const fl_message *message)
+static void say_noise(fl_client *client, const fl_greeting *greeting)
 {
-    fl_uplink *uplink = &client->uplink;
-    const fl_welcome *words = &message->welcome;
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &uplink->hello, words);
-    if (words->version != FL_PROTO_VERSION ||
-        fl_signature_check(words->proof, words->public_key,
-                           FL_PROOF_LABEL_AGGREGATOR, transcript, len)) {
-        fl_uplink_hang_up(client, "the welcome is not signed by its key");
+    uint8_t fresh[FL_LINE_FRESH_BYTES];
+    uint8_t *frame =
+        fl_arena_take(client->options.scratch, FL_LINE_GREETING_CAP);
+    size_t len;
+    if (!frame) {
+        fl_uplink_hang_up(client, "no memory for a frame");
+        return;
+    }
+    client->options.random_bytes(client->options.random_self, fresh,
+                                 sizeof fresh);
+    const fl_err err =
+        fl_line_greet(&client->uplink.line, frame, &len,
+                      &client->options.identity, greeting, fresh);
+    fl_secret_wipe(fresh, sizeof fresh);
+    if (err) {
+        fl_uplink_hang_up(client, "the welcome has a useless channel key");
+        return;
+    }
+    client->uplink.state = FL_UPLINK_SEALING;
+    fl_emit_frame(client, frame, len);
+}
+
+static void welcome(fl_client *client, const fl_welcome *words,
+                    const uint8_t *frame, size_t frame_len)
+{
+    const fl_err err = fl_line_check_welcome(words);
+    if (err) {
+        fl_uplink_hang_up(client, err == FL_ERR_UNSUPPORTED
+                                      ? "the welcome is of another version"
+                                      : "the welcome is not signed by its key");
         return;
     }
     if (!is_pinned_key(client, words->public_key)) {
@@ -135,14 +157,21 @@ static void welcome(fl_client *client, const fl_message *message)
         leave(client, FL_ERR_AUTH);
         return;
     }
-    memcpy(uplink->id, words->session, sizeof uplink->id);
-    uplink->counter_in = message->counter;
-    uplink->counter_out = 0;
+    say_noise(client, &(fl_greeting){.hello = client->uplink.hello,
+                                     .hello_len = client->uplink.hello_len,
+                                     .welcome = frame,
+                                     .welcome_len = frame_len,
+                                     .words = words});
+}
 
-    fl_message proof = {.type = FL_MESSAGE_PROOF};
-    fl_identity_sign(proof.proof.proof, &client->options.identity,
-                     FL_PROOF_LABEL_CLIENT, transcript, len);
-    fl_emit_message(client, &proof);
+static void join(fl_client *client, const fl_message *noise)
+{
+    fl_uplink *uplink = &client->uplink;
+    if (fl_line_join(&uplink->line, noise)) {
+        fl_uplink_hang_up(client, "the aggregator does not hold its key");
+        return;
+    }
+    pin(client, uplink->line.peer);
     uplink->state = FL_UPLINK_UP;
     uplink->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
     check_in(client);
@@ -208,7 +237,7 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_GRANT: take_answer(client, message); break;
     case FL_MESSAGE_HELLO:
     case FL_MESSAGE_WELCOME:
-    case FL_MESSAGE_PROOF:
+    case FL_MESSAGE_NOISE:
     case FL_MESSAGE_CHECK_IN:
     case FL_MESSAGE_FETCH:
     case FL_MESSAGE_OPEN:
@@ -216,6 +245,31 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_PING:
         fl_uplink_hang_up(client, "a message that aggregators do not send");
         break;
+    }
+}
+
+// Before the channel is open anybody may have said this: no reason to leave.
+static void refused_in_clear(fl_client *client, const fl_refusal *refusal)
+{
+    fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
+                refusal->code, refusal->text);
+    hang_up_quietly(client);
+}
+
+static void greet(fl_client *client, const fl_message *message,
+                  const uint8_t *frame, size_t frame_len)
+{
+    const fl_message_type due = client->uplink.state == FL_UPLINK_GREETING
+                                    ? FL_MESSAGE_WELCOME
+                                    : FL_MESSAGE_NOISE;
+    if (message->type == FL_MESSAGE_REFUSAL) {
+        refused_in_clear(client, &message->refusal);
+    } else if (message->type != due) {
+        fl_uplink_hang_up(client, "a greeting that is not due");
+    } else if (due == FL_MESSAGE_WELCOME) {
+        welcome(client, &message->welcome, frame, frame_len);
+    } else {
+        join(client, message);
     }
 }
 
@@ -227,29 +281,17 @@ void fl_uplink_frame(fl_client *client, const uint8_t *bytes, size_t len)
     client->status.bytes_down += len + FL_NET_LENGTH_BYTES;
     if (uplink->is_hanging_up || uplink->state < FL_UPLINK_GREETING) return;
 
-    if (fl_message_decode(&message, client->options.scratch, bytes, len,
-                          &why)) {
+    if (fl_line_receive(&uplink->line, &message, client->options.scratch, bytes,
+                        len, &why)) {
         fl_uplink_hang_up(client, why.text);
         return;
     }
     uplink->heard_ms = client->now_ms;
-    if (uplink->state == FL_UPLINK_GREETING) {
-        if (message.type == FL_MESSAGE_WELCOME) {
-            welcome(client, &message);
-        } else if (message.type == FL_MESSAGE_REFUSAL) {
-            refused(client, &message.refusal);
-        } else {
-            fl_uplink_hang_up(client, "no welcome");
-        }
-        return;
+    if (uplink->state == FL_UPLINK_UP) {
+        dispatch(client, &message);
+    } else {
+        greet(client, &message, bytes, len);
     }
-    if (memcmp(message.session, uplink->id, sizeof uplink->id) != 0 ||
-        message.counter <= uplink->counter_in) {
-        fl_uplink_hang_up(client, "a frame of another session, or again");
-        return;
-    }
-    uplink->counter_in = message.counter;
-    dispatch(client, &message);
 }
 
 void fl_uplink_tick(fl_client *client)
@@ -262,6 +304,7 @@ void fl_uplink_tick(fl_client *client)
         break;
     case FL_UPLINK_DIALING:
     case FL_UPLINK_GREETING:
+    case FL_UPLINK_SEALING:
         if (now_ms >= uplink->greet_by_ms) {
             fl_uplink_hang_up(client, "no handshake in time");
         }
@@ -296,7 +339,8 @@ int64_t fl_uplink_deadline(const fl_client *client)
     case FL_UPLINK_DOWN:
         return client->is_leaving ? INT64_MAX : uplink->dial_at_ms;
     case FL_UPLINK_DIALING:
-    case FL_UPLINK_GREETING: return uplink->greet_by_ms;
+    case FL_UPLINK_GREETING:
+    case FL_UPLINK_SEALING: return uplink->greet_by_ms;
     case FL_UPLINK_UP:
         return earlier(uplink->answer_by_ms,
                        earlier(uplink->heard_ms + FL_CLIENT_SILENCE_MS,

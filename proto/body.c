@@ -14,8 +14,6 @@ static void encode_hello(fl_writer *out, const fl_hello *hello)
     pb.version_min = hello->version_min;
     pb.version_max = hello->version_max;
     pb.build = fl_pb_borrow(hello->build, strlen(hello->build));
-    pb.public_key = fl_pb_borrow(hello->public_key, FL_PROTO_KEY_BYTES);
-    pb.nonce = fl_pb_borrow(hello->nonce, FL_PROTO_NONCE_BYTES);
     fl_pb_write(out, &pb.base);
 }
 
@@ -26,22 +24,17 @@ static fl_err decode_hello(fl_hello *hello, fl_pb_source *source)
     if (!pb) return fl_pb_refuse(source);
     hello->version_min = pb->version_min;
     hello->version_max = pb->version_max;
-    FL_TRY(fl_pb_copy_text(hello->build, sizeof hello->build, pb->build,
-                           "build", source));
-    FL_TRY(fl_pb_copy(hello->public_key, FL_PROTO_KEY_BYTES, pb->public_key,
-                      "public_key", source));
-    return fl_pb_copy(hello->nonce, FL_PROTO_NONCE_BYTES, pb->nonce, "nonce",
-                      source);
+    return fl_pb_copy_text(hello->build, sizeof hello->build, pb->build,
+                           "build", source);
 }
 
 static void encode_welcome(fl_writer *out, const fl_welcome *welcome)
 {
     Fedge__Welcome pb = FEDGE__WELCOME__INIT;
     pb.version = welcome->version;
-    pb.session = fl_pb_borrow(welcome->session, FL_PROTO_SESSION_BYTES);
     pb.public_key = fl_pb_borrow(welcome->public_key, FL_PROTO_KEY_BYTES);
-    pb.nonce = fl_pb_borrow(welcome->nonce, FL_PROTO_NONCE_BYTES);
-    pb.proof = fl_pb_borrow(welcome->proof, FL_PROTO_SIGNATURE_BYTES);
+    pb.channel_key = fl_pb_borrow(welcome->channel_key, FL_PROTO_KEY_BYTES);
+    pb.card = fl_pb_borrow(welcome->card, FL_PROTO_SIGNATURE_BYTES);
     fl_pb_write(out, &pb.base);
 }
 
@@ -51,30 +44,12 @@ static fl_err decode_welcome(fl_welcome *welcome, fl_pb_source *source)
         fedge__welcome__unpack(&source->memory, source->len, source->bytes);
     if (!pb) return fl_pb_refuse(source);
     welcome->version = pb->version;
-    FL_TRY(fl_pb_copy(welcome->session, FL_PROTO_SESSION_BYTES, pb->session,
-                      "session", source));
     FL_TRY(fl_pb_copy(welcome->public_key, FL_PROTO_KEY_BYTES, pb->public_key,
                       "public_key", source));
-    FL_TRY(fl_pb_copy(welcome->nonce, FL_PROTO_NONCE_BYTES, pb->nonce, "nonce",
-                      source));
-    return fl_pb_copy(welcome->proof, FL_PROTO_SIGNATURE_BYTES, pb->proof,
-                      "proof", source);
-}
-
-static void encode_proof(fl_writer *out, const fl_proof *proof)
-{
-    Fedge__Proof pb = FEDGE__PROOF__INIT;
-    pb.proof = fl_pb_borrow(proof->proof, FL_PROTO_SIGNATURE_BYTES);
-    fl_pb_write(out, &pb.base);
-}
-
-static fl_err decode_proof(fl_proof *proof, fl_pb_source *source)
-{
-    const Fedge__Proof *pb =
-        fedge__proof__unpack(&source->memory, source->len, source->bytes);
-    if (!pb) return fl_pb_refuse(source);
-    return fl_pb_copy(proof->proof, FL_PROTO_SIGNATURE_BYTES, pb->proof,
-                      "proof", source);
+    FL_TRY(fl_pb_copy(welcome->channel_key, FL_PROTO_KEY_BYTES, pb->channel_key,
+                      "channel_key", source));
+    return fl_pb_copy(welcome->card, FL_PROTO_SIGNATURE_BYTES, pb->card, "card",
+                      source);
 }
 
 static void encode_check_in(fl_writer *out, const fl_check_in *check_in)
@@ -322,7 +297,9 @@ void fl_body_encode(fl_writer *out, const fl_message *message)
     switch (message->type) {
     case FL_MESSAGE_HELLO: encode_hello(out, &message->hello); return;
     case FL_MESSAGE_WELCOME: encode_welcome(out, &message->welcome); return;
-    case FL_MESSAGE_PROOF: encode_proof(out, &message->proof); return;
+    case FL_MESSAGE_NOISE:
+        fl_writer_bytes(out, message->noise.bytes, message->noise.len);
+        return;
     case FL_MESSAGE_CHECK_IN: encode_check_in(out, &message->check_in); return;
     case FL_MESSAGE_REFUSAL: encode_refusal(out, &message->refusal); return;
     case FL_MESSAGE_MAIL: encode_mail(out, &message->mail); return;
@@ -346,7 +323,10 @@ fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
     switch (message->type) {
     case FL_MESSAGE_HELLO: return decode_hello(&message->hello, source);
     case FL_MESSAGE_WELCOME: return decode_welcome(&message->welcome, source);
-    case FL_MESSAGE_PROOF: return decode_proof(&message->proof, source);
+    case FL_MESSAGE_NOISE:
+        message->noise.bytes = source->bytes;
+        message->noise.len = source->len;
+        return FL_OK;
     case FL_MESSAGE_CHECK_IN:
         return decode_check_in(&message->check_in, source);
     case FL_MESSAGE_REFUSAL: return decode_refusal(&message->refusal, source);

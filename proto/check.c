@@ -52,13 +52,9 @@ static const char *check_hello(const fl_hello *hello)
 
 static const char *check_welcome(const fl_welcome *welcome)
 {
-    if (!is_within(welcome->version, 1, VERSION_MAX)) {
-        return "version is not within 1 .. 255";
-    }
-    if (is_all_zero(welcome->session, FL_PROTO_SESSION_BYTES)) {
-        return "session is all zeros";
-    }
-    return NULL;
+    return is_within(welcome->version, 1, VERSION_MAX)
+               ? NULL
+               : "version is not within 1 .. 255";
 }
 
 static const char *check_check_in(const fl_check_in *check_in)
@@ -196,6 +192,23 @@ static const char *check_grant(const fl_grant *grant)
     return NULL;
 }
 
+static const char *check_noise_len(size_t len)
+{
+    return is_within(len, 1, FL_PROTO_GREETING_MAX)
+               ? NULL
+               : "the handshake message is empty or longer than 512 bytes";
+}
+
+// There is neither a session nor a numbered frame before the channel is open.
+static const char *check_greeting_header(const fl_message *message)
+{
+    if (message->type > FL_MESSAGE_NOISE) return NULL;
+    if (!is_all_zero(message->session, FL_PROTO_SESSION_BYTES)) {
+        return "the session of a greeting is not all zeros";
+    }
+    return message->counter == 0 ? NULL : "the counter of a greeting is not 0";
+}
+
 static const char *check_body(const fl_message *message)
 {
     switch (message->type) {
@@ -209,7 +222,7 @@ static const char *check_body(const fl_message *message)
     case FL_MESSAGE_CHUNK: return check_chunk(&message->chunk);
     case FL_MESSAGE_OPEN: return check_open(&message->open);
     case FL_MESSAGE_GRANT: return check_grant(&message->grant);
-    case FL_MESSAGE_PROOF:
+    case FL_MESSAGE_NOISE: return check_noise_len(message->noise.len);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_COMMIT:
     case FL_MESSAGE_PING:
@@ -220,11 +233,8 @@ static const char *check_body(const fl_message *message)
 
 const char *fl_check_message(const fl_message *message)
 {
-    if (message->type == FL_MESSAGE_HELLO &&
-        !is_all_zero(message->session, FL_PROTO_SESSION_BYTES)) {
-        return "the session of a hello is not all zeros";
-    }
-    return check_body(message);
+    const char *fault = check_greeting_header(message);
+    return fault ? fault : check_body(message);
 }
 
 const char *fl_check_manifest(const fl_manifest *manifest)

@@ -12,12 +12,11 @@
 enum {
     MAGIC = 0xFED6,
 
-    HANDSHAKE_MAX = 512,
     CONTROL_MAX = 64 * 1024,
     CHUNK_MAX = FL_PROTO_HASH_BYTES + 4 + FL_PROTO_CHUNK_BYTES,
-    BULK_MAX = FL_PROTO_FRAME_MAX - FL_PROTO_HEADER_BYTES,
+    BULK_MAX = FL_PROTO_FRAME_MAX - FL_PROTO_HEADER_BYTES - FL_PROTO_SEAL_BYTES,
 
-    // Covers all of a body but its manifest, chunk or bitmap.
+    // Covers all of a body but its manifest, chunk or bitmap, and the seal.
     FIXED_BOUND = 512,
 };
 
@@ -27,9 +26,9 @@ typedef struct {
 } type_limits;
 
 static const type_limits TYPES[] = {
-    [FL_MESSAGE_HELLO] = {"hello", HANDSHAKE_MAX},
-    [FL_MESSAGE_WELCOME] = {"welcome", HANDSHAKE_MAX},
-    [FL_MESSAGE_PROOF] = {"proof", HANDSHAKE_MAX},
+    [FL_MESSAGE_HELLO] = {"hello", FL_PROTO_GREETING_MAX},
+    [FL_MESSAGE_WELCOME] = {"welcome", FL_PROTO_GREETING_MAX},
+    [FL_MESSAGE_NOISE] = {"noise", FL_PROTO_GREETING_MAX},
     [FL_MESSAGE_CHECK_IN] = {"check_in", CONTROL_MAX},
     [FL_MESSAGE_ACK] = {"ack", CONTROL_MAX},
     [FL_MESSAGE_REFUSAL] = {"refusal", CONTROL_MAX},
@@ -60,6 +59,7 @@ const char *fl_message_type_name(fl_message_type type)
 static size_t bulk_len(const fl_message *message)
 {
     switch ((unsigned)message->type) {
+    case FL_MESSAGE_NOISE: return message->noise.len;
     case FL_MESSAGE_MANIFEST: return message->manifest.len;
     case FL_MESSAGE_CHUNK: return message->chunk.len;
     case FL_MESSAGE_OPEN: return message->open.manifest_len;
@@ -102,8 +102,10 @@ fl_err fl_message_encode(uint8_t *dst, size_t dst_cap, size_t *len,
     return FL_OK;
 }
 
-// Leaves the body in *in. The version comes before all that it may change.
-static fl_err decode_header(fl_message *message, fl_reader *in, fl_reason *why)
+// Leaves the body in *in; it ends in a seal of `seal_bytes`. The version comes
+// before all that it may change.
+static fl_err decode_header(fl_message *message, fl_reader *in,
+                            size_t seal_bytes, fl_reason *why)
 {
     const size_t frame_len = in->left;
     const unsigned magic = fl_reader_u16(in), version = fl_reader_u8(in);
@@ -134,7 +136,7 @@ static fl_err decode_header(fl_message *message, fl_reader *in, fl_reason *why)
     if (header_len != FL_PROTO_HEADER_BYTES || flags != 0) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "frame with header length %u and flags 0x%04x: "
-                             "version 1 has 44 and 0",
+                             "version 2 has 44 and 0",
                              header_len, flags);
     }
     const type_limits *limits = limits_of(type);
@@ -142,14 +144,26 @@ static fl_err decode_header(fl_message *message, fl_reader *in, fl_reason *why)
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,
                              "frame of unknown type %u", type);
     }
-    if (in->left > limits->body_max) {
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "%s: %zu bytes, at most %zu are allowed",
-                             limits->name, in->left, limits->body_max);
+    if (in->left < seal_bytes) {
+        return fl_reason_set(why, FL_ERR_FORMAT, "%s: too short to be sealed",
+                             limits->name);
+    }
+    if (in->left - seal_bytes > limits->body_max) {
+        return fl_reason_set(
+            why, FL_ERR_FORMAT, "%s: %zu bytes, at most %zu are allowed",
+            limits->name, in->left - seal_bytes, limits->body_max);
     }
     message->type = (fl_message_type)type;
     memcpy(message->session, session, FL_PROTO_SESSION_BYTES);
     return FL_OK;
+}
+
+fl_err fl_message_decode_head(fl_message *message, const uint8_t *src,
+                              size_t src_len, fl_reason *why)
+{
+    memset(message, 0, sizeof *message);
+    fl_reader in = fl_reader_over(src, src_len);
+    return decode_header(message, &in, FL_PROTO_SEAL_BYTES, why);
 }
 
 static fl_err decode_body(fl_message *message, fl_pb_source *source)
@@ -165,7 +179,7 @@ fl_err fl_message_decode(fl_message *message, fl_arena *arena,
 {
     memset(message, 0, sizeof *message);
     fl_reader in = fl_reader_over(src, src_len);
-    FL_TRY(decode_header(message, &in, why));
+    FL_TRY(decode_header(message, &in, 0, why));
 
     fl_pb_source source;
     fl_pb_source_init(&source, arena, in.at, in.left, why);

@@ -6,15 +6,18 @@
  *   u16 magic 0xFED6 | u8 version | u8 type | u16 flags 0 | u16 header length
  *   | session 16 | u64 counter | u64 operation | u32 round | body
  *
- * The counter rises with every frame of a session. The operation is the same
- * in every retry and in the answer, so that nothing happens twice. Control
- * bodies are protobuf (fedge.proto is the contract), chunks are raw bytes.
- * Length limits are checked by type before a body is looked at.
+ * Two frames a side are in clear: they open the sealed channel (line.h). All
+ * others are numbered, counter 1, 2, 3 in each direction; their header stays
+ * readable and their body is sealed. The operation is the same in every retry
+ * and in the answer, so that nothing happens twice. Control bodies are protobuf
+ * (fedge.proto is the contract), chunks are raw bytes. Length limits are
+ * checked by type before a body is opened or looked at.
  *
  *   client                                     aggregator
- *   HELLO    versions, key, nonce   -------->
- *                                   <--------  WELCOME  session, key, proof
- *   PROOF    proof                  -------->
+ *   HELLO    versions               -------->
+ *                                   <--------  WELCOME  keys, card
+ *   NOISE    keys, card             -------->
+ *                                   <--------  NOISE    session
  *   CHECK_IN samples, mail position -------->
  *                                   <--------  ACK
  *                                   <--------  MAIL     plan of a round
@@ -44,11 +47,10 @@
 #include "base/reason.h"
 
 enum {
-    FL_PROTO_VERSION = 1,
+    FL_PROTO_VERSION = 2,
     FL_PROTO_HEADER_BYTES = 44,
     FL_PROTO_HASH_BYTES = 32,
     FL_PROTO_KEY_BYTES = 32,
-    FL_PROTO_NONCE_BYTES = 32,
     FL_PROTO_SESSION_BYTES = 16,
     FL_PROTO_SIGNATURE_BYTES = 64,
     FL_PROTO_TEXT_CAP = 200,  // build and refusal texts, final 0 included
@@ -58,6 +60,8 @@ enum {
     FL_PROTO_CHUNKS_MAX = FL_PROTO_OBJECT_BYTES_MAX / FL_PROTO_CHUNK_BYTES,
 
     FL_PROTO_FRAME_MAX = 256 * 1024 + 64,  // longest frame of any type
+    FL_PROTO_SEAL_BYTES = 16,              // behind a sealed body; counted
+    FL_PROTO_GREETING_MAX = 512,           // a body in clear
     FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
     FL_PROTO_BITMAP_MAX = FL_PROTO_CHUNKS_MAX / 8,
     FL_PROTO_SAMPLES_MAX = 1 << 20,  // of one client
@@ -67,7 +71,7 @@ enum {
 typedef enum {
     FL_MESSAGE_HELLO = 1,
     FL_MESSAGE_WELCOME = 2,
-    FL_MESSAGE_PROOF = 3,
+    FL_MESSAGE_NOISE = 3,
     FL_MESSAGE_CHECK_IN = 4,
     FL_MESSAGE_ACK = 5,
     FL_MESSAGE_REFUSAL = 6,
@@ -82,30 +86,19 @@ typedef enum {
     FL_MESSAGE_PONG = 15,
 } fl_message_type;
 
-/* The client's first words. Its session is all zeros. */
+/* The client's first words. */
 typedef struct {
     uint32_t version_min, version_max;  // from 1
     char build[FL_PROTO_TEXT_CAP];      // "fedge 0.1.0", for the log
-    uint8_t public_key[FL_PROTO_KEY_BYTES];
-    uint8_t nonce[FL_PROTO_NONCE_BYTES];
 } fl_hello;
 
-/*
- * The aggregator's answer; `proof` signs fl_handshake_transcript, with
- * FL_PROOF_LABEL_AGGREGATOR.
- */
+/* The aggregator's answer: `card` is the identity's word for the other key. */
 typedef struct {
-    uint32_t version;                         // 1 .. 255
-    uint8_t session[FL_PROTO_SESSION_BYTES];  // not all zeros
+    uint32_t version;  // 1 .. 255
     uint8_t public_key[FL_PROTO_KEY_BYTES];
-    uint8_t nonce[FL_PROTO_NONCE_BYTES];
-    uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
+    uint8_t channel_key[FL_PROTO_KEY_BYTES];
+    uint8_t card[FL_PROTO_SIGNATURE_BYTES];
 } fl_welcome;
-
-/* The client signs the same transcript, with FL_PROOF_LABEL_CLIENT. */
-typedef struct {
-    uint8_t proof[FL_PROTO_SIGNATURE_BYTES];
-} fl_proof;
 
 /* "I am here and have that many examples." */
 typedef struct {
@@ -216,6 +209,7 @@ typedef struct {
     uint64_t mail_after;
 } fl_ping;
 
+/* HELLO, WELCOME and NOISE have session and counter 0. */
 typedef struct {
     fl_message_type type;
     uint8_t session[FL_PROTO_SESSION_BYTES];
@@ -225,7 +219,10 @@ typedef struct {
     union {  // ACK and PONG have no body
         fl_hello hello;
         fl_welcome welcome;
-        fl_proof proof;
+        struct {
+            const uint8_t *bytes;  // a handshake message of Noise, borrowed
+            size_t len;
+        } noise;
         fl_check_in check_in;
         fl_refusal refusal;
         fl_mail mail;
@@ -242,7 +239,7 @@ typedef struct {
     };
 } fl_message;
 
-/* Bytes that are enough for this message's frame. */
+/* Bytes that are enough for this message's frame, sealed or not. */
 size_t fl_message_bound(const fl_message *message);
 
 /*
@@ -266,6 +263,14 @@ FL_CHECK fl_err fl_message_decode(fl_message *message, fl_arena *arena,
                                   const uint8_t *src, size_t src_len,
                                   fl_reason *why);
 
+/*
+ * Reads the 44 bytes in front of a sealed body and checks all that can be
+ * known without opening it. Errors of fl_message_decode; FL_ERR_FORMAT also:
+ * too short to be sealed.
+ */
+FL_CHECK fl_err fl_message_decode_head(fl_message *message, const uint8_t *src,
+                                       size_t src_len, fl_reason *why);
+
 /* The name of a type for the log: "check_in"; never NULL. */
 const char *fl_message_type_name(fl_message_type type);
 
@@ -288,17 +293,6 @@ FL_CHECK fl_err fl_manifest_decode(fl_manifest *manifest, fl_arena *arena,
 /* Chunks of an object of that size; UINT32_MAX for sizes beyond any object. */
 uint32_t fl_manifest_chunk_count(uint64_t size);
 
-/* The purposes of the two proofs: one is never valid as the other. */
-#define FL_PROOF_LABEL_AGGREGATOR "fedge welcome"
-#define FL_PROOF_LABEL_CLIENT     "fedge client"
-
-/*
- * What both sides sign in the handshake: everything said so far, in one
- * encoding (docs/format.md). Returns the number of bytes written.
- */
-enum { FL_TRANSCRIPT_CAP = 512 };
-size_t fl_handshake_transcript(uint8_t dst[FL_TRANSCRIPT_CAP],
-                               const fl_hello *hello,
-                               const fl_welcome *welcome);
+#include "proto/line.h"
 
 #endif

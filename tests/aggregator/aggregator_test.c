@@ -394,7 +394,7 @@ TEST(aggregator_serves_the_model_in_chunks_that_make_its_hash)
                                  answer->manifest.len, NULL));
     for (uint32_t i = 0; i < manifest.chunk_count; i++) {
         fetch.fetch = (fl_fetch){.index = i};
-        fetch.counter = fetch.operation = 0;
+        fetch.operation = 0;
         memcpy(fetch.fetch.object, plan.model, FL_HASH_BYTES);
         fl_hand_send(a, &fetch);
         answer = fl_hand_next(a);
@@ -404,11 +404,11 @@ TEST(aggregator_serves_the_model_in_chunks_that_make_its_hash)
                             FL_HASH_BYTES);
     }
     fetch.fetch.index = manifest.chunk_count;
-    fetch.counter = fetch.operation = 0;
+    fetch.operation = 0;
     fl_hand_send(a, &fetch);
     assert_refused(fl_hand_next(a), FL_ERR_RANGE);
     fetch.fetch.object[0] ^= 1;
-    fetch.counter = fetch.operation = 0;
+    fetch.operation = 0;
     fl_hand_send(a, &fetch);
     assert_refused(fl_hand_next(a), FL_ERR_STALE);
     fl_arena_fini(&arena);
@@ -426,53 +426,170 @@ TEST(aggregator_hangs_up_on_bytes_that_are_no_message)
     fl_lab_fini(&lab);
 }
 
-TEST(aggregator_hangs_up_on_who_skips_the_handshake)
+// What is not due: before the greeting, in it, and behind it.
+TEST(aggregator_hangs_up_on_who_skips_the_greeting)
+{
+    const fl_message_type types[] = {FL_MESSAGE_CHECK_IN, FL_MESSAGE_NOISE,
+                                     FL_MESSAGE_WELCOME, FL_MESSAGE_PING};
+    for (size_t i = 0; i < 4; i++) {
+        fl_lab lab;
+        fl_aggregator_options options = fl_lab_options();
+        fl_lab_init(&lab, &options);
+        fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+        const uint8_t body[] = {8, 10};
+        fl_hand_send_body(hand, &(fl_message){.type = types[i]}, body, 2);
+        assert_true(hand->is_closed);
+        assert_null(fl_hand_next(hand));
+
+        hand = fl_lab_connect(&lab, 1, 2);
+        fl_hand_hello(hand);
+        fl_hand_send_body(hand, &(fl_message){.type = types[i]}, body, 2);
+        assert_true(hand->is_closed);
+        assert_null(fl_hand_next(hand));
+        fl_lab_fini(&lab);
+    }
+}
+
+TEST(aggregator_wants_a_check_in_first)
 {
     fl_lab lab;
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     fl_hand *hand = fl_lab_connect(&lab, 0, 1);
-    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_CHECK_IN,
-                                     .check_in = {.sample_count = 10}});
+    fl_hand_greet(hand);
+    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_PING});
     assert_true(hand->is_closed);
     assert_null(fl_hand_next(hand));
     fl_lab_fini(&lab);
 }
 
-TEST(aggregator_refuses_a_proof_by_another_key)
+TEST(aggregator_refuses_other_versions)
+{
+    const uint32_t versions[][2] = {{1, 1}, {3, 9}};
+    for (size_t i = 0; i < 2; i++) {
+        fl_lab lab;
+        fl_aggregator_options options = fl_lab_options();
+        fl_lab_init(&lab, &options);
+        fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+        fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_HELLO,
+                                         .hello = {versions[i][0],
+                                                   versions[i][1], "hand"}});
+        assert_refused(fl_hand_next(hand), FL_ERR_UNSUPPORTED);
+        assert_true(hand->is_closed);
+        fl_lab_fini(&lab);
+    }
+}
+
+TEST(aggregator_refuses_a_greeting_that_was_changed_on_its_way)
 {
     fl_lab lab;
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     fl_hand *hand = fl_lab_connect(&lab, 0, 1);
-    fl_message hello = {.type = FL_MESSAGE_HELLO,
-                        .hello = {.version_min = 1, .version_max = 1}};
-    memcpy(hello.hello.public_key, hand->identity.public_key, FL_KEY_BYTES);
-    fl_hand_send(hand, &hello);
-    const fl_message *welcome = fl_hand_take(hand, FL_MESSAGE_WELCOME);
-    assert_non_null(welcome);
-    memcpy(hand->session, welcome->welcome.session, sizeof hand->session);
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &hello.hello, &welcome->welcome);
-    fl_identity thief;
-    fl_identity_init(&thief, (const uint8_t[FL_SEED_BYTES]){77});
-    fl_message proof = {.type = FL_MESSAGE_PROOF};
-    fl_identity_sign(proof.proof.proof, &thief, FL_PROOF_LABEL_CLIENT,
-                     transcript, len);
-    fl_hand_send(hand, &proof);
-    assert_refused(fl_hand_next(hand), FL_ERR_AUTH);
+    fl_greeting greeting = fl_hand_hello(hand);
+    uint8_t other[FL_LINE_GREETING_CAP];
+    memcpy(other, greeting.hello, greeting.hello_len);
+    other[greeting.hello_len - 1] ^= 1;  // what the client has not said
+    greeting.hello = other;
+    fl_hand_noise(hand, &greeting);
+    assert_null(fl_hand_next(hand));
     assert_true(hand->is_closed);
     fl_lab_fini(&lab);
 }
 
-TEST(aggregator_hangs_up_on_a_replayed_frame)
+TEST(aggregator_refuses_a_card_that_another_identity_signed)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+    fl_identity victim;
+    fl_identity_init(&victim, (const uint8_t[FL_SEED_BYTES]){77});
+    memcpy(hand->identity.public_key, victim.public_key, FL_KEY_BYTES);
+    const fl_greeting greeting = fl_hand_hello(hand);
+    fl_hand_noise(hand, &greeting);
+    assert_null(fl_hand_next(hand));
+    assert_true(hand->is_closed);
+    fl_lab_fini(&lab);
+}
+
+// Overheard greetings come to nothing: they throw nobody out.
+TEST(aggregator_grants_nothing_to_a_greeting_that_is_repeated)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    uint8_t noise[FL_LINE_GREETING_CAP], fresh[FL_LINE_FRESH_BYTES] = {1, 2};
+    size_t noise_len;
+    fl_hand *hand = fl_lab_connect(&lab, 0, 1);
+    const fl_greeting greeting = fl_hand_hello(hand);
+    assert_ok(fl_line_greet(&hand->line, noise, &noise_len, &hand->identity,
+                            &greeting, fresh));
+    fl_hand_send_bytes(hand, noise, noise_len);
+    fl_hand_join(hand);
+    uint8_t check_in[4096];
+    size_t check_in_len;
+    fl_message message = fl_hand_check_in();
+    assert_ok(fl_line_send(&hand->line, check_in, sizeof check_in,
+                           &check_in_len, &message));
+    fl_hand_send_bytes(hand, check_in, check_in_len);
+
+    fl_hand *thief = fl_lab_connect(&lab, 1, 9);
+    fl_hand_hello(thief);
+    fl_hand_send_bytes(thief, noise, noise_len);
+    assert_non_null(fl_hand_take(thief, FL_MESSAGE_NOISE));
+    assert_false(hand->is_closed);
+    assert_int_equal(fl_aggregator_get_status(lab.aggregator).connected_count,
+                     1);
+    fl_hand_send_bytes(thief, check_in, check_in_len);
+    assert_true(thief->is_closed);
+    assert_false(hand->is_closed);
+    assert_null(fl_hand_next(thief));
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_hangs_up_on_frames_that_are_not_the_next_ones)
+{
+    enum { CASES = 6 };
+    for (int i = 0; i < CASES; i++) {
+        fl_lab lab;
+        fl_aggregator_options options = fl_lab_options();
+        fl_lab_init(&lab, &options);
+        fl_hand *hand = fl_lab_join(&lab, 0, 1);
+        fl_message ping = {.type = FL_MESSAGE_PING};
+        uint8_t frame[256];
+        size_t len;
+        if (i == 0) ping.counter = 1;  // again
+        if (i == 1) ping.counter = 3;  // one is missing
+        if (i == 2) ping.session[0] = (uint8_t)(hand->line.session[0] + 1);
+        if (i < 3) {
+            fl_hand_send_body(hand, &ping, NULL, 0);
+        } else {
+            assert_ok(
+                fl_line_send(&hand->line, frame, sizeof frame, &len, &ping));
+            if (i == 3) frame[41] ^= 1;       // the round: readable, but bound
+            if (i == 4) frame[len - 1] ^= 1;  // the seal
+            if (i == 5) len = 59;
+            fl_hand_send_bytes(hand, frame, len);
+        }
+        assert_true(hand->is_closed);
+        assert_null(fl_hand_next(hand));  // and says no word about it
+        fl_lab_fini(&lab);
+    }
+}
+
+TEST(aggregator_hangs_up_on_frames_in_clear_once_the_channel_is_open)
 {
     fl_lab lab;
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     fl_hand *hand = fl_lab_join(&lab, 0, 1);
-    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_PING, .counter = 1});
+    uint8_t frame[256];
+    size_t len;
+    fl_message ping = {.type = FL_MESSAGE_PING, .counter = 2};
+    memcpy(ping.session, hand->line.session, sizeof ping.session);
+    assert_ok(fl_message_encode(frame, sizeof frame, &len, &ping));
+    fl_hand_send_bytes(hand, frame, len);
     assert_true(hand->is_closed);
     fl_lab_fini(&lab);
 }
@@ -533,19 +650,9 @@ TEST(aggregator_refuses_more_clients_than_its_maximum)
     fl_lab_init(&lab, &options);
     fl_lab_join(&lab, 0, 1);
     fl_hand *hand = fl_lab_connect(&lab, 1, 2);
-    fl_message hello = {.type = FL_MESSAGE_HELLO,
-                        .hello = {.version_min = 1, .version_max = 1}};
-    memcpy(hello.hello.public_key, hand->identity.public_key, FL_KEY_BYTES);
-    fl_hand_send(hand, &hello);
-    const fl_message *welcome = fl_hand_take(hand, FL_MESSAGE_WELCOME);
-    memcpy(hand->session, welcome->welcome.session, sizeof hand->session);
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &hello.hello, &welcome->welcome);
-    fl_message proof = {.type = FL_MESSAGE_PROOF};
-    fl_identity_sign(proof.proof.proof, &hand->identity, FL_PROOF_LABEL_CLIENT,
-                     transcript, len);
-    fl_hand_send(hand, &proof);
+    fl_hand_greet(hand);
+    fl_message check_in = fl_hand_check_in();
+    fl_hand_send(hand, &check_in);
     assert_refused(fl_hand_next(hand), FL_ERR_LIMIT);
     assert_true(hand->is_closed);
     fl_lab_fini(&lab);
@@ -633,9 +740,15 @@ RUN_TESTS(
     cmocka_unit_test(aggregator_lets_updates_beyond_its_memory_wait),
     cmocka_unit_test(aggregator_serves_the_model_in_chunks_that_make_its_hash),
     cmocka_unit_test(aggregator_hangs_up_on_bytes_that_are_no_message),
-    cmocka_unit_test(aggregator_hangs_up_on_who_skips_the_handshake),
-    cmocka_unit_test(aggregator_refuses_a_proof_by_another_key),
-    cmocka_unit_test(aggregator_hangs_up_on_a_replayed_frame),
+    cmocka_unit_test(aggregator_hangs_up_on_who_skips_the_greeting),
+    cmocka_unit_test(aggregator_wants_a_check_in_first),
+    cmocka_unit_test(aggregator_refuses_other_versions),
+    cmocka_unit_test(aggregator_refuses_a_greeting_that_was_changed_on_its_way),
+    cmocka_unit_test(aggregator_refuses_a_card_that_another_identity_signed),
+    cmocka_unit_test(aggregator_grants_nothing_to_a_greeting_that_is_repeated),
+    cmocka_unit_test(aggregator_hangs_up_on_frames_that_are_not_the_next_ones),
+    cmocka_unit_test(
+        aggregator_hangs_up_on_frames_in_clear_once_the_channel_is_open),
     cmocka_unit_test(aggregator_keeps_the_newest_connection_of_a_client),
     cmocka_unit_test(aggregator_lets_clients_in_beside_many_that_say_nothing),
     cmocka_unit_test(aggregator_closes_connections_that_stay_silent),

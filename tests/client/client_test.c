@@ -171,25 +171,74 @@ TEST(client_says_nothing_on_a_connection_that_opens_after_it_hung_up)
     free_host(host);
 }
 
+// WELCOME, as the test would have it.
+static void send_welcome(fl_host *host, const fl_welcome *welcome)
+{
+    fl_host_send(
+        host, &(fl_message){.type = FL_MESSAGE_WELCOME, .welcome = *welcome});
+}
+
+static fl_welcome honest_welcome(const fl_host *host)
+{
+    fl_device device;
+    fl_welcome welcome = {.version = FL_PROTO_VERSION};
+    fl_device_init(&device, &host->identity, "aggregator");
+    memcpy(welcome.public_key, device.identity, FL_KEY_BYTES);
+    memcpy(welcome.channel_key, device.channel, FL_KEY_BYTES);
+    memcpy(welcome.card, device.card, FL_SIGNATURE_BYTES);
+    return welcome;
+}
+
 TEST(client_hangs_up_on_a_welcome_that_its_key_has_not_signed)
 {
-    enum { CASES = 5 };
+    enum { CASES = 4 };
     for (int i = 0; i < CASES; i++) {
         fl_host *host = new_host();
         fl_host_open(host);
-        const fl_message *hello = fl_host_take(host, FL_MESSAGE_HELLO);
-        fl_message message = fl_host_welcome(host, &hello->hello);
-        if (i == 0) message.welcome.proof[3] ^= 1;
-        if (i == 1) message.welcome.nonce[0] ^= 1;
-        if (i == 2) message.welcome.public_key[0] ^= 1;
-        if (i == 3) message.welcome.session[9] ^= 1;
-        if (i == 4) message.welcome.version = 2;
-        fl_host_send(host, &message);
-        assert_hung_up(host, "not signed by its key");
+        fl_welcome welcome = honest_welcome(host);
+        if (i == 0) welcome.card[3] ^= 1;
+        if (i == 1) welcome.channel_key[0] ^= 1;
+        if (i == 2) welcome.public_key[0] ^= 1;
+        if (i == 3) welcome.version = 3;
+        send_welcome(host, &welcome);
+        assert_hung_up(host, i < 3 ? "not signed by its key" : "version");
         assert_int_equal(host->counts[FL_CLIENT_PIN], 0);
+        assert_null(fl_host_take(host, FL_MESSAGE_NOISE));
         assert_false(host->has_left);
         free_host(host);
     }
+}
+
+// The card of a real aggregator is no secret: whoever shows it must also hold
+// the key, or it is neither believed nor pinned.
+TEST(client_hangs_up_on_an_aggregator_that_does_not_hold_its_key)
+{
+    for (int i = 0; i < 2; i++) {
+        fl_host *host = new_host();
+        fl_host_open(host);
+        const fl_welcome welcome = honest_welcome(host);
+        send_welcome(host, &welcome);
+        assert_false(host->has_hung_up);
+        const uint8_t noise[64] = {9};
+        fl_host_send(host, &(fl_message){.type = FL_MESSAGE_NOISE,
+                                         .noise = {noise, i == 0 ? 64 : 63}});
+        assert_hung_up(host, "does not hold its key");
+        assert_int_equal(host->counts[FL_CLIENT_PIN], 0);
+        assert_null(fl_host_take(host, FL_MESSAGE_CHECK_IN));
+        assert_false(host->has_left);
+        free_host(host);
+    }
+}
+
+TEST(client_hangs_up_on_a_channel_key_that_is_a_weak_point)
+{
+    fl_host *host = new_host();
+    fl_host_open(host);
+    memset(host->identity.channel_key, 0, FL_KEY_BYTES);
+    const fl_welcome welcome = honest_welcome(host);
+    send_welcome(host, &welcome);
+    assert_hung_up(host, "useless channel key");
+    free_host(host);
 }
 
 TEST(client_keeps_the_first_key_that_it_sees)
@@ -223,7 +272,7 @@ TEST(client_leaves_when_the_aggregators_key_is_another_one)
         assert_true(host->has_hung_up);
         assert_int_equal(host->left_with, FL_ERR_AUTH);
         assert_non_null(strstr(host->why, "aggregator.pub"));
-        assert_null(fl_host_take(host, FL_MESSAGE_PROOF));
+        assert_null(fl_host_take(host, FL_MESSAGE_NOISE));
         fl_host_lose(host);
         assert_true(fl_client_deadline(host->client) == INT64_MAX);
         free_host(host);
@@ -243,26 +292,20 @@ TEST(client_takes_the_key_that_it_was_given)
     free_host(host);
 }
 
-TEST(client_signs_the_transcript_and_tells_how_much_data_it_has)
+TEST(client_proves_its_identity_and_checks_in)
 {
+    const fl_client_options options = fl_host_options();
     fl_host *host = new_host();
     fl_host_open(host);
-    const fl_message *hello = fl_host_take(host, FL_MESSAGE_HELLO);
-    assert_non_null(hello);
-    fl_message welcome = fl_host_welcome(host, &hello->hello);
-    fl_host_send(host, &welcome);
-    const fl_message *proof = fl_host_take(host, FL_MESSAGE_PROOF);
-    assert_non_null(proof);
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &hello->hello, &welcome.welcome);
-    assert_ok(fl_signature_check(proof->proof.proof, hello->hello.public_key,
-                                 FL_PROOF_LABEL_CLIENT, transcript, len));
+    fl_host_welcome(host);
+    assert_int_equal(host->inbox_len, 1);  // NOISE; no word more in clear
+    fl_host_noise(host);
+    assert_memory_equal(host->line.peer, options.identity.public_key,
+                        FL_KEY_BYTES);
     const fl_message *check_in = fl_host_take(host, FL_MESSAGE_CHECK_IN);
     assert_non_null(check_in);
-    assert_int_equal(check_in->check_in.sample_count, 10);
     assert_int_equal(check_in->check_in.mail_after, 0);
-    assert_true(check_in->counter > proof->counter);
+    assert_int_equal(check_in->counter, 1);
     assert_false(status_of(host).is_connected);
     assert_activity(host, "connecting");
     fl_host_ack(host, check_in);
@@ -271,36 +314,68 @@ TEST(client_signs_the_transcript_and_tells_how_much_data_it_has)
     free_host(host);
 }
 
-TEST(client_uses_a_fresh_nonce_for_every_connection)
+TEST(client_uses_a_fresh_key_for_every_connection)
 {
+    uint8_t first[FL_KEY_BYTES];
     fl_host *host = new_host();
-    fl_host_open(host);
-    const fl_message *first = fl_host_take(host, FL_MESSAGE_HELLO);
-    fl_host_lose(host);
-    fl_host_open(host);
-    const fl_message *second = fl_host_take(host, FL_MESSAGE_HELLO);
-    assert_memory_not_equal(first->hello.nonce, second->hello.nonce,
-                            FL_PROTO_NONCE_BYTES);
+    for (int i = 0; i < 2; i++) {
+        fl_host_open(host);
+        fl_host_welcome(host);
+        const fl_message *noise = fl_host_take(host, FL_MESSAGE_NOISE);
+        assert_non_null(noise);
+        if (i == 0) memcpy(first, noise->noise.bytes, sizeof first);
+        if (i == 1)
+            assert_memory_not_equal(first, noise->noise.bytes, sizeof first);
+        fl_host_lose(host);
+    }
     free_host(host);
 }
 
 TEST(client_hangs_up_on_frames_of_another_session)
 {
     fl_host *host = new_joined_host();
-    fl_host_send(host,
-                 &(fl_message){.type = FL_MESSAGE_PONG, .session = {1, 2, 3}});
+    fl_host_send_body(
+        host, &(fl_message){.type = FL_MESSAGE_PONG, .session = {1, 2, 3}},
+        NULL, 0);
     assert_hung_up(host, "another session");
     free_host(host);
 }
 
-TEST(client_hangs_up_on_frames_that_come_again)
+TEST(client_hangs_up_on_frames_that_are_not_the_next_ones)
+{
+    for (int i = 0; i < 4; i++) {
+        fl_host *host = new_joined_host();
+        fl_message pong = {.type = FL_MESSAGE_PONG};
+        uint8_t frame[256];
+        size_t len;
+        fl_host_send(host, &pong);
+        assert_false(host->has_hung_up);
+        if (i < 2) {
+            pong.counter += i == 0 ? 0 : 2;  // again; one is missing
+            fl_host_send_body(host, &pong, NULL, 0);
+            assert_hung_up(host, "not the next one");
+        } else {
+            assert_ok(
+                fl_line_send(&host->line, frame, sizeof frame, &len, &pong));
+            frame[i == 2 ? 41 : len - 1] ^= 1;  // the round; the seal
+            fl_host_send_bytes(host, frame, len);
+            assert_hung_up(host, "does not open");
+        }
+        free_host(host);
+    }
+}
+
+TEST(client_hangs_up_on_frames_in_clear_once_the_channel_is_open)
 {
     fl_host *host = new_joined_host();
-    fl_host_send(host, &(fl_message){.type = FL_MESSAGE_PONG});
-    assert_false(host->has_hung_up);
-    fl_host_send(
-        host, &(fl_message){.type = FL_MESSAGE_PONG, .counter = host->counter});
-    assert_hung_up(host, "or again");
+    uint8_t frame[256];
+    size_t len;
+    fl_message refusal = {.type = FL_MESSAGE_REFUSAL,
+                          .refusal = {.code = FL_ERR_AUTH, .text = "go"}};
+    assert_ok(fl_message_encode(frame, sizeof frame, &len, &refusal));
+    fl_host_send_bytes(host, frame, len);
+    assert_true(host->has_hung_up);
+    assert_false(host->has_left);
     free_host(host);
 }
 
@@ -323,9 +398,9 @@ TEST(client_hangs_up_on_bytes_that_are_no_message)
 
 TEST(client_hangs_up_on_messages_that_aggregators_do_not_send)
 {
-    const fl_message_type types[] = {FL_MESSAGE_PROOF, FL_MESSAGE_FETCH,
-                                     FL_MESSAGE_COMMIT, FL_MESSAGE_PING};
-    for (size_t i = 0; i < 4; i++) {
+    const fl_message_type types[] = {FL_MESSAGE_FETCH, FL_MESSAGE_COMMIT,
+                                     FL_MESSAGE_PING};
+    for (size_t i = 0; i < 3; i++) {
         fl_host *host = new_joined_host();
         fl_host_send(host, &(fl_message){.type = types[i]});
         assert_hung_up(host, "do not send");
@@ -333,27 +408,60 @@ TEST(client_hangs_up_on_messages_that_aggregators_do_not_send)
     }
     fl_host *host = new_host();
     fl_host_open(host);
-    fl_host_send(host, &(fl_message){.type = FL_MESSAGE_PONG});
-    assert_hung_up(host, "no welcome");
+    fl_host_send_body(host, &(fl_message){.type = FL_MESSAGE_PONG}, NULL, 0);
+    assert_hung_up(host, "before the channel is open");
     free_host(host);
+}
+
+TEST(client_hangs_up_on_greetings_that_are_not_due)
+{
+    for (int i = 0; i < 3; i++) {
+        fl_host *host = new_host();
+        fl_host_open(host);
+        const fl_welcome welcome = honest_welcome(host);
+        if (i == 0) send_welcome(host, &welcome);
+        if (i == 0) send_welcome(host, &welcome);
+        if (i == 1)
+            fl_host_send(host, &(fl_message){.type = FL_MESSAGE_NOISE,
+                                             .noise = {(uint8_t[]){1}, 1}});
+        if (i == 2)
+            fl_host_send(host, &(fl_message){.type = FL_MESSAGE_HELLO,
+                                             .hello = {2, 2, ""}});
+        assert_hung_up(host, "not due");
+        free_host(host);
+    }
 }
 
 TEST(client_leaves_when_the_aggregator_does_not_want_it_at_all)
 {
     const fl_err codes[] = {FL_ERR_AUTH, FL_ERR_UNSUPPORTED};
+    for (size_t i = 0; i < 2; i++) {
+        fl_host *host = new_host();
+        fl_host_open(host);
+        fl_host_greet(host);
+        fl_host_refuse(host, fl_host_take(host, FL_MESSAGE_CHECK_IN), codes[i]);
+        assert_true(host->has_left);
+        assert_true(host->has_hung_up);
+        assert_int_equal(host->left_with, codes[i]);
+        free_host(host);
+    }
+}
+
+// Anybody on the path could say that.
+TEST(client_does_not_leave_for_a_refusal_in_clear)
+{
+    const fl_err codes[] = {FL_ERR_AUTH, FL_ERR_UNSUPPORTED};
     for (size_t i = 0; i < 4; i++) {
         fl_host *host = new_host();
         fl_host_open(host);
-        const fl_message *last = fl_host_take(host, FL_MESSAGE_HELLO);
-        if (i >= 2) {
-            fl_message welcome = fl_host_welcome(host, &last->hello);
-            fl_host_send(host, &welcome);
-            last = fl_host_take(host, FL_MESSAGE_CHECK_IN);
-        }
-        fl_host_refuse(host, last, codes[i % 2]);
-        assert_true(host->has_left);
+        const fl_welcome welcome = honest_welcome(host);
+        if (i >= 2) send_welcome(host, &welcome);
+        fl_host_refuse(host, fl_host_next(host), codes[i % 2]);
         assert_true(host->has_hung_up);
-        assert_int_equal(host->left_with, codes[i % 2]);
+        assert_false(host->has_left);
+        fl_host_lose(host);
+        fl_host_join(host);
+        assert_true(status_of(host).is_connected);
         free_host(host);
     }
 }
@@ -800,7 +908,6 @@ TEST(client_offers_again_when_the_aggregator_says_later)
     assert_non_null(open);
     assert_int_equal(open->type, FL_MESSAGE_OPEN);
     later.grant.later_ms = 0;
-    later.counter = 0;
     fl_host_answer(host, open, &later);
     fl_host_wait(host, 0);
     assert_non_null(fl_host_take(host, FL_MESSAGE_OPEN));
@@ -1206,12 +1313,9 @@ TEST(client_gives_up_the_link_and_nothing_else_without_memory)
         options.scratch = &small;
         fl_host *host = new_host_with(&options);
         fl_host_open(host);
-        const fl_message *message = fl_host_take(host, FL_MESSAGE_HELLO);
-        if (message) {
-            fl_message welcome = fl_host_welcome(host, &message->hello);
-            fl_host_send(host, &welcome);
-            message = fl_host_take(host, FL_MESSAGE_CHECK_IN);
-        }
+        fl_host_welcome(host);
+        if (host->inbox_len > 0) fl_host_noise(host);
+        const fl_message *message = fl_host_take(host, FL_MESSAGE_CHECK_IN);
         if (message) {
             fl_host_ack(host, message);
             fl_host_mail(host, FL_MAIL_PLAN, 1);
@@ -1240,17 +1344,23 @@ RUN_TESTS(
     cmocka_unit_test(
         client_says_nothing_on_a_connection_that_opens_after_it_hung_up),
     cmocka_unit_test(client_hangs_up_on_a_welcome_that_its_key_has_not_signed),
+    cmocka_unit_test(
+        client_hangs_up_on_an_aggregator_that_does_not_hold_its_key),
+    cmocka_unit_test(client_hangs_up_on_a_channel_key_that_is_a_weak_point),
     cmocka_unit_test(client_keeps_the_first_key_that_it_sees),
     cmocka_unit_test(client_leaves_when_the_aggregators_key_is_another_one),
     cmocka_unit_test(client_takes_the_key_that_it_was_given),
-    cmocka_unit_test(
-        client_signs_the_transcript_and_tells_how_much_data_it_has),
-    cmocka_unit_test(client_uses_a_fresh_nonce_for_every_connection),
+    cmocka_unit_test(client_proves_its_identity_and_checks_in),
+    cmocka_unit_test(client_uses_a_fresh_key_for_every_connection),
     cmocka_unit_test(client_hangs_up_on_frames_of_another_session),
-    cmocka_unit_test(client_hangs_up_on_frames_that_come_again),
+    cmocka_unit_test(client_hangs_up_on_frames_that_are_not_the_next_ones),
+    cmocka_unit_test(
+        client_hangs_up_on_frames_in_clear_once_the_channel_is_open),
     cmocka_unit_test(client_hangs_up_on_bytes_that_are_no_message),
     cmocka_unit_test(client_hangs_up_on_messages_that_aggregators_do_not_send),
+    cmocka_unit_test(client_hangs_up_on_greetings_that_are_not_due),
     cmocka_unit_test(client_leaves_when_the_aggregator_does_not_want_it_at_all),
+    cmocka_unit_test(client_does_not_leave_for_a_refusal_in_clear),
     cmocka_unit_test(client_tries_again_when_the_aggregator_has_no_room),
     cmocka_unit_test(client_hangs_up_when_its_check_in_is_not_answered),
     cmocka_unit_test(client_still_waits_for_its_check_in_when_its_task_goes_on),

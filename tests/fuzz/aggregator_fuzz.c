@@ -2,16 +2,15 @@
  * spin, and answers what can be decoded (tests/support/lab.c looks).
  *
  * An input is a script: one byte says what happens and to which of the hands,
- * the next ones how. Frames get the right session and counter, so that their
- * bodies matter; honest steps are among them, so that rounds get far.
+ * the next ones how. Frames are sealed as they should be, so that their bodies
+ * matter; honest steps are among them, so that rounds get far.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "tests/support/lab.h"
 
-enum { MAGIC = 0xFED6, KEPT_MAX = 16 << 20, FRAME_CAP = 4096, HANDS = 4 };
+enum { KEPT_MAX = 16 << 20, HANDS = 4 };
 
 typedef struct {
     const uint8_t *at, *end;
@@ -29,23 +28,15 @@ static bool is_there(const fl_hand *hand)
 
 static void say_anything(fl_hand *hand, script *s)
 {
-    uint8_t frame[FRAME_CAP];
-    fl_writer out = fl_writer_over(frame, sizeof frame);
-    fl_writer_u16(&out, MAGIC);
-    fl_writer_u8(&out, FL_PROTO_VERSION);
-    fl_writer_u8(&out, next_byte(s) & 0x1f);
-    fl_writer_u16(&out, 0);
-    fl_writer_u16(&out, FL_PROTO_HEADER_BYTES);
-    fl_writer_bytes(&out, hand->session, sizeof hand->session);
-    fl_writer_u64(&out, ++hand->counter);
-    fl_writer_u64(&out, ++hand->operation);
-    fl_writer_u32(&out, next_byte(s));
+    fl_message header = {.type = (fl_message_type)(next_byte(s) & 0x1f),
+                         .operation = ++hand->operation};
+    header.round = next_byte(s);
     const size_t wanted = (size_t)next_byte(s) * 4;
     const size_t left = (size_t)(s->end - s->at);
     const size_t len = wanted < left ? wanted : left;
-    fl_writer_bytes(&out, s->at, len);
+    const uint8_t *body = s->at;
     s->at += len;
-    fl_hand_send_bytes(hand, frame, FL_PROTO_HEADER_BYTES + len);
+    fl_hand_send_body(hand, &header, body, len);
 }
 
 static void fetch(fl_hand *hand, const fl_plan *plan, uint8_t how)

@@ -2,16 +2,15 @@
  * spin, or ask its host for nonsense (tests/support/host.c looks).
  *
  * An input is a script: one byte says what happens, the next ones how. Frames
- * get the right session and counter, so that their bodies matter; honest
+ * are sealed as they should be, so that their bodies matter; honest
  * answers are among the things that can happen, so that tasks get far.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "tests/support/host.h"
 
-enum { MAGIC = 0xFED6, KEPT_MAX = 16 << 20, INBOX_MAX = 64, FRAME_CAP = 4096 };
+enum { KEPT_MAX = 16 << 20, INBOX_MAX = 64 };
 
 typedef struct {
     const uint8_t *at, *end;
@@ -25,29 +24,18 @@ static uint8_t next_byte(script *s)
 // A frame whose head is right but for its type, operation and round.
 static void say_anything(fl_host *host, script *s)
 {
-    uint8_t frame[FRAME_CAP];
     const uint8_t type = next_byte(s);
-    const uint64_t operation = host->inbox_len > 0 && type & 0x80
-                                   ? host->inbox[0].operation
-                                   : UINT64_C(1) << 32 | next_byte(s);
-    fl_writer out = fl_writer_over(frame, sizeof frame);
-    fl_writer_u16(&out, MAGIC);
-    fl_writer_u8(&out, FL_PROTO_VERSION);
-    fl_writer_u8(&out, type & 0x1f);
-    fl_writer_u16(&out, 0);
-    fl_writer_u16(&out, FL_PROTO_HEADER_BYTES);
-    fl_writer_bytes(&out, host->session, sizeof host->session);
-    fl_writer_u64(&out, ++host->counter);
-    fl_writer_u64(&out, operation);
-    fl_writer_u32(&out, next_byte(s));
+    fl_message header = {.type = (fl_message_type)(type & 0x1f)};
+    header.operation = host->inbox_len > 0 && type & 0x80
+                           ? host->inbox[0].operation
+                           : UINT64_C(1) << 32 | next_byte(s);
+    header.round = next_byte(s);
     const size_t wanted = (size_t)next_byte(s) * 4;
     const size_t left = (size_t)(s->end - s->at);
     const size_t len = wanted < left ? wanted : left;
-    fl_writer_bytes(&out, s->at, len);
+    const uint8_t *body = s->at;
     s->at += len;
-    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_FRAME,
-                                         .bytes = frame,
-                                         .len = FL_PROTO_HEADER_BYTES + len});
+    fl_host_send_body(host, &header, body, len);
 }
 
 static void answer_honestly(fl_host *host, script *s)

@@ -229,23 +229,45 @@ TEST(message_refuses_to_encode_a_text_without_its_end)
                FL_ERR_RANGE);
 }
 
-TEST(message_refuses_a_hello_with_a_session)
+TEST(message_refuses_a_greeting_with_a_session_or_a_counter)
 {
-    fl_message hello = valid(FL_MESSAGE_HELLO);
-    encode(&hello);
-    hello.session[15] = 1;
-    frame[23] = 1;
-    assert_decode_refuses(FL_ERR_FORMAT, "session");
-    assert_err(fl_message_encode(frame, sizeof frame, &frame_len, &hello),
-               FL_ERR_RANGE);
+    const fl_message_type types[] = {FL_MESSAGE_HELLO, FL_MESSAGE_WELCOME,
+                                     FL_MESSAGE_NOISE};
+    for (size_t i = 0; i < 3; i++) {
+        fl_message greeting = valid(types[i]);
+        encode(&greeting);
+        frame[23] = 1;
+        assert_decode_refuses(FL_ERR_FORMAT, "session");
+        frame[23] = 0;
+        frame[24] = 1;
+        assert_decode_refuses(FL_ERR_FORMAT, "counter");
+        greeting.session[15] = 1;
+        assert_err(
+            fl_message_encode(frame, sizeof frame, &frame_len, &greeting),
+            FL_ERR_RANGE);
+        greeting.session[15] = 0;
+        greeting.counter = 1;
+        assert_err(
+            fl_message_encode(frame, sizeof frame, &frame_len, &greeting),
+            FL_ERR_RANGE);
+    }
 }
 
 TEST(message_refuses_a_welcome_out_of_range)
 {
     REFUSES(FL_MESSAGE_WELCOME, m.welcome.version = 0, "version");
     REFUSES(FL_MESSAGE_WELCOME, m.welcome.version = 256, "version");
-    REFUSES(FL_MESSAGE_WELCOME,
-            memset(m.welcome.session, 0, FL_PROTO_SESSION_BYTES), "session");
+}
+
+TEST(message_refuses_a_handshake_message_without_a_length_it_may_have)
+{
+    REFUSES(FL_MESSAGE_NOISE, m.noise.len = 0, "empty");
+    static const uint8_t long_one[FL_PROTO_GREETING_MAX + 1];
+    fl_message noise = valid(FL_MESSAGE_NOISE);
+    noise.noise.bytes = long_one;
+    noise.noise.len = sizeof long_one;
+    assert_err(fl_message_encode(frame, sizeof frame, &frame_len, &noise),
+               FL_ERR_RANGE);
 }
 
 TEST(message_refuses_a_check_in_out_of_range)
@@ -433,39 +455,21 @@ TEST(message_refuses_hashes_and_keys_of_another_length)
     const size_t lens[] = {0, 1, 31, 33, 63, 65, 200};
     for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
         const ProtobufCBinaryData odd = {lens[i], bytes}, even = {32, bytes};
-        Fedge__Hello hello = FEDGE__HELLO__INIT;
-        hello.version_min = hello.version_max = 1;
-        hello.public_key = odd;
-        hello.nonce = even;
-        put_body(FL_MESSAGE_HELLO, &hello.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "public_key");
-        hello.public_key = even;
-        hello.nonce = odd;
-        put_body(FL_MESSAGE_HELLO, &hello.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "nonce");
-
         Fedge__Welcome welcome = FEDGE__WELCOME__INIT;
-        welcome.version = 1;
-        welcome.session = odd;
-        put_body(FL_MESSAGE_WELCOME, &welcome.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "session");
-        welcome.session = (ProtobufCBinaryData){16, bytes};
+        welcome.version = 2;
         welcome.public_key = odd;
+        welcome.channel_key = even;
+        welcome.card = (ProtobufCBinaryData){64, bytes};
         put_body(FL_MESSAGE_WELCOME, &welcome.base);
         assert_decode_refuses(FL_ERR_FORMAT, "public_key");
         welcome.public_key = even;
-        welcome.nonce = odd;
+        welcome.channel_key = odd;
         put_body(FL_MESSAGE_WELCOME, &welcome.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "nonce");
-        welcome.nonce = even;
-        welcome.proof = odd;
+        assert_decode_refuses(FL_ERR_FORMAT, "channel_key");
+        welcome.channel_key = even;
+        welcome.card = odd;
         put_body(FL_MESSAGE_WELCOME, &welcome.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "proof");
-
-        Fedge__Proof proof = FEDGE__PROOF__INIT;
-        proof.proof = odd;
-        put_body(FL_MESSAGE_PROOF, &proof.base);
-        assert_decode_refuses(FL_ERR_FORMAT, "proof");
+        assert_decode_refuses(FL_ERR_FORMAT, "card");
 
         Fedge__Plan plan = FEDGE__PLAN__INIT;
         plan.model = odd;
@@ -538,10 +542,17 @@ TEST(message_refuses_a_plan_that_does_not_fit_the_kind)
     assert_decode_refuses(FL_ERR_FORMAT, "kind");
 }
 
+// Its body is not protobuf, or bytes that have one encoding.
+static bool is_raw(fl_message_type type)
+{
+    return type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_MANIFEST ||
+           type == FL_MESSAGE_NOISE;
+}
+
 TEST(message_skips_fields_of_a_later_version)
 {
     for (EACH_TYPE(type)) {
-        if (type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_MANIFEST) continue;
+        if (is_raw(type)) continue;
         const fl_message message = valid(type);
         encode(&message);
         // Field 100: a varint, eight bytes, a text, four bytes.
@@ -558,7 +569,7 @@ TEST(message_skips_fields_of_a_later_version)
 TEST(message_refuses_what_is_not_protobuf)
 {
     for (EACH_TYPE(type)) {
-        if (type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_MANIFEST) continue;
+        if (is_raw(type)) continue;
         const fl_message message = valid(type);
         encode(&message);
         frame[frame_len++] = 0xff;
@@ -609,10 +620,10 @@ static size_t body_max(fl_message_type type)
     switch ((unsigned)type) {
     case FL_MESSAGE_HELLO:
     case FL_MESSAGE_WELCOME:
-    case FL_MESSAGE_PROOF: return 512;
+    case FL_MESSAGE_NOISE: return 512;
     case FL_MESSAGE_CHUNK: return 36 + 65536;
     case FL_MESSAGE_OPEN:
-    case FL_MESSAGE_MANIFEST: return 262208 - 44;
+    case FL_MESSAGE_MANIFEST: return 262208 - 44 - 16;
     default: return 65536;
     }
 }
@@ -628,10 +639,53 @@ TEST(message_that_is_too_long_for_its_type_is_not_parsed)
     }
 }
 
+// What fl_message_decode_head says of the bytes in `frame`.
+static fl_err decode_head(fl_message *message, fl_reason *why)
+{
+    return fl_message_decode_head(message, frame, frame_len, why);
+}
+
+TEST(message_head_is_read_in_front_of_a_sealed_body)
+{
+    for (EACH_TYPE(type)) {
+        const fl_message message = valid(type);
+        fl_message head;
+        encode(&message);
+        frame_len += FL_PROTO_SEAL_BYTES;
+        memset(frame + FL_PROTO_HEADER_BYTES, 0xa5,
+               frame_len - FL_PROTO_HEADER_BYTES);
+        assert_ok(decode_head(&head, NULL));
+        assert_int_equal(head.type, type);
+        assert_int_equal(head.counter, message.counter);
+        assert_int_equal(head.operation, message.operation);
+        assert_int_equal(head.round, message.round);
+        assert_memory_equal(head.session, message.session, sizeof head.session);
+    }
+}
+
+TEST(message_head_tells_how_long_a_sealed_body_may_be)
+{
+    for (EACH_TYPE(type)) {
+        const fl_message message = valid(type);
+        fl_message head;
+        fl_reason why = {""};
+        encode(&message);
+        frame_len =
+            FL_PROTO_HEADER_BYTES + body_max(type) + FL_PROTO_SEAL_BYTES;
+        assert_ok(decode_head(&head, NULL));
+        frame_len++;
+        assert_err(decode_head(&head, &why), FL_ERR_FORMAT);
+        assert_reason_names(why, "at most");
+        frame_len = FL_PROTO_HEADER_BYTES + FL_PROTO_SEAL_BYTES - 1;
+        assert_err(decode_head(&head, &why), FL_ERR_FORMAT);
+        assert_reason_names(why, "too short");
+    }
+}
+
 TEST(message_that_is_as_long_as_its_type_may_be_is_parsed)
 {
     for (EACH_TYPE(type)) {
-        if (type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_MANIFEST) continue;
+        if (is_raw(type)) continue;
         fl_message message = valid(type);
         if (type == FL_MESSAGE_HELLO) message.hello.build[20] = 0;
         encode(&message);
@@ -696,8 +750,7 @@ TEST(message_cut_at_any_byte_is_refused_or_means_something)
 
 TEST(message_whose_last_field_is_needed_is_refused_cut_at_any_byte)
 {
-    const fl_message_type types[] = {FL_MESSAGE_HELLO, FL_MESSAGE_WELCOME,
-                                     FL_MESSAGE_PROOF, FL_MESSAGE_COMMIT};
+    const fl_message_type types[] = {FL_MESSAGE_WELCOME, FL_MESSAGE_COMMIT};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         const fl_message message = valid(types[i]);
         encode(&message);
@@ -727,7 +780,7 @@ TEST(message_with_any_bit_flipped_is_refused_or_valid)
 TEST(message_stays_within_the_memory_it_is_given)
 {
     for (EACH_TYPE(type)) {
-        if (type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_MANIFEST) continue;
+        if (is_raw(type)) continue;
         const fl_message message = valid_and_short(type);
         encode(&message);
         bool was_enough = false;
@@ -781,8 +834,11 @@ int main(void)
         cmocka_unit_test(message_refuses_a_hello_without_versions),
         cmocka_unit_test(message_refuses_control_characters_in_a_text),
         cmocka_unit_test(message_refuses_to_encode_a_text_without_its_end),
-        cmocka_unit_test(message_refuses_a_hello_with_a_session),
+        cmocka_unit_test(
+            message_refuses_a_greeting_with_a_session_or_a_counter),
         cmocka_unit_test(message_refuses_a_welcome_out_of_range),
+        cmocka_unit_test(
+            message_refuses_a_handshake_message_without_a_length_it_may_have),
         cmocka_unit_test(message_refuses_a_check_in_out_of_range),
         cmocka_unit_test(message_refuses_a_refusal_without_an_error_of_ours),
         cmocka_unit_test(message_refuses_a_plan_with_a_count_out_of_range),
@@ -805,6 +861,8 @@ int main(void)
         cmocka_unit_test(message_tells_another_version_apart),
         cmocka_unit_test(message_tells_an_unknown_type_apart),
         cmocka_unit_test(message_that_is_too_long_for_its_type_is_not_parsed),
+        cmocka_unit_test(message_head_is_read_in_front_of_a_sealed_body),
+        cmocka_unit_test(message_head_tells_how_long_a_sealed_body_may_be),
         cmocka_unit_test(message_that_is_as_long_as_its_type_may_be_is_parsed),
         cmocka_unit_test(message_cut_at_any_byte_is_refused_or_means_something),
         cmocka_unit_test(

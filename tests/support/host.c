@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 
+#include "tests/support/frame.h"
 #include "tests/test.h"
 
 enum {
     ARENA_CAP = 64 << 20,
+    BODY_MAX = 4096,
     LAST_CHUNK_BYTES = 1000,
     MODEL_BYTES =
         (FL_HOST_CHUNKS - 1) * FL_PROTO_CHUNK_BYTES + LAST_CHUNK_BYTES,
@@ -68,8 +70,13 @@ static void deliver(fl_host *host, const fl_client_effect *effect)
         return;
     }
     memcpy(bytes, effect->bytes, effect->len);
-    assert_ok(fl_message_decode(&host->inbox[host->inbox_len++], &host->kept,
-                                bytes, effect->len, NULL));
+    if (!fl_line_is_sealed(&host->line)) {
+        assert_in_range(effect->len, 1, sizeof host->frame);
+        memcpy(host->frame, bytes, effect->len);
+        host->frame_len = effect->len;
+    }
+    assert_ok(fl_line_receive(&host->line, &host->inbox[host->inbox_len++],
+                              &host->kept, bytes, effect->len, NULL));
 }
 
 static void keep_update(fl_host *host, const fl_client_effect *effect)
@@ -179,7 +186,7 @@ fl_client_options fl_host_options(void)
 void fl_host_init(fl_host *host, const fl_client_options *options)
 {
     fl_client_options mine = *options;
-    *host = (fl_host){.random = 1, .session = {7}};
+    *host = (fl_host){.random = 1};
     assert_ok(fl_secure_start());
     fl_arena_init(&host->scratch, ARENA_CAP);
     fl_arena_init(&host->kept, ARENA_CAP);
@@ -220,8 +227,7 @@ void fl_host_open(fl_host *host)
     }
     host->is_dialling = false;
     host->is_open = true;
-    host->counter = 0;
-    host->session[1]++;
+    fl_line_fini(&host->line);
     fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_OPENED});
 }
 
@@ -232,26 +238,34 @@ void fl_host_lose(fl_host *host)
     fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_LOST});
 }
 
-fl_message fl_host_welcome(const fl_host *host, const fl_hello *hello)
+void fl_host_welcome(fl_host *host)
 {
-    fl_message message = {.type = FL_MESSAGE_WELCOME,
-                          .welcome = {.version = FL_PROTO_VERSION}};
-    fl_welcome *welcome = &message.welcome;
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    memcpy(welcome->session, host->session, sizeof host->session);
-    memcpy(welcome->public_key, host->identity.public_key, FL_KEY_BYTES);
-    const size_t len = fl_handshake_transcript(transcript, hello, welcome);
-    fl_identity_sign(welcome->proof, &host->identity, FL_PROOF_LABEL_AGGREGATOR,
-                     transcript, len);
-    return message;
+    uint8_t frame[FL_LINE_GREETING_CAP];
+    size_t len;
+    assert_non_null(fl_host_take(host, FL_MESSAGE_HELLO));
+    fl_line_welcome(&host->line, frame, &len, &host->identity, host->frame,
+                    host->frame_len);
+    fl_host_send_bytes(host, frame, len);
+}
+
+void fl_host_noise(fl_host *host)
+{
+    uint8_t frame[FL_LINE_GREETING_CAP], fresh[FL_LINE_FRESH_BYTES];
+    uint8_t session[FL_PROTO_SESSION_BYTES];
+    size_t len;
+    const fl_message *noise = fl_host_take(host, FL_MESSAGE_NOISE);
+    assert_non_null(noise);
+    draw_bytes(host, fresh, sizeof fresh);
+    draw_bytes(host, session, sizeof session);
+    assert_ok(fl_line_admit(&host->line, frame, &len, noise, session, fresh));
+    fl_host_send_bytes(host, frame, len);
 }
 
 void fl_host_greet(fl_host *host)
 {
-    const fl_message *hello = fl_host_take(host, FL_MESSAGE_HELLO);
-    assert_non_null(hello);
-    fl_message welcome = fl_host_welcome(host, &hello->hello);
-    fl_host_send(host, &welcome);
+    fl_host_welcome(host);
+    // One that expects another key has left.
+    if (!host->has_hung_up) fl_host_noise(host);
 }
 
 void fl_host_join(fl_host *host)
@@ -265,21 +279,30 @@ void fl_host_join(fl_host *host)
 
 /* ---- what the aggregator says ---- */
 
+void fl_host_send_bytes(fl_host *host, const uint8_t *bytes, size_t len)
+{
+    fl_host_tell(
+        host,
+        (fl_client_event){.kind = FL_CLIENT_FRAME, .bytes = bytes, .len = len});
+}
+
 void fl_host_send(fl_host *host, fl_message *message)
 {
-    static const uint8_t none[FL_PROTO_SESSION_BYTES];
     const size_t cap = fl_message_bound(message);
     uint8_t *bytes = malloc(cap);
     size_t len;
     assert_non_null(bytes);
-    if (memcmp(message->session, none, sizeof none) == 0)
-        memcpy(message->session, host->session, sizeof host->session);
-    if (message->counter == 0) message->counter = ++host->counter;
-    assert_ok(fl_message_encode(bytes, cap, &len, message));
-    fl_host_tell(
-        host,
-        (fl_client_event){.kind = FL_CLIENT_FRAME, .bytes = bytes, .len = len});
+    assert_ok(fl_line_send(&host->line, bytes, cap, &len, message));
+    fl_host_send_bytes(host, bytes, len);
     free(bytes);
+}
+
+void fl_host_send_body(fl_host *host, const fl_message *header,
+                       const uint8_t *body, size_t len)
+{
+    uint8_t frame[BODY_MAX + FL_FRAME_REST_BYTES];
+    fl_host_send_bytes(host, frame,
+                       fl_frame_seal(frame, &host->line, header, body, len));
 }
 
 void fl_host_answer(fl_host *host, const fl_message *request,

@@ -27,8 +27,10 @@ typedef struct {
 
     // The aggregator.
     fl_identity identity;
-    uint8_t session[FL_PROTO_SESSION_BYTES];
-    uint64_t counter, mail;
+    fl_line line;
+    uint64_t mail;
+    uint8_t frame[FL_LINE_GREETING_CAP];  // the last one in clear that came
+    size_t frame_len;
     fl_message inbox[FL_HOST_INBOX];
     size_t inbox_len;
     fl_parcel model;  // FL_HOST_CHUNKS chunks; the last one is short
@@ -66,15 +68,23 @@ void fl_host_open(fl_host *host);
 /* The connection is gone. */
 void fl_host_lose(fl_host *host);
 
-/* Answers the HELLO that is in the inbox. */
-fl_message fl_host_welcome(const fl_host *host, const fl_hello *hello);
+/* Answers the HELLO that is in the inbox; then the NOISE; or both. */
+void fl_host_welcome(fl_host *host);
+void fl_host_noise(fl_host *host);
 void fl_host_greet(fl_host *host);
 
 /* Opens, greets, takes the check-in. */
 void fl_host_join(fl_host *host);
 
-/* Sends; session and counter are filled in when 0. */
+/* Sends, sealed when it can be. */
 void fl_host_send(fl_host *host, fl_message *message);
+
+/* As fl_hand_send_body. */
+void fl_host_send_body(fl_host *host, const fl_message *header,
+                       const uint8_t *body, size_t len);
+
+/* Sends these very bytes. */
+void fl_host_send_bytes(fl_host *host, const uint8_t *bytes, size_t len);
 
 /* As fl_host_send, with the operation and the round of `request`. */
 void fl_host_answer(fl_host *host, const fl_message *request,

@@ -3,9 +3,14 @@
 
 #include <stdlib.h>
 
+#include "tests/support/frame.h"
 #include "tests/test.h"
 
-enum { ARENA_CAP = 64 << 20, FRAME_CAP = FL_PROTO_FRAME_MAX };
+enum {
+    ARENA_CAP = 64 << 20,
+    FRAME_CAP = FL_PROTO_FRAME_MAX + 512,
+    BODY_MAX = 4096,
+};
 
 static void draw_bytes(void *self, void *dst, size_t len)
 {
@@ -31,8 +36,10 @@ static void deliver(fl_lab *lab, const fl_aggregator_effect *effect)
         return;
     }
     memcpy(bytes, effect->bytes, effect->len);
-    assert_ok(fl_message_decode(&hand->inbox[hand->inbox_len++], &lab->kept,
-                                bytes, effect->len, NULL));
+    hand->frame = bytes;
+    hand->frame_len = effect->len;
+    assert_ok(fl_line_receive(&hand->line, &hand->inbox[hand->inbox_len++],
+                              &lab->kept, bytes, effect->len, NULL));
 }
 
 static void keep_model(fl_lab *lab, const uint8_t *bytes, size_t len)
@@ -164,34 +171,58 @@ fl_hand *fl_lab_connect(fl_lab *lab, int i, uint8_t key)
     return hand;
 }
 
-static void greet(fl_hand *hand)
+fl_greeting fl_hand_hello(fl_hand *hand)
 {
-    hand->hello =
-        (fl_hello){.version_min = 1, .version_max = 1, .build = "hand"};
-    memcpy(hand->hello.public_key, hand->identity.public_key, FL_KEY_BYTES);
-    fl_hand_send(hand,
-                 &(fl_message){.type = FL_MESSAGE_HELLO, .hello = hand->hello});
+    uint8_t *hello = fl_arena_take(&hand->lab->kept, FL_LINE_GREETING_CAP);
+    assert_non_null(hello);
+    fl_greeting greeting = {.hello = hello};
+    fl_line_hello(hello, &greeting.hello_len, "hand");
+    fl_hand_send_bytes(hand, hello, greeting.hello_len);
     const fl_message *answer = fl_hand_take(hand, FL_MESSAGE_WELCOME);
     assert_non_null(answer);
-    const fl_welcome *welcome = &answer->welcome;
-    memcpy(hand->session, welcome->session, sizeof hand->session);
-    uint8_t transcript[FL_TRANSCRIPT_CAP];
-    const size_t len =
-        fl_handshake_transcript(transcript, &hand->hello, welcome);
-    assert_ok(fl_signature_check(welcome->proof, welcome->public_key,
-                                 FL_PROOF_LABEL_AGGREGATOR, transcript, len));
-    fl_message proof = {.type = FL_MESSAGE_PROOF};
-    fl_identity_sign(proof.proof.proof, &hand->identity, FL_PROOF_LABEL_CLIENT,
-                     transcript, len);
-    fl_hand_send(hand, &proof);
+    assert_ok(fl_line_check_welcome(&answer->welcome));
+    greeting.words = &answer->welcome;
+    greeting.welcome = hand->frame;
+    greeting.welcome_len = hand->frame_len;
+    return greeting;
+}
+
+void fl_hand_noise(fl_hand *hand, const fl_greeting *greeting)
+{
+    uint8_t frame[FL_LINE_GREETING_CAP], fresh[FL_LINE_FRESH_BYTES];
+    size_t len;
+    draw_bytes(hand->lab, fresh, sizeof fresh);
+    assert_ok(fl_line_greet(&hand->line, frame, &len, &hand->identity, greeting,
+                            fresh));
+    fl_hand_send_bytes(hand, frame, len);
+}
+
+void fl_hand_join(fl_hand *hand)
+{
+    const fl_message *noise = fl_hand_take(hand, FL_MESSAGE_NOISE);
+    assert_non_null(noise);
+    assert_ok(fl_line_join(&hand->line, noise));
+}
+
+void fl_hand_greet(fl_hand *hand)
+{
+    const fl_greeting greeting = fl_hand_hello(hand);
+    fl_hand_noise(hand, &greeting);
+    fl_hand_join(hand);
+}
+
+fl_message fl_hand_check_in(void)
+{
+    return (fl_message){.type = FL_MESSAGE_CHECK_IN,
+                        .check_in = {.sample_count = 10}};
 }
 
 fl_hand *fl_lab_join(fl_lab *lab, int i, uint8_t key)
 {
     fl_hand *hand = fl_lab_connect(lab, i, key);
-    greet(hand);
-    fl_hand_send(hand, &(fl_message){.type = FL_MESSAGE_CHECK_IN,
-                                     .check_in = {.sample_count = 10}});
+    fl_hand_greet(hand);
+    fl_message check_in = fl_hand_check_in();
+    fl_hand_send(hand, &check_in);
     assert_non_null(fl_hand_take(hand, FL_MESSAGE_ACK));
     return hand;
 }
@@ -208,11 +239,17 @@ void fl_hand_send(fl_hand *hand, fl_message *message)
 {
     static uint8_t bytes[FRAME_CAP];
     size_t len;
-    memcpy(message->session, hand->session, sizeof hand->session);
-    if (message->counter == 0) message->counter = ++hand->counter;
     if (message->operation == 0) message->operation = ++hand->operation;
-    assert_ok(fl_message_encode(bytes, sizeof bytes, &len, message));
+    assert_ok(fl_line_send(&hand->line, bytes, sizeof bytes, &len, message));
     fl_hand_send_bytes(hand, bytes, len);
+}
+
+void fl_hand_send_body(fl_hand *hand, const fl_message *header,
+                       const uint8_t *body, size_t len)
+{
+    uint8_t frame[BODY_MAX + FL_FRAME_REST_BYTES];
+    fl_hand_send_bytes(hand, frame,
+                       fl_frame_seal(frame, &hand->line, header, body, len));
 }
 
 void fl_hand_send_bytes(fl_hand *hand, const uint8_t *bytes, size_t len)
@@ -243,8 +280,7 @@ const fl_message *fl_hand_take(fl_hand *hand, fl_message_type type)
     return message;
 }
 
-/* ---- updates
- * ------------------------------------------------------------------ */
+/* ---- updates ---- */
 
 void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
                     uint32_t round)

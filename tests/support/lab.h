@@ -17,9 +17,10 @@ typedef struct {
     fl_conn conn;
     bool is_closed;  // the aggregator hung up
     fl_identity identity;
-    fl_hello hello;
-    uint8_t session[FL_PROTO_SESSION_BYTES];
-    uint64_t counter, operation;
+    fl_line line;
+    uint64_t operation;
+    const uint8_t *frame;  // the last one that came, as it travelled
+    size_t frame_len;
     fl_message inbox[FL_LAB_INBOX];
     size_t inbox_len;
 } fl_hand;
@@ -53,10 +54,29 @@ fl_hand *fl_lab_join(fl_lab *lab, int i, uint8_t key);
 
 /* Only connects. */
 fl_hand *fl_lab_connect(fl_lab *lab, int i, uint8_t key);
+
+/* Says HELLO and hears WELCOME; after that NOISE; and hears its answer. */
+fl_greeting fl_hand_hello(fl_hand *hand);
+void fl_hand_noise(fl_hand *hand, const fl_greeting *greeting);
+void fl_hand_join(fl_hand *hand);
+
+/* All three: the line is sealed. */
+void fl_hand_greet(fl_hand *hand);
+
+/* A client's first sealed message. */
+fl_message fl_hand_check_in(void);
 void fl_hand_disconnect(fl_hand *hand);
 
-/* Sends; session, counter and a new operation are filled in when 0. */
+/* Sends, sealed when it can be; a new operation is filled in when 0. */
 void fl_hand_send(fl_hand *hand, fl_message *message);
+
+/*
+ * Sends this header and this body in a frame that opens, if the line is
+ * sealed: what it says is the test's matter. The counter and the session are
+ * those of the line when 0. Needs len <= 4096.
+ */
+void fl_hand_send_body(fl_hand *hand, const fl_message *header,
+                       const uint8_t *body, size_t len);
 
 /* Sends these very bytes. */
 void fl_hand_send_bytes(fl_hand *hand, const uint8_t *bytes, size_t len);

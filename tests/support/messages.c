@@ -102,18 +102,16 @@ static void fill_body(fl_message *message, fl_random *random)
         message->hello.version_max =
             number_32(message->hello.version_min, UINT32_MAX, random);
         fill_text(message->hello.build, random);
-        fill(message->hello.public_key, FL_PROTO_KEY_BYTES, random);
-        fill(message->hello.nonce, FL_PROTO_NONCE_BYTES, random);
         return;
     case FL_MESSAGE_WELCOME:
         message->welcome.version = number_32(1, 255, random);
-        fill(message->welcome.session, FL_PROTO_SESSION_BYTES, random);
         fill(message->welcome.public_key, FL_PROTO_KEY_BYTES, random);
-        fill(message->welcome.nonce, FL_PROTO_NONCE_BYTES, random);
-        fill(message->welcome.proof, FL_PROTO_SIGNATURE_BYTES, random);
+        fill(message->welcome.channel_key, FL_PROTO_KEY_BYTES, random);
+        fill(message->welcome.card, FL_PROTO_SIGNATURE_BYTES, random);
         return;
-    case FL_MESSAGE_PROOF:
-        fill(message->proof.proof, FL_PROTO_SIGNATURE_BYTES, random);
+    case FL_MESSAGE_NOISE:
+        message->noise.len = number(1, FL_PROTO_GREETING_MAX, random);
+        message->noise.bytes = fill_bulk(message->noise.len, random);
         return;
     case FL_MESSAGE_CHECK_IN:
         message->check_in.sample_count =
@@ -168,10 +166,10 @@ fl_message fl_message_random(fl_message_type type, fl_random *random)
     fl_message message;
     memset(&message, 0, sizeof message);
     message.type = type;
-    message.counter = number(0, UINT64_MAX, random);
     message.operation = number(0, UINT64_MAX, random);
     message.round = number_32(0, UINT32_MAX, random);
-    if (type != FL_MESSAGE_HELLO) {
+    if (type > FL_MESSAGE_NOISE) {
+        message.counter = number(0, UINT64_MAX, random);
         fill(message.session, sizeof message.session, random);
     }
     fill_body(&message, random);
@@ -215,19 +213,15 @@ static bool is_same_mail(const fl_mail *a, const fl_mail *b)
 static bool is_same_hello(const fl_hello *a, const fl_hello *b)
 {
     return a->version_min == b->version_min &&
-           a->version_max == b->version_max &&
-           strcmp(a->build, b->build) == 0 &&
-           memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
-           memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0;
+           a->version_max == b->version_max && strcmp(a->build, b->build) == 0;
 }
 
 static bool is_same_welcome(const fl_welcome *a, const fl_welcome *b)
 {
     return a->version == b->version &&
-           memcmp(a->session, b->session, sizeof a->session) == 0 &&
            memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
-           memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 &&
-           memcmp(a->proof, b->proof, sizeof a->proof) == 0;
+           memcmp(a->channel_key, b->channel_key, sizeof a->channel_key) == 0 &&
+           memcmp(a->card, b->card, sizeof a->card) == 0;
 }
 
 static bool is_same_chunk(const fl_chunk *a, const fl_chunk *b)
@@ -260,8 +254,9 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
     switch (a->type) {
     case FL_MESSAGE_HELLO: return is_same_hello(&a->hello, &b->hello);
     case FL_MESSAGE_WELCOME: return is_same_welcome(&a->welcome, &b->welcome);
-    case FL_MESSAGE_PROOF:
-        return memcmp(&a->proof, &b->proof, sizeof a->proof) == 0;
+    case FL_MESSAGE_NOISE:
+        return is_same_bytes(a->noise.bytes, a->noise.len, b->noise.bytes,
+                             b->noise.len);
     case FL_MESSAGE_CHECK_IN:
         return a->check_in.sample_count == b->check_in.sample_count &&
                a->check_in.mail_after == b->check_in.mail_after;
