@@ -8,7 +8,7 @@
  * Whatever is not exactly as it should be ends in ABORTED with a fault, and
  * every secret is wiped: a party never answers anything again. The
  * aggregator's word is trusted for nothing; what the aggregator must be kept
- * from is written at each check in party.c.
+ * from is written at each check in party*.c.
  *
  * All secrets are in one vault. No clock: the owner aborts what stalls.
  *
