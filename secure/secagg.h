@@ -67,7 +67,8 @@ FL_CHECK fl_err fl_secagg_message(const fl_secagg *secagg, uint32_t device,
  * bytes again are FL_OK and change nothing.
  * FL_ERR_STALE: not due: another phase, or the device dropped out.
  * FL_ERR_FORMAT, FL_ERR_AUTH, FL_ERR_RANGE: *why; the device has dropped out.
- * FL_ERR_MEMORY.
+ * In UNMASK, FL_ERR_AUTH: some shares are not those that were dealt; the others
+ * are kept. FL_ERR_MEMORY: nothing changed.
  */
 FL_CHECK fl_err fl_secagg_receive(fl_secagg *secagg, uint32_t device,
                                   fl_step step, const uint8_t *src,
@@ -83,7 +84,10 @@ bool fl_secagg_is_masked_due(const fl_secagg *secagg, uint32_t device);
 FL_CHECK fl_err fl_secagg_add(fl_secagg *secagg, uint32_t device,
                               const uint8_t *bytes, size_t len, fl_reason *why);
 
-/* The device is gone: it is not awaited any more in this phase. */
+/*
+ * The device is gone: it has dropped out if this phase awaits it. What it has
+ * answered counts; when it is still gone in the next phase, say so again.
+ */
 void fl_secagg_drop(fl_secagg *secagg, uint32_t device);
 
 /* Devices that the phase still waits for; and whether this is one of them. */
@@ -91,9 +95,10 @@ uint32_t fl_secagg_awaited_count(const fl_secagg *secagg);
 bool fl_secagg_is_awaited(const fl_secagg *secagg, uint32_t device);
 
 /*
- * Ends the phase with those who have answered; *phase is the next one. Too few:
+ * Ends the phase with those who have answered; on to the next one. Too few:
  * FL_ERR_STATE, *why, and the session is ABORTED. Ending UNMASK needs
- * fl_secagg_unmask first.
+ * fl_secagg_unmask first (FL_ERR_STATE, nothing changed, where it could be
+ * done). FL_ERR_MEMORY: ABORTED.
  */
 FL_CHECK fl_err fl_secagg_advance(fl_secagg *secagg, fl_reason *why);
 
@@ -104,9 +109,10 @@ bool fl_secagg_can_unmask(const fl_secagg *secagg);
  * Rebuilds the seeds and takes the masks away: the session's heavy work, a pure
  * function of what has come, for a worker; nothing else may be called on this
  * session until it has returned. So many threads share it; the result is the
- * same with any number. FL_ERR_STATE: too few shares.
- * FL_ERR_AUTH: *why names the clients whose shares do not fit. On success the
- * session is DONE.
+ * same with any number. On success the session is DONE.
+ * FL_ERR_STATE: too few shares; FL_ERR_MEMORY, FL_ERR_SYSTEM (threads): nothing
+ * changed. FL_ERR_AUTH: *why names clients whose shares give no seed of theirs.
+ * FL_ERR_RANGE: somebody's vector was not fields. ABORTED after these two.
  */
 FL_CHECK fl_err fl_secagg_unmask(fl_secagg *secagg, unsigned thread_count,
                                  fl_reason *why);
