@@ -568,6 +568,21 @@ TEST(update_refuses_numbers_that_so_many_clients_cannot_have_made)
     assert_impossible(&sums, numbers);
 }
 
+// 2^33 * (2^31 + 1) is 2^33 modulo 2^64, a sound loss.
+TEST(update_refuses_digits_whose_number_wraps_around)
+{
+    const uint32_t clients = FL_UPDATE_CLIENTS_MAX;
+    const fl_update_codec codec = {1, UINT32_C(1) << 31, 1 << 20, 1.0F};
+    uint64_t sums[] = {clients, 0, 0, UINT64_C(1) << 33, 0};
+    float mean;
+    fl_update_metrics all;
+    assert_int_equal(fl_update_field_count(&codec), 5);
+    assert_err(fl_update_decode(&mean, &all, &codec, sums, clients, NULL),
+               FL_ERR_RANGE);
+    sums[3] = 1;
+    assert_ok(fl_update_decode(&mean, &all, &codec, sums, clients, NULL));
+}
+
 TEST(update_refuses_a_sum_of_nobody_and_of_too_many)
 {
     fl_reason why = {""};
@@ -605,4 +620,5 @@ RUN_TESTS(
         update_refuses_digits_that_so_many_clients_cannot_have_made),
     cmocka_unit_test(
         update_refuses_numbers_that_so_many_clients_cannot_have_made),
+    cmocka_unit_test(update_refuses_digits_whose_number_wraps_around),
     cmocka_unit_test(update_refuses_a_sum_of_nobody_and_of_too_many))
