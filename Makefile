@@ -22,8 +22,8 @@ PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
-# The engine and the masks need nothing but libc, so that much of the tree can be
-# built for an arm64 whose libraries are not here. `make arm64` uses it.
+# The engine and the masks need nothing but libc, so that much of the tree can
+# be built for an arm64 whose libraries are not here. `make arm64` uses it.
 ifeq ($(VARIANT),arm64)
 CC      := aarch64-linux-gnu-gcc
 AR      := aarch64-linux-gnu-ar

@@ -1,0 +1,150 @@
+/*
+ * What secure aggregation costs, on one core and without a network. Times are
+ * CPU time, medians of many calls.
+ *
+ *   mask_KERNEL_gb_s, libsodium_stream_gb_s
+ *                     the stream of one key, added to a client's vector by each
+ *                     kernel that FEDGE_CPU allows; libsodium only writes it
+ *   mask_kN_ms        a client's vector masked with N partners: N + 1 streams
+ *   fields_pack_gb_s, fields_unpack_gb_s
+ *                     4-bit values of 100 clients, in bytes of values (u32)
+ *   fields_bytes_per_value
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "secure/mask/chacha.h"
+#include "secure/secure.h"
+#include "tests/support/measure.h"
+
+enum {
+    VALUES = 1000000,
+    WORDS = VALUES / 4,  // of 16-bit fields
+    PARTNERS_MAX = 100,
+};
+
+// Everything that is measured works on these.
+static uint64_t words[WORDS], sums[VALUES];
+static uint32_t values[VALUES];
+static uint8_t keys[PARTNERS_MAX + 1][FL_MASK_KEY_BYTES];
+
+/* The median, in microseconds of CPU, of `count` calls after one more. */
+static double median_us(void (*call)(const void *self), const void *self,
+                        size_t count)
+{
+    enum { COUNT_MAX = 200 };
+    double took_us[COUNT_MAX];
+    if (count > COUNT_MAX) abort();
+    call(self);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t start_us = fl_clock_cpu_us();
+        call(self);
+        took_us[i] = (double)(fl_clock_cpu_us() - start_us);
+    }
+    return measure_median(took_us, count);
+}
+
+static double gb_per_s(double bytes, double us)
+{
+    return bytes / us * 1e-3;
+}
+
+/* ---- the stream ---- */
+
+enum { GROUP_WORDS = FL_CHACHA_BLOCK_WORDS * FL_CHACHA_LANES_MAX };
+
+static const size_t stream_words = WORDS - WORDS % GROUP_WORDS;
+
+static void add_stream(const void *self)
+{
+    const fl_chacha *chacha = self;
+    const size_t group_words = (size_t)FL_CHACHA_BLOCK_WORDS * chacha->lanes;
+    chacha->add(words, stream_words / group_words, 0, keys[0]);
+}
+
+static void write_libsodium_stream(const void *self)
+{
+    static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
+    (void)self;
+    crypto_stream_chacha20((uint8_t *)words, stream_words * sizeof *words,
+                           nonce, keys[0]);
+}
+
+static void bench_stream(void)
+{
+    enum { CALLS = 100 };
+    const double bytes = (double)(stream_words * sizeof *words);
+    const fl_chacha *chacha;
+    for (unsigned i = 0; (chacha = fl_chacha_at(i)); i++) {
+        printf("mask_%s_gb_s %.3f GB/s\n", chacha->name,
+               gb_per_s(bytes, median_us(add_stream, chacha, CALLS)));
+    }
+    printf("libsodium_stream_gb_s %.3f GB/s\n",
+           gb_per_s(bytes, median_us(write_libsodium_stream, NULL, CALLS)));
+}
+
+/* ---- a client's masks ---- */
+
+// Its self mask, then those it shares with partners, half of them subtracted.
+static void mask_vector(const void *self)
+{
+    const unsigned partners = *(const unsigned *)self;
+    for (unsigned i = 0; i <= partners; i++)
+        fl_mask_add(words, WORDS, keys[i], i % 2 == 1);
+}
+
+static void bench_masks(unsigned partners)
+{
+    enum { CALLS = 25 };
+    printf("mask_k%u_ms %.2f ms\n", partners,
+           median_us(mask_vector, &partners, CALLS) * 1e-3);
+}
+
+/* ---- fields ---- */
+
+enum { CLIENTS = 100, FIELD_MAX = 15 };
+
+static void pack(const void *self)
+{
+    if (fl_fields_pack(words, self, values, FIELD_MAX)) abort();
+}
+
+static void unpack(const void *self)
+{
+    if (fl_fields_unpack(sums, self, words)) abort();
+}
+
+static fl_err bench_fields(void)
+{
+    enum { CALLS = 25 };
+    fl_fields fields;
+    FL_TRY(fl_fields_init(&fields, VALUES, CLIENTS * FIELD_MAX + 1, CLIENTS,
+                          FIELD_MAX));
+    for (size_t i = 0; i < VALUES; i++)
+        values[i] = (uint32_t)(i * 7 % (FIELD_MAX + 1));
+    printf("fields_pack_gb_s %.3f GB/s\n",
+           gb_per_s(sizeof values, median_us(pack, &fields, CALLS)));
+    printf("fields_unpack_gb_s %.3f GB/s\n",
+           gb_per_s(sizeof values, median_us(unpack, &fields, CALLS)));
+    printf("fields_bytes_per_value %.4f B\n",
+           (double)(fields.word_count * sizeof *words) / VALUES);
+    return FL_OK;
+}
+
+int main(void)
+{
+    fl_err err = fl_secure_start();
+    if (!err) {
+        fl_secret_random(keys, sizeof keys);
+        bench_stream();
+        bench_masks(20);
+        bench_masks(100);
+        err = bench_fields();
+    }
+    if (err) fprintf(stderr, "secure_bench: %s\n", fl_err_text(err));
+    return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
