@@ -228,9 +228,13 @@ TEST(party_refuses_roster_too_small)
     fl_script *script = fl_script_new(N);
     script->session.client_min = N;
     fl_script_run(script, FL_STEP_ROSTER);
-    script->n--;
-    script->t = fl_session_threshold(script->n);
-    assert_roster_refused(script, FL_ERR_RANGE, FL_FAULT_ROSTER_SMALL);
+    // One is left out; t fits those who are there.
+    script->n = N - 1;
+    script->t = fl_session_threshold(N - 1);
+    const size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
+    script->n = N;
+    fl_script_refused(script, FL_STEP_ROSTER, len, FL_ERR_RANGE,
+                      FL_FAULT_ROSTER_SMALL);
 }
 
 TEST(party_refuses_roster_too_large)
