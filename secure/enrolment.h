@@ -19,8 +19,9 @@ enum {
     FL_ENROLMENT_DEVICES_MAX = 65535,
     FL_ENROLMENT_NAME_CAP = 64,  // final 0 included
     FL_ENROLMENT_BYTES_MAX = 32 * 1024 * 1024,
-    FL_ENROLMENT_NONE = UINT32_MAX,
 };
+
+#define FL_ENROLMENT_NONE UINT32_MAX
 
 typedef struct {
     uint8_t identity[FL_KEY_BYTES];    // Ed25519
