@@ -117,8 +117,8 @@ demo:                     ## set up, build, simulate, then run a real federation
 test:                     ## set up, build, pass the unit and end-to-end tests
 	@tools/install-packages build demo test
 	@$(MAKE) --no-print-directory programs unit tool-tests constant-time e2e
-unit: $(TESTS)            ## unit tests alone: make unit VARIANT=asan
-	@tools/run-tests $^
+unit: $(TESTS) $B/tests/secure/session_peer ## unit tests: make unit VARIANT=asan
+	@B=$B tools/run-tests $(TESTS) tests/secure/python_session_test.sh
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret

@@ -21,6 +21,11 @@ clean_tree() {
     plant docs/decisions/0001-old.md 'We had `fl_gone` in `base/gone.c`.'
     plant README.md 'Read [use](docs/use.md), then `build/release/fedge`.'
     plant base/round.c 'int fl_round_add(void) { return 1; }'
+    plant tests/base/round_test.c 'TEST(round_adds)\n{\n}'
+    plant docs/threat-model.md 'Shown by `tests/base/round_test.c: round_adds`, and
+by what we know as `tests/base/round_test.c:
+round_adds`.\n\n| `bad_proof` | no |'
+    plant secure/session.h '    X(NONE, "none", "") \\\n    X(PROOF, "bad_proof", "")'
     plant base/private.h 'int fl_private_call(int x);'
     plant base/base.h '/* Adds. */\nint fl_round_add(void);\nint fl_round_sub(void);
 
@@ -71,5 +76,16 @@ breaks 'a link to nowhere' docs/use.md '[see](gone.md#part)' \
     'docs/use.md:1: there is no gone.md'
 breaks 'a make target that is gone' CONTRIBUTING.md 'Run `make gone`.' \
     'CONTRIBUTING.md:1: there is no make gone'
+breaks 'a test that is gone' docs/use.md '`tests/base/round_test.c: round_subs`' \
+    'docs/use.md:1: there is no test round_subs in tests/base/round_test.c'
+breaks 'a test in a file that is gone' docs/use.md \
+    '`tests/base/gone_test.c: round_adds`' \
+    'there is no test round_adds in tests/base/gone_test.c'
+breaks 'a test that is gone, on two lines' docs/use.md \
+    'See\n`tests/base/round_test.c:\n  round_subs`.' \
+    'docs/use.md:3: there is no test round_subs in tests/base/round_test.c'
+breaks 'a refusal without an explanation' secure/session.h \
+    '    X(SELF, "self_altered", "")' \
+    'docs/threat-model.md: self_altered is not explained'
 
 exit $failed

@@ -6,13 +6,13 @@ SPDX-License-Identifier: Apache-2.0
 """
 import struct
 
-from enrolment import check, check_signature
 from fields import unpack, word_count_of
+from notation import Reader, bitmap, check, check_signature, rising
 from primitives import DH, shamir_join, u16, u32, x25519_public
 from transcript import ADVERTISE, CHOICE, CONFIRM, CONFIRMATIONS, INBOX
 from transcript import INVITE, MASKED, NEIGHBOURS, ROSTER, SHARES, SURVIVORS
-from transcript import UNMASK, WORD, Entry, Reader, Transcript, add_stream
-from transcript import bitmap, commitment, context, leaf, pair_sign, rising
+from transcript import UNMASK, WORD, Entry, Transcript, add_stream
+from transcript import commitment, context, leaf, pair_sign
 from transcript import threshold_min, tree_levels, tree_proof
 
 

@@ -6,27 +6,8 @@ SPDX-License-Identifier: Apache-2.0
 import re
 from dataclasses import dataclass
 
-from primitives import H, K, ed25519_check, ed25519_public, ed25519_sign
-from primitives import x25519_public
-
-
-def labelled(label, data):
-    """A label in quotes: its ASCII characters and one byte 0."""
-    return label.encode("ascii") + b"\0" + data
-
-
-class Refused(Exception):
-    """Bytes that nobody should go on with; the text says why."""
-
-
-def check(condition, why):
-    if not condition:
-        raise Refused(why)
-
-
-def check_signature(label, data, signature, public):
-    signed = ed25519_check(signature, public, labelled(label, data))
-    check(signed, f'bad signature for "{label}"')
+from notation import Refused, check, check_signature, labelled
+from primitives import H, K, ed25519_public, ed25519_sign, x25519_public
 
 
 class Identity:

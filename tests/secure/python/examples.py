@@ -14,10 +14,11 @@ from types import SimpleNamespace
 
 from enrolment import Enrolment, Identity, device_of, enrolment_write
 from fields import Codec
+from notation import bitmap
 from party import Party
 from primitives import u16, u32
 from transcript import CONFIRM, INBOX, INVITE, MASKED, ROSTER, SHARES
-from transcript import SURVIVORS, Invite, bitmap, stream
+from transcript import SURVIVORS, Invite, stream
 
 
 def blocks(document):

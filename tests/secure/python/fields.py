@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
-from enrolment import check, labelled
+from notation import check, labelled
 from primitives import H
 from transcript import WORD
 

@@ -7,15 +7,16 @@ SPDX-License-Identifier: Apache-2.0
 import random
 import struct
 
-from enrolment import Refused, check, check_signature
 from fields import pack
+from notation import Reader, Refused, check, check_signature, rising
+from notation import slots_of
 from primitives import DH, WeakKey, aead_open, aead_seal
 from primitives import shamir_deal, u16, u32, x25519_public
 from transcript import ADVERTISE, CHOICE, CONFIRM, CONFIRMATIONS, INBOX
 from transcript import INVITE, MASKED, NEIGHBOURS, ROSTER, SHARES, SURVIVORS
-from transcript import UNMASK, Entry, Invite, Reader, Transcript
+from transcript import UNMASK, Entry, Invite, Transcript
 from transcript import add_stream, advertise, check_entries, commitment
-from transcript import context, leaf, pair_sign, rising, slots_of
+from transcript import context, leaf, pair_sign
 from transcript import threshold_min, tree_climb, tree_levels
 
 

@@ -6,7 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import subprocess
 
-from enrolment import Refused
+from notation import Refused
 from transcript import ADVERTISE
 
 

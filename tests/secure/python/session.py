@@ -14,8 +14,9 @@ import random
 import sys
 
 from aggregator import Aggregator
-from enrolment import Enrolment, Identity, Refused, device_of, enrolment_write
+from enrolment import Enrolment, Identity, device_of, enrolment_write
 from fields import Codec
+from notation import Refused
 from party import Party
 from peers import Peer, PeerAggregator, PeerParty
 from transcript import ADVERTISE, CHOICE, CONFIRM, MASKED, SHARES, UNMASK
@@ -157,7 +158,8 @@ def check_fields(program):
         for weight in (1, 99, 250):
             update = [chance.uniform(-2 * clip, 2 * clip) for _ in range(40)]
             numbers = weight, weight // 3, chance.uniform(0, 3 * weight)
-            fields = list(map(int, peer.ask("encode", *head, *numbers, *update)))
+            answer = peer.ask("encode", *head, *numbers, *update)
+            fields = list(map(int, answer))
             ours = codec.encode(update, *numbers, chance)
             assert fields[:-40] == ours[:-40]
             for field, x in zip(fields[-40:], codec.values(update, weight)):

@@ -7,7 +7,7 @@ SPDX-License-Identifier: Apache-2.0
 import struct
 from dataclasses import dataclass
 
-from enrolment import check, check_signature, labelled
+from notation import check, check_signature, labelled, rising
 from primitives import H, H8, K, chacha20, little, u32
 
 INVITE, ADVERTISE, ROSTER, CHOICE, NEIGHBOURS = 2, 3, 4, 5, 6
@@ -16,48 +16,6 @@ CONFIRMATIONS, UNMASK = 12, 13
 
 COMPLETE_MAX = 128  # clients; above, they choose neighbours
 WORD = 2**64
-
-
-class Reader:
-    """Takes bytes apart from the front; nothing may be left over."""
-
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def take(self, length):
-        part = self.data[self.at : self.at + length]
-        check(len(part) == length, "too short")
-        self.at += length
-        return part
-
-    def number(self, length):
-        return little(self.take(length))
-
-    def rest(self):
-        return self.take(len(self.data) - self.at)
-
-    def end(self):
-        check(self.at == len(self.data), "too long")
-
-
-def rising(numbers):
-    return all(a < b for a, b in zip(numbers, numbers[1:]))
-
-
-# ---- bitmaps over slots ----
-
-
-def bitmap(slots, n):
-    data = bytearray((n + 7) // 8)
-    for slot in slots:
-        data[slot // 8] |= 1 << slot % 8
-    return bytes(data)
-
-
-def slots_of(data, n):
-    slots = {i for i in range(n) if data[i // 8] >> i % 8 & 1}
-    check(data == bitmap(slots, n), "bits beyond the slots")
-    return slots
 
 
 # ---- the invite ----
