@@ -37,8 +37,9 @@ TEST(party_refuses_malformed_numbers_among_neighbours)
     size_t len;
 
     script = fl_script_at(N, FL_STEP_ROSTER);
+    script->k = 0;  // everybody, though there are too many
+    script->t = fl_session_threshold(N) * 2;
     len = fl_script_message(script, FL_STEP_ROSTER, 1);
-    script->message[8] = 0;  // the complete graph for too many
     fl_script_refused(script, FL_STEP_ROSTER, len, FL_ERR_FORMAT,
                       FL_FAULT_FORMAT);
 

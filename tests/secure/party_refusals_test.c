@@ -44,8 +44,9 @@ TEST(party_refuses_malformed_numbers)
                       FL_ERR_FORMAT, FL_FAULT_FORMAT);
 
     script = fl_script_at(N, FL_STEP_ROSTER);
-    size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
-    script->message[8] = 5;  // k in the complete graph
+    script->k = 5;  // a few neighbours, and a proof, where all are due
+    script->t = 4;
+    const size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
     fl_script_refused(script, FL_STEP_ROSTER, len, FL_ERR_FORMAT,
                       FL_FAULT_FORMAT);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "secure/session/transcript.h"
+#include "secure/shamir.h"
 #include "tests/support/vector.h"
 #include "tests/test.h"
 
@@ -90,6 +91,12 @@ TEST(transcript_masks_are_as_documented)
     uint8_t key[32], shared[32];
     fl_transcript_self_mask(key, &session, 0, clients[0].b);
     assert_documented("session_self_mask", key, sizeof key);
+
+    uint64_t words[2] = {0};
+    uint8_t stream[16];
+    fl_mask_add(words, 2, key, false);
+    fl_fields_encode(stream, words, 2);
+    assert_documented("session_stream", stream, sizeof stream);
 
     assert_ok(fl_transcript_agree(shared, clients[0].s,
                                   clients[1].advertise.mask_key));
@@ -207,6 +214,17 @@ static fl_share_route route_of(uint32_t from, uint32_t to)
 {
     return (fl_share_route){from, to, clients[from].advertise.cipher_key,
                             clients[to].advertise.cipher_key};
+}
+
+TEST(transcript_share_is_dealt_as_documented)
+{
+    uint8_t secret[64], coefficients[2][64], shares[CLIENTS][FL_SHARE_BYTES];
+    memcpy(secret, clients[0].b, 32);
+    memcpy(secret + 32, clients[0].s, 32);
+    memset(coefficients[0], 0x40, 64);
+    memset(coefficients[1], 0x41, 64);
+    fl_shamir_deal(shares, CLIENTS, 3, secret, coefficients[0]);
+    assert_documented("session_share", shares[1], FL_SHARE_BYTES);
 }
 
 TEST(transcript_share_is_sealed_as_documented)
@@ -381,6 +399,7 @@ int main(void)
         cmocka_unit_test(advertise_is_valid_only_as_it_was_signed),
         cmocka_unit_test(transcript_shares_are_signed_for_one_slot_and_roster),
         cmocka_unit_test(transcript_confirm_is_as_documented),
+        cmocka_unit_test(transcript_share_is_dealt_as_documented),
         cmocka_unit_test(transcript_share_is_sealed_as_documented),
         cmocka_unit_test(transcript_share_opens_only_on_its_route),
         cmocka_unit_test(transcript_share_hash_names_owner_and_holder),
