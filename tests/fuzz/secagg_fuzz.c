@@ -113,6 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static fl_parties *p;
     script s = {.at = data, .end = data + len};
     if (!p) p = fl_parties_new(CLIENTS + 1);
+    p->number = 0;  // so that an input always does the same
+    fl_random_init(&p->random, 1, FL_RANDOM_TEST, 0);
     check_choice(data, len);
     fl_parties_open(p, &(fl_parties_options){.client_count = CLIENTS,
                                              .client_min = 3,
