@@ -280,20 +280,16 @@ static bool tell(fl_parties *p, uint32_t i, fl_step *step, size_t *len)
     return true;
 }
 
-static bool is_gone(const fl_guest *guest, fl_step step)
-{
-    return guest->gone_at != 0 && step >= guest->gone_at;
-}
-
 bool fl_parties_ask(fl_parties *p, uint32_t i)
 {
     fl_guest *guest = &p->guests[i];
     const fl_parties_options *o = &p->options;
     fl_step step, said;
     size_t len;
-    if (!tell(p, i, &step, &len) || guest->err) return false;
+    if (guest->is_gone || guest->err || !tell(p, i, &step, &len)) return false;
     if (!answer(p, i, step, len, &said, &len)) return false;
-    if (is_gone(guest, said)) return false;
+    guest->is_gone = guest->gone_at != 0 && said >= guest->gone_at;
+    if (guest->is_gone) return false;
     if (o->meddle && !o->meddle(o->meddle_self, p, i, said, p->up, &len)) {
         return false;
     }

@@ -24,8 +24,9 @@ typedef struct {
     uint32_t device;
     fl_party *party;
     fl_step gone_at;  // says neither this step nor any later one; 0: stays
-    fl_err err;       // of its party
-    fl_err refused;   // of the aggregator, the first
+    bool is_gone;
+    fl_err err;      // of its party
+    fl_err refused;  // of the aggregator, the first
     fl_reason why;
     size_t down_bytes, up_bytes;  // control messages, not the vector
     uint32_t message_count;
