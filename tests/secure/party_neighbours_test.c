@@ -95,6 +95,23 @@ TEST(party_refuses_threshold_too_low_among_neighbours)
     }
 }
 
+/* There is no x for more than 255 holders, and one is kept free. */
+TEST(party_refuses_threshold_too_low_with_too_many_holders)
+{
+    for (uint32_t k = 254; k <= 255; k++) {
+        fl_script *script = fl_script_at(300, FL_STEP_ROSTER);
+        script->k = k;
+        script->t = 178;
+        if (k == 255) {
+            assert_roster_refused(script, FL_ERR_RANGE, FL_FAULT_THRESHOLD);
+            continue;
+        }
+        const size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
+        assert_ok(fl_script_send(script, FL_STEP_ROSTER, 1, len));
+        fl_script_free(script);
+    }
+}
+
 TEST(party_takes_more_neighbours_than_it_asks_for)
 {
     fl_script *script = fl_script_at(N, FL_STEP_ROSTER);
@@ -289,6 +306,7 @@ int main(void)
         cmocka_unit_test(party_refuses_malformed_numbers_among_neighbours),
         cmocka_unit_test(party_refuses_out_of_order_among_neighbours),
         cmocka_unit_test(party_refuses_threshold_too_low_among_neighbours),
+        cmocka_unit_test(party_refuses_threshold_too_low_with_too_many_holders),
         cmocka_unit_test(party_takes_more_neighbours_than_it_asks_for),
         cmocka_unit_test(party_refuses_self_altered_under_a_root),
         cmocka_unit_test(party_refuses_other_neighbours),
