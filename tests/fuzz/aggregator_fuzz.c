@@ -111,6 +111,8 @@ static void play(fl_lab *lab, script *s)
             continue;
         } else if (what % 8 < 2) {
             say_anything(hand, s);
+        } else if (!fl_line_is_sealed(&hand->line)) {
+            continue;  // only connected: it cannot say what follows
         } else if (what % 8 == 2) {
             fetch(hand, &plan, next_byte(s));
         } else {
