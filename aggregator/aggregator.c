@@ -8,19 +8,37 @@ static fl_err check_options(const fl_aggregator_options *options,
                             fl_reason *why)
 {
     const double selected = options->cohort * (1.0 + options->over_select);
-    if (options->cohort < 1 || selected > FL_FEDAVG_UPDATES_MAX ||
+    if (options->cohort < 1 || selected > FL_SESSION_CLIENTS_MAX ||
         options->over_select < 0.0) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a cohort of %u (and a share of %g more) is not "
                              "within 1 and %d clients",
                              options->cohort, options->over_select,
-                             FL_FEDAVG_UPDATES_MAX);
+                             FL_SESSION_CLIENTS_MAX);
     }
     if (options->quorum < 1 || options->quorum > options->cohort) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a quorum of %u is not within 1 and the cohort "
                              "of %u",
                              options->quorum, options->cohort);
+    }
+    if (options->aggregation == FL_AGGREGATION_SECURE &&
+        options->min_survivors > options->cohort) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "%u survivors of a session cannot come from a "
+                             "cohort of %u",
+                             options->min_survivors, options->cohort);
+    }
+    const fl_update_codec codec = {.param_count = 1,
+                                   .field_max = 1,
+                                   .weight_max = options->weight_max,
+                                   .clip = (float)options->value_clip};
+    FL_TRY(fl_update_check(&codec, why));
+    if (options->value_bits < 1 || options->value_bits > 24 ||
+        options->min_survivors > FL_SESSION_CLIENTS_MAX) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "values of %u bits: 1 to 24 can be added up",
+                             options->value_bits);
     }
     if (options->deadline_ms < 1 || options->gather_ms < 0) {
         return fl_reason_set(why, FL_ERR_RANGE, "the deadline must be above 0");
@@ -45,16 +63,21 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     fl_aggregator *new = calloc(1, sizeof *new);
     if (!new || !copy) goto out;
     new->options = *options;
+    if (options->aggregation == FL_AGGREGATION_SECURE &&
+        new->options.quorum < options->min_survivors) {
+        new->options.quorum = options->min_survivors;
+    }
     new->rounds_done = rounds_done;
     new->attempt = 1;
     new->mail_sequence = first_mail(options->start_count);
+    new->sum.number = first_mail(options->start_count);
     fl_map_init(&new->peer_of_conn, SIZE_MAX);
     fl_map_init(&new->member_of_key, options->client_cap);
     new->contributors =
-        calloc(FL_FEDAVG_UPDATES_MAX, sizeof *new->contributors);
+        calloc(FL_SESSION_CLIENTS_MAX, sizeof *new->contributors);
     if (!new->contributors) goto out;
     const uint64_t update_bytes =
-        (uint64_t)fl_model_param_count(model) * sizeof(float);
+        fl_aggregation_bytes(options, fl_model_param_count(model));
     if (update_bytes > options->upload_bytes_cap) {
         // Every client would be told to come later, for ever.
         err = fl_reason_set(why, FL_ERR_RANGE,
@@ -64,10 +87,11 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
                             (unsigned long long)update_bytes);
         goto out;
     }
-    err = fl_fedavg_init(&new->fedavg, fl_model_param_count(model));
+    err = fl_roll_init(new, why);
     if (err) goto out;
     memcpy(copy, bytes, len);
-    err = fl_object_publish(new, copy, len);
+    err = fl_object_publish(&new->published, FL_OBJECT_MODEL, rounds_done, copy,
+                            len);
     if (err) goto out;
     copy = NULL;
     new->model = model;
@@ -95,10 +119,14 @@ void fl_aggregator_free(fl_aggregator *aggregator)
     free(aggregator->contributors);
     fl_map_fini(&aggregator->peer_of_conn);
     fl_map_fini(&aggregator->member_of_key);
-    fl_fedavg_fini(&aggregator->fedavg);
+    fl_secagg_free(aggregator->sum.secagg);
+    free(aggregator->sum.words);
+    free(aggregator->sum.sums);
+    free(aggregator->sum.step);
     fl_model_free(aggregator->model);
-    free(aggregator->bytes);
-    free(aggregator->manifest);
+    fl_object_withdraw(&aggregator->published);
+    fl_object_withdraw(&aggregator->roll);
+    fl_enrolment_free(aggregator->enrolment);
     free(aggregator->next_bytes);
     free(aggregator->effects);
     fl_identity_fini(&aggregator->options.identity);
@@ -138,6 +166,9 @@ void fl_aggregator_step(fl_aggregator *aggregator,
         break;
     case FL_AGGREGATOR_CLOSED: fl_peer_closed(aggregator, event->conn); break;
     case FL_AGGREGATOR_EVALUATED: fl_round_evaluated(aggregator, event); break;
+    case FL_AGGREGATOR_UNMASKED:
+        fl_aggregation_unmasked(aggregator, event);
+        break;
     case FL_AGGREGATOR_SAVED: fl_round_saved(aggregator, event->err); break;
     case FL_AGGREGATOR_STOP: stop(aggregator); break;
     }
@@ -158,11 +189,16 @@ int64_t fl_aggregator_deadline(const fl_aggregator *aggregator)
 fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
 {
     static const char *const names[] = {
-        [FL_PHASE_GATHERING] = "gathering",   [FL_PHASE_TRAINING] = "training",
-        [FL_PHASE_EVALUATING] = "evaluating", [FL_PHASE_SAVING] = "saving",
+        [FL_PHASE_GATHERING] = "gathering",
+        [FL_PHASE_TRAINING] = "training",
+        [FL_PHASE_SESSION] = "aggregating",
+        [FL_PHASE_UNMASKING] = "unmasking",
+        [FL_PHASE_EVALUATING] = "evaluating",
+        [FL_PHASE_SAVING] = "saving",
         [FL_PHASE_FINISHED] = "finished",
     };
-    const bool is_on = aggregator->phase == FL_PHASE_TRAINING;
+    const bool is_on = aggregator->phase >= FL_PHASE_TRAINING &&
+                       aggregator->phase <= FL_PHASE_UNMASKING;
     return (fl_aggregator_status){
         .rounds_done = aggregator->rounds_done,
         .round_count = aggregator->options.round_count,
@@ -171,14 +207,16 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
         .selected_count = is_on ? aggregator->cohort_len : 0,
         .update_count = is_on ? aggregator->committed_count : 0,
         .refused_count = aggregator->refused_count,
+        .aborted_count = aggregator->sum.aborted_count,
+        .is_in_session = aggregator->sum.secagg != NULL,
         .activity = names[aggregator->phase],
     };
 }
 
 const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator, size_t *len)
 {
-    *len = aggregator->len;
-    return aggregator->bytes;
+    *len = aggregator->published.len;
+    return aggregator->published.bytes;
 }
 
 size_t fl_aggregator_contributors(const fl_aggregator *aggregator,

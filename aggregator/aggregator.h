@@ -4,16 +4,18 @@
  * daemon connects it to TCP and SQLite, the simulator to virtual time.
  *
  *   GATHERING --cohort is there: plans go out--> TRAINING
- *      ^  ^                                         |
- *      |  +--------- deadline, no quorum -----------+
- *      |                                            | enough updates
- *      +------ SAVING <------ EVALUATING <----------+
+ *      ^  ^                                       |    | enough are ready
+ *      |  +------ deadline, no quorum ------------+    v
+ *      |  +------ too few left, aborted -------------- SESSION --> UNMASKING
+ *      |                          (in the clear: no session)         |
+ *      +------ SAVING <------ EVALUATING <---------------------------+
  *                 |
  *                 +-- the last round --> FINISHED
  *
- * Updates are summed in integers: the new model does not depend on the order
- * in which they arrive. A round exists once it is saved; a crash before that
- * loses nothing that was finished, and clients offer their updates again.
+ * Updates are summed in integers, masked or not: the new model does not depend
+ * on the order in which they arrive. A round exists once it is saved; a crash
+ * before that loses nothing that was finished, and clients offer their updates
+ * again.
  *
  * One owner, one thread. Effects are to be carried out in their order and
  * before the next event; what they point to is valid until then.
@@ -28,7 +30,6 @@
 #include <stdint.h>
 
 #include "aggregator/evaluation.h"
-#include "aggregator/fedavg.h"
 #include "aggregator/federation.h"
 #include "aggregator/store.h"
 #include "aggregator/totals.h"
@@ -36,6 +37,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "compress/compress.h"
 #include "model/model.h"
 #include "net/net.h"
 #include "proto/proto.h"
@@ -49,6 +51,7 @@ typedef enum {
     FL_AGGREGATOR_FRAME,      // conn, bytes, len
     FL_AGGREGATOR_CLOSED,     // conn
     FL_AGGREGATOR_EVALUATED,  // answers EVALUATE: metrics, or err
+    FL_AGGREGATOR_UNMASKED,   // answers UNMASK: err and why
     FL_AGGREGATOR_SAVED,      // answers SAVE_ROUND: err
     FL_AGGREGATOR_STOP,       // leave politely: close all, then LEAVE
 } fl_aggregator_event_kind;
@@ -61,6 +64,7 @@ typedef struct {
     size_t len;
     fl_metrics metrics;
     fl_err err;
+    const char *why;  // UNMASKED: the sentence, when err is not FL_OK
 } fl_aggregator_event;
 
 /* ---- effects ---- */
@@ -70,6 +74,10 @@ typedef enum {
     FL_AGGREGATOR_CLOSE,        // conn; CLOSED follows
     FL_AGGREGATOR_EVALUATE,     // model: EVALUATED answers; it does not change
                                 // until then
+    FL_AGGREGATOR_UNMASK,       // secagg: fl_secagg_unmask it; UNMASKED
+                                // answers, nobody else touches it until then
+    FL_AGGREGATOR_SAVE_LIST,    // bytes, len: the enrolment list to start with
+                                // next time, on disk before the next effect
     FL_AGGREGATOR_SAVE_ROUND,   // round, bytes, len (ONNX): SAVED answers
     FL_AGGREGATOR_SAVE_CLIENT,  // client
     FL_AGGREGATOR_LOG,          // level, event, text
@@ -82,6 +90,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t len;
     fl_model *model;
+    fl_secagg *secagg;
     const fl_round_record *round;
     const fl_client_record *client;
     fl_log_level level;
@@ -115,17 +124,23 @@ typedef struct {
     uint32_t value_bits;     // precision of a value, at least
     double value_clip;       // largest |value| of an update
     uint32_t weight_max;     // examples that count of one client
-    uint32_t min_survivors;  // SECURE: fewest in a sum
+    uint32_t min_survivors;  // SECURE: a quorum of at least so many
     uint32_t phase_ms;       // SECURE: how long a phase of a session may take
+    // SECURE: signs the list of those who come, and so lets anybody in; NULL:
+    // `list` says who may, and only an authority elsewhere can change it.
+    const fl_identity *authority;
+    const uint8_t *list;  // the enrolment list so far; NULL: none
+    size_t list_len;
 } fl_aggregator_options;
 
 typedef struct fl_aggregator fl_aggregator;
 
 /*
  * Goes on after `rounds_done` rounds with `model`, which it takes when the
- * result is FL_OK; `bytes` is that model as it was saved, copied. The caller
- * owns *aggregator: fl_aggregator_free. FL_ERR_RANGE: an option makes no
- * sense, or could let a sum overflow.
+ * result is FL_OK; `bytes` is that model as it was saved, copied. `list` is
+ * copied, `authority` borrowed for life. The caller owns *aggregator:
+ * fl_aggregator_free. FL_ERR_RANGE: an option makes no sense. FL_ERR_FORMAT,
+ * FL_ERR_AUTH: the list, *why says what is wrong with it.
  */
 FL_CHECK fl_err fl_aggregator_new(fl_aggregator **aggregator,
                                   const fl_aggregator_options *options,
@@ -150,7 +165,9 @@ typedef struct {
     uint32_t connected_count;               // clients checked in
     uint32_t selected_count, update_count;  // of the round that is on
     uint32_t refused_count;                 // updates refused since the start
-    const char *activity;                   // "gathering", "training", ...
+    uint32_t aborted_count;                 // sessions, since the start
+    bool is_in_session;
+    const char *activity;  // "gathering", "training", ...
 } fl_aggregator_status;
 
 fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator);

@@ -3,8 +3,10 @@
  *
  *   aggregator.c  the machine from outside: new, step, deadline
  *   peer.c        connections: handshake, check-in, mail, silence
- *   round.c       the round: cohort, deadline, average, evaluate, save
- *   object.c     the model on its way down, updates on their way up
+ *   round.c       the round: cohort, deadline, evaluate, save
+ *   aggregation.c  the sum: of fields in the clear, or by a session
+ *   roll.c        the enrolment list: who may be in a cohort
+ *   object.c      model and list on their way down, updates on their way up
  *   reply.c       effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -13,18 +15,19 @@
 #define FL_AGGREGATOR_AGGREGATOR_CORE_H
 
 #include "aggregator/aggregator.h"
-#include "aggregator/fedavg.h"
 #include "base/map.h"
 
 enum {
     FL_AGGREGATOR_GREET_MS = 15 * 1000,
     FL_AGGREGATOR_SILENCE_MS = 90 * 1000,
     FL_AGGREGATOR_LEASE_MS = 30 * 1000,  // gone that long: a dropout
+    FL_AGGREGATOR_GRACE_MS = 2 * 1000,   // and in a session, which is short
     FL_AGGREGATOR_SWEEP_MS = 1000,       // how often silence is looked for
     FL_AGGREGATOR_RETRY_MS = 10 * 1000,  // after a failed save
     FL_AGGREGATOR_PAUSE_MS = 1000,       // after a failed round
     FL_AGGREGATOR_GREETING_MAX = 256,    // connections that prove nothing yet
     FL_AGGREGATOR_WINDOW = 8,
+    FL_AGGREGATOR_BURST_BYTES = 8 << 20,  // of mail, between two other events
 };
 
 #define FL_AGGREGATOR_NONE UINT32_MAX
@@ -49,23 +52,26 @@ typedef struct {
 typedef enum {
     FL_PART_NONE,       // not in the cohort
     FL_PART_SELECTED,   // asked, not done
+    FL_PART_READY,      // SECURE: trained, or in the session
     FL_PART_COMMITTED,  // its update is in the sum
-    FL_PART_REFUSED,    // its update was bad
+    FL_PART_REFUSED,    // its update was bad, or it declined
 } fl_part;
 
 /* An update on its way. */
 typedef struct {
     fl_parts *parts;
     uint8_t object[FL_HASH_BYTES];
-    fl_open open;  // its manifest is not kept: bytes were checked against it
 } fl_upload;
 
 /* A client that has been here since the start. */
 typedef struct {
     fl_client_record record;
-    uint32_t peer;    // slot; NONE: not connected
-    int64_t lost_ms;  // when the connection went
+    fl_device device;  // what it can be enrolled with
+    uint32_t place;    // in the enrolment list, while its round is on
+    uint32_t peer;     // slot; NONE: not connected
+    int64_t lost_ms;   // when the connection went
     fl_part part;
+    bool has_declined;  // the round that is on
     fl_upload *upload;
     uint8_t committed[FL_HASH_BYTES];  // the last update that went into a sum
     uint32_t committed_round;          // and of which round; 0: none
@@ -78,10 +84,38 @@ typedef struct {
 typedef enum {
     FL_PHASE_GATHERING,
     FL_PHASE_TRAINING,
+    FL_PHASE_SESSION,
+    FL_PHASE_UNMASKING,
     FL_PHASE_EVALUATING,
     FL_PHASE_SAVING,
     FL_PHASE_FINISHED,
 } fl_phase;
+
+/* What clients download, by name. */
+typedef struct {
+    uint8_t *bytes;
+    size_t len;
+    uint8_t *manifest;  // encoded
+    size_t manifest_len;
+    uint8_t name[FL_HASH_BYTES];  // the manifest's hash
+} fl_published;
+
+/* The sum of the round. */
+typedef struct {
+    fl_update_codec codec;
+    fl_fields fields;
+    uint32_t client_min, client_cap;
+    uint64_t *words;      // CLEAR: packed
+    uint64_t *sums;       // CLEAR: unpacked; field_count
+    size_t field_cap;     // fields that words and sums have room for
+    uint64_t number;      // of the session or attempt, the last one given out
+    fl_secagg *secagg;    // SECURE, from SESSION to the end of the round
+    uint32_t told_count;  // of the cohort, what the phase has to tell
+    int64_t lost_at_ms;   // when the next who is gone is not awaited any more
+    uint8_t *step;        // FL_SESSION_STEP_MAX, for one message at a time
+    uint32_t aborted_count, aborted_since_save;
+    uint64_t bytes_control;  // since the last round was saved
+} fl_sum;
 
 struct fl_aggregator {
     fl_aggregator_options options;
@@ -107,22 +141,17 @@ struct fl_aggregator {
     uint32_t rounds_done, attempt;
     uint32_t *cohort;  // member slots
     uint32_t cohort_len;
-    uint32_t committed_count;
-    fl_fedavg fedavg;
-    uint64_t correct_count;
-    int64_t loss_sum_micro;
+    uint32_t ready_count, committed_count;
+    fl_sum sum;
     uint64_t bytes_up, bytes_down;  // since the last round was saved
     uint32_t refused_count;
     uint8_t (*contributors)[FL_KEY_BYTES];
     size_t contributor_count;
 
-    // The global model; `bytes` is what clients download.
-    fl_model *model;
-    uint8_t *bytes;
-    size_t len;
-    uint8_t *manifest;  // encoded
-    size_t manifest_len;
-    uint8_t object[FL_HASH_BYTES];  // the manifest's hash: the model's name
+    fl_model *model;  // the global model; published as it was saved
+    fl_published published;
+    fl_enrolment *enrolment;  // SECURE
+    fl_published roll;
     // What is being saved; becomes the above when it is.
     fl_round_record record;
     uint8_t *next_bytes;
@@ -197,11 +226,86 @@ void fl_round_evaluated(fl_aggregator *aggregator,
 void fl_round_saved(fl_aggregator *aggregator, fl_err err);
 int64_t fl_round_deadline(const fl_aggregator *aggregator);
 
+/* The round has come to nothing: with another cohort, again. */
+void fl_round_fail(fl_aggregator *aggregator);
+
+/* The sum is there: the new model. */
+void fl_round_close(fl_aggregator *aggregator);
+
+/* ---- aggregation.c ---- */
+
+/* Bytes of one update of so many parameters, in the largest cohort. */
+uint64_t fl_aggregation_bytes(const fl_aggregator_options *options,
+                              size_t param_count);
+
+/* An empty sum for the cohort that has been picked. */
+FL_CHECK fl_err fl_aggregation_begin(fl_aggregator *aggregator);
+
+/* CLEAR: adds one update. FL_ERR_RANGE: a field is too large for one. */
+FL_CHECK fl_err fl_aggregation_add(fl_aggregator *aggregator,
+                                   const uint8_t *bytes, size_t len,
+                                   fl_reason *why);
+
+/* SECURE: opens a session with those who are ready. */
+void fl_aggregation_open(fl_aggregator *aggregator);
+
+/* SECURE: ends phases whose time has come. */
+void fl_aggregation_advance(fl_aggregator *aggregator);
+
+/* SECURE: a client's step; answered. */
+void fl_aggregation_step(fl_aggregator *aggregator, fl_peer *peer,
+                         const fl_message *message);
+
+/*
+ * SECURE: what this member is to be told now, valid until the next call.
+ * FL_ERR_NOT_FOUND: nothing.
+ */
+FL_CHECK fl_err fl_aggregation_message(fl_aggregator *aggregator,
+                                       const fl_member *member,
+                                       fl_step_body *step);
+void fl_aggregation_unmasked(fl_aggregator *aggregator,
+                             const fl_aggregator_event *event);
+
+/* Whether a packed vector of this member is awaited now. */
+bool fl_aggregation_is_due(const fl_aggregator *aggregator,
+                           const fl_member *member);
+
+/* When a phase wants to be looked at again. */
+int64_t fl_aggregation_deadline(const fl_aggregator *aggregator);
+
+/* The weighted mean, added to `params`; and the clients' metrics. */
+FL_CHECK fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
+                                     fl_update_metrics *metrics,
+                                     fl_reason *why);
+
+/* Whether this member's update is in the sum. */
+bool fl_aggregation_has(const fl_aggregator *aggregator,
+                        const fl_member *member);
+
+/* The round is over, one way or the other. */
+void fl_aggregation_end(fl_aggregator *aggregator);
+
+/* ---- roll.c ---- */
+
+/* Takes over the list of the options. */
+FL_CHECK fl_err fl_roll_init(fl_aggregator *aggregator, fl_reason *why);
+
+/* Whether this device may take part, as far as a fixed list says. */
+bool fl_roll_admits(const fl_aggregator *aggregator,
+                    const uint8_t identity[FL_KEY_BYTES]);
+
+/* Takes over a client's card, under a name of our making. */
+void fl_roll_introduce(fl_member *member, const fl_device *device);
+
+/* Gives every member of the cohort its place, signing a new list if need be. */
+FL_CHECK fl_err fl_roll_call(fl_aggregator *aggregator);
+
 /* ---- object.c ---- */
 
-/* Makes `bytes` what clients download; manifest and name follow. */
-FL_CHECK fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes,
-                                  size_t len);
+/* Makes `bytes` what clients download, taken when the result is FL_OK. */
+FL_CHECK fl_err fl_object_publish(fl_published *published, fl_object_kind kind,
+                                  uint32_t round, uint8_t *bytes, size_t len);
+void fl_object_withdraw(fl_published *published);
 
 /* FETCH, OPEN, CHUNK, COMMIT of a client that has checked in. */
 void fl_object_request(fl_aggregator *aggregator, fl_peer *peer,

@@ -36,7 +36,7 @@ typedef struct {
         .model = "lenet", .schedule = "constant", .local_epochs = 1,        \
         .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .round_count = 50, \
         .cohort = 10, .evaluate_every = 1, .deadline_s = 600.0, .seed = 1,  \
-        .aggregation = "clear", .value_bits = 14, .value_clip = 4.0,        \
+        .aggregation = "secure", .value_bits = 14, .value_clip = 4.0,       \
         .weight_max = 1000, .phase_s = 10.0,                                \
     }
 

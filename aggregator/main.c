@@ -12,7 +12,7 @@
 #include "aggregator/status.h"
 #include "base/program.h"
 
-enum { DATA_OPTIONS = 4, OWN_OPTIONS = 11 };
+enum { DATA_OPTIONS = 4, OWN_OPTIONS = 12 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
 
 typedef struct {
@@ -42,6 +42,10 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
          "where clients connect: tcp://ADDRESS:PORT; port 0 takes any"},
         {"aggregator", "state", FL_OPTION_TEXT, &server->state, 0, 0, "DIR",
          "where rounds, models and keys are kept"},
+        {"aggregator", "enrolment", FL_OPTION_TEXT, &server->enrolment, 0, 0,
+         "FILE",
+         "who may take part, signed by an authority (fedge-keys sign); without "
+         "it this aggregator is the authority and enrols whoever comes"},
         {"aggregator", "out", FL_OPTION_TEXT, &server->out, 0, 0, "FILE",
          "also write the global model there after each round, ONNX"},
         {"aggregator", "min-clients", FL_OPTION_COUNT, &server->min_clients, 0,

@@ -4,15 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The sum over FL_FEDAVG_UPDATES_MAX clients stays below 2^63.
-static const int64_t LOSS_SUM_MICRO_MAX = INT64_C(1000000000000000);
+void fl_object_withdraw(fl_published *published)
+{
+    free(published->bytes);
+    free(published->manifest);
+    *published = (fl_published){0};
+}
 
-fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes, size_t len)
+fl_err fl_object_publish(fl_published *published, fl_object_kind kind,
+                         uint32_t round, uint8_t *bytes, size_t len)
 {
     fl_err err = FL_ERR_MEMORY;
     fl_manifest manifest = {
-        .kind = FL_OBJECT_MODEL,
-        .round = aggregator->rounds_done,
+        .kind = kind,
+        .round = round,
         .size = len,
         .chunk_bytes = FL_PROTO_CHUNK_BYTES,
         .chunk_count = fl_manifest_chunk_count(len),
@@ -27,13 +32,12 @@ fl_err fl_object_publish(fl_aggregator *aggregator, uint8_t *bytes, size_t len)
     err = fl_manifest_encode(encoded, cap, &encoded_len, &manifest);
     if (err) goto out;
 
-    free(aggregator->bytes);
-    free(aggregator->manifest);
-    aggregator->bytes = bytes;
-    aggregator->len = len;
-    aggregator->manifest = encoded;
-    aggregator->manifest_len = encoded_len;
-    fl_hash(aggregator->object, encoded, encoded_len);
+    fl_object_withdraw(published);
+    *published = (fl_published){.bytes = bytes,
+                                .len = len,
+                                .manifest = encoded,
+                                .manifest_len = encoded_len};
+    fl_hash(published->name, encoded, encoded_len);
     encoded = NULL;
 
 out:
@@ -42,8 +46,20 @@ out:
     return err;
 }
 
-/* ---- the model on its way down
- * ----------------------------------------------- */
+/* ---- model and list on their way down ---- */
+
+// NULL: nothing that is published now has this name.
+static const fl_published *find_published(const fl_aggregator *aggregator,
+                                          const uint8_t *name)
+{
+    const fl_published *all[] = {&aggregator->published, &aggregator->roll};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i]->bytes && memcmp(all[i]->name, name, FL_HASH_BYTES) == 0) {
+            return all[i];
+        }
+    }
+    return NULL;
+}
 
 static void fetch(fl_aggregator *aggregator, fl_peer *peer,
                   const fl_message *request)
@@ -51,32 +67,33 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
     const fl_fetch *fetch = &request->fetch;
     fl_message answer = {.operation = request->operation,
                          .round = request->round};
-    if (memcmp(fetch->object, aggregator->object, FL_HASH_BYTES) != 0) {
+    const fl_published *object = find_published(aggregator, fetch->object);
+    if (!object) {
         fl_reply_refusal(aggregator, peer, request, FL_ERR_STALE,
-                         "that is not the model of this round");
+                         "that is not the model or list of this round");
         return;
     }
     if (fetch->wants_manifest) {
         answer.type = FL_MESSAGE_MANIFEST;
-        answer.manifest.bytes = aggregator->manifest;
-        answer.manifest.len = aggregator->manifest_len;
+        answer.manifest.bytes = object->manifest;
+        answer.manifest.len = object->manifest_len;
         fl_reply_message(aggregator, peer, &answer);
         return;
     }
     const uint64_t at = (uint64_t)fetch->index * FL_PROTO_CHUNK_BYTES;
-    if (at >= aggregator->len) {
+    if (at >= object->len) {
         fl_reply_refusal(aggregator, peer, request, FL_ERR_RANGE,
-                         "the model has no such chunk");
+                         "the object has no such chunk");
         return;
     }
-    const size_t left = aggregator->len - (size_t)at;
+    const size_t left = object->len - (size_t)at;
     answer.type = FL_MESSAGE_CHUNK;
     answer.chunk = (fl_chunk){
         .index = fetch->index,
-        .bytes = aggregator->bytes + at,
+        .bytes = object->bytes + at,
         .len = left < FL_PROTO_CHUNK_BYTES ? left : FL_PROTO_CHUNK_BYTES,
     };
-    memcpy(answer.chunk.object, aggregator->object, FL_HASH_BYTES);
+    memcpy(answer.chunk.object, object->name, FL_HASH_BYTES);
     fl_reply_message(aggregator, peer, &answer);
 }
 
@@ -86,7 +103,7 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
 void fl_object_drop(fl_aggregator *aggregator, fl_member *member)
 {
     if (!member->upload) return;
-    aggregator->upload_bytes -= aggregator->fedavg.param_count * sizeof(float);
+    aggregator->upload_bytes -= member->upload->parts->size;
     fl_parts_free(member->upload->parts);
     free(member->upload);
     member->upload = NULL;
@@ -104,6 +121,9 @@ static void refuse_update(fl_aggregator *aggregator, fl_peer *peer,
                  fl_err_text(err), text);
     fl_object_drop(aggregator, member);
     member->part = FL_PART_REFUSED;
+    if (aggregator->phase == FL_PHASE_SESSION) {
+        fl_secagg_drop(aggregator->sum.secagg, member->place);
+    }
     fl_reply_refusal(aggregator, peer, request, err, text);
 }
 
@@ -111,9 +131,8 @@ static void refuse_update(fl_aggregator *aggregator, fl_peer *peer,
 static bool is_due(fl_aggregator *aggregator, fl_peer *peer,
                    const fl_member *member, const fl_message *request)
 {
-    if (aggregator->phase == FL_PHASE_TRAINING &&
-        request->round == fl_round_number(aggregator) &&
-        member->part == FL_PART_SELECTED) {
+    if (request->round == fl_round_number(aggregator) &&
+        fl_aggregation_is_due(aggregator, member)) {
         return true;
     }
     if (aggregator->phase == FL_PHASE_GATHERING &&
@@ -167,20 +186,21 @@ static fl_err check_offer(const fl_aggregator *aggregator,
                           fl_reason *why)
 {
     const fl_open *open = &request->open;
-    if (memcmp(open->model, aggregator->object, FL_HASH_BYTES) != 0) {
+    const fl_object_kind kind =
+        aggregator->options.aggregation == FL_AGGREGATION_SECURE
+            ? FL_OBJECT_MASKED
+            : FL_OBJECT_UPDATE;
+    if (memcmp(open->model, aggregator->published.name, FL_HASH_BYTES) != 0) {
         return fl_reason_set(why, FL_ERR_STALE,
                              "the update starts from another model");
     }
     FL_TRY(fl_manifest_decode(manifest, aggregator->options.scratch,
                               open->manifest, open->manifest_len, why));
-    const uint64_t expected = aggregator->fedavg.param_count * sizeof(float);
-    if (manifest->kind != FL_OBJECT_UPDATE ||
-        manifest->round != request->round) {
+    const uint64_t expected =
+        aggregator->sum.fields.word_count * sizeof(uint64_t);
+    if (manifest->kind != kind || manifest->round != request->round) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "the manifest is not of an update of this round");
-    }
-    if (open->loss_sum_micro > LOSS_SUM_MICRO_MAX) {
-        return fl_reason_set(why, FL_ERR_RANGE, "the loss is out of range");
     }
     if (manifest->size != expected) {
         return fl_reason_set(
@@ -191,7 +211,8 @@ static fl_err check_offer(const fl_aggregator *aggregator,
 }
 
 static fl_err begin_upload(fl_aggregator *aggregator, fl_member *member,
-                           const fl_manifest *manifest, const fl_open *open)
+                           const fl_manifest *manifest,
+                           const uint8_t object[FL_HASH_BYTES])
 {
     fl_upload *upload = calloc(1, sizeof *upload);
     if (!upload) return FL_ERR_MEMORY;
@@ -200,9 +221,7 @@ static fl_err begin_upload(fl_aggregator *aggregator, fl_member *member,
         free(upload);
         return FL_ERR_MEMORY;
     }
-    upload->open = *open;
-    upload->open.manifest = NULL;
-    fl_hash(upload->object, open->manifest, open->manifest_len);
+    memcpy(upload->object, object, FL_HASH_BYTES);
     member->upload = upload;
     aggregator->upload_bytes += manifest->size;
     return FL_OK;
@@ -229,8 +248,7 @@ static void open_upload(fl_aggregator *aggregator, fl_peer *peer,
     if (!member->upload) {
         const bool has_room = aggregator->upload_bytes + manifest.size <=
                               aggregator->options.upload_bytes_cap;
-        if (!has_room ||
-            begin_upload(aggregator, member, &manifest, &request->open)) {
+        if (!has_room || begin_upload(aggregator, member, &manifest, object)) {
             fl_message later = {.type = FL_MESSAGE_GRANT,
                                 .operation = request->operation,
                                 .round = request->round};
@@ -277,17 +295,17 @@ static void add_to_sum(fl_aggregator *aggregator, fl_peer *peer,
                        fl_member *member, const fl_message *request)
 {
     const fl_upload *upload = member->upload;
-    const fl_open *open = &upload->open;
-    fl_reason why;
+    const fl_parts *parts = upload->parts;
+    fl_reason why = {""};
     const fl_err err =
-        fl_fedavg_add(&aggregator->fedavg, upload->parts->buffer,
-                      upload->parts->size, open->sample_count, &why);
+        aggregator->options.aggregation == FL_AGGREGATION_SECURE
+            ? fl_secagg_add(aggregator->sum.secagg, member->place,
+                            parts->buffer, parts->size, &why)
+            : fl_aggregation_add(aggregator, parts->buffer, parts->size, &why);
     if (err) {
         refuse_update(aggregator, peer, member, request, err, why.text);
         return;
     }
-    aggregator->correct_count += open->correct_count;
-    aggregator->loss_sum_micro += open->loss_sum_micro;
     aggregator->committed_count++;
     member->part = FL_PART_COMMITTED;
     memcpy(member->committed, upload->object, FL_HASH_BYTES);

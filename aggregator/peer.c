@@ -265,6 +265,13 @@ static uint32_t find_member(fl_aggregator *aggregator,
 static bool seat(fl_aggregator *aggregator, fl_peer *peer,
                  const fl_message *message)
 {
+    if (!fl_roll_admits(aggregator, peer->line.peer)) {
+        fl_reply_refusal(aggregator, peer, message, FL_ERR_AUTH,
+                         "this device is not enrolled: the authority adds its "
+                         "card (fedge-keys device) to the list");
+        fl_peer_close(aggregator, peer, "not enrolled");
+        return false;
+    }
     const uint32_t slot = find_member(aggregator, peer->line.peer);
     if (slot == FL_AGGREGATOR_NONE) {
         fl_reply_refusal(aggregator, peer, message, FL_ERR_LIMIT,
@@ -280,6 +287,7 @@ static bool seat(fl_aggregator *aggregator, fl_peer *peer,
         fl_peer_close(aggregator, old, "superseded");
     }
     member->peer = (uint32_t)(peer - aggregator->peers);
+    fl_roll_introduce(member, &peer->line.device);
     peer->client = slot;
     peer->state = FL_PEER_CHECKED_IN;
     aggregator->greeting_count--;
@@ -299,6 +307,10 @@ static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
                                    .round = member->mail_round}};
     if (member->mail_kind == FL_MAIL_PLAN) {
         message.mail.plan = fl_round_plan(aggregator);
+    }
+    if (member->mail_kind == FL_MAIL_STEP &&
+        fl_aggregation_message(aggregator, member, &message.mail.step)) {
+        return;  // it has answered, or dropped out
     }
     fl_reply_message(aggregator, peer, &message);
 }
@@ -326,9 +338,8 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
-    fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu samples=%llu",
-                 (unsigned long long)peer->conn,
-                 (unsigned long long)message->check_in.sample_count);
+    fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu",
+                 (unsigned long long)peer->conn);
     fl_reply(aggregator,
              (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
                                     .client = &member->record});
@@ -376,6 +387,9 @@ static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
         } else if (type == FL_MESSAGE_FETCH || type == FL_MESSAGE_OPEN ||
                    type == FL_MESSAGE_CHUNK || type == FL_MESSAGE_COMMIT) {
             fl_object_request(aggregator, peer, message);
+        } else if (type == FL_MESSAGE_STEP) {
+            aggregator->sum.bytes_control += len + FL_NET_LENGTH_BYTES;
+            fl_aggregation_step(aggregator, peer, message);
         } else {
             break;
         }

@@ -57,6 +57,9 @@ void fl_reply_message(fl_aggregator *aggregator, fl_peer *peer,
         fl_peer_close(aggregator, peer, "cannot encode a message");
         return;
     }
+    if (message->type == FL_MESSAGE_MAIL && message->mail.step.step != 0) {
+        aggregator->sum.bytes_control += len + FL_NET_LENGTH_BYTES;
+    }
     fl_reply_frame(aggregator, peer, bytes, len);
 }
 

@@ -12,17 +12,28 @@ uint32_t fl_round_number(const fl_aggregator *aggregator)
 
 fl_plan fl_round_plan(const fl_aggregator *aggregator)
 {
+    const fl_sum *sum = &aggregator->sum;
     fl_plan plan = aggregator->options.training;
     const int64_t left_ms = aggregator->phase_until_ms - aggregator->now_ms;
     plan.round = fl_round_number(aggregator);
-    memcpy(plan.model, aggregator->object, FL_HASH_BYTES);
-    plan.param_count = aggregator->fedavg.param_count;
+    memcpy(plan.model, aggregator->published.name, FL_HASH_BYTES);
+    plan.param_count = sum->codec.param_count;
     plan.deadline_ms = left_ms < 1            ? 1
                        : left_ms > UINT32_MAX ? UINT32_MAX
                                               : (uint32_t)left_ms;
     plan.seed = aggregator->options.seed + plan.round;
     plan.norm = plan.round > aggregator->options.norm_rounds ? FL_NORM_FROZEN
                                                              : FL_NORM_TRAIN;
+    plan.aggregation = aggregator->options.aggregation;
+    plan.number = sum->number;
+    plan.client_cap = sum->client_cap;
+    plan.client_min = sum->client_min;
+    plan.field_max = sum->codec.field_max;
+    plan.weight_max = sum->codec.weight_max;
+    plan.value_clip = sum->codec.clip;
+    if (plan.aggregation == FL_AGGREGATION_SECURE) {
+        memcpy(plan.enrolment, aggregator->roll.name, FL_HASH_BYTES);
+    }
     return plan;
 }
 
@@ -89,14 +100,22 @@ static bool pick_cohort(fl_aggregator *aggregator)
 static void open_round(fl_aggregator *aggregator)
 {
     if (!pick_cohort(aggregator)) return;
+    fl_err err = fl_roll_call(aggregator);
+    if (!err) err = fl_aggregation_begin(aggregator);
+    if (err) {
+        aggregator->phase_until_ms =
+            aggregator->now_ms + FL_AGGREGATOR_RETRY_MS;
+        fl_reply_log(aggregator, FL_LOG_ERROR, "round_not_opened",
+                     "round=%u err=%s", fl_round_number(aggregator),
+                     fl_err_text(err));
+        return;
+    }
     aggregator->phase = FL_PHASE_TRAINING;
     aggregator->opened_ms = aggregator->now_ms;
     aggregator->phase_until_ms =
         aggregator->now_ms + aggregator->options.deadline_ms;
+    aggregator->ready_count = 0;
     aggregator->committed_count = 0;
-    aggregator->correct_count = 0;
-    aggregator->loss_sum_micro = 0;
-    fl_fedavg_reset(&aggregator->fedavg);
     fl_reply_log(aggregator, FL_LOG_INFO, "round_opened",
                  "round=%u attempt=%u selected=%u present=%u",
                  fl_round_number(aggregator), aggregator->attempt,
@@ -104,6 +123,7 @@ static void open_round(fl_aggregator *aggregator)
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         fl_member *member = &aggregator->members[aggregator->cohort[i]];
         member->part = FL_PART_SELECTED;
+        member->has_declined = false;
         fl_peer_mail(aggregator, member, FL_MAIL_PLAN,
                      fl_round_number(aggregator));
     }
@@ -167,7 +187,7 @@ static void release_cohort(fl_aggregator *aggregator, bool has_failed)
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         fl_member *member = &aggregator->members[aggregator->cohort[i]];
         fl_object_drop(aggregator, member);
-        if (member->part == FL_PART_COMMITTED && !has_failed) {
+        if (!has_failed && fl_aggregation_has(aggregator, member)) {
             add_contributor(aggregator, member);
         } else {
             fl_peer_mail(aggregator, member, FL_MAIL_CLOSED,
@@ -183,7 +203,7 @@ static int compare_keys(const void *a, const void *b)
     return memcmp(a, b, FL_KEY_BYTES);
 }
 
-static void fail_round(fl_aggregator *aggregator)
+void fl_round_fail(fl_aggregator *aggregator)
 {
     fl_reply_log(aggregator, FL_LOG_WARN, "round_failed",
                  "round=%u attempt=%u selected=%u updates=%u quorum=%u",
@@ -191,6 +211,7 @@ static void fail_round(fl_aggregator *aggregator)
                  aggregator->cohort_len, aggregator->committed_count,
                  aggregator->options.quorum);
     release_cohort(aggregator, true);
+    fl_aggregation_end(aggregator);
     aggregator->attempt++;
     begin_gathering(aggregator, FL_AGGREGATOR_PAUSE_MS);
 }
@@ -211,6 +232,8 @@ static void begin_saving(fl_aggregator *aggregator)
     aggregator->phase_until_ms = INT64_MAX;
     record->bytes_up = aggregator->bytes_up;
     record->bytes_down = aggregator->bytes_down;
+    record->bytes_control = aggregator->sum.bytes_control;
+    record->sessions_aborted = aggregator->sum.aborted_since_save;
     fl_reply(aggregator,
              (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_ROUND,
                                     .round = record,
@@ -228,32 +251,47 @@ static fl_err encode_next(fl_aggregator *aggregator)
 }
 
 // Statistics come as what can be averaged, see fl_model_variances_to_squares.
-static fl_err apply_mean(fl_aggregator *aggregator)
+static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
+                         fl_reason *why)
 {
     float *params = fl_model_params(aggregator->model);
     fl_model_variances_to_squares(aggregator->model, params);
-    const fl_err err = fl_fedavg_apply(&aggregator->fedavg, params);
+    const fl_err err = fl_aggregation_apply(aggregator, params, metrics, why);
     fl_model_squares_to_variances(aggregator->model, params);
     return err;
 }
 
-static void close_round(fl_aggregator *aggregator)
+static void record_round(fl_aggregator *aggregator,
+                         const fl_update_metrics *metrics)
 {
-    const double weight = (double)aggregator->fedavg.weight;
+    const double weight = (double)metrics->weight;
     aggregator->record = (fl_round_record){
         .round = fl_round_number(aggregator),
         .attempt = aggregator->attempt,
         .selected_count = aggregator->cohort_len,
         .update_count = aggregator->committed_count,
-        .sample_count = aggregator->fedavg.weight,
-        .client_loss = (double)aggregator->loss_sum_micro * 1e-6 / weight,
-        .client_accuracy = (double)aggregator->correct_count / weight,
+        .sample_count = metrics->weight,
+        .client_loss = metrics->loss_sum / weight,
+        .client_accuracy = (double)metrics->correct / weight,
         .loss = NAN,
         .accuracy = NAN,
         .took_ms = aggregator->now_ms - aggregator->opened_ms,
         .aggregation = aggregator->options.aggregation,
     };
-    fl_err err = apply_mean(aggregator);
+}
+
+void fl_round_close(fl_aggregator *aggregator)
+{
+    fl_update_metrics metrics = {.weight = 0};
+    fl_reason why = {""};
+    fl_err err = apply_mean(aggregator, &metrics, &why);
+    if (err == FL_ERR_RANGE) {  // no clients can have made that sum
+        fl_reply_log(aggregator, FL_LOG_ERROR, "sum_refused", "round=%u why=%s",
+                     fl_round_number(aggregator), why.text);
+        fl_round_fail(aggregator);
+        return;
+    }
+    record_round(aggregator, &metrics);
     if (!err) err = encode_next(aggregator);
     if (err) {  // out of memory: the old model is still what is published
         fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
@@ -264,6 +302,7 @@ static void close_round(fl_aggregator *aggregator)
         return;
     }
     release_cohort(aggregator, false);
+    fl_aggregation_end(aggregator);
     qsort(aggregator->contributors, aggregator->contributor_count,
           sizeof *aggregator->contributors, compare_keys);
     if (!is_evaluated_round(aggregator)) {
@@ -275,17 +314,23 @@ static void close_round(fl_aggregator *aggregator)
                                                 .model = aggregator->model});
 }
 
+// In the clear updates are collected, else those who could take part in a sum.
 static void collect(fl_aggregator *aggregator)
 {
     const fl_aggregator_options *options = &aggregator->options;
+    const bool is_clear = options->aggregation == FL_AGGREGATION_CLEAR;
+    const uint32_t count =
+        is_clear ? aggregator->committed_count : aggregator->ready_count;
     const bool is_late = aggregator->now_ms >= aggregator->phase_until_ms;
-    const bool has_quorum = aggregator->committed_count >= options->quorum;
-    const bool is_full = aggregator->committed_count >= options->cohort;
+    const bool is_full = count >= options->cohort;
     const bool is_all = !is_full && !is_late && count_pending(aggregator) == 0;
-    if (is_full || ((is_late || is_all) && has_quorum)) {
-        close_round(aggregator);
-    } else if (is_late || is_all) {
-        fail_round(aggregator);
+    if (!is_full && !is_late && !is_all) return;
+    if (count < options->quorum) {
+        fl_round_fail(aggregator);
+    } else if (is_clear) {
+        fl_round_close(aggregator);
+    } else {
+        fl_aggregation_open(aggregator);
     }
 }
 
@@ -342,7 +387,8 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
     if (aggregator->phase != FL_PHASE_SAVING) return;
     if (!err) {
         aggregator->rounds_done++;
-        err = fl_object_publish(aggregator, aggregator->next_bytes,
+        err = fl_object_publish(&aggregator->published, FL_OBJECT_MODEL,
+                                aggregator->rounds_done, aggregator->next_bytes,
                                 aggregator->next_len);
         if (err) aggregator->rounds_done--;
     }
@@ -357,6 +403,8 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
     aggregator->next_bytes = NULL;
     aggregator->bytes_up = 0;
     aggregator->bytes_down = 0;
+    aggregator->sum.bytes_control = 0;
+    aggregator->sum.aborted_since_save = 0;
     aggregator->attempt = 1;
     log_closed(aggregator);
     begin_gathering(aggregator, 0);
@@ -374,6 +422,8 @@ void fl_round_advance(fl_aggregator *aggregator)
         }
     } else if (aggregator->phase == FL_PHASE_TRAINING) {
         collect(aggregator);
+    } else if (aggregator->phase == FL_PHASE_SESSION) {
+        fl_aggregation_advance(aggregator);
     } else if (aggregator->phase == FL_PHASE_SAVING &&
                aggregator->now_ms >= aggregator->phase_until_ms) {
         begin_saving(aggregator);
@@ -391,6 +441,8 @@ int64_t fl_round_deadline(const fl_aggregator *aggregator)
                    : INT64_MAX;
     case FL_PHASE_TRAINING:
     case FL_PHASE_SAVING: return until_ms;
+    case FL_PHASE_SESSION: return fl_aggregation_deadline(aggregator);
+    case FL_PHASE_UNMASKING:
     case FL_PHASE_EVALUATING:
     case FL_PHASE_FINISHED: return INT64_MAX;
     }

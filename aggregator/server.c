@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/roll_file.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/pool.h"
@@ -27,10 +28,19 @@ typedef struct {
     fl_reason why;
 } measurement;
 
+typedef struct {
+    fl_job job;  // first: the pool hands this address back
+    struct server *server;
+    fl_secagg *secagg;
+    fl_err err;
+    fl_reason why;
+} unmasking;
+
 typedef struct server {
     const fl_server_options *options;
     fl_store *store;
     fl_identity identity;
+    fl_roll_file roll;
     fl_dataset *test;
     fl_arena scratch;
     fl_net *net;
@@ -42,7 +52,8 @@ typedef struct server {
     fl_progress progress;
 
     measurement measurement;
-    bool is_measuring, has_left;
+    unmasking unmasking;
+    bool is_measuring, is_unmasking, has_left;
     uint32_t open_count;  // connections
     fl_totals totals;     // of all rounds, also those before this start
     int64_t start_us;
@@ -176,7 +187,40 @@ static void begin_measuring(server *s, fl_model *model)
     fl_pool_submit(s->background, &s->measurement.job);
 }
 
+static void unmask(fl_job *job)
+{
+    unmasking *u = (unmasking *)(void *)job;
+    u->err = fl_secagg_unmask(u->secagg, (unsigned)u->server->options->threads,
+                              &u->why);
+}
+
+static void unmasked(fl_job *job)
+{
+    unmasking *u = (unmasking *)(void *)job;
+    (void)!fl_net_post(u->server->net, u);
+}
+
+static void begin_unmasking(server *s, fl_secagg *secagg)
+{
+    s->unmasking = (unmasking){.job = {.run = unmask, .done = unmasked},
+                               .server = s,
+                               .secagg = secagg};
+    s->is_unmasking = true;
+    fl_pool_submit(s->background, &s->unmasking.job);
+}
+
 /* ---- the machine ---- */
+
+// A list that is not on disk would be signed again with the same serial.
+static void save_list(server *s, const fl_aggregator_effect *effect)
+{
+    fl_reason why;
+    if (fl_roll_file_save(s->options->state, effect->bytes, effect->len,
+                          &why)) {
+        fl_log(FL_LOG_ERROR, "not_saved", "what=enrolment why=%s", why.text);
+        s->has_left = true;
+    }
+}
 
 static void save_client(server *s, const fl_client_record *client)
 {
@@ -212,6 +256,8 @@ static void do_effect(server *s, const fl_aggregator_effect *effect)
         break;
     case FL_AGGREGATOR_CLOSE: fl_net_close(s->net, effect->conn); break;
     case FL_AGGREGATOR_EVALUATE: begin_measuring(s, effect->model); break;
+    case FL_AGGREGATOR_UNMASK: begin_unmasking(s, effect->secagg); break;
+    case FL_AGGREGATOR_SAVE_LIST: save_list(s, effect); break;
     case FL_AGGREGATOR_SAVE_ROUND:
         s->must_save = true;
         s->round = *effect->round;
@@ -252,6 +298,13 @@ static void handle_posted(server *s, void *posted)
     if (posted == &stop_asked) {
         fl_log(FL_LOG_INFO, "stopping", NULL);
         tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_STOP});
+        return;
+    }
+    if (posted == &s->unmasking) {
+        s->is_unmasking = false;
+        tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_UNMASKED,
+                                      .err = s->unmasking.err,
+                                      .why = s->unmasking.why.text});
         return;
     }
     const measurement *m = posted;
@@ -303,7 +356,7 @@ static void say_goodbye(server *s)
 {
     fl_net_event event;
     const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
-    while ((s->open_count > 0 || s->is_measuring) &&
+    while ((s->open_count > 0 || s->is_measuring || s->is_unmasking) &&
            fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
         if (event.kind == FL_NET_CLOSED) s->open_count--;
@@ -311,9 +364,9 @@ static void say_goodbye(server *s)
             s->open_count++;
             fl_net_close(s->net, event.conn);
         }
-        if (event.kind == FL_NET_POSTED && event.posted == &s->measurement) {
-            s->is_measuring = false;
-        }
+        if (event.kind != FL_NET_POSTED) continue;
+        if (event.posted == &s->measurement) s->is_measuring = false;
+        if (event.posted == &s->unmasking) s->is_unmasking = false;
     }
 }
 
@@ -326,7 +379,24 @@ static fl_err open_state(server *s, fl_reason *why)
     if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
     }
-    return fl_identity_open(&s->identity, path, why);
+    FL_TRY(fl_identity_open(&s->identity, path, why));
+    if (strcmp(s->options->federation.aggregation, "secure") != 0) return FL_OK;
+    return fl_roll_file_open(&s->roll, s->options->state, s->options->enrolment,
+                             why);
+}
+
+// Who the operator has to be trusted as, and with what.
+static void say_what_is_trusted(const server *s)
+{
+    if (strcmp(s->options->federation.aggregation, "secure") != 0) {
+        fl_log(FL_LOG_WARN, "clear", "meaning=%s",
+               "this aggregator sees every client's update");
+    } else if (s->roll.holds_authority) {
+        fl_log(FL_LOG_WARN, "holds_authority", "meaning=%s",
+               "this aggregator enrols whoever comes; against an "
+               "operator who makes up clients, keep the authority elsewhere "
+               "(docs/keys.md) and start with --enrolment");
+    }
 }
 
 // A state folder belongs to one federation for life.
@@ -397,6 +467,9 @@ static fl_err make_machine(server *s, fl_model *model, const uint8_t *bytes,
         .upload_bytes_cap = (size_t)options->upload_mb * 1000000,
         .scratch = &s->scratch,
         .random_bytes = fl_secret_draw,
+        .authority = s->roll.holds_authority ? &s->roll.authority : NULL,
+        .list = s->roll.list,
+        .list_len = s->roll.list_len,
     };
     fl_federation_apply(&options->federation, &machine);
     if (!s->test) machine.evaluate_every = 0;
@@ -463,6 +536,7 @@ static fl_err start(server *s, fl_reason *why)
     fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
            s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
+    say_what_is_trusted(s);
     return FL_OK;
 }
 
@@ -476,6 +550,7 @@ static void finish(server *s)
     fl_net_free(s->net);
     fl_arena_fini(&s->scratch);
     fl_dataset_free(s->test);
+    fl_roll_file_fini(&s->roll);
     fl_identity_fini(&s->identity);
     fl_store_close(s->store);
 }

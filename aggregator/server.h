@@ -15,6 +15,7 @@
 typedef struct {
     const char *listen;     // tcp://ADDRESS:PORT
     const char *state;      // folder
+    const char *enrolment;  // a signed list; NULL: anybody is enrolled
     const char *out;        // the model, after each round; NULL: only the store
     fl_data_settings data;  // what is held out; dataset NULL: none
     fl_federation federation;

@@ -4,38 +4,41 @@
 #include <stddef.h>
 #include <time.h>
 
-static int64_t read_us(clockid_t clock)
+static int64_t read_ns(clockid_t clock)
 {
     struct timespec now;
     clock_gettime(clock, &now);  // cannot fail: these clocks always exist
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int64_t fl_clock_monotonic_ms(void)
 {
-    return read_us(CLOCK_MONOTONIC) / 1000;
+    return read_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 int64_t fl_clock_monotonic_us(void)
 {
-    return read_us(CLOCK_MONOTONIC);
+    return read_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 int64_t fl_clock_monotonic_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return read_ns(CLOCK_MONOTONIC);
 }
 
 int64_t fl_clock_cpu_us(void)
 {
-    return read_us(CLOCK_PROCESS_CPUTIME_ID);
+    return read_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000;
+}
+
+int64_t fl_clock_thread_ns(void)
+{
+    return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 int64_t fl_clock_wall_ms(void)
 {
-    return read_us(CLOCK_REALTIME) / 1000;
+    return read_ns(CLOCK_REALTIME) / 1000000;
 }
 
 static int64_t system_now_ms(void *self)

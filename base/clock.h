@@ -18,6 +18,9 @@ int64_t fl_clock_monotonic_ns(void);
 /* Microseconds of CPU that this process has used, all threads. */
 int64_t fl_clock_cpu_us(void);
 
+/* And nanoseconds that the calling thread has used. */
+int64_t fl_clock_thread_ns(void);
+
 /* Milliseconds since 1970, UTC; for people to read, never for deadlines. */
 int64_t fl_clock_wall_ms(void);
 

@@ -9,9 +9,14 @@ fl_err fl_client_new(fl_client **client, const fl_client_options *options)
     fl_client *new = calloc(1, sizeof *new);
     if (!new) return FL_ERR_MEMORY;
     new->options = *options;
+    new->past = options->past;
     if (options->pin) {
         memcpy(new->pin, options->pin, FL_KEY_BYTES);
         new->has_pin = true;
+    }
+    if (options->authority) {
+        memcpy(new->authority, options->authority, FL_KEY_BYTES);
+        new->has_authority = true;
     }
     uint64_t id;
     memcpy(&id, options->identity.public_key, sizeof id);
@@ -77,8 +82,9 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
         fl_uplink_frame(client, event->bytes, event->len);
         break;
     case FL_CLIENT_LOST: fl_uplink_lost(client); break;
-    case FL_CLIENT_FOUND: fl_task_found(client, event); break;
+    case FL_CLIENT_FOUND: fl_download_found(client, event); break;
     case FL_CLIENT_TRAINED: fl_task_trained(client, event); break;
+    case FL_CLIENT_BURNED: fl_masking_burned(client, event); break;
     case FL_CLIENT_STOP: stop(client); break;
     }
     *effects = client->effects;
@@ -99,11 +105,18 @@ const char *fl_client_activity(const fl_client *client)
     case FL_TASK_FINDING:
     case FL_TASK_FETCHING: return "downloading";
     case FL_TASK_TRAINING: return "training";
+    case FL_TASK_SESSION:
+    case FL_TASK_BURNING: return "aggregating";
     case FL_TASK_OFFERING:
     case FL_TASK_SENDING:
     case FL_TASK_COMMITTING: return "uploading";
     }
     return client->status.is_connected ? "idle" : "connecting";
+}
+
+bool fl_client_is_in_session(const fl_client *client)
+{
+    return client->task.party != NULL;
 }
 
 fl_client_status fl_client_get_status(const fl_client *client)

@@ -12,9 +12,18 @@
  *
  * and the task, which survives the link:
  *
- *   IDLE --plan--> FINDING --> FETCHING --> TRAINING --> OFFERING --> SENDING
- *     ^               model on disk? ^                               |
- *     +---- ack, refusal, round closed ---------------- COMMITTING <-+
+ *   IDLE --plan--> FINDING --> FETCHING --> TRAINING --+
+ *     ^         enrolment list, model      |          |  | secure aggregation
+ *     |                                    | in the   |  v
+ *     |                                    | clear    | SESSION <---------+
+ *     |                                    v             |               |
+ *     |                         OFFERING <---- BURNING <-+ vector is due |
+ *     |                            |                                     |
+ *     |                         SENDING --> COMMITTING --ack-------------+
+ *     +--- ack of the last word, refusal, round closed
+ *
+ * BURNING is the moment in which the session's number goes to the disk: from
+ * then on this update is never masked again.
  *
  * One owner, one thread. Effects are to be carried out in their order and
  * before the next event; what they point to is valid until then.
@@ -33,6 +42,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "compress/compress.h"
 #include "data/data.h"
 #include "model/model.h"
 #include "net/net.h"
@@ -51,6 +61,13 @@ typedef struct {
 
 /* Accepts one that is all zeros. */
 void fl_result_fini(fl_result *result);
+
+/*
+ * The seed of what a client draws for a plan: the plan's own seed and number
+ * together, so that an update made again for another session is another one,
+ * whatever the aggregator says (the burn rule, docs/threat-model.md).
+ */
+uint64_t fl_local_seed(const fl_plan *plan);
 
 /*
  * Trains as the plan says on rows[0..row_count), starting from the ONNX model
@@ -74,6 +91,7 @@ typedef enum {
     FL_CLIENT_LOST,     // the connection is gone, or never came about
     FL_CLIENT_FOUND,    // answers FIND: bytes and len, or manifest and parts
     FL_CLIENT_TRAINED,  // answers TRAIN: result, or err and why
+    FL_CLIENT_BURNED,   // answers BURN: err and why
     FL_CLIENT_STOP,     // leave politely: hang up, then LEAVE
 } fl_client_event_kind;
 
@@ -87,33 +105,44 @@ typedef struct {
     fl_parts *parts;    // FOUND: a partial download, taken; or NULL
     fl_result *result;  // TRAINED: moved out, when err is FL_OK
     fl_err err;
-    const char *why;  // TRAINED: the sentence, when err is not FL_OK
+    const char *why;  // TRAINED, BURNED: the sentence, when err is not FL_OK
 } fl_client_event;
 
 /* ---- effects ---- */
 
 typedef enum {
-    FL_CLIENT_DIAL,         // connect to the aggregator
-    FL_CLIENT_SEND,         // bytes, len: one frame
-    FL_CLIENT_HANG_UP,      // close the connection; LOST follows
-    FL_CLIENT_PIN,          // bytes: the aggregator's key, to keep for ever
-    FL_CLIENT_FIND,         // object: is it on disk? FOUND answers
-    FL_CLIENT_BEGIN,        // object, bytes, len: keep this manifest
-    FL_CLIENT_PUT,          // object, index, bytes, len: keep this chunk
-    FL_CLIENT_END,          // object: all its chunks are there
-    FL_CLIENT_TRAIN,        // plan, bytes, len: TRAINED answers
-    FL_CLIENT_CANCEL,       // the training that goes on; TRAINED still comes
-    FL_CLIENT_SAVE_UPDATE,  // plan, result: keep until DROP_UPDATE
-    FL_CLIENT_DROP_UPDATE,  // it is committed, or of no use any more
-    FL_CLIENT_LOG,          // level, event, text
-    FL_CLIENT_LEAVE,        // stop the program; err says why
+    FL_CLIENT_DIAL,           // connect to the aggregator
+    FL_CLIENT_SEND,           // bytes, len: one frame
+    FL_CLIENT_HANG_UP,        // close the connection; LOST follows
+    FL_CLIENT_PIN,            // bytes: the aggregator's key, to keep for ever
+    FL_CLIENT_PIN_AUTHORITY,  // bytes: the authority's, likewise
+    FL_CLIENT_FIND,           // object: is it on disk? FOUND answers
+    FL_CLIENT_BEGIN,          // object, bytes, len: keep this manifest
+    FL_CLIENT_PUT,            // object, index, bytes, len: keep this chunk
+    FL_CLIENT_END,            // object: all its chunks are there
+    FL_CLIENT_TRAIN,          // plan, bytes, len: TRAINED answers
+    FL_CLIENT_CANCEL,         // the training that goes on; TRAINED still comes
+    FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE
+    FL_CLIENT_DROP_UPDATE,    // it is committed, or of no use any more
+    FL_CLIENT_BURN,           // session: on disk before BURNED answers, and the
+                              // update that SAVE_UPDATE kept is gone
+    FL_CLIENT_LOG,            // level, event, text
+    FL_CLIENT_LEAVE,          // stop the program; err says why
 } fl_client_effect_kind;
+
+/* What must outlive this process: it only grows. Zeros: nothing yet. */
+typedef struct {
+    uint64_t number;            // of the last session with a masked update
+    uint64_t enrolment_serial;  // of its enrolment list
+    uint8_t enrolment_hash[FL_HASH_BYTES];
+} fl_client_past;
 
 typedef struct {
     fl_client_effect_kind kind;
     const uint8_t *bytes;
     size_t len;
-    const uint8_t *object;  // FL_HASH_BYTES
+    const fl_client_past *past;  // BURN
+    const uint8_t *object;       // FL_HASH_BYTES
     uint32_t index;
     const fl_plan *plan;
     const fl_result *result;
@@ -127,21 +156,29 @@ typedef struct {
 
 typedef struct {
     fl_identity identity;
-    const uint8_t *pin;    // the aggregator's key; NULL: take the first seen
+    const uint8_t *pin;  // the aggregator's key; NULL: take the first seen
+    const uint8_t *authority;  // the enrolment authority's, likewise
+    fl_client_past past;
+    uint32_t client_min;   // the fewest clients to hide an update among
+    bool allows_clear;     // updates may be asked for in the clear
     uint64_t start_count;  // of this client's state; makes operations unique
-    uint64_t sample_count;
-    uint64_t seed;             // of waiting times
+    uint64_t seed;         // of waiting times
     bool leave_when_finished;  // LEAVE after the last round
     size_t model_cap;          // longest model taken, bytes
     fl_arena *scratch;         // borrowed; reset at every step; machines of
                                // one thread may share it
     void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
     void *random_self;
+    // Decodes a list, which lives until this is called again; so that clients
+    // of one process can share it.
+    fl_err (*enrol)(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why);
+    void *enrol_self;
 } fl_client_options;
 
 typedef struct fl_client fl_client;
 
-/* The caller owns *client: fl_client_free. `pin` is copied. */
+/* The caller owns *client: fl_client_free. `pin`, `authority` are copied. */
 FL_CHECK fl_err fl_client_new(fl_client **client,
                               const fl_client_options *options);
 
@@ -165,12 +202,18 @@ int64_t fl_client_deadline(const fl_client *client);
 /* For status: "training", "idle", "connecting", ...; never NULL. */
 const char *fl_client_activity(const fl_client *client);
 
+/* Whether the event before belonged to a session: what took its time. */
+bool fl_client_is_in_session(const fl_client *client);
+
 typedef struct {
     bool is_connected;
     uint32_t round;                 // of the task, or the last one; 0: none yet
     uint32_t update_count;          // committed since the start
     uint64_t bytes_up, bytes_down;  // frames with their length prefix
     uint32_t refused_count;         // updates that the aggregator refused
+    fl_step step;                   // of a session, said last; 0: none
+    uint32_t session_count;         // sessions that this client saw to the end
+    uint32_t fault_count;           // and refused, for a fault of the other
 } fl_client_status;
 
 fl_client_status fl_client_get_status(const fl_client *client);

@@ -3,7 +3,10 @@
  *
  *   client.c   the machine from outside: new, step, deadline
  *   uplink.c  the link: dial, greet, ping, give up and try again
- *   task.c     the task: from a plan to a committed update
+ *   task.c     the task: from a plan to the end of its round
+ *   download.c   the enrolment list and the model on their way down
+ *   upload.c     the update as packed fields, on its way up
+ *   masking.c    the session of secure aggregation in between
  *   emit.c     effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -42,6 +45,8 @@ typedef enum {
     FL_TASK_FINDING,
     FL_TASK_FETCHING,
     FL_TASK_TRAINING,
+    FL_TASK_SESSION,  // a step of the aggregator is awaited
+    FL_TASK_BURNING,
     FL_TASK_OFFERING,
     FL_TASK_SENDING,
     FL_TASK_COMMITTING,
@@ -68,7 +73,9 @@ typedef struct {
     fl_plan plan;
     uint64_t first_operation;  // answers to older ones are to another task
 
-    // FETCHING
+    // FINDING, FETCHING
+    fl_object_kind wanted_kind;
+    uint8_t wanted[FL_HASH_BYTES];
     fl_parts *parts;
     uint32_t next_chunk;  // none below it has still to be asked for
     uint32_t on_the_way;  // chunks asked for or sent, not yet answered
@@ -77,9 +84,22 @@ typedef struct {
     uint8_t *model;  // the ONNX file; the job reads it until TRAINED
     size_t model_len;
 
-    // OFFERING and later
+    // After training
     fl_result result;
-    uint8_t *offer;  // the update's encoded manifest
+    bool is_burned;  // its masked form may have been sent
+
+    // SESSION
+    fl_party *party;  // NULL: not invited yet
+    fl_step answer;   // said last; its bytes, its operation until it is acked
+    uint8_t *answer_bytes;
+    size_t answer_len;
+    uint64_t answer_operation;
+    int64_t stalled_at_ms;  // INT64_MAX: nothing is awaited in time
+
+    // OFFERING and later
+    uint8_t *upload;  // packed fields, masked or not
+    size_t upload_len;
+    uint8_t *offer;  // their encoded manifest
     size_t offer_len;
     uint8_t update[FL_HASH_BYTES];  // its name
     uint32_t chunk_count, window;
@@ -91,15 +111,20 @@ typedef struct {
 
 struct fl_client {
     fl_client_options options;
-    uint8_t pin[FL_KEY_BYTES];
-    bool has_pin;
+    uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
+    bool has_pin, has_authority;
+    fl_client_past past;
     fl_random backoff;
     uint64_t operation;  // the last one given out
     int64_t now_ms;      // of the event being handled
 
     fl_uplink uplink;
     fl_task task;
-    // A result that came back from disk, waiting for its plan.
+    // The list that is held; NULL: none yet.
+    const fl_enrolment *enrolment;
+    uint8_t enrolment_object[FL_HASH_BYTES];
+
+    // A result that waits for a plan: of a round that failed, or from disk.
     fl_result kept;
     uint32_t kept_round;
     uint8_t kept_model[FL_HASH_BYTES];
@@ -158,7 +183,6 @@ void fl_uplink_expect(fl_client *client, bool is_owed);
 /* ---- task.c ---- */
 
 void fl_task_mail(fl_client *client, const fl_mail *mail);
-void fl_task_found(fl_client *client, const fl_client_event *event);
 void fl_task_trained(fl_client *client, const fl_client_event *event);
 
 /* The link is up: go on where the task stood. */
@@ -173,7 +197,63 @@ void fl_task_answer(fl_client *client, const fl_message *message);
 void fl_task_tick(fl_client *client);
 int64_t fl_task_deadline(const fl_client *client);
 
+/* Whether an update that is kept is what the plan asks for. */
+bool fl_task_is_kept(const fl_client *client);
+
+/* Everything that the plan needs has come: train, or use what is kept. */
+void fl_task_downloaded(fl_client *client);
+
+/* The task has done all that was asked for. */
+void fl_task_finish(fl_client *client);
+
+/* Takes no part in the round: says so, and back to IDLE. */
+void fl_task_decline(fl_client *client);
+
 /* Back to IDLE, everything freed, the training cancelled. */
 void fl_task_drop(fl_client *client);
+
+/* ---- download.c ---- */
+
+/* Looks for what the plan needs next, or goes on with fl_task_downloaded. */
+void fl_download_begin(fl_client *client);
+void fl_download_found(fl_client *client, const fl_client_event *event);
+void fl_download_resume(fl_client *client);
+void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len);
+void fl_download_chunk(fl_client *client, const fl_chunk *chunk);
+
+/* ---- upload.c ---- */
+
+/* The codec and the layout that the plan asks for. */
+fl_update_codec fl_upload_codec(const fl_plan *plan);
+fl_fields fl_upload_fields(const fl_plan *plan);
+
+/* The task's result as fields; the caller frees *values. */
+FL_CHECK fl_err fl_upload_values(const fl_client *client, uint32_t **values,
+                                 fl_reason *why);
+
+/* Packs the result in the clear and offers it. */
+void fl_upload_begin_clear(fl_client *client);
+
+/* Offers task.upload. */
+void fl_upload_begin(fl_client *client);
+void fl_upload_resume(fl_client *client);
+void fl_upload_granted(fl_client *client, const fl_grant *grant);
+void fl_upload_acknowledged(fl_client *client, uint64_t operation);
+
+/* Offers again after a while. */
+void fl_upload_later(fl_client *client, int64_t delay_ms);
+
+/* ---- masking.c ---- */
+
+/* The update is ready: says so, and waits to be invited. */
+void fl_masking_begin(fl_client *client);
+void fl_masking_step(fl_client *client, const fl_step_body *step);
+void fl_masking_burned(fl_client *client, const fl_client_event *event);
+
+/* The masked vector is with the aggregator. */
+void fl_masking_committed(fl_client *client);
+void fl_masking_acknowledged(fl_client *client, uint64_t operation);
+void fl_masking_resume(fl_client *client);
+void fl_masking_tick(fl_client *client);
 
 #endif

@@ -33,6 +33,13 @@ static fl_train_options options_of(const fl_plan *plan, const atomic_bool *stop)
     };
 }
 
+uint64_t fl_local_seed(const fl_plan *plan)
+{
+    fl_random mix;
+    fl_random_init(&mix, plan->seed, FL_RANDOM_SHUFFLE, plan->number);
+    return fl_random_u64(&mix);
+}
+
 static fl_err encode_difference(fl_result *result, const float *local,
                                 const float *global, size_t param_count)
 {
@@ -86,7 +93,7 @@ fl_err fl_local_train(fl_result *result, const fl_plan *plan,
     }
     memcpy(local, fl_model_params(global), param_count * sizeof *local);
 
-    fl_random_init(&order, plan->seed, FL_RANDOM_SHUFFLE, client);
+    fl_random_init(&order, fl_local_seed(plan), FL_RANDOM_SHUFFLE, client);
     err = fl_trainer_run(trainer, local, &metrics, dataset, rows, row_count,
                          &options, &order, why);
     if (err) goto out;

@@ -17,7 +17,7 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 9 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 12 };
 
 static settings defaults(void)
 {
@@ -25,6 +25,8 @@ static settings defaults(void)
         .service = {.data = {.dataset = "fashion-mnist"},
                     .clients = 100,
                     .seed = 1,
+                    .aggregation = "secure",
+                    .min_survivors = FL_SESSION_MIN_CLIENTS,
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
     };
@@ -46,6 +48,17 @@ static size_t list_options(fl_option *table, settings *s)
          "where this client keeps its key and its work"},
         {"client", "pin", FL_OPTION_TEXT, &service->pin, 0, 0, "KEY",
          "the aggregator's public key; without it the first one seen is kept"},
+        {"client", "authority", FL_OPTION_TEXT, &service->authority, 0, 0,
+         "KEY",
+         "the public key of who signs the enrolment list; without it the first "
+         "one seen is kept"},
+        {"client", "aggregation", FL_OPTION_TEXT, &service->aggregation, 0, 0,
+         "MODE",
+         "secure: only ever take part in sums that hide this client's update; "
+         "clear: also let the aggregator see it, when it asks for that"},
+        {"client", "min-survivors", FL_OPTION_COUNT, &service->min_survivors, 2,
+         FL_SESSION_CLIENTS_MAX, "N",
+         "the fewest clients to hide an update among"},
         {"client", "until-finished", FL_OPTION_FLAG,
          &service->leave_when_finished, 0, 0, NULL,
          "exit after the last round instead of waiting for more"},
@@ -83,6 +96,13 @@ static int run(const void *self, fl_reason *why)
     if (!s->service.aggregator) {
         (void)!fl_reason_set(why, FL_ERR_RANGE,
                              "run needs --aggregator tcp://ADDRESS:PORT");
+        return FL_EXIT_USAGE;
+    }
+    if (strcmp(s->service.aggregation, "secure") != 0 &&
+        strcmp(s->service.aggregation, "clear") != 0) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "--aggregation %s: not secure or clear",
+                             s->service.aggregation);
         return FL_EXIT_USAGE;
     }
     return fl_program_exit(fl_service_run(&s->service, why));

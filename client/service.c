@@ -33,7 +33,8 @@ typedef struct service {
     const fl_service_options *options;
     fl_state *state;
     fl_identity identity;
-    uint8_t pin[FL_KEY_BYTES];
+    uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
+    fl_enrolment *enrolment;
     fl_dataset *dataset;
     uint32_t *rows;  // 0, 1, 2, ...: the slice is all that was kept
     uint32_t row_count;
@@ -51,8 +52,10 @@ typedef struct service {
     fl_err left_with;
     int64_t status_at_ms;
     // Answer owed to the machine when its effects are done.
-    bool is_asked_to_find;
+    bool is_asked_to_find, has_burned;
     uint8_t sought[FL_HASH_BYTES];
+    fl_err burn_err;
+    fl_reason burn_why;
 } service;
 
 static int stop_asked;  // its address is what the signal thread posts
@@ -107,6 +110,29 @@ static void restore_update(service *s)
         .update_len = update.len,
     };
     fl_client_restore(s->client, update.round, update.model, &result);
+}
+
+// The number first: whatever happens next, it is not used again.
+static void burn(service *s, const fl_client_past *past)
+{
+    fl_state_session session = {.number = past->number,
+                                .enrolment_serial = past->enrolment_serial};
+    memcpy(session.enrolment_hash, past->enrolment_hash, FL_HASH_BYTES);
+    s->has_burned = true;
+    s->burn_err = fl_state_session_set(s->state, &session, &s->burn_why);
+    if (!s->burn_err)
+        s->burn_err = fl_state_update_drop(s->state, &s->burn_why);
+}
+
+static fl_err enrol(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    service *s = self;
+    fl_enrolment_free(s->enrolment);
+    s->enrolment = NULL;
+    FL_TRY(fl_enrolment_decode(&s->enrolment, bytes, len, why));
+    *enrolment = s->enrolment;
+    return FL_OK;
 }
 
 // What is here of a half-finished download, chunk by chunk.
@@ -225,6 +251,11 @@ static void do_effect(service *s, const fl_client_effect *effect)
         report_disk(fl_state_pin_set(s->state, effect->bytes, &why), "pin",
                     &why);
         break;
+    case FL_CLIENT_PIN_AUTHORITY:
+        report_disk(fl_state_authority_set(s->state, effect->bytes, &why),
+                    "authority", &why);
+        break;
+    case FL_CLIENT_BURN: burn(s, effect->past); break;
     case FL_CLIENT_FIND:
         memcpy(s->sought, effect->object, FL_HASH_BYTES);
         s->is_asked_to_find = true;
@@ -275,6 +306,12 @@ static void tell(service *s, fl_client_event event)
     while (s->is_asked_to_find) {
         s->is_asked_to_find = false;
         step(s, find(s));
+    }
+    if (s->has_burned) {
+        s->has_burned = false;
+        step(s, (fl_client_event){.kind = FL_CLIENT_BURNED,
+                                  .err = s->burn_err,
+                                  .why = s->burn_why.text});
     }
     if (s->is_dialling && s->conn == 0) {  // not even begun: lost at once
         s->is_dialling = false;
@@ -420,26 +457,51 @@ static fl_err load_data(service *s, fl_reason *why)
     return FL_OK;
 }
 
-// From the option, else from the folder. *has_pin false: none yet.
-static fl_err load_pin(service *s, bool *has_pin, fl_reason *why)
+typedef fl_err get_key(const fl_state *state, uint8_t key[FL_KEY_BYTES],
+                       fl_reason *why);
+typedef fl_err set_key(fl_state *state, const uint8_t key[FL_KEY_BYTES],
+                       fl_reason *why);
+
+// From the option, else from the folder. *key NULL: none yet.
+static fl_err load_key(service *s, const uint8_t **key,
+                       uint8_t room[FL_KEY_BYTES], const char *option,
+                       const char *name, get_key *get, set_key *set,
+                       fl_reason *why)
 {
-    if (s->options->pin) {
-        *has_pin = true;
-        if (fl_hex_decode(s->pin, FL_KEY_BYTES, s->options->pin)) {
+    *key = room;
+    if (option) {
+        if (fl_hex_decode(room, FL_KEY_BYTES, option)) {
             return fl_reason_set(why, FL_ERR_RANGE,
-                                 "--pin takes the 64 hexadecimal digits that "
-                                 "the aggregator prints when it starts");
+                                 "--%s takes 64 hexadecimal digits", name);
         }
-        return fl_state_pin_set(s->state, s->pin, why);
+        return set(s->state, room, why);
     }
     fl_reason first;
-    const fl_err err = fl_state_pin_get(s->state, s->pin, &first);
-    *has_pin = !err;
+    const fl_err err = get(s->state, room, &first);
+    if (err == FL_ERR_NOT_FOUND) *key = NULL;
     if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
     return fl_reason_set(why, err, "%s", first.text);
 }
 
-static fl_err open_state(service *s, bool *has_pin, fl_reason *why)
+// What must be the same as it was before the last stop.
+static fl_err load_trust(service *s, fl_client_options *options, fl_reason *why)
+{
+    fl_state_session session;
+    FL_TRY(load_key(s, &options->pin, s->pin, s->options->pin, "pin",
+                    fl_state_pin_get, fl_state_pin_set, why));
+    FL_TRY(load_key(s, &options->authority, s->authority, s->options->authority,
+                    "authority", fl_state_authority_get, fl_state_authority_set,
+                    why));
+    FL_TRY(fl_state_session_get(s->state, &session, why));
+    options->past = (fl_client_past){
+        .number = session.number,
+        .enrolment_serial = session.enrolment_serial,
+    };
+    memcpy(options->past.enrolment_hash, session.enrolment_hash, FL_HASH_BYTES);
+    return FL_OK;
+}
+
+static fl_err open_state(service *s, fl_reason *why)
 {
     char path[4096];
     FL_TRY(fl_state_open(&s->state, s->options->state, why));
@@ -452,22 +514,25 @@ static fl_err open_state(service *s, bool *has_pin, fl_reason *why)
     }
     FL_TRY(fl_identity_open(&s->identity, path, why));
     memcpy(&s->number, s->identity.public_key, sizeof s->number);
-    return load_pin(s, has_pin, why);
+    return FL_OK;
 }
 
-static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
+static fl_err make_machine(service *s, fl_reason *why)
 {
-    const fl_client_options options = {
+    fl_client_options options = {
         .identity = s->identity,
-        .pin = has_pin ? s->pin : NULL,
+        .client_min = (uint32_t)s->options->min_survivors,
+        .allows_clear = strcmp(s->options->aggregation, "clear") == 0,
         .start_count = fl_state_start_count(s->state),
-        .sample_count = s->row_count,
         .seed = s->number,
         .leave_when_finished = s->options->leave_when_finished,
         .model_cap = FL_MODEL_BYTES_MAX,
         .scratch = &s->scratch,
         .random_bytes = fl_secret_draw,
+        .enrol = enrol,
+        .enrol_self = s,
     };
+    FL_TRY(load_trust(s, &options, why));
     const fl_net_tcp_options tcp = {.connection_cap = 4};
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
     const fl_err err = fl_client_new(&s->client, &options);
@@ -478,15 +543,14 @@ static fl_err make_machine(service *s, bool has_pin, fl_reason *why)
 
 static fl_err start(service *s, fl_reason *why)
 {
-    bool has_pin = false;
     if (fl_secure_start()) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
     }
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
-    FL_TRY(open_state(s, &has_pin, why));
+    FL_TRY(open_state(s, why));
     FL_TRY(load_data(s, why));
-    FL_TRY(make_machine(s, has_pin, why));
+    FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
     if (fl_signals_start(&s->signals, ask_to_stop, s) ||
         fl_pool_new(&s->pool, 1)) {
@@ -501,6 +565,7 @@ static void finish(service *s)
     fl_pool_free(s->pool);
     if (s->training.service) fl_result_fini(&s->training.result);
     fl_client_free(s->client);
+    fl_enrolment_free(s->enrolment);
     fl_net_free(s->net);
     fl_arena_fini(&s->scratch);
     free(s->rows);

@@ -18,9 +18,12 @@
 #include "client/state.h"
 
 typedef struct {
-    const char *aggregator;  // tcp://ADDRESS:PORT
-    const char *state;       // folder
-    const char *pin;         // the aggregator's key, 64 hex digits; or NULL
+    const char *aggregator;   // tcp://ADDRESS:PORT
+    const char *state;        // folder
+    const char *pin;          // the aggregator's key, 64 hex digits; or NULL
+    const char *authority;    // the enrolment authority's, likewise
+    const char *aggregation;  // "secure", or "clear": asked for either way
+    uint64_t min_survivors;   // fewest clients to hide among
     fl_data_settings data;
     uint64_t clients, slice, seed;
     bool leave_when_finished;

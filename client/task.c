@@ -4,24 +4,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_task(const fl_client *client, uint32_t round,
-                    const uint8_t *model)
-{
-    const fl_task *task = &client->task;
-    return task->state != FL_TASK_IDLE && task->plan.round == round &&
-           memcmp(task->plan.model, model, FL_HASH_BYTES) == 0;
-}
-
 static bool is_uploading(const fl_client *client)
 {
     return client->task.state >= FL_TASK_OFFERING;
 }
+
+/* ---- what is kept and what is dropped ---- */
 
 static void drop_kept(fl_client *client)
 {
     if (!client->kept.update) return;
     fl_result_fini(&client->kept);
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
+}
+
+bool fl_task_is_kept(const fl_client *client)
+{
+    const fl_plan *plan = &client->task.plan;
+    return client->kept.update && client->kept_round == plan->round &&
+           memcmp(client->kept_model, plan->model, FL_HASH_BYTES) == 0 &&
+           client->kept.update_len == plan->param_count * sizeof(float);
+}
+
+// An update that was never masked may serve when its round is tried again.
+static void keep_result(fl_client *client)
+{
+    fl_task *task = &client->task;
+    if (!task->result.update || task->is_burned) return;
+    fl_result_fini(&client->kept);
+    client->kept = task->result;
+    client->kept_round = task->plan.round;
+    memcpy(client->kept_model, task->plan.model, FL_HASH_BYTES);
+    task->result = (fl_result){0};
 }
 
 void fl_task_drop(fl_client *client)
@@ -31,189 +45,57 @@ void fl_task_drop(fl_client *client)
         client->is_trained_for_task = false;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
-    if (is_uploading(client)) {
+    if (task->result.update && !task->is_burned) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
     }
+    fl_party_free(task->party);
     fl_parts_free(task->parts);
     free(task->model);
     fl_result_fini(&task->result);
+    free(task->answer_bytes);
+    free(task->upload);
     free(task->offer);
     free(task->bitmap);
     *task = (fl_task){.state = FL_TASK_IDLE};
     fl_uplink_expect(client, false);
 }
 
-/* ---- the update on its way up ---- */
-
-static void offer(fl_client *client)
+void fl_task_finish(fl_client *client)
 {
-    fl_task *task = &client->task;
-    task->state = FL_TASK_OFFERING;
-    task->retry_at_ms = INT64_MAX;
-    if (!client->status.is_connected) return;  // fl_task_resume comes back
-    fl_message open = {
-        .type = FL_MESSAGE_OPEN,
-        .operation = fl_emit_operation(client),
-        .round = task->plan.round,
-        .open = {.manifest = task->offer,
-                 .manifest_len = task->offer_len,
-                 .sample_count = task->result.sample_count,
-                 .correct_count = task->result.correct_count,
-                 .loss_sum_micro = task->result.loss_sum_micro},
-    };
-    memcpy(open.open.model, task->plan.model, FL_HASH_BYTES);
-    fl_emit_message(client, &open);
-    fl_uplink_expect(client, true);
+    fl_task_drop(client);
 }
 
-static void offer_later(fl_client *client, int64_t delay_ms)
+static void say_no(fl_client *client, uint32_t round)
 {
-    client->task.state = FL_TASK_OFFERING;
-    client->task.retry_at_ms = client->now_ms + delay_ms;
-    fl_uplink_expect(client, false);
+    if (!client->status.is_connected) return;  // its absence says so too
+    fl_emit_message(client,
+                    &(fl_message){.type = FL_MESSAGE_STEP,
+                                  .operation = fl_emit_operation(client),
+                                  .round = round,
+                                  .step = {.step = FL_STEP_DECLINE}});
 }
 
-static fl_err encode_offer(fl_task *task)
+void fl_task_decline(fl_client *client)
 {
-    const fl_result *result = &task->result;
-    fl_err err = FL_ERR_MEMORY;
-    fl_manifest manifest = {
-        .kind = FL_OBJECT_UPDATE,
-        .round = task->plan.round,
-        .size = result->update_len,
-        .chunk_bytes = FL_PROTO_CHUNK_BYTES,
-        .chunk_count = fl_manifest_chunk_count(result->update_len),
-    };
-    const size_t cap = fl_manifest_bound(manifest.chunk_count);
-    uint8_t *hashes = malloc((size_t)manifest.chunk_count * FL_HASH_BYTES);
-    task->offer = malloc(cap);
-    if (!hashes || !task->offer) goto out;
-    fl_parts_hash_all(hashes, result->update, result->update_len,
-                      FL_PROTO_CHUNK_BYTES, fl_hash);
-    manifest.chunk_hashes = hashes;
-    err = fl_manifest_encode(task->offer, cap, &task->offer_len, &manifest);
-    if (err) goto out;
-    task->chunk_count = manifest.chunk_count;
-    fl_hash(task->update, task->offer, task->offer_len);
-
-out:
-    free(hashes);
-    return err;
-}
-
-// Takes the result. Saved before it is offered: nothing is trained twice.
-static void begin_upload(fl_client *client, fl_result *result, bool is_saved)
-{
-    fl_task *task = &client->task;
-    task->result = *result;
-    *result = (fl_result){0};
-    if (encode_offer(task)) {
-        fl_emit_log(client, FL_LOG_ERROR, "update_lost", "round=%u why=%s",
-                    task->plan.round, "no memory");
-        fl_task_drop(client);
-        return;
-    }
-    if (!is_saved) {
-        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
-                                           .plan = &task->plan,
-                                           .result = &task->result});
-    }
-    offer(client);
-}
-
-static void commit(fl_client *client)
-{
-    fl_task *task = &client->task;
-    task->state = FL_TASK_COMMITTING;
-    if (task->commit_operation == 0) {
-        task->commit_operation = fl_emit_operation(client);
-    }
-    fl_message message = {.type = FL_MESSAGE_COMMIT,
-                          .operation = task->commit_operation,
-                          .round = task->plan.round};
-    memcpy(message.commit.object, task->update, FL_HASH_BYTES);
-    fl_emit_message(client, &message);
-    fl_uplink_expect(client, true);
-}
-
-static void send_chunk(fl_client *client, uint32_t index)
-{
-    const fl_task *task = &client->task;
-    const size_t at = (size_t)index * FL_PROTO_CHUNK_BYTES;
-    const size_t left = task->result.update_len - at;
-    fl_message message = {
-        .type = FL_MESSAGE_CHUNK,
-        .operation = fl_emit_operation(client),
-        .round = task->plan.round,
-        .chunk = {.index = index,
-                  .bytes = task->result.update + at,
-                  .len = left < FL_PROTO_CHUNK_BYTES ? left
-                                                     : FL_PROTO_CHUNK_BYTES},
-    };
-    memcpy(message.chunk.object, task->update, FL_HASH_BYTES);
-    fl_emit_message(client, &message);
-}
-
-// Fills the window; when all chunks are there, commits.
-static void send_more(fl_client *client)
-{
-    fl_task *task = &client->task;
-    while (task->on_the_way < task->window) {
-        const uint32_t i = fl_parts_bitmap_next_zero(
-            task->bitmap, task->chunk_count, task->next_chunk);
-        if (i >= task->chunk_count) break;
-        send_chunk(client, i);
-        task->next_chunk = i + 1;
-        task->on_the_way++;
-    }
-    if (task->on_the_way == 0) {
-        commit(client);
-    } else {
-        fl_uplink_expect(client, true);
-    }
-}
-
-static void granted(fl_client *client, const fl_grant *grant)
-{
-    fl_task *task = &client->task;
-    if (task->state != FL_TASK_OFFERING ||
-        memcmp(grant->object, task->update, FL_HASH_BYTES) != 0) {
-        return;
-    }
-    if (grant->window == 0) {
-        offer_later(client, grant->later_ms);
-        return;
-    }
-    free(task->bitmap);
-    task->bitmap = malloc(fl_parts_bitmap_bytes(task->chunk_count));
-    if (!task->bitmap) {
-        offer_later(client, FL_CLIENT_RETRY_MS);
-        return;
-    }
-    if (fl_parts_bitmap_decode(task->bitmap, task->chunk_count, grant->bitmap,
-                               grant->bitmap_len)) {
-        fl_uplink_hang_up(client, "a grant with a malformed bitmap");
-        return;
-    }
-    task->state = FL_TASK_SENDING;
-    task->window = grant->window < FL_CLIENT_UPLOAD_WINDOW_MAX
-                       ? grant->window
-                       : FL_CLIENT_UPLOAD_WINDOW_MAX;
-    task->next_chunk = 0;
-    task->on_the_way = 0;
-    task->chunk_operation = client->operation + 1;
-    send_more(client);
-}
-
-static void committed(fl_client *client)
-{
-    client->status.update_count++;
-    fl_emit_log(client, FL_LOG_INFO, "update_committed", "round=%u bytes=%zu",
-                client->task.plan.round, client->task.result.update_len);
+    say_no(client, client->task.plan.round);
+    keep_result(client);
     fl_task_drop(client);
 }
 
 /* ---- training ---- */
+
+// Takes the result. In the clear, or as a part of a sum that hides it.
+static void hand_in(fl_client *client, fl_result *result)
+{
+    fl_task *task = &client->task;
+    task->result = *result;
+    *result = (fl_result){0};
+    if (task->plan.aggregation == FL_AGGREGATION_SECURE) {
+        fl_masking_begin(client);
+    } else {
+        fl_upload_begin_clear(client);
+    }
+}
 
 static void train(fl_client *client)
 {
@@ -232,204 +114,131 @@ static void train(fl_client *client)
                                        .len = task->model_len});
 }
 
+void fl_task_downloaded(fl_client *client)
+{
+    if (client->task.model) {
+        train(client);
+    } else {
+        hand_in(client, &client->kept);
+    }
+}
+
 void fl_task_trained(fl_client *client, const fl_client_event *event)
 {
+    fl_task *task = &client->task;
     free(client->trained_model);
     client->trained_model = NULL;
     if (!client->is_trained_for_task) {
         if (!event->err) fl_result_fini(event->result);
-        if (client->task.state == FL_TASK_TRAINING) train(client);
+        if (task->state == FL_TASK_TRAINING) train(client);
         return;
     }
     client->is_trained_for_task = false;
     if (event->err) {
         fl_emit_log(client, FL_LOG_ERROR, "training_failed",
-                    "round=%u err=%s why=%s", client->task.plan.round,
-                    fl_err_text(event->err), event->why);
-        fl_task_drop(client);
-        return;
-    }
-    begin_upload(client, event->result, false);
-}
-
-/* ---- the model on its way down
- * ----------------------------------------------- */
-
-static void request(fl_client *client, bool wants_manifest, uint32_t index)
-{
-    fl_message message = {
-        .type = FL_MESSAGE_FETCH,
-        .operation = fl_emit_operation(client),
-        .round = client->task.plan.round,
-        .fetch = {.wants_manifest = wants_manifest, .index = index},
-    };
-    memcpy(message.fetch.object, client->task.plan.model, FL_HASH_BYTES);
-    fl_emit_message(client, &message);
-    fl_uplink_expect(client, true);
-}
-
-static void downloaded(fl_client *client)
-{
-    fl_task *task = &client->task;
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
-                                       .object = task->plan.model});
-    // Complete, and not taken before: this cannot fail.
-    if (fl_parts_take(task->parts, &task->model, &task->model_len)) return;
-    fl_parts_free(task->parts);
-    task->parts = NULL;
-    train(client);
-}
-
-static void fetch_more(fl_client *client)
-{
-    fl_task *task = &client->task;
-    if (!client->status.is_connected) return;  // fl_task_resume comes back
-    if (!task->parts) {
-        request(client, true, 0);
-        return;
-    }
-    if (fl_parts_is_complete(task->parts)) {
-        downloaded(client);
-        return;
-    }
-    while (task->on_the_way < FL_CLIENT_WINDOW) {
-        const uint32_t i = fl_parts_next_missing(task->parts, task->next_chunk);
-        if (i >= task->parts->chunk_count) break;
-        request(client, false, i);
-        task->next_chunk = i + 1;
-        task->on_the_way++;
-    }
-}
-
-static fl_err begin_download(fl_client *client, const uint8_t *src, size_t len,
-                             fl_reason *why)
-{
-    fl_task *task = &client->task;
-    fl_manifest manifest;
-    uint8_t name[FL_HASH_BYTES];
-    fl_hash(name, src, len);
-    if (memcmp(name, task->plan.model, FL_HASH_BYTES) != 0) {
-        return fl_reason_set(why, FL_ERR_AUTH,
-                             "the manifest does not have the plan's hash");
-    }
-    FL_TRY(
-        fl_manifest_decode(&manifest, client->options.scratch, src, len, why));
-    if (manifest.kind != FL_OBJECT_MODEL) {
-        return fl_reason_set(why, FL_ERR_FORMAT, "the object is no model");
-    }
-    if (manifest.size > client->options.model_cap) {
-        return fl_reason_set(
-            why, FL_ERR_LIMIT, "the model has %llu bytes, the maximum is %zu",
-            (unsigned long long)manifest.size, client->options.model_cap);
-    }
-    return fl_parts_new(&task->parts, manifest.size, FL_PROTO_CHUNK_BYTES,
-                        manifest.chunk_hashes, client->options.model_cap);
-}
-
-static void got_manifest(fl_client *client, const uint8_t *src, size_t len)
-{
-    fl_task *task = &client->task;
-    fl_reason why = {""};
-    if (task->state != FL_TASK_FETCHING || task->parts) return;
-    const fl_err err = begin_download(client, src, len, &why);
-    if (err) {
-        fl_emit_log(client, FL_LOG_ERROR, "model_refused",
                     "round=%u err=%s why=%s", task->plan.round,
-                    fl_err_text(err), why.text);
-        fl_task_drop(client);
+                    fl_err_text(event->err), event->why);
+        fl_task_decline(client);
         return;
     }
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
-                                       .object = task->plan.model,
-                                       .bytes = src,
-                                       .len = len});
-    fetch_more(client);
+    // Saved before it is offered: nothing is trained twice.
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
+                                       .plan = &task->plan,
+                                       .result = event->result});
+    hand_in(client, event->result);
 }
 
-static void got_chunk(fl_client *client, const fl_chunk *chunk)
+/* ---- plans ---- */
+
+// What this client's owner has not agreed to is not trained for either.
+static const char *find_objection(const fl_client *client, const fl_plan *plan)
 {
-    fl_task *task = &client->task;
-    if (task->state != FL_TASK_FETCHING || !task->parts ||
-        task->on_the_way == 0 ||
-        memcmp(chunk->object, task->plan.model, FL_HASH_BYTES) != 0) {
-        return;
+    const fl_client_options *options = &client->options;
+    const fl_update_codec codec = fl_upload_codec(plan);
+    if (fl_update_check(&codec, NULL)) return "its numbers make no update";
+    if (plan->aggregation == FL_AGGREGATION_CLEAR) {
+        return options->allows_clear
+                   ? NULL
+                   : "it asks for updates in the clear, where the aggregator "
+                     "sees each of them; --aggregation clear allows that";
     }
-    if (fl_parts_put(task->parts, chunk->index, chunk->bytes, chunk->len,
-                     fl_hash)) {
-        fl_uplink_hang_up(client, "a chunk that is not of this model");
-        return;
+    if (plan->client_min < options->client_min) {
+        return "it hides updates among fewer clients than --min-survivors";
     }
-    task->on_the_way--;
-    fl_uplink_expect(client, true);
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
-                                       .object = task->plan.model,
-                                       .index = chunk->index,
-                                       .bytes = chunk->bytes,
-                                       .len = chunk->len});
-    fetch_more(client);
+    if (plan->number <= client->past.number) {
+        return "its session is not a new one";
+    }
+    return NULL;
 }
 
-void fl_task_found(fl_client *client, const fl_client_event *event)
+// The training for this model goes on, whatever else has changed.
+static bool is_in_training(const fl_client *client, const fl_plan *plan)
 {
-    fl_task *task = &client->task;
-    if (task->state != FL_TASK_FINDING) {  // dropped in between
-        free(event->model);
-        fl_parts_free(event->parts);
-        return;
-    }
-    if (event->model) {
-        task->model = event->model;
-        task->model_len = event->model_len;
-        train(client);
-        return;
-    }
-    task->parts = event->parts;
-    task->state = FL_TASK_FETCHING;
-    fetch_more(client);
+    const fl_task *task = &client->task;
+    return task->state == FL_TASK_TRAINING && task->plan.round == plan->round &&
+           memcmp(task->plan.model, plan->model, FL_HASH_BYTES) == 0 &&
+           memcmp(task->plan.enrolment, plan->enrolment, FL_HASH_BYTES) == 0;
 }
-
-/* ---- what the aggregator says
- * ------------------------------------------------- */
 
 static void planned(fl_client *client, const fl_plan *plan)
 {
-    if (is_task(client, plan->round, plan->model)) return;  // on it already
+    fl_task *task = &client->task;
+    if (task->state != FL_TASK_IDLE && task->plan.number == plan->number) {
+        return;  // on it already
+    }
+    const char *objection = find_objection(client, plan);
+    if (objection) {
+        fl_emit_log(client, FL_LOG_ERROR, "plan_refused", "round=%u why=%s",
+                    plan->round, objection);
+        fl_task_drop(client);
+        say_no(client, plan->round);
+        return;
+    }
+    if (is_in_training(client, plan)) {
+        task->plan = *plan;
+        return;
+    }
+    keep_result(client);
     fl_task_drop(client);
-    client->task.plan = *plan;
-    client->task.first_operation = client->operation + 1;
+    task->plan = *plan;
+    task->first_operation = client->operation + 1;
     client->status.round = plan->round;
     fl_emit_log(client, FL_LOG_INFO, "plan",
                 "round=%u local_epochs=%u batch=%u lr=%g", plan->round,
                 plan->local_epochs, plan->batch, (double)plan->lr);
-    if (client->kept.update && client->kept_round == plan->round &&
-        memcmp(client->kept_model, plan->model, FL_HASH_BYTES) == 0 &&
-        client->kept.update_len == plan->param_count * sizeof(float)) {
-        begin_upload(client, &client->kept, true);
+    if (!fl_task_is_kept(client)) drop_kept(client);
+    fl_download_begin(client);
+}
+
+/* ---- what the aggregator says ---- */
+
+static void closed(fl_client *client, uint32_t round)
+{
+    if (client->task.state == FL_TASK_IDLE || client->task.plan.round > round) {
         return;
     }
-    drop_kept(client);
-    client->task.state = FL_TASK_FINDING;
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_FIND,
-                                       .object = client->task.plan.model});
+    fl_emit_log(client, FL_LOG_INFO, "round_closed", "round=%u", round);
+    keep_result(client);
+    fl_task_drop(client);
 }
 
 void fl_task_mail(fl_client *client, const fl_mail *mail)
 {
+    const fl_task *task = &client->task;
     switch (mail->kind) {
     case FL_MAIL_PLAN: planned(client, &mail->plan); break;
-    case FL_MAIL_CLOSED:
-        if (client->task.state == FL_TASK_IDLE ||
-            client->task.plan.round > mail->round) {
-            break;
-        }
-        fl_emit_log(client, FL_LOG_INFO, "round_closed", "round=%u",
-                    mail->round);
-        fl_task_drop(client);
-        break;
+    case FL_MAIL_CLOSED: closed(client, mail->round); break;
     case FL_MAIL_FINISHED:
         fl_emit_log(client, FL_LOG_INFO, "finished", "round=%u", mail->round);
         fl_task_drop(client);
         drop_kept(client);
+        break;
+    case FL_MAIL_STEP:
+        if (task->state == FL_TASK_IDLE) {
+            say_no(client, mail->round);  // of before a restart of ours
+        } else if (task->plan.round == mail->round) {
+            fl_masking_step(client, &mail->step);
+        }
         break;
     }
 }
@@ -440,7 +249,7 @@ static void refused(fl_client *client, const fl_refusal *refusal)
     if (task->state == FL_TASK_IDLE) return;
     // Not yet complete there: the grant will say what is missing.
     if (is_uploading(client) && refusal->code == FL_ERR_NOT_FOUND) {
-        offer_later(client, FL_CLIENT_RETRY_MS);
+        fl_upload_later(client, FL_CLIENT_RETRY_MS);
         return;
     }
     if (refusal->code != FL_ERR_STALE) client->status.refused_count++;
@@ -452,14 +261,10 @@ static void refused(fl_client *client, const fl_refusal *refusal)
 
 static void acknowledged(fl_client *client, uint64_t operation)
 {
-    fl_task *task = &client->task;
-    if (task->state == FL_TASK_COMMITTING &&
-        operation == task->commit_operation) {
-        committed(client);
-    } else if (task->state == FL_TASK_SENDING &&
-               operation >= task->chunk_operation && task->on_the_way > 0) {
-        task->on_the_way--;
-        send_more(client);
+    if (client->task.state == FL_TASK_SESSION) {
+        fl_masking_acknowledged(client, operation);
+    } else {
+        fl_upload_acknowledged(client, operation);
     }
 }
 
@@ -471,26 +276,26 @@ void fl_task_answer(fl_client *client, const fl_message *message)
     } else if (message->type == FL_MESSAGE_REFUSAL) {
         refused(client, &message->refusal);
     } else if (message->type == FL_MESSAGE_MANIFEST) {
-        got_manifest(client, message->manifest.bytes, message->manifest.len);
+        fl_download_manifest(client, message->manifest.bytes,
+                             message->manifest.len);
     } else if (message->type == FL_MESSAGE_CHUNK) {
-        got_chunk(client, &message->chunk);
+        fl_download_chunk(client, &message->chunk);
     } else if (message->type == FL_MESSAGE_GRANT) {
-        granted(client, &message->grant);
+        fl_upload_granted(client, &message->grant);
     }
 }
 
-/* ---- the link comes and goes
- * --------------------------------------------------- */
+/* ---- the link comes and goes, time passes ---- */
 
 void fl_task_resume(fl_client *client)
 {
-    fl_task *task = &client->task;
+    const fl_task *task = &client->task;
     if (task->state == FL_TASK_FETCHING) {
-        fetch_more(client);
-    } else if (task->state == FL_TASK_COMMITTING) {
-        commit(client);
+        fl_download_resume(client);
+    } else if (task->state == FL_TASK_SESSION) {
+        fl_masking_resume(client);
     } else if (is_uploading(client)) {
-        offer(client);
+        fl_upload_resume(client);
     }
 }
 
@@ -502,17 +307,22 @@ void fl_task_suspend(fl_client *client)
 
 void fl_task_tick(fl_client *client)
 {
-    if (client->task.state == FL_TASK_OFFERING && client->status.is_connected &&
-        client->now_ms >= client->task.retry_at_ms) {
-        offer(client);
+    const fl_task *task = &client->task;
+    if (task->state == FL_TASK_OFFERING && client->status.is_connected &&
+        client->now_ms >= task->retry_at_ms) {
+        fl_upload_resume(client);
     }
+    fl_masking_tick(client);
 }
 
 int64_t fl_task_deadline(const fl_client *client)
 {
-    if (client->task.state != FL_TASK_OFFERING ||
-        !client->status.is_connected || client->uplink.is_hanging_up) {
-        return INT64_MAX;
+    const fl_task *task = &client->task;
+    const int64_t stalled_at_ms = task->party ? task->stalled_at_ms : INT64_MAX;
+    if (task->state != FL_TASK_OFFERING || !client->status.is_connected ||
+        client->uplink.is_hanging_up) {
+        return stalled_at_ms;
     }
-    return client->task.retry_at_ms;
+    return task->retry_at_ms < stalled_at_ms ? task->retry_at_ms
+                                             : stalled_at_ms;
 }

@@ -110,8 +110,7 @@ static void check_in(fl_client *client)
         client,
         &(fl_message){.type = FL_MESSAGE_CHECK_IN,
                       .operation = fl_emit_operation(client),
-                      .check_in = {.sample_count = client->options.sample_count,
-                                   .mail_after = client->uplink.mail_after}});
+                      .check_in = {.mail_after = client->uplink.mail_after}});
     fl_uplink_expect(client, true);
 }
 
@@ -181,8 +180,8 @@ static void checked_in(fl_client *client)
 {
     client->status.is_connected = true;
     fl_uplink_expect(client, false);
-    fl_emit_log(client, FL_LOG_INFO, "connected", "samples=%llu",
-                (unsigned long long)client->options.sample_count);
+    fl_emit_log(client, FL_LOG_INFO, "connected", "round=%u",
+                client->status.round);
     fl_task_resume(client);
 }
 
@@ -243,6 +242,7 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_OPEN:
     case FL_MESSAGE_COMMIT:
     case FL_MESSAGE_PING:
+    case FL_MESSAGE_STEP:
         fl_uplink_hang_up(client, "a message that aggregators do not send");
         break;
     }

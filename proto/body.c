@@ -55,7 +55,6 @@ static fl_err decode_welcome(fl_welcome *welcome, fl_pb_source *source)
 static void encode_check_in(fl_writer *out, const fl_check_in *check_in)
 {
     Fedge__CheckIn pb = FEDGE__CHECK_IN__INIT;
-    pb.sample_count = check_in->sample_count;
     pb.mail_after = check_in->mail_after;
     fl_pb_write(out, &pb.base);
 }
@@ -65,7 +64,6 @@ static fl_err decode_check_in(fl_check_in *check_in, fl_pb_source *source)
     const Fedge__CheckIn *pb =
         fedge__check_in__unpack(&source->memory, source->len, source->bytes);
     if (!pb) return fl_pb_refuse(source);
-    check_in->sample_count = pb->sample_count;
     check_in->mail_after = pb->mail_after;
     return FL_OK;
 }
@@ -106,6 +104,16 @@ static Fedge__Plan pb_of_plan(const fl_plan *plan)
     pb.schedule_factor = plan->schedule_factor;
     pb.seed = plan->seed;
     pb.norm = (Fedge__Norm)plan->norm;
+    pb.aggregation = (Fedge__Aggregation)plan->aggregation;
+    pb.number = plan->number;
+    pb.client_cap = plan->client_cap;
+    pb.client_min = plan->client_min;
+    pb.field_max = plan->field_max;
+    pb.weight_max = plan->weight_max;
+    pb.value_clip = plan->value_clip;
+    if (plan->aggregation == FL_AGGREGATION_SECURE) {
+        pb.enrolment = fl_pb_borrow(plan->enrolment, FL_PROTO_HASH_BYTES);
+    }
     return pb;
 }
 
@@ -126,13 +134,59 @@ static fl_err plan_of_pb(fl_plan *plan, const Fedge__Plan *pb,
     plan->schedule_factor = pb->schedule_factor;
     plan->seed = pb->seed;
     plan->norm = (uint32_t)pb->norm;
+    plan->aggregation = (fl_aggregation)pb->aggregation;
+    plan->number = pb->number;
+    plan->client_cap = pb->client_cap;
+    plan->client_min = pb->client_min;
+    plan->field_max = pb->field_max;
+    plan->weight_max = pb->weight_max;
+    plan->value_clip = pb->value_clip;
+    if (plan->aggregation == FL_AGGREGATION_SECURE) {
+        FL_TRY(fl_pb_copy(plan->enrolment, FL_PROTO_HASH_BYTES, pb->enrolment,
+                          "plan.enrolment", source));
+    } else if (pb->enrolment.len > 0) {
+        return fl_reason_set(source->why, FL_ERR_FORMAT,
+                             "plan.enrolment is there, which does not fit "
+                             "plan.aggregation");
+    }
     return fl_pb_copy(plan->model, FL_PROTO_HASH_BYTES, pb->model, "plan.model",
                       source);
+}
+
+static Fedge__Step pb_of_step(const fl_step_body *step)
+{
+    Fedge__Step pb = FEDGE__STEP__INIT;
+    pb.step = step->step;
+    pb.body = fl_pb_borrow(step->bytes, step->len);
+    return pb;
+}
+
+static void step_of_pb(fl_step_body *step, const Fedge__Step *pb)
+{
+    step->step = pb->step;
+    step->bytes = pb->body.data;
+    step->len = pb->body.len;
+}
+
+static void encode_step(fl_writer *out, const fl_step_body *step)
+{
+    const Fedge__Step pb = pb_of_step(step);
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_step(fl_step_body *step, fl_pb_source *source)
+{
+    const Fedge__Step *pb =
+        fedge__step__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    step_of_pb(step, pb);
+    return FL_OK;
 }
 
 static void encode_mail(fl_writer *out, const fl_mail *mail)
 {
     Fedge__Plan plan;
+    Fedge__Step step;
     Fedge__Mail pb = FEDGE__MAIL__INIT;
     pb.sequence = mail->sequence;
     pb.kind = (Fedge__MailKind)mail->kind;
@@ -140,6 +194,10 @@ static void encode_mail(fl_writer *out, const fl_mail *mail)
     if (mail->kind == FL_MAIL_PLAN) {
         plan = pb_of_plan(&mail->plan);
         pb.plan = &plan;
+    }
+    if (mail->kind == FL_MAIL_STEP) {
+        step = pb_of_step(&mail->step);
+        pb.step = &step;
     }
     fl_pb_write(out, &pb.base);
 }
@@ -157,6 +215,12 @@ static fl_err decode_mail(fl_mail *mail, fl_pb_source *source)
                              "plan is %s, which does not fit kind",
                              pb->plan ? "there" : "missing");
     }
+    if ((mail->kind == FL_MAIL_STEP) != (pb->step != NULL)) {
+        return fl_reason_set(source->why, FL_ERR_FORMAT,
+                             "step is %s, which does not fit kind",
+                             pb->step ? "there" : "missing");
+    }
+    if (pb->step) step_of_pb(&mail->step, pb->step);
     return pb->plan ? plan_of_pb(&mail->plan, pb->plan, source) : FL_OK;
 }
 
@@ -208,9 +272,6 @@ static void encode_open(fl_writer *out, const fl_open *open)
     Fedge__Open pb = FEDGE__OPEN__INIT;
     pb.manifest = fl_pb_borrow(open->manifest, open->manifest_len);
     pb.model = fl_pb_borrow(open->model, FL_PROTO_HASH_BYTES);
-    pb.sample_count = open->sample_count;
-    pb.correct_count = open->correct_count;
-    pb.loss_sum_micro = open->loss_sum_micro;
     fl_pb_write(out, &pb.base);
 }
 
@@ -221,9 +282,6 @@ static fl_err decode_open(fl_open *open, fl_pb_source *source)
     if (!pb) return fl_pb_refuse(source);
     open->manifest = pb->manifest.data;
     open->manifest_len = pb->manifest.len;
-    open->sample_count = pb->sample_count;
-    open->correct_count = pb->correct_count;
-    open->loss_sum_micro = pb->loss_sum_micro;
     return fl_pb_copy(open->model, FL_PROTO_HASH_BYTES, pb->model, "model",
                       source);
 }
@@ -312,6 +370,7 @@ void fl_body_encode(fl_writer *out, const fl_message *message)
     case FL_MESSAGE_GRANT: encode_grant(out, &message->grant); return;
     case FL_MESSAGE_COMMIT: encode_commit(out, &message->commit); return;
     case FL_MESSAGE_PING: encode_ping(out, &message->ping); return;
+    case FL_MESSAGE_STEP: encode_step(out, &message->step); return;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return;
     }
@@ -341,6 +400,7 @@ fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
     case FL_MESSAGE_GRANT: return decode_grant(&message->grant, source);
     case FL_MESSAGE_COMMIT: return decode_commit(&message->commit, source);
     case FL_MESSAGE_PING: return decode_ping(&message->ping, source);
+    case FL_MESSAGE_STEP: return decode_step(&message->step, source);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return decode_nothing(source);
     }

@@ -57,13 +57,6 @@ static const char *check_welcome(const fl_welcome *welcome)
                : "version is not within 1 .. 255";
 }
 
-static const char *check_check_in(const fl_check_in *check_in)
-{
-    return is_within(check_in->sample_count, 1, FL_PROTO_SAMPLES_MAX)
-               ? NULL
-               : "sample_count is not within 1 .. 2^20";
-}
-
 static bool is_failure(uint32_t code)
 {
     switch (code) {
@@ -117,6 +110,31 @@ static const char *check_schedule(const fl_plan *plan)
     return NULL;
 }
 
+static const char *check_sum(const fl_plan *plan)
+{
+    if (plan->aggregation != FL_AGGREGATION_SECURE &&
+        plan->aggregation != FL_AGGREGATION_CLEAR) {
+        return "plan.aggregation is neither secure nor clear";
+    }
+    if (plan->number < 1) return "plan.number is 0";
+    if (!is_within(plan->client_cap, 1, FL_PROTO_CLIENTS_MAX)) {
+        return "plan.client_cap is not within 1 .. 16384";
+    }
+    if (!is_within(plan->client_min, 1, plan->client_cap)) {
+        return "plan.client_min is not within 1 .. client_cap";
+    }
+    if (!is_within(plan->field_max, 1, UINT32_C(1) << 31)) {
+        return "plan.field_max is not within 1 .. 2^31";
+    }
+    if (!is_within(plan->weight_max, 1, FL_PROTO_SAMPLES_MAX)) {
+        return "plan.weight_max is not within 1 .. 2^20";
+    }
+    if (!isfinite(plan->value_clip) || plan->value_clip <= 0) {
+        return "plan.value_clip is not finite and above 0";
+    }
+    return NULL;
+}
+
 static const char *check_plan(const fl_plan *plan)
 {
     if (plan->round < 1) return "plan.round is 0";
@@ -125,7 +143,16 @@ static const char *check_plan(const fl_plan *plan)
     }
     if (plan->norm > NORM_MAX) return "plan.norm is neither train nor frozen";
     const char *fault = check_training(plan);
-    return fault ? fault : check_schedule(plan);
+    if (!fault) fault = check_schedule(plan);
+    return fault ? fault : check_sum(plan);
+}
+
+static const char *check_step(const fl_step_body *step)
+{
+    if (!is_within(step->step, 1, UINT8_MAX))
+        return "step is not within 1 .. 255";
+    return step->len <= FL_PROTO_STEP_MAX ? NULL
+                                          : "step is longer than 261632 bytes";
 }
 
 static const char *check_mail(const fl_mail *mail)
@@ -139,6 +166,8 @@ static const char *check_mail(const fl_mail *mail)
         return check_plan(&mail->plan);
     case FL_MAIL_CLOSED: return mail->round < 1 ? "round is 0" : NULL;
     case FL_MAIL_FINISHED: return NULL;
+    case FL_MAIL_STEP:
+        return mail->round < 1 ? "round is 0" : check_step(&mail->step);
     default: return "kind is not a kind of mail";
     }
 }
@@ -173,13 +202,6 @@ static const char *check_chunk(const fl_chunk *chunk)
 
 static const char *check_open(const fl_open *open)
 {
-    if (!is_within(open->sample_count, 1, FL_PROTO_SAMPLES_MAX)) {
-        return "sample_count is not within 1 .. 2^20";
-    }
-    if (open->correct_count > open->sample_count) {
-        return "correct_count is above sample_count";
-    }
-    if (open->loss_sum_micro < 0) return "loss_sum_micro is negative";
     return check_manifest_len(open->manifest_len);
 }
 
@@ -214,7 +236,6 @@ static const char *check_body(const fl_message *message)
     switch (message->type) {
     case FL_MESSAGE_HELLO: return check_hello(&message->hello);
     case FL_MESSAGE_WELCOME: return check_welcome(&message->welcome);
-    case FL_MESSAGE_CHECK_IN: return check_check_in(&message->check_in);
     case FL_MESSAGE_REFUSAL: return check_refusal(&message->refusal);
     case FL_MESSAGE_MAIL: return check_mail(&message->mail);
     case FL_MESSAGE_FETCH: return check_fetch(&message->fetch);
@@ -223,6 +244,8 @@ static const char *check_body(const fl_message *message)
     case FL_MESSAGE_OPEN: return check_open(&message->open);
     case FL_MESSAGE_GRANT: return check_grant(&message->grant);
     case FL_MESSAGE_NOISE: return check_noise_len(message->noise.len);
+    case FL_MESSAGE_STEP: return check_step(&message->step);
+    case FL_MESSAGE_CHECK_IN:
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_COMMIT:
     case FL_MESSAGE_PING:
@@ -239,8 +262,7 @@ const char *fl_check_message(const fl_message *message)
 
 const char *fl_check_manifest(const fl_manifest *manifest)
 {
-    if (manifest->kind != FL_OBJECT_MODEL &&
-        manifest->kind != FL_OBJECT_UPDATE) {
+    if (!is_within(manifest->kind, FL_OBJECT_MODEL, FL_OBJECT_ENROLMENT)) {
         return "kind is not a kind of object";
     }
     if (!is_within(manifest->size, 1, FL_PROTO_OBJECT_BYTES_MAX)) {

@@ -206,6 +206,7 @@ static fl_err check_client(fl_line *line, const uint8_t *payload, size_t len)
     memcpy(client.channel, line->channel.peer_public, FL_KEY_BYTES);
     FL_TRY(fl_device_check(&client));
     memcpy(line->peer, client.identity, FL_KEY_BYTES);
+    line->device = client;
     return FL_OK;
 }
 

@@ -36,6 +36,7 @@ typedef struct {
     fl_channel channel;
     uint8_t session[FL_PROTO_SESSION_BYTES];
     uint8_t peer[FL_PROTO_KEY_BYTES];  // the other's identity, see above
+    fl_device device;  // aggregator: the client's card, without a name
 } fl_line;
 
 /* What has been said in clear, as it travelled; borrowed. */

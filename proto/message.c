@@ -32,7 +32,7 @@ static const type_limits TYPES[] = {
     [FL_MESSAGE_CHECK_IN] = {"check_in", CONTROL_MAX},
     [FL_MESSAGE_ACK] = {"ack", CONTROL_MAX},
     [FL_MESSAGE_REFUSAL] = {"refusal", CONTROL_MAX},
-    [FL_MESSAGE_MAIL] = {"mail", CONTROL_MAX},
+    [FL_MESSAGE_MAIL] = {"mail", BULK_MAX},
     [FL_MESSAGE_FETCH] = {"fetch", CONTROL_MAX},
     [FL_MESSAGE_MANIFEST] = {"manifest", BULK_MAX},
     [FL_MESSAGE_CHUNK] = {"chunk", CHUNK_MAX},
@@ -41,6 +41,7 @@ static const type_limits TYPES[] = {
     [FL_MESSAGE_COMMIT] = {"commit", CONTROL_MAX},
     [FL_MESSAGE_PING] = {"ping", CONTROL_MAX},
     [FL_MESSAGE_PONG] = {"pong", CONTROL_MAX},
+    [FL_MESSAGE_STEP] = {"step", BULK_MAX},
 };
 
 static const type_limits *limits_of(unsigned type)
@@ -64,6 +65,8 @@ static size_t bulk_len(const fl_message *message)
     case FL_MESSAGE_CHUNK: return message->chunk.len;
     case FL_MESSAGE_OPEN: return message->open.manifest_len;
     case FL_MESSAGE_GRANT: return message->grant.bitmap_len;
+    case FL_MESSAGE_STEP: return message->step.len;
+    case FL_MESSAGE_MAIL: return message->mail.step.len;
     default: return 0;
     }
 }

@@ -18,17 +18,20 @@
  *                                   <--------  WELCOME  keys, card
  *   NOISE    keys, card             -------->
  *                                   <--------  NOISE    session
- *   CHECK_IN samples, mail position -------->
+ *   CHECK_IN mail position           -------->
  *                                   <--------  ACK
  *                                   <--------  MAIL     plan of a round
  *   FETCH    manifest or chunk      -------->
  *                                   <--------  MANIFEST, CHUNK
- *   OPEN     manifest, metrics      -------->
+ *   OPEN     manifest               -------->
  *                                   <--------  GRANT    what is missing, window
  *   CHUNK                           -------->
  *                                   <--------  ACK
  *   COMMIT                          -------->
  *                                   <--------  ACK
+ *
+ * Under secure aggregation MAIL also brings the steps of a session, and STEP
+ * answers them (secure/session.h); what is uploaded is masked.
  *
  * Any request may be answered by REFUSAL instead. PING carries the mail
  * position; its answers are PONG and whatever mail is newer.
@@ -64,8 +67,10 @@ enum {
     FL_PROTO_GREETING_MAX = 512,           // a body in clear
     FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
     FL_PROTO_BITMAP_MAX = FL_PROTO_CHUNKS_MAX / 8,
-    FL_PROTO_SAMPLES_MAX = 1 << 20,  // of one client
-    FL_PROTO_STEPS_MAX = 1 << 16,    // local epochs; rows of a batch
+    FL_PROTO_SAMPLES_MAX = 1 << 20,        // of one client
+    FL_PROTO_STEPS_MAX = 1 << 16,          // local epochs; rows of a batch
+    FL_PROTO_STEP_MAX = 256 * 1024 - 512,  // bytes of a session's step
+    FL_PROTO_CLIENTS_MAX = 16384,          // of a session
 };
 
 typedef enum {
@@ -84,6 +89,7 @@ typedef enum {
     FL_MESSAGE_COMMIT = 13,
     FL_MESSAGE_PING = 14,
     FL_MESSAGE_PONG = 15,
+    FL_MESSAGE_STEP = 16,
 } fl_message_type;
 
 /* The client's first words. */
@@ -100,10 +106,9 @@ typedef struct {
     uint8_t card[FL_PROTO_SIGNATURE_BYTES];
 } fl_welcome;
 
-/* "I am here and have that many examples." */
+/* "I am here." */
 typedef struct {
-    uint64_t sample_count;  // 1 .. FL_PROTO_SAMPLES_MAX
-    uint64_t mail_after;    // sequence number of the last mail read
+    uint64_t mail_after;  // sequence number of the last mail read
 } fl_check_in;
 
 typedef struct {
@@ -133,20 +138,38 @@ typedef struct {
     float schedule_factor;               // >= 0
     uint64_t seed;                       // of the order of rows
     uint32_t norm;                       // an fl_norm: TRAIN or FROZEN
+    fl_aggregation aggregation;
+    uint64_t number;      // of the session: above that of every plan before
+    uint32_t client_cap;  // clients in the sum at most, 1 .. 16384
+    uint32_t client_min;  // and at least, 1 .. client_cap
+    uint32_t field_max;   // largest value of a field, >= 1
+    uint32_t weight_max;  // 1 .. FL_PROTO_SAMPLES_MAX
+    float value_clip;     // largest |value| of an update, > 0
+    uint8_t enrolment[FL_PROTO_HASH_BYTES];  // object name of the list; SECURE
+                                             // only, else zeros
 } fl_plan;
 
 typedef enum {
     FL_MAIL_PLAN = 1,      // you are in the cohort: the plan
     FL_MAIL_CLOSED = 2,    // that round is over; drop what you have for it
     FL_MAIL_FINISHED = 3,  // no more rounds
+    FL_MAIL_STEP = 4,      // a step of this round's session
 } fl_mail_kind;
+
+/* A step of a session of secure aggregation: secure/ knows what it says. */
+typedef struct {
+    uint32_t step;         // 1 .. 255
+    const uint8_t *bytes;  // borrowed
+    size_t len;            // at most FL_PROTO_STEP_MAX
+} fl_step_body;
 
 /* One row of a client's mailbox. */
 typedef struct {
     uint64_t sequence;  // from 1, rises by at least 1
     fl_mail_kind kind;
-    uint32_t round;  // PLAN, CLOSED: which, from 1; FINISHED: the last
-    fl_plan plan;    // PLAN only, of the same round
+    uint32_t round;     // PLAN, CLOSED: which, from 1; FINISHED: the last
+    fl_plan plan;       // PLAN only, of the same round
+    fl_step_body step;  // STEP only
 } fl_mail;
 
 /* Asks for an object's manifest, or for one of its chunks. */
@@ -157,8 +180,10 @@ typedef struct {
 } fl_fetch;
 
 typedef enum {
-    FL_OBJECT_MODEL = 1,   // an ONNX file
-    FL_OBJECT_UPDATE = 2,  // param_count floats, little-endian: local - global
+    FL_OBJECT_MODEL = 1,      // an ONNX file
+    FL_OBJECT_UPDATE = 2,     // packed fields, readable: CLEAR
+    FL_OBJECT_MASKED = 3,     // packed fields, masked: SECURE
+    FL_OBJECT_ENROLMENT = 4,  // an enrolment list
 } fl_object_kind;
 
 /*
@@ -182,14 +207,11 @@ typedef struct {
     size_t len;            // 1 .. FL_PROTO_CHUNK_BYTES
 } fl_chunk;
 
-/* "I have an update for you": what it is made from and what it weighs. */
+/* "I have an update for you", and what it is made from. */
 typedef struct {
     const uint8_t *manifest;  // encoded fl_manifest; borrowed
     size_t manifest_len;
     uint8_t model[FL_PROTO_HASH_BYTES];  // the model it started from
-    uint64_t sample_count;               // 1 .. FL_PROTO_SAMPLES_MAX
-    uint64_t correct_count;              // at most sample_count
-    int64_t loss_sum_micro;              // sum of losses, in millionths, >= 0
 } fl_open;
 
 typedef struct {
@@ -236,6 +258,7 @@ typedef struct {
         fl_grant grant;
         fl_commit commit;
         fl_ping ping;
+        fl_step_body step;  // client to aggregator
     };
 } fl_message;
 

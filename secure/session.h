@@ -51,6 +51,7 @@ typedef enum {
     FL_STEP_CONFIRM = 11,
     FL_STEP_CONFIRMATIONS = 12,
     FL_STEP_UNMASK = 13,
+    FL_STEP_DECLINE = 14,  // client: not with me
 } fl_step;
 
 /* "advertise", for logs; never NULL. */

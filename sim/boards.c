@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "client/client.h"
 #include "sim/chance.h"
 
@@ -48,12 +49,24 @@ typedef struct board_state {
     // Present by the cycle, and not away by accident.
     bool is_present, is_vanished, has_accident;
     change cycle, leave, back;
+    fl_step vanish_step;    // goes before it sends this; 0: stays
+    int64_t vanish_ms;      // for so long
     bool is_asked_to_find;  // FIND was said: FOUND comes next
+    bool has_burned;        // BURN was said: BURNED comes next
     bool is_lost;           // a dial that was not even begun: LOST comes next
 } board_state;
 
+/* An enrolment list, decoded once for all boards. */
+typedef struct shared_list {
+    uint8_t hash[FL_HASH_BYTES];
+    fl_enrolment *enrolment;
+    struct shared_list *next;
+} shared_list;
+
 struct fl_boards {
     fl_boards_options options;
+    shared_list *lists;
+    int64_t crypto_ns;
     training *trainings;  // all that are not freed yet
     board_state *list;
     uint8_t (*keys)[FL_KEY_BYTES];  // public key of each
@@ -113,6 +126,13 @@ static void begin_training(fl_boards *boards, board_state *board,
     post(board, t, now_ms + takes_ms);
 
     int64_t after_ms, away_ms;
+    if (t->plan.aggregation == FL_AGGREGATION_SECURE) {
+        if (!fl_board_vanishes_in_session(&board->board, &board->vanish_step,
+                                          &board->vanish_ms)) {
+            board->vanish_step = 0;
+        }
+        return;
+    }
     if (!fl_board_vanishes(&board->board, takes_ms, &after_ms, &away_ms) ||
         board->has_accident) {
         return;
@@ -152,22 +172,69 @@ static void dial(const fl_boards *boards, board_state *board)
     if (board->is_lost) board->conn = 0;
 }
 
+// The fate of a session: gone in the moment in which something is due.
+static bool vanishes_now(board_state *board)
+{
+    const fl_client_status status = fl_client_get_status(board->client);
+    if (!board->vanish_step || board->has_accident ||
+        status.step != board->vanish_step) {
+        return false;
+    }
+    board->vanish_step = 0;
+    board->has_accident = true;
+    board->is_vanished = true;
+    fl_memnet_set_online(board->net, false);
+    post_change(board, &board->back, POST_RETURN,
+                fl_net_now(board->net) + board->vanish_ms);
+    return true;
+}
+
+static fl_err enrol(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    fl_boards *boards = self;
+    uint8_t hash[FL_HASH_BYTES];
+    fl_hash(hash, bytes, len);
+    shared_list *list = boards->lists;
+    while (list && memcmp(list->hash, hash, sizeof hash) != 0) {
+        list = list->next;
+    }
+    if (!list) {
+        list = calloc(1, sizeof *list);
+        if (!list) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+        const fl_err err =
+            fl_enrolment_decode(&list->enrolment, bytes, len, why);
+        if (err) {
+            free(list);
+            return err;
+        }
+        memcpy(list->hash, hash, sizeof hash);
+        list->next = boards->lists;
+        boards->lists = list;
+    }
+    *enrolment = list->enrolment;
+    return FL_OK;
+}
+
 static void do_client_effect(fl_boards *boards, board_state *board,
                              const fl_client_effect *effect)
 {
     switch (effect->kind) {
     case FL_CLIENT_DIAL: dial(boards, board); break;
     case FL_CLIENT_SEND:
+        if (vanishes_now(board)) break;
         (void)!fl_net_send(board->net, board->conn, effect->bytes, effect->len);
         break;
     case FL_CLIENT_HANG_UP: fl_net_close(board->net, board->conn); break;
     case FL_CLIENT_FIND: board->is_asked_to_find = true; break;
+    case FL_CLIENT_BURN: board->has_burned = true; break;
     case FL_CLIENT_TRAIN: begin_training(boards, board, effect); break;
     case FL_CLIENT_CANCEL: cancel_training(boards, board); break;
     case FL_CLIENT_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
         break;
     case FL_CLIENT_PIN:
+    case FL_CLIENT_PIN_AUTHORITY:
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
     case FL_CLIENT_END:
@@ -183,7 +250,11 @@ static void step_client(fl_boards *boards, board_state *board,
     const fl_client_effect *effects;
     size_t count;
     event.now_ms = fl_memnet_now(boards->options.memnet);
+    const int64_t start_ns = fl_clock_thread_ns();
     fl_client_step(board->client, &event, &effects, &count);
+    if (fl_client_is_in_session(board->client)) {
+        boards->crypto_ns += fl_clock_thread_ns() - start_ns;
+    }
     for (size_t i = 0; i < count; i++) {
         do_client_effect(boards, board, &effects[i]);
     }
@@ -196,6 +267,10 @@ static void tell_client(fl_boards *boards, board_state *board,
     while (board->is_asked_to_find) {
         board->is_asked_to_find = false;
         step_client(boards, board, (fl_client_event){.kind = FL_CLIENT_FOUND});
+    }
+    if (board->has_burned) {
+        board->has_burned = false;
+        step_client(boards, board, (fl_client_event){.kind = FL_CLIENT_BURNED});
     }
     if (board->is_lost) {
         board->is_lost = false;
@@ -280,10 +355,11 @@ static fl_err add_board(fl_boards *boards, uint32_t number)
         .scratch = boards->options.scratch,
         .random_bytes = fl_chance_bytes,
         .random_self = boards->options.nonces,
+        .client_min = boards->options.client_min,
+        .allows_clear = boards->options.allows_clear,
+        .enrol = enrol,
+        .enrol_self = boards,
     };
-    uint32_t row_count;
-    fl_partition_rows(boards->options.partition, number, &row_count);
-    options.sample_count = row_count;
     fl_chance_identity(&options.identity, seed, (uint64_t)number + 1);
     memcpy(boards->keys[number], options.identity.public_key, FL_KEY_BYTES);
     board->number = number;
@@ -343,6 +419,12 @@ void fl_boards_free(fl_boards *boards)
     for (uint32_t i = 0; boards->list && i < boards->count; i++) {
         fl_client_free(boards->list[i].client);
     }
+    while (boards->lists) {
+        shared_list *list = boards->lists;
+        boards->lists = list->next;
+        fl_enrolment_free(list->enrolment);
+        free(list);
+    }
     free(boards->list);
     free(boards->keys);
     free(boards);
@@ -355,4 +437,9 @@ uint32_t fl_boards_find(const fl_boards *boards,
         if (memcmp(boards->keys[i], public_key, FL_KEY_BYTES) == 0) return i;
     }
     return UINT32_MAX;
+}
+
+double fl_boards_crypto_s(const fl_boards *boards)
+{
+    return (double)boards->crypto_ns * 1e-9;
 }

@@ -29,9 +29,14 @@ typedef struct {
     fl_random *nonces;
     const fl_dataset *train;
     const fl_partition *partition;  // one part a board
+    uint32_t client_min;            // the boards' policies
+    bool allows_clear;
 } fl_boards_options;
 
 typedef struct fl_boards fl_boards;
+
+/* Seconds of CPU that the clients' sessions have taken so far. */
+double fl_boards_crypto_s(const fl_boards *boards);
 
 /* Adds them to the network. The caller owns *boards: fl_boards_free. */
 FL_CHECK fl_err fl_boards_new(fl_boards **boards,

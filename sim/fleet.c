@@ -71,3 +71,16 @@ bool fl_board_vanishes(fl_board *board, int64_t training_ms, int64_t *after_ms,
     *away_ms = 1 + (int64_t)(away * AWAY_MEAN_MS);
     return fate < board->dropout;
 }
+
+bool fl_board_vanishes_in_session(fl_board *board, fl_step *step,
+                                  int64_t *away_ms)
+{
+    static const fl_step steps[] = {FL_STEP_ADVERTISE, FL_STEP_SHARES,
+                                    FL_STEP_MASKED, FL_STEP_CONFIRM,
+                                    FL_STEP_UNMASK};
+    const int64_t step_count = sizeof steps / sizeof *steps;
+    int64_t i = 0;
+    const bool does = fl_board_vanishes(board, step_count, &i, away_ms);
+    *step = steps[i];
+    return does;
+}

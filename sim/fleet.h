@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "net/net.h"
+#include "secure/secure.h"
 
 typedef struct {
     uint64_t seed;
@@ -56,5 +57,12 @@ int64_t fl_board_training_ms(const fl_board *board, uint64_t sample_count,
  */
 bool fl_board_vanishes(fl_board *board, int64_t training_ms, int64_t *after_ms,
                        int64_t *away_ms);
+
+/*
+ * The same where a session follows the training: the step of it that the
+ * client is gone before it sends.
+ */
+bool fl_board_vanishes_in_session(fl_board *board, fl_step *step,
+                                  int64_t *away_ms);
 
 #endif

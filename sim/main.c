@@ -86,6 +86,9 @@ static fl_err write_results(const parts *p, const fl_settings *settings,
     if (settings->out) {
         FL_TRY(fl_file_write(settings->out, bytes, len, 0644, why));
     }
+    fl_report_set_crypto(p->report,
+                         fl_simulation_client_crypto_s(p->simulation),
+                         fl_simulation_server_crypto_s(p->simulation));
     return fl_report_finish(p->report, fl_simulation_now_ms(p->simulation),
                             why);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/pool.h"
 #include "sim/boards.h"
 #include "sim/chance.h"
@@ -27,9 +28,12 @@ struct fl_simulation {
     fl_aggregator *aggregator;
     fl_net *net;  // the aggregator's
     fl_random nonces;
+    fl_identity authority;  // simulated boards trust the one who made them
     bool has_left;
     // Answers owed to the aggregator when its effects are done.
     fl_model *must_evaluate;  // NULL: nothing to evaluate
+    fl_secagg *must_unmask;   // likewise
+    int64_t crypto_ns;        // of the aggregator's sessions
     bool must_save;
     fl_round_record round;
 
@@ -78,10 +82,12 @@ static void do_aggregator_effect(fl_simulation *simulation,
     case FL_AGGREGATOR_EVALUATE:
         simulation->must_evaluate = effect->model;
         break;
+    case FL_AGGREGATOR_UNMASK: simulation->must_unmask = effect->secagg; break;
     case FL_AGGREGATOR_SAVE_ROUND:
         simulation->must_save = true;
         simulation->round = *effect->round;
         break;
+    case FL_AGGREGATOR_SAVE_LIST:
     case FL_AGGREGATOR_SAVE_CLIENT: break;  // nothing outlives a simulation
     case FL_AGGREGATOR_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
@@ -96,7 +102,11 @@ static void step_aggregator(fl_simulation *simulation,
     const fl_aggregator_effect *effects;
     size_t count;
     event.now_ms = fl_memnet_now(simulation->memnet);
+    const int64_t start_ns = fl_clock_thread_ns();
     fl_aggregator_step(simulation->aggregator, &event, &effects, &count);
+    if (fl_aggregator_get_status(simulation->aggregator).is_in_session) {
+        simulation->crypto_ns += fl_clock_thread_ns() - start_ns;
+    }
     for (size_t i = 0; i < count; i++) {
         do_aggregator_effect(simulation, &effects[i]);
     }
@@ -108,6 +118,19 @@ static void evaluate(fl_simulation *simulation, fl_model *model)
     answer.err = fl_evaluation_run(simulation->evaluation, &answer.metrics,
                                    fl_model_params(model), NULL);
     step_aggregator(simulation, answer);
+}
+
+// On this thread alone, so that what it takes can be told.
+static void unmask(fl_simulation *simulation, fl_secagg *secagg)
+{
+    fl_reason why = {""};
+    const int64_t start_ns = fl_clock_thread_ns();
+    const fl_err err = fl_secagg_unmask(secagg, 1, &why);
+    simulation->crypto_ns += fl_clock_thread_ns() - start_ns;
+    step_aggregator(simulation,
+                    (fl_aggregator_event){.kind = FL_AGGREGATOR_UNMASKED,
+                                          .err = err,
+                                          .why = why.text});
 }
 
 static void save(fl_simulation *simulation, fl_reason *why)
@@ -124,9 +147,14 @@ static void tell_aggregator(fl_simulation *simulation,
                             fl_aggregator_event event, fl_reason *why)
 {
     step_aggregator(simulation, event);
-    while (simulation->must_evaluate || simulation->must_save) {
+    while (simulation->must_unmask || simulation->must_evaluate ||
+           simulation->must_save) {
         fl_model *model = simulation->must_evaluate;
-        if (model) {
+        if (simulation->must_unmask) {
+            fl_secagg *secagg = simulation->must_unmask;
+            simulation->must_unmask = NULL;
+            unmask(simulation, secagg);
+        } else if (model) {
             simulation->must_evaluate = NULL;
             evaluate(simulation, model);
         } else {
@@ -169,6 +197,8 @@ static fl_err add_aggregator(fl_simulation *simulation, fl_reason *why)
     options.start_count = 1;
     options.client_cap = simulation->board_count;
     fl_chance_identity(&options.identity, options.seed, 0);
+    fl_chance_identity(&simulation->authority, options.seed, UINT64_MAX);
+    options.authority = &simulation->authority;
     fl_err err = fl_model_encode(simulation->first_model, bytes, len);
     if (!err) {
         err = fl_aggregator_new(&simulation->aggregator, &options, 0,
@@ -195,6 +225,9 @@ static fl_err add_boards(fl_simulation *simulation)
         .nonces = &simulation->nonces,
         .train = simulation->options.train,
         .partition = simulation->options.partition,
+        .client_min = simulation->options.federation.min_survivors,
+        .allows_clear =
+            simulation->options.federation.aggregation == FL_AGGREGATION_CLEAR,
     };
     return fl_boards_new(&simulation->boards, &options);
 }
@@ -305,6 +338,16 @@ fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why)
 const uint8_t *fl_simulation_model(const fl_simulation *simulation, size_t *len)
 {
     return fl_aggregator_model(simulation->aggregator, len);
+}
+
+double fl_simulation_client_crypto_s(const fl_simulation *simulation)
+{
+    return fl_boards_crypto_s(simulation->boards);
+}
+
+double fl_simulation_server_crypto_s(const fl_simulation *simulation)
+{
+    return (double)simulation->crypto_ns * 1e-9;
 }
 
 int64_t fl_simulation_now_ms(const fl_simulation *simulation)

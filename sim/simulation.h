@@ -62,4 +62,10 @@ const uint8_t *fl_simulation_model(const fl_simulation *simulation,
 
 int64_t fl_simulation_now_ms(const fl_simulation *simulation);
 
+/* Seconds of CPU that sessions have taken so far, of all clients together. */
+double fl_simulation_client_crypto_s(const fl_simulation *simulation);
+
+/* And of the aggregator, unmasking included. */
+double fl_simulation_server_crypto_s(const fl_simulation *simulation);
+
 #endif

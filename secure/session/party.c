@@ -212,7 +212,8 @@ static fl_err take(fl_party *party, fl_step step, fl_reader *in)
     case FL_STEP_SHARES:
     case FL_STEP_MASKED:
     case FL_STEP_CONFIRM:
-    case FL_STEP_UNMASK: break;
+    case FL_STEP_UNMASK:
+    case FL_STEP_DECLINE: break;
     }
     return refuse_order(party, step);  // a client's step, from the aggregator
 }

@@ -136,6 +136,7 @@ const char *fl_step_name(fl_step step)
     case FL_STEP_CONFIRM: return "confirm";
     case FL_STEP_CONFIRMATIONS: return "confirmations";
     case FL_STEP_UNMASK: return "unmask";
+    case FL_STEP_DECLINE: return "decline";
     }
     return "unknown";
 }

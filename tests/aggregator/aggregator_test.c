@@ -47,8 +47,8 @@ TEST(aggregator_averages_two_updates_and_saves_the_round)
     const fl_plan plan = open_round(&lab, &a, &b);
     assert_int_equal(plan.round, 1);
     assert_int_equal(plan.param_count, PARAMS);
-    fl_parcel_init(&up, PARAMS, 0.5F, 1);
-    fl_parcel_init(&down, PARAMS, -0.25F, 1);
+    fl_parcel_init(&up, &plan, PARAMS, 0.5F);
+    fl_parcel_init(&down, &plan, PARAMS, -0.25F);
     assert_acknowledged(fl_hand_deliver(a, &plan, &up));
     assert_int_equal(lab.saved_count, 0);
     assert_acknowledged(fl_hand_deliver(b, &plan, &down));
@@ -73,7 +73,7 @@ TEST(aggregator_counts_an_update_that_is_committed_twice_once)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     fl_hand_commit(a, &plan, &parcel);  // the answer got lost: asked again
     assert_acknowledged(fl_hand_next(a));
@@ -93,7 +93,7 @@ TEST(aggregator_refuses_an_update_from_another_model)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     plan.model[0] ^= 1;
     fl_hand_open(a, &plan, &parcel);
     assert_refused(fl_hand_next(a), FL_ERR_STALE);
@@ -103,7 +103,7 @@ TEST(aggregator_refuses_an_update_from_another_model)
 
 TEST(aggregator_refuses_updates_that_are_too_long_or_too_short)
 {
-    const size_t lengths[] = {PARAMS + 1, PARAMS - 1, 4 * PARAMS};
+    const size_t lengths[] = {PARAMS + 2, PARAMS - 2, 4 * PARAMS};
     for (size_t i = 0; i < 3; i++) {
         fl_lab lab;
         fl_hand *a, *b;
@@ -111,7 +111,7 @@ TEST(aggregator_refuses_updates_that_are_too_long_or_too_short)
         fl_aggregator_options options = fl_lab_options();
         fl_lab_init(&lab, &options);
         const fl_plan plan = open_round(&lab, &a, &b);
-        fl_parcel_init(&parcel, lengths[i], 0.5F, 1);
+        fl_parcel_init(&parcel, &plan, lengths[i], 0.5F);
         fl_hand_open(a, &plan, &parcel);
         assert_refused(fl_hand_next(a), FL_ERR_RANGE);
         fl_hand_open(a, &plan, &parcel);  // its part in the round is over
@@ -129,7 +129,7 @@ TEST(aggregator_refuses_half_an_update_and_takes_the_other_half)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     fl_hand_open(a, &plan, &parcel);
     fl_hand_put(a, &plan, &parcel, 0);
     fl_hand_put(a, &plan, &parcel, 3);
@@ -166,8 +166,8 @@ TEST(aggregator_refuses_updates_with_values_that_are_no_numbers)
         fl_lab_init(&lab, &options);
         const fl_plan plan = open_round(&lab, &a, &b);
         const float before = lab.params[0];
-        fl_parcel_init(&bad, PARAMS, values[i], 1);
-        fl_parcel_init(&good, PARAMS, 0.5F, 1);
+        fl_parcel_init(&bad, &plan, PARAMS, values[i]);
+        fl_parcel_init(&good, &plan, PARAMS, 0.5F);
         assert_refused(fl_hand_deliver(a, &plan, &bad), FL_ERR_RANGE);
         assert_acknowledged(fl_hand_deliver(b, &plan, &good));
         // Everyone who can has answered: the round does not wait.
@@ -187,7 +187,7 @@ TEST(aggregator_refuses_a_chunk_that_is_not_of_its_manifest)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     fl_hand_open(a, &plan, &parcel);
     parcel.bytes[100] ^= 1;
     a->inbox_len = 0;
@@ -208,8 +208,8 @@ TEST(aggregator_refuses_messages_of_a_round_that_is_over)
     options.min_clients = 2;
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&first, PARAMS, 0.5F, 1);
-    fl_parcel_init(&late, PARAMS, 0.5F, 1);
+    fl_parcel_init(&first, &plan, PARAMS, 0.5F);
+    fl_parcel_init(&late, &plan, PARAMS, 0.5F);
     fl_hand_open(b, &plan, &late);
     assert_acknowledged(fl_hand_deliver(a, &plan, &first));
     assert_int_equal(lab.saved_count, 1);
@@ -233,7 +233,7 @@ TEST(aggregator_tells_stragglers_that_the_round_is_closed)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     fl_lab_wait(&lab, 59000);
     assert_int_equal(lab.saved_count, 0);
@@ -276,7 +276,7 @@ TEST(aggregator_closes_a_round_when_the_missing_have_been_gone_for_long)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     fl_hand_disconnect(b);
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     fl_lab_wait(&lab, 29000);
@@ -312,7 +312,7 @@ TEST(aggregator_does_not_repeat_the_plan_to_who_has_carried_it_out)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     fl_hand_disconnect(b);
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     fl_lab_wait(&lab, 31000);  // b is given up; the next round waits for it
@@ -334,7 +334,7 @@ TEST(aggregator_waits_with_a_round_that_the_disk_refuses)
     fl_aggregator_options options = fl_lab_options();
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     lab.save_err = FL_ERR_SYSTEM;
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     assert_acknowledged(fl_hand_deliver(b, &plan, &parcel));
@@ -354,10 +354,10 @@ TEST(aggregator_lets_updates_beyond_its_memory_wait)
     fl_hand *a, *b;
     fl_parcel parcel;
     fl_aggregator_options options = fl_lab_options();
-    options.upload_bytes_cap = PARAMS * sizeof(float);
+    options.upload_bytes_cap = 5 * PARAMS;  // one, and not two
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     fl_hand_open(a, &plan, &parcel);
     assert_int_not_equal(fl_hand_next(a)->grant.window, 0);
     fl_hand_open(b, &plan, &parcel);
@@ -668,7 +668,7 @@ TEST(aggregator_freezes_batch_norms_after_the_rounds_that_train_them)
     fl_lab_init(&lab, &options);
     const fl_plan first = open_round(&lab, &a, &b);
     assert_int_equal(first.norm, FL_NORM_TRAIN);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &first, PARAMS, 0.5F);
     assert_acknowledged(fl_hand_deliver(a, &first, &parcel));
     assert_acknowledged(fl_hand_deliver(b, &first, &parcel));
     const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
@@ -688,7 +688,7 @@ TEST(aggregator_finishes_after_its_last_round_and_says_so)
     options.round_count = 1;
     fl_lab_init(&lab, &options);
     const fl_plan plan = open_round(&lab, &a, &b);
-    fl_parcel_init(&parcel, PARAMS, 0.5F, 1);
+    fl_parcel_init(&parcel, &plan, PARAMS, 0.5F);
     assert_acknowledged(fl_hand_deliver(a, &plan, &parcel));
     assert_acknowledged(fl_hand_deliver(b, &plan, &parcel));
     assert_true(lab.has_left);
@@ -706,7 +706,7 @@ TEST(aggregator_refuses_options_that_make_no_sense)
     fl_aggregator_options bad[4] = {good, good, good, good};
     bad[0].quorum = 3;  // above the cohort
     bad[1].quorum = 0;
-    bad[2].cohort = FL_FEDAVG_UPDATES_MAX + 1;
+    bad[2].cohort = FL_SESSION_CLIENTS_MAX + 1;
     bad[3].deadline_ms = 0;
     for (size_t i = 0; i < 4; i++) {
         fl_aggregator *aggregator;

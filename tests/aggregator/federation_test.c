@@ -77,6 +77,7 @@ TEST(federation_refuses_a_quorum_that_no_cohort_can_reach)
 {
     fl_federation federation = FL_FEDERATION_INIT;
     federation.cohort = 4;
+    federation.min_survivors = 4;
     federation.quorum = 4;
     assert_ok(fl_federation_check(&federation, &why));
     federation.quorum = 5;

@@ -552,6 +552,7 @@ TEST(client_stays_while_its_pings_are_answered)
 TEST(client_fetches_trains_and_uploads_what_a_plan_asks_for)
 {
     fl_host *host = new_joined_host();
+    host->chunks = 5;
     fl_host_mail(host, FL_MAIL_PLAN, 1);
     assert_int_equal(host->counts[FL_CLIENT_FIND], 1);
     assert_activity(host, "downloading");
@@ -580,9 +581,6 @@ TEST(client_fetches_trains_and_uploads_what_a_plan_asks_for)
     assert_int_equal(host->counts[FL_CLIENT_SAVE_UPDATE], 1);
     const fl_message *open = fl_host_next(host);
     assert_int_equal(open->type, FL_MESSAGE_OPEN);
-    assert_int_equal(open->open.sample_count, 10);
-    assert_int_equal(open->open.correct_count, 5);
-    assert_int_equal(open->open.loss_sum_micro, 20000000);
     assert_memory_equal(open->open.model, host->model.name, FL_HASH_BYTES);
     assert_activity(host, "uploading");
     fl_host_grant(host, open, 3, 0);
@@ -805,7 +803,8 @@ TEST(client_refuses_an_object_that_is_no_model)
 {
     fl_host *host = new_joined_host();
     fl_parcel update;
-    fl_parcel_init(&update, 1000, 0.5F, 1);
+    const fl_plan plan = fl_host_plan(host, 1);
+    fl_parcel_init(&update, &plan, 1000, 0.5F);
     memcpy(host->model.name, update.name, FL_HASH_BYTES);
     fl_host_mail(host, FL_MAIL_PLAN, 1);
     const fl_message *fetch = fl_host_next(host);
@@ -826,7 +825,7 @@ TEST(client_hangs_up_on_a_chunk_that_is_not_of_the_model)
     fl_host_serve(host, fl_host_next(host));
     host->model.bytes[100] ^= 1;
     fl_host_serve(host, fl_host_next(host));
-    assert_hung_up(host, "not of this model");
+    assert_hung_up(host, "a chunk that is not of");
     assert_int_equal(host->counts[FL_CLIENT_PUT], 0);
     host->model.bytes[100] ^= 1;
     fl_host_lose(host);
@@ -856,6 +855,7 @@ TEST(client_ignores_chunks_that_it_has_not_asked_for)
 TEST(client_survives_an_aggregator_that_answers_everything_twice)
 {
     fl_host *host = new_joined_host();
+    host->chunks = 20;
     fl_host_mail(host, FL_MAIL_PLAN, 1);
     for (int i = 0; !host->is_training && i < 20; i++) {
         const fl_message *fetch;
@@ -988,7 +988,8 @@ TEST(client_is_not_troubled_by_the_manifest_of_a_task_that_is_over)
     fl_host_mail(host, FL_MAIL_PLAN, 1);
     const fl_message *old = fl_host_next(host);
     fl_parcel next;
-    fl_parcel_init(&next, 1000, 0.5F, 1);
+    const fl_plan plan = fl_host_plan(host, 1);
+    fl_parcel_init(&next, &plan, 1000, 0.5F);
     fl_parcel first = host->model;
     memcpy(host->model.name, next.name, FL_HASH_BYTES);
     fl_host_mail(host, FL_MAIL_PLAN, 2);  // of another model
@@ -1108,7 +1109,8 @@ TEST(client_drops_what_it_does_for_a_round_that_is_closed)
         fl_host_mail(host, FL_MAIL_CLOSED, 1);
         assert_activity(host, "idle");
         assert_int_equal(host->counts[FL_CLIENT_CANCEL], step == 2 ? 1 : 0);
-        assert_null(host->disk);
+        // Its round may be tried again: what was trained is kept for that.
+        assert_int_equal(host->disk != NULL, step >= 3);
         if (step == 2) fl_host_trained(host, 1);
         assert_int_equal(host->counts[FL_CLIENT_SAVE_UPDATE],
                          step >= 3 ? 1 : 0);
@@ -1158,7 +1160,9 @@ TEST(client_reports_a_training_that_failed_and_takes_the_next_plan)
     fl_host_failed(host, FL_ERR_RANGE);
     assert_non_null(strstr(host->why, "a reason"));
     assert_activity(host, "idle");
-    assert_null(fl_host_next(host));
+    const fl_message *said = fl_host_next(host);  // nobody waits for it
+    assert_int_equal(said->type, FL_MESSAGE_STEP);
+    assert_int_equal(said->step.step, FL_STEP_DECLINE);
     fl_host_bring_to_open(host, 2, 1);
     free_host(host);
 }
@@ -1183,7 +1187,6 @@ static fl_host *new_restored_host(uint32_t round)
 {
     fl_host *host = new_host();
     fl_result result = fl_host_result(1);
-    result.update_len = 4000;
     host->disk = calloc(1, 1);
     fl_client_restore(host->client, round, host->model.name, &result);
     assert_null(result.update);
@@ -1214,6 +1217,7 @@ TEST(client_drops_a_restored_update_that_is_of_no_use)
         if (i == 1) host->model.name[0] ^= 1;
         if (i == 2) {  // of another length than the plan's model
             fl_result result = fl_host_result(1);
+            result.update_len -= sizeof(float);
             fl_client_restore(host->client, 4, host->model.name, &result);
         }
         if (i < 3)
@@ -1318,6 +1322,7 @@ TEST(client_gives_up_the_link_and_nothing_else_without_memory)
         const fl_message *message = fl_host_take(host, FL_MESSAGE_CHECK_IN);
         if (message) {
             fl_host_ack(host, message);
+            host->chunks = 5;
             fl_host_mail(host, FL_MAIL_PLAN, 1);
             while ((message = fl_host_next(host)))
                 fl_host_serve(host, message);

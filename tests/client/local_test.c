@@ -122,7 +122,7 @@ TEST(local_update_is_exactly_the_trained_model_minus_the_global_one)
     assert_ok(fl_trainer_new(
         &trainer, w.model,
         &(fl_trainer_options){.batch_cap = 5, .with_gradients = true}, NULL));
-    fl_random_init(&order, 7, FL_RANDOM_SHUFFLE, 2);
+    fl_random_init(&order, fl_local_seed(&w.plan), FL_RANDOM_SHUFFLE, 2);
     assert_ok(fl_trainer_run(trainer, local, &metrics, w.dataset, w.rows, ROWS,
                              &options, &order, NULL));
     size_t changed_count = 0;

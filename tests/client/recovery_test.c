@@ -138,7 +138,7 @@ TEST(recovery_lets_a_client_in_that_comes_back_after_its_round)
         fl_hand *b = fl_lab_join(&lab, 1, 2);
         const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
         assert_non_null(mail);
-        fl_parcel_init(&parcel, lab.param_count, 0.5F, 1);
+        fl_parcel_init(&parcel, &mail->mail.plan, lab.param_count, 0.5F);
         fl_hand_deliver(a, &mail->mail.plan, &parcel);
         assert_int_equal(lab.saved_count, 1);
         if (fl_hand_take(b, FL_MESSAGE_MAIL)) left_out_count++;

@@ -41,6 +41,7 @@ static fl_service_options make_options(void)
         .state = folder,
         .data = {.dataset = table, .test = table},
         .clients = 2,
+        .aggregation = "secure",
     };
 }
 

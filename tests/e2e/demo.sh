@@ -9,6 +9,7 @@ rounds=${ROUNDS:-50}
 rm -rf "$out"
 mkdir -p "$out"
 . tests/e2e/lib.sh
+unset FEDGE_SUM_MIN_SURVIVORS FEDGE_CLIENT_MIN_SURVIVORS  # as users have it
 
 echo "1. A simulated federation: 100 clients, 10 a round, non-IID Fashion-MNIST"
 echo
@@ -19,17 +20,38 @@ echo
     --out "$out/model.onnx"
 
 echo
-echo "2. A real one: an aggregator and five clients, processes on loopback"
+echo "2. A real one: an aggregator and 18 clients, processes on loopback. In the"
+echo "   first session five clients are killed, one at each step; then they are"
+echo "   back."
 echo
-start_aggregator "$out/aggregator" --model lenet --dataset fashion-mnist \
-    --rounds 3 --cohort 5 --out "$out/loopback.onnx" --json
-for slice in 0 1 2 3 4; do
-    start_client "$out/client-$slice" --dataset fashion-mnist \
-        --partition dirichlet:0.3:100 --samples 600 --slice "$slice" \
+start_nth_client() {
+    start_client "$out/client-$1" --dataset fashion-mnist \
+        --partition dirichlet:0.3:100 --samples 600 --slice "$1" \
         --until-finished
+}
+start_aggregator "$out/aggregator" --model lenet --dataset fashion-mnist \
+    --rounds 3 --cohort 18 --out "$out/loopback.onnx" --json
+slice=0
+for step in advertise shares masked confirm unmask; do
+    start_doomed_client $step "$out/client-$slice" --dataset fashion-mnist \
+        --partition dirichlet:0.3:100 --samples 600 --slice "$slice"
+    slice=$((slice + 1))
+done
+doomed_pids=$client_pids client_pids=''
+while [ $slice -lt 18 ]; do
+    start_nth_client $slice
+    slice=$((slice + 1))
+done
+wait_until 60 has_rounds "$out/aggregator" 1
+for pid in $doomed_pids; do
+    wait "$pid" 2>/dev/null || :  # killed
+done
+for slice in 0 1 2 3 4; do
+    start_nth_client $slice
 done
 wait_for_all
-sed -n 's/.*event=round_closed/  round_closed/p' "$out/aggregator.log"
+sed -n 's/.*event=\(session_opened\|session_aborted\|round_closed\)/  \1/p' \
+    "$out/aggregator.log"
 echo
 "$B/fedge-aggregator" status --state "$out/aggregator" || [ $? -eq 3 ]
 

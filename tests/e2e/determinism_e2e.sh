@@ -11,7 +11,7 @@ make_scratch
 simulate() {
     name=$1
     shift
-    "$B/fedge-sim" --clients 30 --cohort 6 --over-select 0.5 --rounds 4 \
+    "$B/fedge-sim" --clients 30 --cohort 8 --over-select 0.5 --rounds 4 \
         --samples 60 --speed-spread 0.5 --link-spread 0.5 --loss 0.02 \
         --dropout 0.1 --availability 0.8 --csv "$scratch/$name.csv" \
         --out "$scratch/$name.onnx" --quiet "$@" >"$scratch/$name.log" 2>&1 ||

@@ -47,7 +47,7 @@ make_table "$scratch/table.csv" 300
 fill "$scratch/full"
 for option in --out --csv --json; do
     expect_exit 1 "$B/fedge-sim" --dataset "csv:$scratch/table.csv" \
-        --model mlp --rounds 2 --clients 4 --cohort 2 --partition iid \
+        --model mlp --rounds 2 --clients 4 --cohort 2 --min-survivors 2 --partition iid \
         $option "$scratch/full/result"
     expect_said "$scratch/full/result" "No space left on device"
     rm -f "$scratch/full/result"

@@ -3,7 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
 
+# Most tests have two or three clients, which is few to hide among.
+export FEDGE_SUM_MIN_SURVIVORS=2 FEDGE_CLIENT_MIN_SURVIVORS=2
+
 aggregator_pid='' aggregator_url='' client_pids='' client_pid='' scratch=''
+helper_pids=''
 
 # A folder that goes away with the script: $scratch.
 make_scratch() {
@@ -43,6 +47,21 @@ start_client() {
         --state "$client_state" "$@" >>"$client_state.log" 2>&1 &
     client_pid=$!
     client_pids="$client_pids $client_pid"
+}
+
+# start_doomed_client STEP STATE OPTION...: a client that is killed when it says
+# STEP of a session (tests/e2e/step_killer.py).
+start_doomed_client() {
+    doomed_step=$1 doomed_state=$2 real_url=$aggregator_url
+    shift 2
+    python3 tests/e2e/step_killer.py "${real_url##*:}" "$doomed_step" \
+        "$doomed_state.pid" "$doomed_state.port" &
+    helper_pids="$helper_pids $!"
+    wait_until 20 test -s "$doomed_state.port"
+    aggregator_url=tcp://127.0.0.1:$(cat "$doomed_state.port")
+    start_client "$doomed_state" "$@"
+    echo "$client_pid" >"$doomed_state.pid"
+    aggregator_url=$real_url
 }
 
 # wait_until SECONDS COMMAND...: tries twenty times a second.
@@ -147,7 +166,7 @@ fail() {
 }
 
 stop_everything() {
-    for pid in $aggregator_pid $client_pids; do
+    for pid in $aggregator_pid $client_pids $helper_pids; do
         kill -9 "$pid" 2>/dev/null || :
         wait "$pid" 2>/dev/null || :
     done

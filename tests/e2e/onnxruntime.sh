@@ -16,7 +16,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 simulate() {
     "$B/fedge-sim" --dataset fashion-mnist --model lenet --clients 20 \
-        --cohort 5 --partition dirichlet:0.3 --samples 600 --rounds 3 \
+        --cohort 10 --partition dirichlet:0.3 --samples 600 --rounds 3 \
         --local-epochs 1 --batch 32 --lr 0.05 --seed 1 \
         --json "$scratch/run.jsonl" --out "$scratch/model.onnx" \
         >"$scratch/log" 2>&1 || {

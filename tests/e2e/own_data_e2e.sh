@@ -10,6 +10,7 @@ make_scratch
 
 simulate() {
     "$B/fedge-sim" --rounds 12 --lr 0.1 --batch 8 --local-epochs 3 \
+        --min-survivors 2 \
         --json "$scratch/run.jsonl" "$@" >"$scratch/sim.log" 2>&1 ||
         fail "simulation: $*"
 }

@@ -14,7 +14,7 @@ readonly USAGE=2 CONFIG=78
 aggregator() { "$B/fedge-aggregator" "$@"; }
 client() { "$B/fedge-client" "$@"; }
 simulate() {
-    "$B/fedge-sim" --quiet --rounds 1 --clients 2 --cohort 2 --model mlp \
+    "$B/fedge-sim" --quiet --rounds 1 --clients 2 --cohort 2 --min-survivors 2 --model mlp \
         --partition iid "$@"
 }
 

@@ -52,10 +52,9 @@ static void fetch(fl_hand *hand, const fl_plan *plan, uint8_t how)
 static void upload(fl_lab *lab, fl_hand *hand, fl_plan *plan, uint8_t how)
 {
     fl_parcel parcel;
-    const uint32_t round = plan->round;
     const size_t count = lab->param_count - (how & 0x40 ? 1 : 0);
     const float value = how & 0x20 ? 1e9F : 0.25F;
-    fl_parcel_init(&parcel, count, value, round);
+    fl_parcel_init(&parcel, plan, count, value);
     const uint8_t step = how & 0xf;
     if (how & 0x80) parcel.bytes[0] ^= 1;
     if (step == 0) fl_hand_open(hand, plan, &parcel);

@@ -177,7 +177,7 @@ TEST(format_sealed_frames_are_as_documented)
     uint8_t frame[1024];
     size_t len;
     fl_message message = message_of(FL_MESSAGE_CHECK_IN, 0, 3, 0);
-    message.check_in = (fl_check_in){600, 3};
+    message.check_in = (fl_check_in){3};
     assert_ok(fl_line_send(&client_line, frame, sizeof frame, &len, &message));
     assert_documented("sealed_check_in", frame, len);
     assert_ok(
@@ -195,7 +195,7 @@ TEST(format_sealed_frames_are_as_documented)
 TEST(format_check_in_is_as_documented)
 {
     fl_message message = message_of(FL_MESSAGE_CHECK_IN, 1, 3, 0);
-    message.check_in = (fl_check_in){600, 3};
+    message.check_in = (fl_check_in){3};
     assert_frame("check_in", &message);
 }
 
@@ -231,10 +231,26 @@ TEST(format_mail_is_as_documented)
                  .schedule = 2,
                  .schedule_steps = 100,
                  .schedule_factor = 0.5F,
-                 .seed = 0x0123456789abcdef},
+                 .seed = 0x0123456789abcdef,
+                 .aggregation = FL_AGGREGATION_SECURE,
+                 .number = 9,
+                 .client_cap = 10,
+                 .client_min = 8,
+                 .field_max = 264224,
+                 .weight_max = 1000,
+                 .value_clip = 4.0F},
     };
     memset(message.mail.plan.model, 0x33, FL_PROTO_HASH_BYTES);
+    memset(message.mail.plan.enrolment, 0x44, FL_PROTO_HASH_BYTES);
     assert_frame("mail", &message);
+}
+
+TEST(format_step_is_as_documented)
+{
+    const uint8_t body[] = {1, 2, 3};
+    fl_message message = message_of(FL_MESSAGE_STEP, 6, 6, 7);
+    message.step = (fl_step_body){11, body, sizeof body};
+    assert_frame("step", &message);
 }
 
 TEST(format_ping_and_pong_are_as_documented)
@@ -297,9 +313,6 @@ TEST(format_open_is_as_documented)
     message.open = (fl_open){
         .manifest = manifest_bytes,
         .manifest_len = manifest_len,
-        .sample_count = 600,
-        .correct_count = 480,
-        .loss_sum_micro = 412500000,
     };
     memset(message.open.model, 0x33, FL_PROTO_HASH_BYTES);
     assert_frame("open", &message);
@@ -347,6 +360,7 @@ int main(void)
         cmocka_unit_test(format_ack_is_as_documented),
         cmocka_unit_test(format_refusal_is_as_documented),
         cmocka_unit_test(format_mail_is_as_documented),
+        cmocka_unit_test(format_step_is_as_documented),
         cmocka_unit_test(format_ping_and_pong_are_as_documented),
         cmocka_unit_test(format_object_and_its_name_are_as_documented),
         cmocka_unit_test(format_fetch_is_as_documented),

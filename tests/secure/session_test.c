@@ -188,7 +188,7 @@ TEST(session_names_steps_and_faults)
     assert_string_equal(fl_step_name(FL_STEP_READY), "ready");
     assert_string_equal(fl_step_name(FL_STEP_MASKED), "masked");
     assert_string_equal(fl_step_name(FL_STEP_UNMASK), "unmask");
-    assert_string_equal(fl_step_name((fl_step)14), "unknown");
+    assert_string_equal(fl_step_name((fl_step)15), "unknown");
     for (int i = FL_STEP_READY; i < FL_STEP_UNMASK; i++) {
         assert_string_not_equal(fl_step_name((fl_step)i), "unknown");
         assert_string_not_equal(fl_step_name((fl_step)i),

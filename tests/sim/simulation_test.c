@@ -86,26 +86,34 @@ static void world_init(world *w, uint32_t client_count, uint32_t row_count,
 {
     data_files files;
     char spec[4 * DATA_PATH_CAP], test_spec[4 * DATA_PATH_CAP];
-    *w = (world){.options = {.federation = {.round_count = 3,
-                                            .cohort = 5,
-                                            .quorum = 3,
-                                            .deadline_ms = 60000,
-                                            .gather_ms = 1000,
-                                            .evaluate_every = 1,
-                                            .training = {.local_epochs = 1,
-                                                         .batch = 8,
-                                                         .lr = 0.1F},
-                                            .seed = 1,
-                                            .client_cap = client_count + 1,
-                                            .upload_bytes_cap = 1 << 26},
-                             .fleet = {.seed = 1,
-                                       .up_mbit = 10,
-                                       .down_mbit = 50,
-                                       .latency_ms = 20,
-                                       .samples_per_s = 50,
-                                       .availability = 1,
-                                       .period_s = 100},
-                             .thread_count = 2}};
+    *w =
+        (world){.options = {.federation = {.round_count = 3,
+                                           .cohort = 5,
+                                           .quorum = 3,
+                                           .deadline_ms = 60000,
+                                           .gather_ms = 1000,
+                                           .evaluate_every = 1,
+                                           .training = {.local_epochs = 1,
+                                                        .batch = 8,
+                                                        .lr = 0.1F},
+                                           .seed = 1,
+                                           .client_cap = client_count + 1,
+                                           .upload_bytes_cap = 1 << 26,
+                                           .aggregation = FL_AGGREGATION_SECURE,
+                                           .value_bits = 14,
+                                           .value_clip = 4,
+                                           .weight_max = 1000,
+                                           .min_survivors = 2,
+                                           .phase_ms = 10000},
+                            .fleet = {.seed = 1,
+                                      .up_mbit = 10,
+                                      .down_mbit = 50,
+                                      .latency_ms = 20,
+                                      .samples_per_s = 50,
+                                      .availability = 1,
+                                      .period_s = 100},
+                            .thread_count = 2}};
+    assert_ok(fl_secure_start());
     data_files_init(&files);
     char *text = make_table(row_count, bad_rows, client_count);
     data_files_put_text(&files, "train.csv", text);
@@ -363,8 +371,9 @@ TEST(simulation_counts_every_byte_of_its_rounds)
         const fl_round_record *round = &w.rounds[i];
         assert_int_equal(round->update_count, w.cohort_lens[i]);
         assert_int_equal(round->sample_count, 20 * round->update_count);
-        // Each update once, and not much besides; the model to each asked.
-        const uint64_t up = round->update_count * params;
+        // Each update once, three values to a word, and not much besides; the
+        // model to each asked.
+        const uint64_t up = round->update_count * params * 2 / 3;
         assert_in_range(round->bytes_up, up, up + up / 5);
         const uint64_t down = round->selected_count * w.model_len;
         assert_in_range(round->bytes_down, down, down + down / 5);
@@ -401,11 +410,11 @@ TEST(simulation_refuses_a_model_made_for_other_data)
         FL_ERR_RANGE);
     assert_reason_names(why, "quorum");
     w.options.federation.quorum = 1;
-    w.options.federation.upload_bytes_cap = 30000;  // an update has 36,364
+    w.options.federation.upload_bytes_cap = 20000;  // an update has 24,256
     assert_err(
         fl_simulation_new(&simulation, &w.options, new_model(COLUMNS), &why),
         FL_ERR_RANGE);
-    assert_reason_names(why, "36364");
+    assert_reason_names(why, "24256");
     world_fini(&w);
 }
 

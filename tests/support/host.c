@@ -26,21 +26,11 @@ static void draw_bytes(void *self, void *dst, size_t len)
 
 static void make_model(fl_parcel *model)
 {
-    fl_parcel_init(model, MODEL_BYTES / sizeof(float), 0.0F, 1);
-    for (size_t i = 0; i < model->len; i++)
-        model->bytes[i] = (uint8_t)(i * 2654435761U >> 16);
-    uint8_t hashes[FL_HOST_CHUNKS * FL_HASH_BYTES];
-    fl_parts_hash_all(hashes, model->bytes, model->len, FL_PROTO_CHUNK_BYTES,
-                      fl_hash);
-    const fl_manifest manifest = {.kind = FL_OBJECT_MODEL,
-                                  .size = model->len,
-                                  .chunk_bytes = FL_PROTO_CHUNK_BYTES,
-                                  .chunk_count = FL_HOST_CHUNKS,
-                                  .chunk_hashes = hashes};
-    assert_ok(fl_manifest_encode(model->manifest,
-                                 fl_manifest_bound(FL_HOST_CHUNKS),
-                                 &model->manifest_len, &manifest));
-    fl_hash(model->name, model->manifest, model->manifest_len);
+    uint8_t *bytes = malloc(MODEL_BYTES);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < MODEL_BYTES; i++)
+        bytes[i] = (uint8_t)(i * 2654435761U >> 16);
+    fl_parcel_wrap(model, FL_OBJECT_MODEL, 0, bytes, MODEL_BYTES);
 }
 
 static uint8_t *copy_of(const uint8_t *bytes, size_t len)
@@ -133,6 +123,8 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
         host->job = effect->bytes;
         host->job_len = effect->len;
         break;
+    case FL_CLIENT_PIN_AUTHORITY:
+    case FL_CLIENT_BURN: break;
     case FL_CLIENT_CANCEL: assert_true(host->is_training); break;
     case FL_CLIENT_SAVE_UPDATE: keep_update(host, effect); break;
     case FL_CLIENT_DROP_UPDATE: drop_update(host); break;
@@ -175,7 +167,8 @@ fl_client_options fl_host_options(void)
 {
     fl_client_options options = {
         .start_count = 1,
-        .sample_count = 10,
+        .allows_clear = true,
+        .client_min = 2,
         .seed = 1,
         .model_cap = 1 << 24,
     };
@@ -186,7 +179,7 @@ fl_client_options fl_host_options(void)
 void fl_host_init(fl_host *host, const fl_client_options *options)
 {
     fl_client_options mine = *options;
-    *host = (fl_host){.random = 1};
+    *host = (fl_host){.chunks = 1, .random = 1};
     assert_ok(fl_secure_start());
     fl_arena_init(&host->scratch, ARENA_CAP);
     fl_arena_init(&host->kept, ARENA_CAP);
@@ -325,14 +318,26 @@ void fl_host_refuse(fl_host *host, const fl_message *request, fl_err code)
                                  .refusal = {.code = code, .text = "no"}});
 }
 
+static size_t param_count(uint32_t chunks)
+{
+    return chunks * (FL_PROTO_CHUNK_BYTES / sizeof(float)) - FL_HOST_DIGITS;
+}
+
 fl_plan fl_host_plan(const fl_host *host, uint32_t round)
 {
     fl_plan plan = {.round = round,
-                    .param_count = 1000,
+                    .param_count = param_count(host->chunks),
                     .deadline_ms = 60000,
                     .local_epochs = 1,
                     .batch = 32,
-                    .lr = 0.1F};
+                    .lr = 0.1F,
+                    .aggregation = FL_AGGREGATION_CLEAR,
+                    .number = round,
+                    .client_cap = 8,
+                    .client_min = 2,
+                    .field_max = FL_HOST_FIELD_MAX,
+                    .weight_max = 10,
+                    .value_clip = 1.0F};
     memcpy(plan.model, host->model.name, FL_HASH_BYTES);
     return plan;
 }
@@ -412,11 +417,11 @@ fl_result fl_host_result(uint32_t chunks)
 {
     fl_result result = {
         .sample_count = 10, .correct_count = 5, .loss_sum_micro = 20000000};
-    result.update_len = (size_t)chunks * FL_PROTO_CHUNK_BYTES;
-    result.update = malloc(result.update_len);
+    result.update_len = chunks ? param_count(chunks) * sizeof(float) : 0;
+    result.update = calloc(1, result.update_len + 1);
     assert_non_null(result.update);
-    for (size_t i = 0; i < result.update_len; i++)
-        result.update[i] = (uint8_t)(i >> 16);
+    for (size_t i = 0; i < result.update_len / 4; i++)  // tiny, and all kinds
+        result.update[4 * i] = (uint8_t)(i >> 14);
     return result;
 }
 
@@ -453,6 +458,7 @@ const fl_message *fl_host_bring_to_open(fl_host *host, uint32_t round,
     assert_non_null(host->found_model);
     host->found_model[0] = 0;
     host->found_model_len = 1;
+    host->chunks = chunks;
     fl_host_mail(host, FL_MAIL_PLAN, round);
     fl_host_trained(host, chunks);
     const fl_message *open = fl_host_take(host, FL_MESSAGE_OPEN);

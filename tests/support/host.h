@@ -15,7 +15,13 @@
 #include "client/client.h"
 #include "tests/support/lab.h"
 
-enum { FL_HOST_INBOX = 160, FL_HOST_CHUNKS = 20 };
+enum {
+    FL_HOST_INBOX = 160,
+    FL_HOST_CHUNKS = 20,
+    // Two fields to a word, and four that are not values.
+    FL_HOST_FIELD_MAX = 1 << 28,
+    FL_HOST_DIGITS = 4,
+};
 
 typedef struct {
     fl_client *client;
@@ -38,6 +44,7 @@ typedef struct {
     // What the client has asked for.
     uint32_t counts[FL_CLIENT_LEAVE + 1];  // effects by kind
     uint8_t pin[FL_KEY_BYTES];
+    uint32_t chunks;  // of the update that plans ask for; 1 unless changed
     bool is_training;
     const uint8_t *job;  // what TRAIN lent
     size_t job_len;

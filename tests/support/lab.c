@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/lab.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "tests/support/frame.h"
@@ -109,6 +110,11 @@ fl_aggregator_options fl_lab_options(void)
         .start_count = 1,
         .client_cap = 16,
         .upload_bytes_cap = 1 << 24,
+        .aggregation = FL_AGGREGATION_CLEAR,
+        .value_bits = 24,
+        .value_clip = 1.0,
+        .weight_max = 10,
+        .phase_ms = 10000,
     };
     fl_identity_init(&options.identity, (const uint8_t[FL_SEED_BYTES]){99});
     return options;
@@ -213,8 +219,7 @@ void fl_hand_greet(fl_hand *hand)
 
 fl_message fl_hand_check_in(void)
 {
-    return (fl_message){.type = FL_MESSAGE_CHECK_IN,
-                        .check_in = {.sample_count = 10}};
+    return (fl_message){.type = FL_MESSAGE_CHECK_IN};
 }
 
 fl_hand *fl_lab_join(fl_lab *lab, int i, uint8_t key)
@@ -282,14 +287,11 @@ const fl_message *fl_hand_take(fl_hand *hand, fl_message_type type)
 
 /* ---- updates ---- */
 
-void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
-                    uint32_t round)
+void fl_parcel_wrap(fl_parcel *parcel, fl_object_kind kind, uint32_t round,
+                    uint8_t *bytes, size_t len)
 {
-    parcel->len = param_count * sizeof value;
-    parcel->bytes = malloc(parcel->len);
-    assert_non_null(parcel->bytes);
-    for (size_t i = 0; i < param_count; i++)
-        memcpy(parcel->bytes + i * sizeof value, &value, sizeof value);
+    parcel->bytes = bytes;
+    parcel->len = len;
     parcel->chunk_count = fl_manifest_chunk_count(parcel->len);
     uint8_t *hashes = malloc((size_t)parcel->chunk_count * FL_HASH_BYTES);
     const size_t cap = fl_manifest_bound(parcel->chunk_count);
@@ -298,7 +300,7 @@ void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
     assert_non_null(parcel->manifest);
     fl_parts_hash_all(hashes, parcel->bytes, parcel->len, FL_PROTO_CHUNK_BYTES,
                       fl_hash);
-    const fl_manifest manifest = {.kind = FL_OBJECT_UPDATE,
+    const fl_manifest manifest = {.kind = kind,
                                   .round = round,
                                   .size = parcel->len,
                                   .chunk_bytes = FL_PROTO_CHUNK_BYTES,
@@ -308,6 +310,47 @@ void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
                                  &manifest));
     fl_hash(parcel->name, parcel->manifest, parcel->manifest_len);
     free(hashes);
+}
+
+static void encode(uint32_t *values, const fl_update_codec *codec, float value)
+{
+    fl_random rounding;
+    float *update = malloc(codec->param_count * sizeof *update);
+    assert_non_null(update);
+    for (size_t i = 0; i < codec->param_count; i++)
+        update[i] = value;
+    fl_random_init(&rounding, 1, FL_RANDOM_TEST, 1);
+    assert_ok(fl_update_encode(values, codec, update,
+                               &(fl_update_metrics){10, 5, 20.0}, &rounding,
+                               NULL));
+    free(update);
+}
+
+void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
+                    float value)
+{
+    const bool is_honest = fabsf(value) <= plan->value_clip;
+    const fl_update_codec codec = {.param_count = param_count,
+                                   .field_max = plan->field_max,
+                                   .weight_max = plan->weight_max,
+                                   .clip = plan->value_clip};
+    const size_t count = fl_update_field_count(&codec);
+    fl_fields fields;
+    assert_ok(fl_fields_init(&fields, count,
+                             (uint64_t)plan->client_cap * plan->field_max + 1,
+                             plan->client_cap, plan->field_max));
+    uint32_t *values = calloc(count, sizeof *values);
+    uint64_t *words = calloc(fields.word_count, sizeof *words);
+    const size_t len = fields.word_count * sizeof *words;
+    uint8_t *bytes = malloc(len);
+    assert_true(values && words && bytes);
+    if (is_honest) encode(values, &codec, value);
+    assert_ok(fl_fields_pack(words, &fields, values, plan->field_max));
+    if (!is_honest) words[0] = fields.radix - 1;  // a sum's largest field
+    fl_fields_encode(bytes, words, fields.word_count);
+    fl_parcel_wrap(parcel, FL_OBJECT_UPDATE, plan->round, bytes, len);
+    free(values);
+    free(words);
 }
 
 void fl_parcel_fini(fl_parcel *parcel)
@@ -321,10 +364,7 @@ void fl_hand_open(fl_hand *hand, const fl_plan *plan, const fl_parcel *parcel)
     fl_message open = {.type = FL_MESSAGE_OPEN,
                        .round = plan->round,
                        .open = {.manifest = parcel->manifest,
-                                .manifest_len = parcel->manifest_len,
-                                .sample_count = 10,
-                                .correct_count = 5,
-                                .loss_sum_micro = 20000000}};
+                                .manifest_len = parcel->manifest_len}};
     memcpy(open.open.model, plan->model, FL_HASH_BYTES);
     fl_hand_send(hand, &open);
 }

@@ -40,7 +40,8 @@ typedef struct fl_lab {
     size_t param_count;
 } fl_lab;
 
-/* Cohort 2, quorum 1, 3 rounds, LeNet; a test may change `options` first. */
+/* Cohort 2, quorum 1, 3 rounds, LeNet, in the clear; a test may change
+ * `options` first. */
 fl_aggregator_options fl_lab_options(void);
 void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options);
 void fl_lab_fini(fl_lab *lab);
@@ -87,7 +88,7 @@ const fl_message *fl_hand_next(fl_hand *hand);
 /* Takes messages out up to the first of this type; NULL: there is none. */
 const fl_message *fl_hand_take(fl_hand *hand, fl_message_type type);
 
-/* An update of param_count floats, all `value`, ready to be offered. */
+/* An update as the fields that a plan asks for, ready to be offered. */
 typedef struct {
     uint8_t *bytes;
     size_t len;
@@ -97,11 +98,20 @@ typedef struct {
     uint32_t chunk_count;
 } fl_parcel;
 
-void fl_parcel_init(fl_parcel *parcel, size_t param_count, float value,
-                    uint32_t round);
+/*
+ * An update of param_count values, all `value`, by a client with 10 examples,
+ * 5 of them right, and a loss of 20. A value beyond the plan's clip makes one
+ * that no honest client packs.
+ */
+void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
+                    float value);
+
+/* Any object. Takes the bytes. */
+void fl_parcel_wrap(fl_parcel *parcel, fl_object_kind kind, uint32_t round,
+                    uint8_t *bytes, size_t len);
 void fl_parcel_fini(fl_parcel *parcel);
 
-/* OPEN for this plan, with weight 10 unless `samples` says more. */
+/* OPEN for this plan. */
 void fl_hand_open(fl_hand *hand, const fl_plan *plan, const fl_parcel *parcel);
 void fl_hand_put(fl_hand *hand, const fl_plan *plan, const fl_parcel *parcel,
                  uint32_t index);

@@ -67,20 +67,38 @@ static fl_plan random_plan(fl_random *random)
         .schedule_factor = positive_or_0(random),
         .seed = fl_random_u64(random),
         .norm = fl_random_below(random, 2),
+        .aggregation = (fl_aggregation)(1 + fl_random_below(random, 2)),
+        .number = number(1, UINT64_MAX, random),
+        .client_cap = number_32(1, FL_PROTO_CLIENTS_MAX, random),
+        .field_max = number_32(1, UINT32_C(1) << 31, random),
+        .weight_max = number_32(1, FL_PROTO_SAMPLES_MAX, random),
+        .value_clip = positive(random),
     };
+    plan.client_min = number_32(1, plan.client_cap, random);
     fill(plan.model, sizeof plan.model, random);
+    if (plan.aggregation == FL_AGGREGATION_SECURE) {
+        fill(plan.enrolment, sizeof plan.enrolment, random);
+    }
     return plan;
+}
+
+static void fill_step(fl_step_body *step, fl_random *random)
+{
+    step->step = number_32(1, 255, random);
+    step->len = number(0, FL_PROTO_STEP_MAX, random);
+    step->bytes = fill_bulk(step->len, random);
 }
 
 static void fill_mail(fl_mail *mail, fl_random *random)
 {
     mail->sequence = number(1, UINT64_MAX, random);
-    mail->kind = (fl_mail_kind)(1 + fl_random_below(random, 3));
+    mail->kind = (fl_mail_kind)(1 + fl_random_below(random, 4));
     mail->round = number_32(1, UINT32_MAX, random);
     if (mail->kind == FL_MAIL_PLAN) {
         mail->plan = random_plan(random);
         mail->round = mail->plan.round;
     }
+    if (mail->kind == FL_MAIL_STEP) fill_step(&mail->step, random);
 }
 
 static void fill_open(fl_open *open, fl_random *random)
@@ -89,9 +107,6 @@ static void fill_open(fl_open *open, fl_random *random)
         number(1, fl_manifest_bound(FL_PROTO_CHUNKS_MAX), random);
     open->manifest = fill_bulk(open->manifest_len, random);
     fill(open->model, sizeof open->model, random);
-    open->sample_count = number(1, FL_PROTO_SAMPLES_MAX, random);
-    open->correct_count = number(0, open->sample_count, random);
-    open->loss_sum_micro = (int64_t)number(0, INT64_MAX, random);
 }
 
 static void fill_body(fl_message *message, fl_random *random)
@@ -114,8 +129,6 @@ static void fill_body(fl_message *message, fl_random *random)
         message->noise.bytes = fill_bulk(message->noise.len, random);
         return;
     case FL_MESSAGE_CHECK_IN:
-        message->check_in.sample_count =
-            number(1, FL_PROTO_SAMPLES_MAX, random);
         message->check_in.mail_after = number(0, UINT64_MAX, random);
         return;
     case FL_MESSAGE_REFUSAL:
@@ -156,6 +169,7 @@ static void fill_body(fl_message *message, fl_random *random)
     case FL_MESSAGE_PING:
         message->ping.mail_after = number(0, UINT64_MAX, random);
         return;
+    case FL_MESSAGE_STEP: fill_step(&message->step, random); return;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return;
     }
@@ -200,14 +214,26 @@ static bool is_same_plan(const fl_plan *a, const fl_plan *b)
            a->weight_decay == b->weight_decay && a->clip_norm == b->clip_norm &&
            a->schedule == b->schedule &&
            a->schedule_steps == b->schedule_steps &&
-           a->schedule_factor == b->schedule_factor && a->seed == b->seed;
+           a->schedule_factor == b->schedule_factor && a->seed == b->seed &&
+           a->norm == b->norm && a->aggregation == b->aggregation &&
+           a->number == b->number && a->client_cap == b->client_cap &&
+           a->client_min == b->client_min && a->field_max == b->field_max &&
+           a->weight_max == b->weight_max && a->value_clip == b->value_clip &&
+           memcmp(a->enrolment, b->enrolment, sizeof a->enrolment) == 0;
+}
+
+static bool is_same_step(const fl_step_body *a, const fl_step_body *b)
+{
+    return a->step == b->step &&
+           is_same_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 
 static bool is_same_mail(const fl_mail *a, const fl_mail *b)
 {
     return a->sequence == b->sequence && a->kind == b->kind &&
            a->round == b->round &&
-           (a->kind != FL_MAIL_PLAN || is_same_plan(&a->plan, &b->plan));
+           (a->kind != FL_MAIL_PLAN || is_same_plan(&a->plan, &b->plan)) &&
+           (a->kind != FL_MAIL_STEP || is_same_step(&a->step, &b->step));
 }
 
 static bool is_same_hello(const fl_hello *a, const fl_hello *b)
@@ -235,10 +261,7 @@ static bool is_same_open(const fl_open *a, const fl_open *b)
 {
     return is_same_bytes(a->manifest, a->manifest_len, b->manifest,
                          b->manifest_len) &&
-           memcmp(a->model, b->model, sizeof a->model) == 0 &&
-           a->sample_count == b->sample_count &&
-           a->correct_count == b->correct_count &&
-           a->loss_sum_micro == b->loss_sum_micro;
+           memcmp(a->model, b->model, sizeof a->model) == 0;
 }
 
 static bool is_same_grant(const fl_grant *a, const fl_grant *b)
@@ -258,8 +281,7 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
         return is_same_bytes(a->noise.bytes, a->noise.len, b->noise.bytes,
                              b->noise.len);
     case FL_MESSAGE_CHECK_IN:
-        return a->check_in.sample_count == b->check_in.sample_count &&
-               a->check_in.mail_after == b->check_in.mail_after;
+        return a->check_in.mail_after == b->check_in.mail_after;
     case FL_MESSAGE_REFUSAL:
         return a->refusal.code == b->refusal.code &&
                strcmp(a->refusal.text, b->refusal.text) == 0;
@@ -278,6 +300,7 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
     case FL_MESSAGE_COMMIT:
         return memcmp(&a->commit, &b->commit, sizeof a->commit) == 0;
     case FL_MESSAGE_PING: return a->ping.mail_after == b->ping.mail_after;
+    case FL_MESSAGE_STEP: return is_same_step(&a->step, &b->step);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return true;
     }

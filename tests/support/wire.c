@@ -158,6 +158,17 @@ static size_t param_count_of(const fl_wires *wires)
     return count;
 }
 
+static fl_err enrol(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    fl_wire_end *end = self;
+    fl_enrolment_free(end->enrolment);
+    end->enrolment = NULL;
+    FL_TRY(fl_enrolment_decode(&end->enrolment, bytes, len, why));
+    *enrolment = end->enrolment;
+    return FL_OK;
+}
+
 static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
 {
     fl_wires *wires = end->wires;
@@ -184,7 +195,13 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
         memcpy(end->kept_model, effect->plan->model, FL_HASH_BYTES);
         break;
     case FL_CLIENT_DROP_UPDATE: end->kept_round = 0; break;
+    case FL_CLIENT_BURN:
+        end->must_burn = true;
+        end->past = *effect->past;
+        end->kept_round = 0;
+        break;
     case FL_CLIENT_HANG_UP:  // below, when all effects are done
+    case FL_CLIENT_PIN_AUTHORITY:
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
     case FL_CLIENT_END:
@@ -212,6 +229,10 @@ static void tell_client(fl_wire_end *end, fl_client_event event)
         end->must_find = false;
         tell_client(end, (fl_client_event){.kind = FL_CLIENT_FOUND});
     }
+    if (end->must_burn) {
+        end->must_burn = false;
+        tell_client(end, (fl_client_event){.kind = FL_CLIENT_BURNED});
+    }
     if (has_hung_up) fl_wires_cut(wires, (uint32_t)(end - wires->ends));
 }
 
@@ -220,12 +241,16 @@ static void start_client(fl_wire_end *end)
     fl_wires *wires = end->wires;
     fl_client_options options = {
         .start_count = ++end->start_count,
-        .sample_count = 10,
+        .allows_clear = true,
+        .client_min = 2,
         .seed = end->start_count,
         .model_cap = MODEL_CAP,
         .scratch = &wires->scratch,
         .random_bytes = draw_bytes,
         .random_self = wires,
+        .past = end->past,
+        .enrol = enrol,
+        .enrol_self = end,
     };
     if (end->has_pin) options.pin = end->pin;
     fl_identity_init(&options.identity,
@@ -389,8 +414,10 @@ void fl_wires_init(fl_wires *wires, const fl_aggregator_options *options,
 
 void fl_wires_fini(fl_wires *wires)
 {
-    for (uint32_t i = 0; i < wires->client_count; i++)
+    for (uint32_t i = 0; i < wires->client_count; i++) {
         fl_client_free(wires->ends[i].client);
+        fl_enrolment_free(wires->ends[i].enrolment);
+    }
     fl_aggregator_free(wires->aggregator);
     while (wires->first)
         free(take_frame(wires));

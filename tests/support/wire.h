@@ -23,7 +23,8 @@ typedef struct {
     uint8_t key;
     uint64_t start_count;
     fl_conn conn;
-    bool is_dialling, is_training, must_find;
+    bool is_dialling, is_training, must_find, must_burn;
+    fl_enrolment *enrolment;
     fl_plan plan;  // of the training
     uint32_t train_count, trained_count, saved_count;
     // The disk: the pin and the update.
@@ -31,6 +32,7 @@ typedef struct {
     bool has_pin;
     uint32_t kept_round;  // 0: none
     uint8_t kept_model[FL_HASH_BYTES];
+    fl_client_past past;
 } fl_wire_end;
 
 typedef struct fl_wires {

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/client_core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    // A phase may take its time for others, and their time is not ours.
+    PHASES_OF_PATIENCE = 3,
+    PATIENCE_MS = 10 * 1000,
+};
+
+/* ---- our side of the talk ---- */
+
+static void say(fl_client *client)
+{
+    const fl_task *task = &client->task;
+    if (!client->status.is_connected) return;  // fl_task_resume comes back
+    fl_emit_message(client, &(fl_message){.type = FL_MESSAGE_STEP,
+                                          .operation = task->answer_operation,
+                                          .round = task->plan.round,
+                                          .step = {.step = task->answer,
+                                                   .bytes = task->answer_bytes,
+                                                   .len = task->answer_len}});
+    fl_uplink_expect(client, true);
+}
+
+// Said until it is acknowledged: again after every loss of the link.
+static fl_err answer(fl_client *client, fl_step step, const uint8_t *bytes,
+                     size_t len)
+{
+    fl_task *task = &client->task;
+    uint8_t *copy = malloc(len + 1);  // len may be 0
+    if (!copy) return FL_ERR_MEMORY;
+    if (len > 0) memcpy(copy, bytes, len);
+    free(task->answer_bytes);
+    task->answer = step;
+    task->answer_bytes = copy;
+    task->answer_len = len;
+    task->answer_operation = fl_emit_operation(client);
+    client->status.step = step;
+    say(client);
+    return FL_OK;
+}
+
+static void fail(fl_client *client, fl_err err, const char *why)
+{
+    const fl_task *task = &client->task;
+    fl_emit_log(client, FL_LOG_ERROR, "session_failed",
+                "round=%u err=%s why=%s", task->plan.round, fl_err_text(err),
+                why);
+    fl_task_decline(client);
+}
+
+// The party has refused: it says why, and has wiped its secrets.
+static void refuse(fl_client *client)
+{
+    const fl_task *task = &client->task;
+    const fl_fault fault = fl_party_fault(task->party);
+    client->status.fault_count++;
+    fl_emit_log(client, FL_LOG_WARN, "session_refused",
+                "round=%u session=%llu fault=%s meaning=%s", task->plan.round,
+                (unsigned long long)task->plan.number, fl_fault_name(fault),
+                fl_fault_meaning(fault));
+    fl_task_decline(client);
+}
+
+void fl_masking_begin(fl_client *client)
+{
+    fl_task *task = &client->task;
+    task->state = FL_TASK_SESSION;
+    task->stalled_at_ms = INT64_MAX;
+    const fl_err err = answer(client, FL_STEP_READY, NULL, 0);
+    if (err) fail(client, err, "no memory");
+}
+
+/* ---- the session ---- */
+
+static fl_err begin_party(fl_client *client)
+{
+    fl_task *task = &client->task;
+    const fl_plan *plan = &task->plan;
+    const fl_update_codec codec = fl_upload_codec(plan);
+    uint8_t text[FL_UPDATE_TASK_BYTES];
+    fl_party_options options = {
+        .identity = &client->options.identity,
+        .enrolment = client->enrolment,
+        .round = plan->round,
+        .field_count = (uint32_t)fl_update_field_count(&codec),
+        .field_max = plan->field_max,
+        .client_min = client->options.client_min,
+        .number_after = client->past.number,
+        .random_bytes = client->options.random_bytes,
+        .random_self = client->options.random_self,
+    };
+    memcpy(options.federation, client->pin, FL_KEY_BYTES);
+    memcpy(options.model, plan->model, FL_HASH_BYTES);
+    fl_update_task(text, &codec);
+    fl_hash(options.task, text, sizeof text);
+    return fl_party_new(&task->party, &options);
+}
+
+// From here on the number is used up, whatever happens to the session.
+static void burn(fl_client *client)
+{
+    fl_task *task = &client->task;
+    const fl_session *session = fl_party_session(task->party);
+    client->past.number = session->number;
+    client->past.enrolment_serial = client->enrolment->serial;
+    memcpy(client->past.enrolment_hash, client->enrolment->hash, FL_HASH_BYTES);
+    task->is_burned = true;
+    task->state = FL_TASK_BURNING;
+    fl_emit(client,
+            (fl_client_effect){.kind = FL_CLIENT_BURN, .past = &client->past});
+}
+
+static fl_err mask(fl_client *client, fl_reason *why)
+{
+    fl_task *task = &client->task;
+    const fl_fields *fields = fl_party_fields(task->party);
+    uint32_t *values = NULL;
+    uint64_t *words = malloc(fields->word_count * sizeof *words);
+    task->upload_len = fields->word_count * sizeof *words;
+    task->upload = malloc(task->upload_len);
+    fl_err err = FL_ERR_MEMORY;
+    if (!words || !task->upload) {
+        (void)!fl_reason_set(why, err, "no memory for %zu words",
+                             fields->word_count);
+        goto out;
+    }
+    err = fl_upload_values(client, &values, why);
+    if (err) goto out;
+    err = fl_party_mask(task->party, words, fields->word_count, values);
+    if (err) goto out;
+    fl_fields_encode(task->upload, words, fields->word_count);
+
+out:
+    free(values);
+    free(words);
+    return err;
+}
+
+void fl_masking_burned(fl_client *client, const fl_client_event *event)
+{
+    fl_task *task = &client->task;
+    fl_reason why = {""};
+    if (task->state != FL_TASK_BURNING) return;  // dropped in between
+    if (event->err) {  // not on disk: the update must not leave
+        fail(client, event->err, event->why);
+        return;
+    }
+    const fl_err err = mask(client, &why);
+    if (err) {
+        fail(client, err, why.text);
+    } else {
+        client->status.step = FL_STEP_MASKED;
+        fl_upload_begin(client);
+    }
+}
+
+void fl_masking_committed(fl_client *client)
+{
+    client->task.state = FL_TASK_SESSION;
+    fl_uplink_expect(client, false);
+}
+
+static void await(fl_client *client)
+{
+    fl_task *task = &client->task;
+    const uint32_t phase_ms = fl_party_session(task->party)->phase_ms;
+    task->stalled_at_ms =
+        client->now_ms + PATIENCE_MS + (int64_t)PHASES_OF_PATIENCE * phase_ms;
+}
+
+void fl_masking_step(fl_client *client, const fl_step_body *step)
+{
+    fl_task *task = &client->task;
+    fl_step reply;
+    const uint8_t *bytes;
+    size_t len;
+    // Who survived is asked for when all is there, also if its ack got lost.
+    if (task->state == FL_TASK_COMMITTING && step->step == FL_STEP_SURVIVORS) {
+        fl_upload_acknowledged(client, task->commit_operation);
+    }
+    if (task->state != FL_TASK_SESSION) return;
+    fl_err err = task->party ? FL_OK : begin_party(client);
+    if (err) {
+        fail(client, err, "no memory");
+        return;
+    }
+    if (fl_party_step(task->party, (fl_step)step->step, step->bytes, step->len,
+                      &reply, &bytes, &len)) {
+        refuse(client);
+        return;
+    }
+    await(client);
+    if (reply == FL_STEP_MASKED) {
+        burn(client);
+        return;
+    }
+    err = answer(client, reply, bytes, len);
+    if (err) fail(client, err, "no memory");
+}
+
+/* ---- the link comes and goes, time passes ---- */
+
+void fl_masking_acknowledged(fl_client *client, uint64_t operation)
+{
+    fl_task *task = &client->task;
+    if (operation != task->answer_operation) return;
+    task->answer_operation = 0;
+    fl_uplink_expect(client, false);
+    if (task->answer != FL_STEP_UNMASK) return;
+    client->status.session_count++;
+    fl_emit_log(client, FL_LOG_INFO, "session_finished",
+                "round=%u session=%llu", task->plan.round,
+                (unsigned long long)task->plan.number);
+    fl_task_finish(client);
+}
+
+void fl_masking_resume(fl_client *client)
+{
+    if (client->task.answer_operation != 0) say(client);
+}
+
+void fl_masking_tick(fl_client *client)
+{
+    fl_task *task = &client->task;
+    if (!task->party || client->now_ms < task->stalled_at_ms) return;
+    fl_party_abort(task->party, FL_FAULT_STALLED);
+    refuse(client);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/client_core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+/* ---- from the result to fields ---- */
+
+fl_update_codec fl_upload_codec(const fl_plan *plan)
+{
+    return (fl_update_codec){
+        .param_count = (size_t)plan->param_count,
+        .field_max = plan->field_max,
+        .weight_max = plan->weight_max,
+        .clip = plan->value_clip,
+    };
+}
+
+fl_fields fl_upload_fields(const fl_plan *plan)
+{
+    const fl_update_codec codec = fl_upload_codec(plan);
+    const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
+    fl_fields fields;
+    // The plan's limits have been checked when it was decoded.
+    const fl_err err = fl_fields_init(&fields, fl_update_field_count(&codec),
+                                      radix, plan->client_cap, plan->field_max);
+    return err ? (fl_fields){0} : fields;
+}
+
+static void decode_floats(float *dst, const uint8_t *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = fl_bytes_get_u32(src + i * sizeof bits);
+        memcpy(&dst[i], &bits, sizeof bits);
+    }
+}
+
+fl_err fl_upload_values(const fl_client *client, uint32_t **values,
+                        fl_reason *why)
+{
+    const fl_plan *plan = &client->task.plan;
+    const fl_result *result = &client->task.result;
+    const fl_update_codec codec = fl_upload_codec(plan);
+    const fl_update_metrics metrics = {
+        .weight = result->sample_count,
+        .correct = result->correct_count,
+        .loss_sum = (double)result->loss_sum_micro * 1e-6,
+    };
+    if (result->update_len != codec.param_count * sizeof(float)) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the update has %zu bytes, the plan speaks of "
+                             "%zu parameters",
+                             result->update_len, codec.param_count);
+    }
+    uint64_t id;
+    fl_random rounding;
+    memcpy(&id, client->options.identity.public_key, sizeof id);
+    fl_random_init(&rounding, fl_local_seed(plan), FL_RANDOM_ROUNDING, id);
+    float *update = malloc(codec.param_count * sizeof *update);
+    uint32_t *made = malloc(fl_update_field_count(&codec) * sizeof *made);
+    fl_err err = FL_ERR_MEMORY;
+    if (update && made) {
+        decode_floats(update, result->update, codec.param_count);
+        err = fl_update_encode(made, &codec, update, &metrics, &rounding, why);
+    } else {
+        (void)!fl_reason_set(why, err, "no memory for an update's fields");
+    }
+    free(update);
+    if (err) {
+        free(made);
+        return err;
+    }
+    *values = made;
+    return FL_OK;
+}
+
+/* ---- the offer ---- */
+
+static void offer(fl_client *client)
+{
+    fl_task *task = &client->task;
+    task->state = FL_TASK_OFFERING;
+    task->retry_at_ms = INT64_MAX;
+    if (!client->status.is_connected) return;  // fl_task_resume comes back
+    fl_message open = {
+        .type = FL_MESSAGE_OPEN,
+        .operation = fl_emit_operation(client),
+        .round = task->plan.round,
+        .open = {.manifest = task->offer, .manifest_len = task->offer_len},
+    };
+    memcpy(open.open.model, task->plan.model, FL_HASH_BYTES);
+    fl_emit_message(client, &open);
+    fl_uplink_expect(client, true);
+}
+
+void fl_upload_later(fl_client *client, int64_t delay_ms)
+{
+    client->task.state = FL_TASK_OFFERING;
+    client->task.retry_at_ms = client->now_ms + delay_ms;
+    fl_uplink_expect(client, false);
+}
+
+static fl_err encode_offer(fl_task *task)
+{
+    fl_err err = FL_ERR_MEMORY;
+    fl_manifest manifest = {
+        .kind = task->plan.aggregation == FL_AGGREGATION_SECURE
+                    ? FL_OBJECT_MASKED
+                    : FL_OBJECT_UPDATE,
+        .round = task->plan.round,
+        .size = task->upload_len,
+        .chunk_bytes = FL_PROTO_CHUNK_BYTES,
+        .chunk_count = fl_manifest_chunk_count(task->upload_len),
+    };
+    const size_t cap = fl_manifest_bound(manifest.chunk_count);
+    uint8_t *hashes = malloc((size_t)manifest.chunk_count * FL_HASH_BYTES);
+    task->offer = malloc(cap);
+    if (!hashes || !task->offer) goto out;
+    fl_parts_hash_all(hashes, task->upload, task->upload_len,
+                      FL_PROTO_CHUNK_BYTES, fl_hash);
+    manifest.chunk_hashes = hashes;
+    err = fl_manifest_encode(task->offer, cap, &task->offer_len, &manifest);
+    if (err) goto out;
+    task->chunk_count = manifest.chunk_count;
+    fl_hash(task->update, task->offer, task->offer_len);
+
+out:
+    free(hashes);
+    return err;
+}
+
+static void lose(fl_client *client, fl_err err, const char *why)
+{
+    fl_emit_log(client, FL_LOG_ERROR, "update_lost", "round=%u err=%s why=%s",
+                client->task.plan.round, fl_err_text(err), why);
+    fl_task_decline(client);
+}
+
+void fl_upload_begin(fl_client *client)
+{
+    const fl_err err = encode_offer(&client->task);
+    if (err) {
+        lose(client, err, "the offer cannot be made");
+    } else {
+        offer(client);
+    }
+}
+
+static fl_err pack(fl_client *client, fl_reason *why)
+{
+    fl_task *task = &client->task;
+    const fl_fields fields = fl_upload_fields(&task->plan);
+    uint32_t *values = NULL;
+    uint64_t *words = malloc(fields.word_count * sizeof *words);
+    task->upload_len = fields.word_count * sizeof *words;
+    task->upload = malloc(task->upload_len);
+    fl_err err = FL_ERR_MEMORY;
+    if (!words || !task->upload) {
+        (void)!fl_reason_set(why, err, "no memory for %zu words",
+                             fields.word_count);
+        goto out;
+    }
+    err = fl_upload_values(client, &values, why);
+    if (err) goto out;
+    err = fl_fields_pack(words, &fields, values, task->plan.field_max);
+    if (err) goto out;  // never: the codec keeps below field_max
+    fl_fields_encode(task->upload, words, fields.word_count);
+
+out:
+    free(values);
+    free(words);
+    return err;
+}
+
+void fl_upload_begin_clear(fl_client *client)
+{
+    fl_reason why = {""};
+    const fl_err err = pack(client, &why);
+    if (err) {
+        lose(client, err, why.text);
+    } else {
+        fl_upload_begin(client);
+    }
+}
+
+/* ---- chunks ---- */
+
+static void commit(fl_client *client)
+{
+    fl_task *task = &client->task;
+    task->state = FL_TASK_COMMITTING;
+    if (task->commit_operation == 0) {
+        task->commit_operation = fl_emit_operation(client);
+    }
+    fl_message message = {.type = FL_MESSAGE_COMMIT,
+                          .operation = task->commit_operation,
+                          .round = task->plan.round};
+    memcpy(message.commit.object, task->update, FL_HASH_BYTES);
+    fl_emit_message(client, &message);
+    fl_uplink_expect(client, true);
+}
+
+static void send_chunk(fl_client *client, uint32_t index)
+{
+    const fl_task *task = &client->task;
+    const size_t at = (size_t)index * FL_PROTO_CHUNK_BYTES;
+    const size_t left = task->upload_len - at;
+    fl_message message = {
+        .type = FL_MESSAGE_CHUNK,
+        .operation = fl_emit_operation(client),
+        .round = task->plan.round,
+        .chunk = {.index = index,
+                  .bytes = task->upload + at,
+                  .len = left < FL_PROTO_CHUNK_BYTES ? left
+                                                     : FL_PROTO_CHUNK_BYTES},
+    };
+    memcpy(message.chunk.object, task->update, FL_HASH_BYTES);
+    fl_emit_message(client, &message);
+}
+
+// Fills the window; when all chunks are there, commits.
+static void send_more(fl_client *client)
+{
+    fl_task *task = &client->task;
+    while (task->on_the_way < task->window) {
+        const uint32_t i = fl_parts_bitmap_next_zero(
+            task->bitmap, task->chunk_count, task->next_chunk);
+        if (i >= task->chunk_count) break;
+        send_chunk(client, i);
+        task->next_chunk = i + 1;
+        task->on_the_way++;
+    }
+    if (task->on_the_way == 0) {
+        commit(client);
+    } else {
+        fl_uplink_expect(client, true);
+    }
+}
+
+void fl_upload_granted(fl_client *client, const fl_grant *grant)
+{
+    fl_task *task = &client->task;
+    if (task->state != FL_TASK_OFFERING ||
+        memcmp(grant->object, task->update, FL_HASH_BYTES) != 0) {
+        return;
+    }
+    if (grant->window == 0) {
+        fl_upload_later(client, grant->later_ms);
+        return;
+    }
+    free(task->bitmap);
+    task->bitmap = malloc(fl_parts_bitmap_bytes(task->chunk_count));
+    if (!task->bitmap) {
+        fl_upload_later(client, FL_CLIENT_RETRY_MS);
+        return;
+    }
+    if (fl_parts_bitmap_decode(task->bitmap, task->chunk_count, grant->bitmap,
+                               grant->bitmap_len)) {
+        fl_uplink_hang_up(client, "a grant with a malformed bitmap");
+        return;
+    }
+    task->state = FL_TASK_SENDING;
+    task->window = grant->window < FL_CLIENT_UPLOAD_WINDOW_MAX
+                       ? grant->window
+                       : FL_CLIENT_UPLOAD_WINDOW_MAX;
+    task->next_chunk = 0;
+    task->on_the_way = 0;
+    task->chunk_operation = client->operation + 1;
+    send_more(client);
+}
+
+static void committed(fl_client *client)
+{
+    client->status.update_count++;
+    fl_emit_log(client, FL_LOG_INFO, "update_committed", "round=%u bytes=%zu",
+                client->task.plan.round, client->task.upload_len);
+    if (client->task.party) {
+        fl_masking_committed(client);
+    } else {
+        fl_task_finish(client);
+    }
+}
+
+void fl_upload_acknowledged(fl_client *client, uint64_t operation)
+{
+    fl_task *task = &client->task;
+    if (task->state == FL_TASK_COMMITTING &&
+        operation == task->commit_operation) {
+        committed(client);
+    } else if (task->state == FL_TASK_SENDING &&
+               operation >= task->chunk_operation && task->on_the_way > 0) {
+        task->on_the_way--;
+        send_more(client);
+    }
+}
+
+void fl_upload_resume(fl_client *client)
+{
+    if (client->task.state == FL_TASK_COMMITTING) {
+        commit(client);
+    } else {
+        offer(client);
+    }
+}
