@@ -9,8 +9,12 @@
  *   fields_pack_gb_s, fields_unpack_gb_s
  *                     4-bit values of 100 clients, in bytes of values (u32)
  *   fields_bytes_per_value
- *   unmask_ms         the aggregator takes the masks of 100 clients away, 10 of
- *                     whom vanished after SHARES, on one thread; measured once
+ *   keys_ms           a client among 100: fresh keys, the others' signatures
+ *                     checked, shares dealt and sealed; median of the clients
+ *   control_kb        what a client among 100 sends and receives but its
+ * vector, with 64 bytes a message for the frame; the most of all unmask_ms the
+ * aggregator takes the masks of 100 clients away, 10 of whom vanished after
+ * SHARES, on one thread; measured once
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -138,7 +142,42 @@ static fl_err bench_fields(void)
     return FL_OK;
 }
 
-/* ---- a whole session, for its end ---- */
+/* ---- a whole session ---- */
+
+static double keys_ms(const fl_parties *parties)
+{
+    double took_ms[CLIENTS];
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        const int64_t *took_ns = parties->guests[i].took_ns;
+        took_ms[i] =
+            (double)(took_ns[FL_STEP_INVITE] + took_ns[FL_STEP_ROSTER]) * 1e-6;
+    }
+    return measure_median(took_ms, CLIENTS);
+}
+
+static double control_kb(const fl_parties *parties)
+{
+    enum { FRAME_BYTES = 64 };
+    size_t most = 0;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        const fl_guest *guest = &parties->guests[i];
+        const size_t bytes = guest->down_bytes + guest->up_bytes +
+                             (size_t)guest->message_count * FRAME_BYTES;
+        if (bytes > most) most = bytes;
+    }
+    return (double)most * 1e-3;
+}
+
+static fl_err bench_control(void)
+{
+    fl_parties *parties = fl_parties_new(CLIENTS);
+    fl_parties_open(parties, &(fl_parties_options){.field_count = 1000});
+    FL_TRY(fl_parties_run(parties));
+    printf("keys_ms %.2f ms\n", keys_ms(parties));
+    printf("control_kb %.2f KB\n", control_kb(parties));
+    fl_parties_free(parties);
+    return FL_OK;
+}
 
 static fl_err bench_unmask(void)
 {
@@ -169,6 +208,7 @@ int main(void)
         bench_masks(100);
         err = bench_fields();
     }
+    if (!err) err = bench_control();
     if (!err) err = bench_unmask();
     if (err) fprintf(stderr, "secure_bench: %s\n", fl_err_text(err));
     return err ? EXIT_FAILURE : EXIT_SUCCESS;

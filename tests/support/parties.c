@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "tests/test.h"
 
 enum { ROUND = 3 };
@@ -221,8 +222,10 @@ static bool answer(fl_parties *p, uint32_t i, fl_step step, size_t down_len,
 {
     fl_guest *guest = &p->guests[i];
     const uint8_t *bytes = NULL;
+    const int64_t start_ns = fl_clock_thread_ns();
     guest->err =
         fl_party_step(guest->party, step, p->down, down_len, said, &bytes, len);
+    guest->took_ns[step] = fl_clock_thread_ns() - start_ns;
     if (guest->err) return false;
     if (*said == FL_STEP_MASKED) {
         guest->err = mask(p, i, len);

@@ -30,6 +30,7 @@ typedef struct {
     fl_reason why;
     size_t down_bytes, up_bytes;  // control messages, not the vector
     uint32_t message_count;
+    int64_t took_ns[FL_STEP_DECLINE];  // CPU, by the step that it answered
 } fl_guest;
 
 typedef struct {
