@@ -392,7 +392,7 @@ static void say_what_is_trusted(const server *s)
         fl_log(FL_LOG_WARN, "clear", "meaning=%s",
                "this aggregator sees every client's update");
     } else if (s->roll.holds_authority) {
-        fl_log(FL_LOG_WARN, "holds_authority", "meaning=%s",
+        fl_log(FL_LOG_INFO, "holds_authority", "meaning=%s",
                "this aggregator enrols whoever comes; against an "
                "operator who makes up clients, keep the authority elsewhere "
                "(docs/keys.md) and start with --enrolment");

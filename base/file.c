@@ -264,6 +264,34 @@ fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
     return write_file(path, bytes, len, mode, false, why);
 }
 
+static fl_err overwrite(int fd, const char *path, const void *bytes, size_t len,
+                        fl_reason *why)
+{
+    struct stat about;
+    if (fstat(fd, &about)) return system_error(why, path, "look at");
+    if (about.st_size < 0 || (size_t)about.st_size != len) {
+        return fl_reason_set(why, FL_ERR_STATE, "%s: has not %zu bytes", path,
+                             len);
+    }
+    if (pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd)) {
+        return system_error(why, path, "write");
+    }
+    return FL_OK;
+}
+
+fl_err fl_file_overwrite(const char *path, const void *bytes, size_t len,
+                         fl_reason *why)
+{
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    }
+    if (fd < 0) return system_error(why, path, "write");
+    const fl_err err = overwrite(fd, path, bytes, len, why);
+    close(fd);
+    return err;
+}
+
 fl_err fl_file_check(const char *path, fl_reason *why)
 {
     struct stat about;

@@ -39,6 +39,15 @@ FL_CHECK fl_err fl_file_replace(const char *path, const void *bytes, size_t len,
                                 unsigned mode, fl_reason *why);
 
 /*
+ * Overwrites a file that has exactly `len` bytes in its place, and waits for
+ * the disk: what is left when a full disk has no room for fl_file_write. A
+ * loss of power in between can damage the file, so it must tell when it is.
+ * FL_ERR_STATE: it has another length. FL_ERR_NOT_FOUND, FL_ERR_SYSTEM.
+ */
+FL_CHECK fl_err fl_file_overwrite(const char *path, const void *bytes,
+                                  size_t len, fl_reason *why);
+
+/*
  * Whether fl_file_write could write there now, for those who have hours of
  * work to do first. Errors as there; nothing is left behind.
  */

@@ -24,26 +24,52 @@ fl_err fl_state_file_write(const char *path, const void *bytes, size_t len,
                             "see that the disk is writable and has room");
 }
 
+// The caller frees *file, also after an error.
+static fl_err encode(uint8_t **file, size_t *file_len, const char *path,
+                     const char *kind, const void *payload, size_t len,
+                     fl_reason *why)
+{
+    assert(strlen(kind) == FL_STATE_KIND_BYTES);
+    FL_TRY(fl_size_add(file_len, len, OVERHEAD));
+    *file = malloc(*file_len);
+    if (!*file) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "%s: out of memory", path);
+    }
+    uint8_t hash[FL_HASH_BYTES];
+    fl_writer out = fl_writer_over(*file, *file_len);
+    fl_writer_bytes(&out, kind, FL_STATE_KIND_BYTES);
+    fl_writer_bytes(&out, payload, len);
+    fl_hash(hash, *file, out.len);
+    fl_writer_bytes(&out, hash, sizeof hash);
+    return fl_writer_finish(&out);
+}
+
 fl_err fl_state_record_write(const char *path, const char *kind,
                              const void *payload, size_t len, bool is_durable,
                              fl_reason *why)
 {
-    assert(strlen(kind) == FL_STATE_KIND_BYTES);
+    uint8_t *file = NULL;
     size_t file_len;
-    FL_TRY(fl_size_add(&file_len, len, OVERHEAD));
-    uint8_t *file = malloc(file_len);
-    if (!file) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "%s: out of memory", path);
-    }
-    uint8_t hash[FL_HASH_BYTES];
-    fl_writer out = fl_writer_over(file, file_len);
-    fl_writer_bytes(&out, kind, FL_STATE_KIND_BYTES);
-    fl_writer_bytes(&out, payload, len);
-    fl_hash(hash, file, out.len);
-    fl_writer_bytes(&out, hash, sizeof hash);
-    fl_err err = fl_writer_finish(&out);
+    fl_err err = encode(&file, &file_len, path, kind, payload, len, why);
     if (!err) {
         err = fl_state_file_write(path, file, file_len, 0600, is_durable, why);
+    }
+    free(file);
+    return err;
+}
+
+fl_err fl_state_record_force(const char *path, const char *kind,
+                             const void *payload, size_t len, fl_reason *why)
+{
+    uint8_t *file = NULL;
+    size_t file_len;
+    fl_err err = encode(&file, &file_len, path, kind, payload, len, why);
+    if (!err) {
+        err = fl_state_file_write(path, file, file_len, 0600, true, why);
+        if (err == FL_ERR_SYSTEM &&
+            !fl_file_overwrite(path, file, file_len, NULL)) {
+            err = FL_OK;
+        }
     }
     free(file);
     return err;

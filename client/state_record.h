@@ -27,6 +27,14 @@ FL_CHECK fl_err fl_state_file_write(const char *path, const void *bytes,
                                     size_t len, unsigned mode, bool is_durable,
                                     fl_reason *why);
 
+/*
+ * As fl_state_file_write, and durable; on a full disk, in the place of the
+ * record that is there (fl_file_overwrite).
+ */
+FL_CHECK fl_err fl_state_record_force(const char *path, const char *kind,
+                                      const void *payload, size_t len,
+                                      fl_reason *why);
+
 /* As fl_state_file_write. `kind` has FL_STATE_KIND_BYTES characters. */
 FL_CHECK fl_err fl_state_record_write(const char *path, const char *kind,
                                       const void *payload, size_t len,

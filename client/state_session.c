@@ -61,8 +61,7 @@ fl_err fl_state_session_write(const char *path, const fl_state_session *session,
     fl_writer_u64(&out, session->enrolment_serial);
     fl_writer_bytes(&out, session->enrolment_hash, FL_HASH_BYTES);
     FL_TRY(fl_writer_finish(&out));
-    return fl_state_record_write(path, SESSION_KIND, payload, out.len, true,
-                                 why);
+    return fl_state_record_force(path, SESSION_KIND, payload, out.len, why);
 }
 
 fl_err fl_state_session_check(const fl_state_session *now,

@@ -218,6 +218,19 @@ TEST(file_keeps_the_old_content_when_the_disk_is_full)
     }
 }
 
+TEST(file_is_overwritten_in_place_at_its_own_length_only)
+{
+    write_text(inside("a"), "old");
+    assert_ok(fl_file_overwrite(inside("a"), "new", 3, &why));
+    assert_content(inside("a"), "new");
+    assert_err(fl_file_overwrite(inside("a"), "newer", 5, &why), FL_ERR_STATE);
+    assert_err(fl_file_overwrite(inside("a"), "n", 1, &why), FL_ERR_STATE);
+    assert_content(inside("a"), "new");
+    assert_err(fl_file_overwrite(inside("b"), "new", 3, &why),
+               FL_ERR_NOT_FOUND);
+    assert_int_equal(count_entries(), 1);
+}
+
 TEST(file_survives_a_crash_in_the_middle_of_writing)
 {
     write_text(inside("a"), "old");
@@ -432,6 +445,7 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_check_finds_out_what_writing_would_meet),
           IN_FOLDER(file_refuses_a_name_that_is_too_long),
           IN_FOLDER(file_keeps_the_old_content_when_the_disk_is_full),
+          IN_FOLDER(file_is_overwritten_in_place_at_its_own_length_only),
           IN_FOLDER(file_survives_a_crash_in_the_middle_of_writing),
           IN_FOLDER(file_is_whole_whenever_the_writer_is_killed),
           IN_FOLDER(file_may_be_written_from_two_threads),

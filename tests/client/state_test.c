@@ -450,6 +450,21 @@ TEST(state_remembers_the_last_session_and_list)
     fl_state_close(kept);
 }
 
+// A client whose disk is full can still take part: the number has its place.
+TEST(state_writes_a_session_in_its_place_when_there_is_no_room)
+{
+    fl_state *kept = open_clean();
+    assert_ok(set_session(kept, 7, 5));
+    assert_int_equal(mkdir(inside("session.tmp"), 0700), 0);  // no new file
+    assert_ok(set_session(kept, 8, 5));
+    assert_session(kept, 8, 5);
+    assert_int_equal(rmdir(inside("session.tmp")), 0);
+    fl_state_close(kept);
+    kept = open_state();
+    assert_session(kept, 8, 5);
+    fl_state_close(kept);
+}
+
 TEST(state_refuses_a_session_or_list_that_goes_back)
 {
     fl_state *kept = open_clean();
@@ -1218,6 +1233,7 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_takes_a_pin_that_a_person_has_written),
           IN_FOLDER(state_forgets_the_update_with_a_new_pin),
           IN_FOLDER(state_remembers_the_last_session_and_list),
+          IN_FOLDER(state_writes_a_session_in_its_place_when_there_is_no_room),
           IN_FOLDER(state_refuses_a_session_or_list_that_goes_back),
           IN_FOLDER(state_never_takes_a_damaged_session_for_none),
           IN_FOLDER(state_never_loads_an_update_whose_masked_form_may_be_out),
