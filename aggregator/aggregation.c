@@ -219,8 +219,10 @@ static fl_session describe(fl_aggregator *aggregator)
         .radix = sum->fields.radix,
         .number = sum->number,
     };
-    uint8_t task[FL_UPDATE_TASK_BYTES];
-    fl_update_task(task, &sum->codec);
+    const fl_plan plan = fl_round_plan(aggregator);
+    uint8_t recipe[FL_HASH_BYTES], task[FL_UPDATE_TASK_BYTES];
+    fl_plan_recipe(recipe, &plan);
+    fl_update_task(task, &sum->codec, recipe);
     fl_hash(session.task, task, sizeof task);
     memcpy(session.model, aggregator->published.name, FL_HASH_BYTES);
     memcpy(session.enrolment, aggregator->enrolment->hash, FL_HASH_BYTES);

@@ -40,12 +40,12 @@ void fl_client_free(fl_client *client)
 }
 
 void fl_client_restore(fl_client *client, uint32_t round,
-                       const uint8_t model[FL_HASH_BYTES], fl_result *result)
+                       const uint8_t recipe[FL_HASH_BYTES], fl_result *result)
 {
     fl_result_fini(&client->kept);
     client->kept = *result;
     client->kept_round = round;
-    memcpy(client->kept_model, model, FL_HASH_BYTES);
+    memcpy(client->kept_recipe, recipe, FL_HASH_BYTES);
     *result = (fl_result){0};
 }
 

@@ -187,10 +187,11 @@ void fl_client_free(fl_client *client);
 
 /*
  * Gives back an update that SAVE_UPDATE kept, before the first event: it is
- * offered again when its round is still on. Takes *result.
+ * offered again when its round is still on. `recipe` is fl_plan_recipe's, of
+ * the plan that it was made for. Takes *result.
  */
 void fl_client_restore(fl_client *client, uint32_t round,
-                       const uint8_t model[FL_HASH_BYTES], fl_result *result);
+                       const uint8_t recipe[FL_HASH_BYTES], fl_result *result);
 
 /* Handles one event; *effects: *count of them, until the next step. */
 void fl_client_step(fl_client *client, const fl_client_event *event,

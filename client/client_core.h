@@ -127,7 +127,7 @@ struct fl_client {
     // A result that waits for a plan: of a round that failed, or from disk.
     fl_result kept;
     uint32_t kept_round;
-    uint8_t kept_model[FL_HASH_BYTES];
+    uint8_t kept_recipe[FL_HASH_BYTES];
     // The job that runs now; `trained_model` is NULL when none does.
     uint8_t *trained_model;
     bool is_trained_for_task;  // false: cancelled, its result is dropped

@@ -81,7 +81,7 @@ static fl_err begin_party(fl_client *client)
     fl_task *task = &client->task;
     const fl_plan *plan = &task->plan;
     const fl_update_codec codec = fl_upload_codec(plan);
-    uint8_t text[FL_UPDATE_TASK_BYTES];
+    uint8_t recipe[FL_HASH_BYTES], text[FL_UPDATE_TASK_BYTES];
     fl_party_options options = {
         .identity = &client->options.identity,
         .enrolment = client->enrolment,
@@ -95,7 +95,9 @@ static fl_err begin_party(fl_client *client)
     };
     memcpy(options.federation, client->pin, FL_KEY_BYTES);
     memcpy(options.model, plan->model, FL_HASH_BYTES);
-    fl_update_task(text, &codec);
+    // The plan has come to this client alone, the invite's hash to all.
+    fl_plan_recipe(recipe, plan);
+    fl_update_task(text, &codec, recipe);
     fl_hash(options.task, text, sizeof text);
     return fl_party_new(&task->party, &options);
 }

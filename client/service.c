@@ -89,7 +89,7 @@ static void save_update(service *s, const fl_client_effect *effect)
         .bytes = result->update,
         .len = result->update_len,
     };
-    memcpy(update.model, effect->plan->model, FL_HASH_BYTES);
+    fl_plan_recipe(update.recipe, effect->plan);
     report_disk(fl_state_update_save(s->state, &update, &why), "update", &why);
 }
 
@@ -109,7 +109,7 @@ static void restore_update(service *s)
         .update = update.bytes,
         .update_len = update.len,
     };
-    fl_client_restore(s->client, update.round, update.model, &result);
+    fl_client_restore(s->client, update.round, update.recipe, &result);
 }
 
 // The number first: whatever happens next, it is not used again.

@@ -289,7 +289,7 @@ static fl_err write_update_header(const fl_state *state,
     fl_writer out = fl_writer_over(payload, sizeof payload);
     fl_writer_u64(&out, session.number);
     fl_writer_u32(&out, update->round);
-    fl_writer_bytes(&out, update->model, sizeof update->model);
+    fl_writer_bytes(&out, update->recipe, sizeof update->recipe);
     fl_writer_u64(&out, update->sample_count);
     fl_writer_u64(&out, update->correct_count);
     fl_writer_u64(&out, (uint64_t)update->loss_sum_micro);
@@ -323,8 +323,8 @@ static fl_err read_update_header(const fl_state *state, fl_state_update *update,
     fl_reader in = fl_reader_over(payload, len);
     const uint64_t session = fl_reader_u64(&in);
     *update = (fl_state_update){.round = fl_reader_u32(&in)};
-    const uint8_t *model = fl_reader_bytes(&in, sizeof update->model);
-    if (model) memcpy(update->model, model, sizeof update->model);
+    const uint8_t *recipe = fl_reader_bytes(&in, sizeof update->recipe);
+    if (recipe) memcpy(update->recipe, recipe, sizeof update->recipe);
     update->sample_count = fl_reader_u64(&in);
     update->correct_count = fl_reader_u64(&in);
     update->loss_sum_micro = (int64_t)fl_reader_u64(&in);

@@ -195,7 +195,7 @@ FL_CHECK fl_err fl_state_object_finish(fl_state *state,
 /* An update that is finished and not committed yet. */
 typedef struct {
     uint32_t round;
-    uint8_t model[FL_HASH_BYTES];  // object name of what it started from
+    uint8_t recipe[FL_HASH_BYTES];  // fl_plan_recipe's: how it was made
     uint64_t sample_count, correct_count;
     int64_t loss_sum_micro;
     uint8_t *bytes;

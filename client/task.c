@@ -21,8 +21,10 @@ static void drop_kept(fl_client *client)
 bool fl_task_is_kept(const fl_client *client)
 {
     const fl_plan *plan = &client->task.plan;
+    uint8_t recipe[FL_HASH_BYTES];
+    fl_plan_recipe(recipe, plan);
     return client->kept.update && client->kept_round == plan->round &&
-           memcmp(client->kept_model, plan->model, FL_HASH_BYTES) == 0 &&
+           memcmp(client->kept_recipe, recipe, FL_HASH_BYTES) == 0 &&
            client->kept.update_len == plan->param_count * sizeof(float);
 }
 
@@ -34,7 +36,7 @@ static void keep_result(fl_client *client)
     fl_result_fini(&client->kept);
     client->kept = task->result;
     client->kept_round = task->plan.round;
-    memcpy(client->kept_model, task->plan.model, FL_HASH_BYTES);
+    fl_plan_recipe(client->kept_recipe, &task->plan);
     task->result = (fl_result){0};
 }
 
@@ -171,12 +173,16 @@ static const char *find_objection(const fl_client *client, const fl_plan *plan)
     return NULL;
 }
 
-// The training for this model goes on, whatever else has changed.
+// The training goes on when this plan has the same recipe, whatever else has
+// changed.
 static bool is_in_training(const fl_client *client, const fl_plan *plan)
 {
     const fl_task *task = &client->task;
+    uint8_t before[FL_HASH_BYTES], now[FL_HASH_BYTES];
+    fl_plan_recipe(before, &task->plan);
+    fl_plan_recipe(now, plan);
     return task->state == FL_TASK_TRAINING && task->plan.round == plan->round &&
-           memcmp(task->plan.model, plan->model, FL_HASH_BYTES) == 0 &&
+           memcmp(before, now, FL_HASH_BYTES) == 0 &&
            memcmp(task->plan.enrolment, plan->enrolment, FL_HASH_BYTES) == 0;
 }
 

@@ -47,10 +47,14 @@ FL_CHECK fl_err fl_update_check(const fl_update_codec *codec, fl_reason *why);
 /* Fields of an update: digits and values. */
 size_t fl_update_field_count(const fl_update_codec *codec);
 
-/* The bytes whose hash names the codec to both sides: `task`. */
-enum { FL_UPDATE_TASK_BYTES = 35 };
+/*
+ * The bytes whose hash names to both sides how updates are made and how they
+ * become fields: `task`. `recipe` is a hash, that of how to train.
+ */
+enum { FL_UPDATE_RECIPE_BYTES = 32, FL_UPDATE_TASK_BYTES = 35 + 32 };
 void fl_update_task(uint8_t dst[FL_UPDATE_TASK_BYTES],
-                    const fl_update_codec *codec);
+                    const fl_update_codec *codec,
+                    const uint8_t recipe[FL_UPDATE_RECIPE_BYTES]);
 
 /* Examples of one client; clients of one sum. */
 #define FL_UPDATE_EXAMPLES_MAX (UINT64_C(1) << 40)

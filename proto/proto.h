@@ -149,6 +149,14 @@ typedef struct {
                                              // only, else zeros
 } fl_plan;
 
+/*
+ * Names all in a plan that decides what an update becomes: the model and how
+ * to train it (docs/format.md, "Fields"). Clients whose plans have different
+ * recipes share no session: with a tiny learning rate for all but one of them
+ * the sum would be the update of that one.
+ */
+void fl_plan_recipe(uint8_t hash[FL_PROTO_HASH_BYTES], const fl_plan *plan);
+
 typedef enum {
     FL_MAIL_PLAN = 1,      // you are in the cohort: the plan
     FL_MAIL_CLOSED = 2,    // that round is over; drop what you have for it

@@ -98,7 +98,8 @@ fl_err fl_update_check(const fl_update_codec *codec, fl_reason *why)
 }
 
 void fl_update_task(uint8_t dst[FL_UPDATE_TASK_BYTES],
-                    const fl_update_codec *codec)
+                    const fl_update_codec *codec,
+                    const uint8_t recipe[FL_UPDATE_RECIPE_BYTES])
 {
     static const char label[] = "fedge fields 1";
     uint32_t clip;
@@ -110,6 +111,7 @@ void fl_update_task(uint8_t dst[FL_UPDATE_TASK_BYTES],
     fl_writer_u32(&out, codec->field_max);
     fl_writer_u32(&out, codec->weight_max);
     fl_writer_u32(&out, clip);
+    fl_writer_bytes(&out, recipe, FL_UPDATE_RECIPE_BYTES);
     const fl_err err = fl_writer_finish(&out);
     assert(!err && out.len == FL_UPDATE_TASK_BYTES);
     (void)err;

@@ -1182,13 +1182,22 @@ TEST(client_trains_on_without_a_link_and_offers_when_it_is_back)
     free_host(host);
 }
 
-// As after a restart: the update of a round comes back from disk.
+// Takes *result: the update of a round comes back from disk.
+static void restore(fl_host *host, uint32_t round, fl_result *result)
+{
+    uint8_t recipe[FL_HASH_BYTES];
+    const fl_plan plan = fl_host_plan(host, round);
+    fl_plan_recipe(recipe, &plan);
+    fl_client_restore(host->client, round, recipe, result);
+}
+
+// As after a restart.
 static fl_host *new_restored_host(uint32_t round)
 {
     fl_host *host = new_host();
     fl_result result = fl_host_result(1);
     host->disk = calloc(1, 1);
-    fl_client_restore(host->client, round, host->model.name, &result);
+    restore(host, round, &result);
     assert_null(result.update);
     fl_host_join(host);
     return host;
@@ -1218,7 +1227,7 @@ TEST(client_drops_a_restored_update_that_is_of_no_use)
         if (i == 2) {  // of another length than the plan's model
             fl_result result = fl_host_result(1);
             result.update_len -= sizeof(float);
-            fl_client_restore(host->client, 4, host->model.name, &result);
+            restore(host, 4, &result);
         }
         if (i < 3)
             fl_host_mail(host, FL_MAIL_PLAN, i == 1 ? 3 : 4);

@@ -360,7 +360,7 @@ static fl_state_update make_update(uint32_t number, uint8_t bytes[UPDATE_LEN])
         .bytes = bytes,
         .len = UPDATE_LEN,
     };
-    memset(update.model, (int)(number & 0xff), sizeof update.model);
+    memset(update.recipe, (int)(number & 0xff), sizeof update.recipe);
     return update;
 }
 
@@ -378,7 +378,7 @@ static void assert_update(fl_state *kept, uint32_t number)
     fl_state_update found;
     assert_ok(fl_state_update_load(kept, &found, &why));
     assert_int_equal(found.round, expected.round);
-    assert_memory_equal(found.model, expected.model, FL_HASH_BYTES);
+    assert_memory_equal(found.recipe, expected.recipe, FL_HASH_BYTES);
     assert_int_equal(found.sample_count, expected.sample_count);
     assert_int_equal(found.correct_count, expected.correct_count);
     assert_int_equal(found.loss_sum_micro, expected.loss_sum_micro);

@@ -136,8 +136,10 @@ TEST(update_is_the_documented_one)
     const float update[] = {0.5F, 0.0F, -3.0F, 0.03125F};
     const fl_update_metrics metrics = {50, 40, 25.5};
     uint8_t task[FL_UPDATE_TASK_BYTES], bytes[16];
+    uint8_t recipe[FL_UPDATE_RECIPE_BYTES];
+    memset(recipe, 0x55, sizeof recipe);
     uint32_t fields[16];
-    fl_update_task(task, &codec);
+    fl_update_task(task, &codec, recipe);
     assert_documented("fields_task", task, sizeof task);
 
     assert_int_equal(fl_update_field_count(&codec), sizeof bytes);

@@ -212,37 +212,48 @@ TEST(format_refusal_is_as_documented)
     assert_frame("refusal", &message);
 }
 
+// The plan of the example.
+static fl_plan plan(void)
+{
+    fl_plan plan = {.round = 7,
+                    .param_count = OBJECT_LEN / 4,
+                    .deadline_ms = 60000,
+                    .local_epochs = 2,
+                    .batch = 32,
+                    .lr = 0.25F,
+                    .momentum = 0.875F,
+                    .weight_decay = 0x1p-12F,
+                    .clip_norm = 1.5F,
+                    .schedule = 2,
+                    .schedule_steps = 100,
+                    .schedule_factor = 0.5F,
+                    .seed = 0x0123456789abcdef,
+                    .aggregation = FL_AGGREGATION_SECURE,
+                    .number = 9,
+                    .client_cap = 10,
+                    .client_min = 8,
+                    .field_max = 264224,
+                    .weight_max = 1000,
+                    .value_clip = 4.0F};
+    memset(plan.model, 0x33, sizeof plan.model);
+    memset(plan.enrolment, 0x44, sizeof plan.enrolment);
+    return plan;
+}
+
 TEST(format_mail_is_as_documented)
 {
     fl_message message = message_of(FL_MESSAGE_MAIL, 3, 0, 7);
     message.mail = (fl_mail){
-        .sequence = 4,
-        .kind = FL_MAIL_PLAN,
-        .round = 7,
-        .plan = {.round = 7,
-                 .param_count = OBJECT_LEN / 4,
-                 .deadline_ms = 60000,
-                 .local_epochs = 2,
-                 .batch = 32,
-                 .lr = 0.25F,
-                 .momentum = 0.875F,
-                 .weight_decay = 0x1p-12F,
-                 .clip_norm = 1.5F,
-                 .schedule = 2,
-                 .schedule_steps = 100,
-                 .schedule_factor = 0.5F,
-                 .seed = 0x0123456789abcdef,
-                 .aggregation = FL_AGGREGATION_SECURE,
-                 .number = 9,
-                 .client_cap = 10,
-                 .client_min = 8,
-                 .field_max = 264224,
-                 .weight_max = 1000,
-                 .value_clip = 4.0F},
-    };
-    memset(message.mail.plan.model, 0x33, FL_PROTO_HASH_BYTES);
-    memset(message.mail.plan.enrolment, 0x44, FL_PROTO_HASH_BYTES);
+        .sequence = 4, .kind = FL_MAIL_PLAN, .round = 7, .plan = plan()};
     assert_frame("mail", &message);
+}
+
+TEST(format_recipe_is_as_documented)
+{
+    uint8_t recipe[FL_PROTO_HASH_BYTES];
+    const fl_plan example = plan();
+    fl_plan_recipe(recipe, &example);
+    assert_documented("plan_recipe", recipe, sizeof recipe);
 }
 
 TEST(format_step_is_as_documented)
@@ -360,6 +371,7 @@ int main(void)
         cmocka_unit_test(format_ack_is_as_documented),
         cmocka_unit_test(format_refusal_is_as_documented),
         cmocka_unit_test(format_mail_is_as_documented),
+        cmocka_unit_test(format_recipe_is_as_documented),
         cmocka_unit_test(format_step_is_as_documented),
         cmocka_unit_test(format_ping_and_pong_are_as_documented),
         cmocka_unit_test(format_object_and_its_name_are_as_documented),

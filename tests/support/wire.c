@@ -192,7 +192,7 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
     case FL_CLIENT_SAVE_UPDATE:
         end->saved_count++;
         end->kept_round = effect->plan->round;
-        memcpy(end->kept_model, effect->plan->model, FL_HASH_BYTES);
+        fl_plan_recipe(end->kept_recipe, effect->plan);
         break;
     case FL_CLIENT_DROP_UPDATE: end->kept_round = 0; break;
     case FL_CLIENT_BURN:
@@ -258,7 +258,7 @@ static void start_client(fl_wire_end *end)
     assert_ok(fl_client_new(&end->client, &options));
     if (end->kept_round) {
         fl_result result = make_result(param_count_of(wires));
-        fl_client_restore(end->client, end->kept_round, end->kept_model,
+        fl_client_restore(end->client, end->kept_round, end->kept_recipe,
                           &result);
     }
     tell_client(end, (fl_client_event){.kind = FL_CLIENT_TICK});

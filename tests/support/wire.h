@@ -31,7 +31,7 @@ typedef struct {
     uint8_t pin[FL_KEY_BYTES];
     bool has_pin;
     uint32_t kept_round;  // 0: none
-    uint8_t kept_model[FL_HASH_BYTES];
+    uint8_t kept_recipe[FL_HASH_BYTES];
     fl_client_past past;
 } fl_wire_end;
 

@@ -13,7 +13,7 @@ import sys
 from types import SimpleNamespace
 
 from enrolment import Enrolment, Identity, device_of, enrolment_write
-from fields import Codec
+from fields import Codec, recipe_of
 from notation import bitmap
 from party import Party
 from primitives import u16, u32
@@ -87,7 +87,10 @@ def check_session(example):
 
 
 def check_fields(example):
-    codec = Codec(param_count=4, field_max=16, weight_max=100, clip=1.0)
+    numbers = 2, 32, 0.25, 0.875, 2**-12, 1.5, 2, 100, 0.5, 0
+    recipe = recipe_of(bytes([0x33]) * 32, numbers, 0x0123456789ABCDEF)
+    assert recipe == example["plan_recipe"]
+    codec = Codec(4, 16, 100, clip=1.0, recipe=bytes([0x55]) * 32)
     assert codec.task_bytes() == example["fields_task"]
     update, seen = [0.5, 0.0, -3.0, 1 / 32], set()
     for seed in range(100):

@@ -50,16 +50,24 @@ LOSS_UNIT = Fraction(1, 2**20)
 LOSS_MAX = 64  # an example
 
 
+def recipe_of(model, numbers, seed):
+    """How to train, hashed: the plan's numbers in the document's order."""
+    packed = struct.pack("<2I4f2IfIQ", *numbers, seed)
+    return H(labelled("fedge recipe 1", model + packed))
+
+
 @dataclass
 class Codec:
     param_count: int
     field_max: int  # L
     weight_max: int
     clip: float
+    recipe: bytes
 
     def task_bytes(self):
         numbers = self.param_count, self.field_max, self.weight_max, self.clip
-        return labelled("fedge fields 1", struct.pack("<QIIf", *numbers))
+        packed = struct.pack("<QIIf", *numbers)
+        return labelled("fedge fields 1", packed + self.recipe)
 
     def task(self):
         return H(self.task_bytes())
@@ -125,7 +133,7 @@ def digits_of(number, base, count):
 
 def check_fields():
     """The mean of updates comes back, but for the rounding."""
-    codec, chance = Codec(3, 15, 100, 0.5), random.Random(2)
+    codec, chance = Codec(3, 15, 100, 0.5, bytes(32)), random.Random(2)
     updates = [[0.25, -0.5, 0.0], [0.5, 0.5, -0.125], [9.0, -9.0, 0.1]]
     weights = [100, 50, 400]  # the last one counts as 100
     numbers = zip(updates, weights, [80, 50, 200], [1.5, 20.0, 8.0])

@@ -152,7 +152,7 @@ def check_fields(program):
     """C turns updates into the fields that the document says, and back."""
     chance, peer = random.Random(3), Peer(program)
     for L, clip in ((1, 2.0), (15, 0.5), (254, 1.0), (65535, 0.125)):
-        codec = Codec(40, L, 100, clip)
+        codec = Codec(40, L, 100, clip, bytes(32))
         head = codec.param_count, L, codec.weight_max, clip
         sums = [0] * (sum(codec.digit_counts()) + codec.param_count)
         for weight in (1, 99, 250):
