@@ -524,8 +524,10 @@ static fl_err start_threads(server *s, fl_reason *why)
 static fl_err start(server *s, fl_reason *why)
 {
     char key[FL_HEX_CAP];
-    if (fl_secure_start()) {
-        return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
+    if (fl_secure_start() || fl_secure_hide()) {
+        return fl_reason_set(why, FL_ERR_SYSTEM,
+                             "libsodium cannot start, or core files cannot be "
+                             "forbidden");
     }
     if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
     FL_TRY(open_state(s, why));

@@ -543,8 +543,10 @@ static fl_err make_machine(service *s, fl_reason *why)
 
 static fl_err start(service *s, fl_reason *why)
 {
-    if (fl_secure_start()) {
-        return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
+    if (fl_secure_start() || fl_secure_hide()) {
+        return fl_reason_set(why, FL_ERR_SYSTEM,
+                             "libsodium cannot start, or core files cannot be "
+                             "forbidden");
     }
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->options->aggregator, why));

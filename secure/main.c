@@ -41,8 +41,10 @@ int main(int argc, char **argv)
         .log_level = &log_level,
         .settings = &keys,
     };
-    if (fl_secure_start()) {
-        fputs("fedge-keys: the cryptography library does not start\n", stderr);
+    if (fl_secure_start() || fl_secure_hide()) {
+        fputs("fedge-keys: libsodium cannot start, or core files cannot be "
+              "forbidden\n",
+              stderr);
         return FL_EXIT_FAILED;
     }
     return fl_program_main(&program, argc, argv);

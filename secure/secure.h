@@ -28,6 +28,13 @@ enum {
 /* Call once, before anything else here and before there are threads. */
 FL_CHECK fl_err fl_secure_start(void);
 
+/*
+ * No core file of this process from here on, nor of those that it starts, and
+ * nothing for a program that collects them: secrets do not only live in vaults.
+ * For daemons and whatever else reads keys. FL_ERR_SYSTEM: the system refuses.
+ */
+FL_CHECK fl_err fl_secure_hide(void);
+
 /* BLAKE2b-256 (RFC 7693). */
 void fl_hash(uint8_t hash[FL_HASH_BYTES], const void *src, size_t src_len);
 
