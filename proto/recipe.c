@@ -10,7 +10,10 @@
 
 static const char LABEL[] = "fedge recipe 1";
 
-enum { RECIPE_BYTES = sizeof LABEL + FL_PROTO_HASH_BYTES + 10 * 4 + 8 };
+enum {
+    NUMBERS_BYTES = 10 * 4 + 8,
+    RECIPE_BYTES = sizeof LABEL + FL_PROTO_HASH_BYTES + NUMBERS_BYTES,
+};
 
 static void write_float(fl_writer *out, float value)
 {

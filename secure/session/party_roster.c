@@ -144,7 +144,7 @@ static fl_err take_entry(fl_party *party, uint32_t slot, const uint8_t *entry)
 
 static fl_err take_everybody(fl_party *party, fl_reader *in)
 {
-    uint8_t leaves[FL_SESSION_COMPLETE_MAX][FL_HASH_BYTES];
+    uint8_t leaves[FL_SESSION_COMPLETE_MAX][FL_NODE_BYTES];
     if (in->left != (size_t)party->n * FL_ENTRY_BYTES) {
         return fl_party_refuse(party, FL_FAULT_FORMAT, FL_ERR_FORMAT);
     }
@@ -221,15 +221,20 @@ static fl_err answer_choice(fl_party *party)
 static fl_err take_root(fl_party *party, fl_reader *in)
 {
     const size_t proof_len = fl_roster_proof_len(party->n, party->slot);
-    const uint8_t *root = fl_reader_bytes(in, FL_HASH_BYTES);
-    const uint8_t *proof = fl_reader_bytes(in, proof_len * FL_HASH_BYTES);
+    const uint8_t *root = fl_reader_bytes(in, FL_NODE_BYTES);
+    const uint8_t *proof = fl_reader_bytes(in, proof_len * FL_NODE_BYTES);
     if (fl_reader_finish(in)) {
         return fl_party_refuse(party, FL_FAULT_FORMAT, FL_ERR_FORMAT);
     }
-    // It must not leave this client out, or give the others other keys of it.
-    fl_roster_climb(party->root, party->entry, party->n, party->slot, proof);
-    if (memcmp(party->root, root, FL_HASH_BYTES) != 0) {
+    // It must not leave this client out, or give the others other keys of it,
+    const bool is_rising = fl_roster_climb(party->root, party->entry, party->n,
+                                           party->slot, proof);
+    if (memcmp(party->root, root, FL_NODE_BYTES) != 0) {
         return fl_party_refuse(party, FL_FAULT_SELF, FL_ERR_AUTH);
+    }
+    // nor have a few devices stand for many.
+    if (!is_rising) {
+        return fl_party_refuse(party, FL_FAULT_DUPLICATE, FL_ERR_FORMAT);
     }
     fl_transcript_roster(party->transcript.rho, party->transcript.ctx, party->n,
                          party->root);
@@ -261,6 +266,23 @@ fl_err fl_party_take_roster(fl_party *party, fl_reader *in)
                                        : take_root(party, in);
 }
 
+static fl_err add_proven_peer(fl_party *party, uint32_t slot,
+                              const uint8_t *entry, const uint8_t *proof)
+{
+    // It must not show different rosters to different clients,
+    uint8_t root[FL_NODE_BYTES];
+    const bool is_rising = fl_roster_climb(root, entry, party->n, slot, proof);
+    if (memcmp(root, party->root, FL_NODE_BYTES) != 0) {
+        return fl_party_refuse(party, FL_FAULT_PROOF, FL_ERR_AUTH);
+    }
+    FL_TRY(add_peer(party, slot, entry));
+    // nor one device in many slots, of which each client sees a few only.
+    if (!is_rising) {
+        return fl_party_refuse(party, FL_FAULT_DUPLICATE, FL_ERR_FORMAT);
+    }
+    return FL_OK;
+}
+
 static fl_err take_neighbour(fl_party *party, fl_reader *in, uint32_t *x)
 {
     const uint32_t slot = fl_reader_u16(in);
@@ -278,17 +300,11 @@ static fl_err take_neighbour(fl_party *party, fl_reader *in, uint32_t *x)
     }
     const size_t proof_len = fl_roster_proof_len(party->n, slot);
     const uint8_t *entry = fl_reader_bytes(in, FL_ENTRY_BYTES);
-    const uint8_t *proof = fl_reader_bytes(in, proof_len * FL_HASH_BYTES);
+    const uint8_t *proof = fl_reader_bytes(in, proof_len * FL_NODE_BYTES);
     if (in->failed) {
         return fl_party_refuse(party, FL_FAULT_FORMAT, FL_ERR_FORMAT);
     }
-    // It must not show different rosters to different clients.
-    uint8_t root[FL_HASH_BYTES];
-    fl_roster_climb(root, entry, party->n, slot, proof);
-    if (memcmp(root, party->root, FL_HASH_BYTES) != 0) {
-        return fl_party_refuse(party, FL_FAULT_PROOF, FL_ERR_AUTH);
-    }
-    FL_TRY(add_peer(party, slot, entry));
+    FL_TRY(add_proven_peer(party, slot, entry, proof));
     fl_party_peer *peer = &party->peers[count];
     peer->is_owner = chose == 1;
     if (is_chosen) peer->x = ++*x;

@@ -52,7 +52,7 @@ struct fl_party {
 
     uint32_t n, k, t;  // k 0: the complete graph
     uint32_t slot, device;
-    uint8_t root[FL_HASH_BYTES];
+    uint8_t root[FL_NODE_BYTES];
     size_t bitmap_len;
     uint8_t *chosen, *senders, *survivors;  // bitmaps; one block, `chosen`
     fl_party_peer *peers;                   // slots rising

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "secure/session/secagg_state.h"
 
-typedef const uint8_t (*hashes)[FL_HASH_BYTES];
+typedef const uint8_t (*nodes)[FL_NODE_BYTES];
 
 static size_t bitmap_len(const fl_secagg *secagg)
 {
@@ -18,10 +18,10 @@ static size_t bitmap_len(const fl_secagg *secagg)
 
 static void write_proof(fl_writer *out, const fl_secagg *secagg, uint32_t slot)
 {
-    uint8_t proof[FL_PROOF_CAP][FL_HASH_BYTES];
-    const size_t len = fl_roster_proof(proof, (hashes)secagg->tree,
-                                       secagg->client_count, slot);
-    fl_writer_bytes(out, proof, len * FL_HASH_BYTES);
+    uint8_t proof[FL_PROOF_CAP][FL_NODE_BYTES];
+    const size_t len =
+        fl_roster_proof(proof, (nodes)secagg->tree, secagg->client_count, slot);
+    fl_writer_bytes(out, proof, len * FL_NODE_BYTES);
 }
 
 static void write_roster(fl_writer *out, const fl_secagg *secagg, uint32_t slot)
@@ -32,7 +32,7 @@ static void write_roster(fl_writer *out, const fl_secagg *secagg, uint32_t slot)
     fl_writer_u16(out, (uint16_t)secagg->graph.k);
     fl_writer_u16(out, (uint16_t)secagg->threshold);
     if (secagg->graph.k > 0) {
-        fl_writer_bytes(out, secagg->tree[secagg->tree_len - 1], FL_HASH_BYTES);
+        fl_writer_bytes(out, secagg->tree[secagg->tree_len - 1], FL_NODE_BYTES);
         write_proof(out, secagg, slot);
         return;
     }
@@ -46,7 +46,7 @@ static void write_roster(fl_writer *out, const fl_secagg *secagg, uint32_t slot)
 static size_t neighbour_len(const fl_secagg *secagg, uint32_t partner)
 {
     return 2 + 1 + FL_ENTRY_BYTES +
-           fl_roster_proof_len(secagg->client_count, partner) * FL_HASH_BYTES;
+           fl_roster_proof_len(secagg->client_count, partner) * FL_NODE_BYTES;
 }
 
 size_t fl_secagg_neighbours_len(const fl_secagg *secagg, uint32_t slot)

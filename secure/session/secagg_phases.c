@@ -43,7 +43,7 @@ static fl_err end_advertise(fl_secagg *secagg)
     const uint32_t n = answered_count(secagg);
     assert(n > 0);
     secagg->threshold = fl_session_threshold(n);
-    secagg->tree = calloc(2 * (size_t)n + FL_PROOF_CAP, FL_HASH_BYTES);
+    secagg->tree = calloc(2 * (size_t)n + FL_PROOF_CAP, FL_NODE_BYTES);
     secagg->senders = calloc(1, fl_bitmap_bytes(n));
     secagg->survivors = calloc(1, fl_bitmap_bytes(n));
     secagg->survivor_devices = calloc(n, sizeof *secagg->survivor_devices);

@@ -47,7 +47,7 @@ struct fl_secagg {
     // From the roster on.
     uint32_t threshold;
     fl_secagg_graph graph;
-    uint8_t (*tree)[FL_HASH_BYTES];  // leaves first, root last
+    uint8_t (*tree)[FL_NODE_BYTES];  // leaves first, root last
     size_t tree_len;
     fl_transcript transcript;
     uint8_t *senders, *survivors;  // bitmaps

@@ -141,13 +141,13 @@ fl_err fl_advertise_check(const uint8_t bytes[FL_ADVERTISE_BYTES],
 
 void fl_transcript_roster(uint8_t rho[FL_HASH_BYTES],
                           const uint8_t ctx[FL_HASH_BYTES], uint32_t count,
-                          const uint8_t root[FL_HASH_BYTES])
+                          const uint8_t root[FL_NODE_BYTES])
 {
     hasher hash;
     hash_begin(&hash, NULL, "fedge roster");
     hash_add(&hash, ctx, FL_HASH_BYTES);
     hash_add_u32(&hash, count);
-    hash_add(&hash, root, FL_HASH_BYTES);
+    hash_add(&hash, root, FL_NODE_BYTES);
     hash_finish(&hash, rho);
 }
 

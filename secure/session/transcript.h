@@ -16,8 +16,9 @@ enum {
     FL_SEALED_SHARE_BYTES = 80,
     FL_SHARE_HASH_BYTES = 8,  // of one half
     FL_MASK_SEED_BYTES = 32,
-    FL_HALF_BYTES = 32,  // of a share
-    FL_PROOF_CAP = 14,   // siblings in a proof, log2 of the most clients
+    FL_HALF_BYTES = 32,                 // of a share
+    FL_NODE_BYTES = 4 + FL_HASH_BYTES,  // of the roster's tree
+    FL_PROOF_CAP = 14,  // siblings in a proof, log2 of the most clients
 };
 
 /* An ADVERTISE, taken apart; borrowed from its bytes. */
@@ -44,34 +45,40 @@ FL_CHECK fl_err fl_advertise_check(const uint8_t bytes[FL_ADVERTISE_BYTES],
 
 /* ---- the roster ---- */
 
-void fl_roster_leaf(uint8_t dst[FL_HASH_BYTES], uint32_t slot,
+void fl_roster_leaf(uint8_t dst[FL_NODE_BYTES], uint32_t slot,
                     const uint8_t entry[FL_ENTRY_BYTES]);
 
 /* The root over `count` leaves, which are overwritten. */
-void fl_roster_root(uint8_t root[FL_HASH_BYTES],
-                    uint8_t (*leaves)[FL_HASH_BYTES], uint32_t count);
+void fl_roster_root(uint8_t root[FL_NODE_BYTES],
+                    uint8_t (*leaves)[FL_NODE_BYTES], uint32_t count);
 
 /*
- * Every level of the tree, leaves first, 2 * count + FL_PROOF_CAP hashes at
- * most; then a proof out of it. Both return a number of hashes.
+ * Every level of the tree, leaves first, 2 * count + FL_PROOF_CAP nodes at
+ * most; then a proof out of it. Both return a number of nodes.
  */
-size_t fl_roster_tree(uint8_t (*tree)[FL_HASH_BYTES], uint32_t count);
-size_t fl_roster_proof(uint8_t (*proof)[FL_HASH_BYTES],
-                       const uint8_t (*tree)[FL_HASH_BYTES], uint32_t count,
+size_t fl_roster_tree(uint8_t (*tree)[FL_NODE_BYTES], uint32_t count);
+size_t fl_roster_proof(uint8_t (*proof)[FL_NODE_BYTES],
+                       const uint8_t (*tree)[FL_NODE_BYTES], uint32_t count,
                        uint32_t slot);
 
-/* How many hashes the proof of this slot has. */
+/* How many nodes the proof of this slot has. */
 size_t fl_roster_proof_len(uint32_t count, uint32_t slot);
 
-/* The root that an entry and its proof give. */
-void fl_roster_climb(uint8_t root[FL_HASH_BYTES],
-                     const uint8_t entry[FL_ENTRY_BYTES], uint32_t count,
-                     uint32_t slot, const uint8_t *proof);
+/*
+ * The root that an entry and its proof give. False: devices do not rise in it.
+ * A device that is there twice is on two sides of a node, whose right side
+ * begins with one device or another: with the same root, fl_roster_climb is
+ * true of one of the two at most.
+ */
+FL_CHECK bool fl_roster_climb(uint8_t root[FL_NODE_BYTES],
+                              const uint8_t entry[FL_ENTRY_BYTES],
+                              uint32_t count, uint32_t slot,
+                              const uint8_t *proof);
 
 /* rho. */
 void fl_transcript_roster(uint8_t rho[FL_HASH_BYTES],
                           const uint8_t ctx[FL_HASH_BYTES], uint32_t count,
-                          const uint8_t root[FL_HASH_BYTES]);
+                          const uint8_t root[FL_NODE_BYTES]);
 
 /* ---- after the roster: everything is bound to ctx and rho ---- */
 

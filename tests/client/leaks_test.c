@@ -50,7 +50,7 @@ static void draw(void *dst, size_t len)
 {
     const size_t room = (len + NEEDLE - 1) / NEEDLE * NEEDLE;
     const size_t at = atomic_fetch_add(&drawn->len, room);
-    if (at + room > TAPE_CAP || len > 256 * 1024) _exit(10);
+    if (at + room > TAPE_CAP || len > TAPE_CAP) _exit(10);
     for (size_t done = 0; done < len;) {
         const ssize_t got = getrandom((uint8_t *)dst + done, len - done, 0);
         if (got < 1) _exit(11);
@@ -162,8 +162,9 @@ static pid_t start(unsigned i)
 static void run_a_round(void)
 {
     pid_t programs[PROGRAMS];
-    for (unsigned i = 0; i < PROGRAMS; i++)
+    for (unsigned i = 0; i < PROGRAMS; i++) {
         programs[i] = start(i);
+    }
     for (unsigned i = 0; i < PROGRAMS; i++) {
         int status = -1;
         assert_int_equal(waitpid(programs[i], &status, 0), programs[i]);

@@ -130,7 +130,7 @@ TEST(party_refuses_self_altered_under_a_root)
     assert_roster_refused(script, FL_ERR_AUTH, FL_FAULT_SELF);
     script = fl_script_at(N, FL_STEP_ROSTER);
     size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
-    script->message[12 + 32 + 40] ^= 1;  // its proof
+    script->message[12 + FL_NODE_BYTES + 40] ^= 1;  // its proof
     fl_script_refused(script, FL_STEP_ROSTER, len, FL_ERR_AUTH, FL_FAULT_SELF);
     script = fl_script_at(N, FL_STEP_ROSTER);
     len = fl_script_message(script, FL_STEP_ROSTER, 0);
@@ -190,7 +190,7 @@ TEST(party_refuses_other_neighbours_in_another_order)
 {
     fl_script *script = fl_script_at(N, FL_STEP_NEIGHBOURS);
     const size_t len = fl_script_message(script, FL_STEP_NEIGHBOURS, 1);
-    const size_t row = 3 + FL_ENTRY_BYTES + 8 * FL_HASH_BYTES;
+    const size_t row = 3 + FL_ENTRY_BYTES + 8 * FL_NODE_BYTES;
     // The first once more, in the second's place.
     memcpy(script->message + 4 + row, script->message + 4, row);
     fl_script_refused(script, FL_STEP_NEIGHBOURS, len, FL_ERR_FORMAT,
@@ -243,6 +243,40 @@ TEST(party_refuses_bad_neighbours_with_good_proofs)
     assert_rooted_refused(121, 5, FL_ERR_AUTH, FL_FAULT_SIGNATURE);
     assert_rooted_refused(3, 0, FL_ERR_FORMAT, FL_FAULT_DUPLICATE);
     assert_rooted_refused(1, 0, FL_ERR_FORMAT, FL_FAULT_DUPLICATE);
+}
+
+/* Whether slot 1 is told about this one. */
+static bool is_seen(const fl_script *script, uint32_t slot)
+{
+    return fl_bitmap_has(script->clients[slot].choice, 1) ||
+           fl_bitmap_has(script->clients[1].choice, slot);
+}
+
+/*
+ * Slot v has the device of the slot behind it, which is no neighbour: whatever
+ * slot 1 is shown looks as if devices were rising.
+ */
+static bool try_hidden_duplicate(uint32_t v)
+{
+    fl_script *script = fl_script_at(N, FL_STEP_ROSTER);
+    fl_script_sign(script, v, 2 * (v + 1) + 1);
+    const size_t len = fl_script_message(script, FL_STEP_ROSTER, 1);
+    assert_ok(fl_script_send(script, FL_STEP_ROSTER, 1, len));
+    const bool is_hidden = is_seen(script, v) && !is_seen(script, v + 1);
+    if (is_hidden) {
+        assert_neighbours_refused(script, FL_ERR_FORMAT, FL_FAULT_DUPLICATE);
+    } else {
+        fl_script_free(script);
+    }
+    return is_hidden;
+}
+
+TEST(party_refuses_duplicate_devices_that_it_does_not_see)
+{
+    uint32_t tried = 0;
+    for (uint32_t v = 64; tried < 4; v++) {
+        tried += try_hidden_duplicate(v);
+    }
 }
 
 TEST(party_refuses_duplicate_keys_of_neighbours)
@@ -313,6 +347,7 @@ int main(void)
         cmocka_unit_test(party_refuses_other_neighbours_in_another_order),
         cmocka_unit_test(party_refuses_bad_proof),
         cmocka_unit_test(party_refuses_bad_neighbours_with_good_proofs),
+        cmocka_unit_test(party_refuses_duplicate_devices_that_it_does_not_see),
         cmocka_unit_test(party_refuses_duplicate_keys_of_neighbours),
         cmocka_unit_test(party_refuses_bad_senders_among_its_neighbours),
         cmocka_unit_test(

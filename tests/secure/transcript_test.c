@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "secure/session/transcript.h"
 #include "secure/shamir.h"
 #include "tests/support/vector.h"
@@ -20,7 +21,7 @@ static struct {
 } clients[CLIENTS];
 
 static fl_transcript session;
-static uint8_t root[FL_HASH_BYTES];
+static uint8_t root[FL_NODE_BYTES];
 
 /* ---- the example ---- */
 
@@ -56,7 +57,7 @@ static int make_example(void **state)
     (void)state;
     if (fl_secure_start()) return -1;
     static const uint8_t identities[CLIENTS] = {1, 4, 3};
-    uint8_t invite[272], leaves[CLIENTS][FL_HASH_BYTES];
+    uint8_t invite[272], leaves[CLIENTS][FL_NODE_BYTES];
     copy_documented("session_invite", invite, sizeof invite);
     fl_transcript_context(session.ctx, invite);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -286,21 +287,22 @@ TEST(transcript_share_hash_names_owner_and_holder)
 enum { TREE_MAX = 130, TREE_CAP = 2 * TREE_MAX + FL_PROOF_CAP };
 
 /* Written down from the text: a node without a sibling goes up as it is. */
-static void slow_root(uint8_t dst[FL_HASH_BYTES],
-                      uint8_t (*leaves)[FL_HASH_BYTES], uint32_t count)
+static void slow_root(uint8_t dst[FL_NODE_BYTES],
+                      uint8_t (*leaves)[FL_NODE_BYTES], uint32_t count)
 {
     if (count == 1) {
-        memcpy(dst, leaves[0], FL_HASH_BYTES);
+        memcpy(dst, leaves[0], FL_NODE_BYTES);
         return;
     }
     uint32_t left = 1;
     while (2 * left < count) {
         left *= 2;
     }
-    uint8_t node[11 + 64] = "fedge node";
+    uint8_t node[11 + 72] = "fedge node";
     slow_root(node + 11, leaves, left);
-    slow_root(node + 11 + 32, leaves + left, count - left);
-    fl_hash(dst, node, sizeof node);
+    slow_root(node + 11 + 36, leaves + left, count - left);
+    memcpy(dst, leaves[0], 4);  // the first device below
+    fl_hash(dst + 4, node, sizeof node);
 }
 
 static void make_entry(uint8_t entry[FL_ENTRY_BYTES], uint32_t slot)
@@ -311,32 +313,32 @@ static void make_entry(uint8_t entry[FL_ENTRY_BYTES], uint32_t slot)
 
 static void assert_tree(uint32_t count)
 {
-    static uint8_t tree[TREE_CAP][FL_HASH_BYTES],
-        leaves[TREE_MAX][FL_HASH_BYTES];
-    uint8_t entry[FL_ENTRY_BYTES], top[FL_HASH_BYTES], expected[FL_HASH_BYTES];
+    static uint8_t tree[TREE_CAP][FL_NODE_BYTES],
+        leaves[TREE_MAX][FL_NODE_BYTES];
+    uint8_t entry[FL_ENTRY_BYTES], top[FL_NODE_BYTES], expected[FL_NODE_BYTES];
     for (uint32_t slot = 0; slot < count; slot++) {
         make_entry(entry, slot);
         fl_roster_leaf(tree[slot], slot, entry);
-        memcpy(leaves[slot], tree[slot], FL_HASH_BYTES);
+        memcpy(leaves[slot], tree[slot], FL_NODE_BYTES);
     }
     slow_root(expected, leaves, count);
     fl_roster_root(top, leaves, count);
-    assert_memory_equal(top, expected, FL_HASH_BYTES);
+    assert_memory_equal(top, expected, FL_NODE_BYTES);
     const size_t total = fl_roster_tree(tree, count);
     assert_true(total <= 2 * (size_t)count + FL_PROOF_CAP);
-    assert_memory_equal(tree[total - 1], expected, FL_HASH_BYTES);
+    assert_memory_equal(tree[total - 1], expected, FL_NODE_BYTES);
 
     for (uint32_t slot = 0; slot < count; slot++) {
-        uint8_t proof[FL_PROOF_CAP][FL_HASH_BYTES];
+        uint8_t proof[FL_PROOF_CAP][FL_NODE_BYTES];
         const size_t len = fl_roster_proof(
-            proof, (const uint8_t(*)[FL_HASH_BYTES])tree, count, slot);
+            proof, (const uint8_t(*)[FL_NODE_BYTES])tree, count, slot);
         assert_int_equal(len, fl_roster_proof_len(count, slot));
         make_entry(entry, slot);
-        fl_roster_climb(top, entry, count, slot, proof[0]);
-        assert_memory_equal(top, expected, FL_HASH_BYTES);
+        assert_true(fl_roster_climb(top, entry, count, slot, proof[0]));
+        assert_memory_equal(top, expected, FL_NODE_BYTES);
         entry[100] ^= 1;
-        fl_roster_climb(top, entry, count, slot, proof[0]);
-        assert_memory_not_equal(top, expected, FL_HASH_BYTES);
+        assert_true(fl_roster_climb(top, entry, count, slot, proof[0]));
+        assert_memory_not_equal(top, expected, FL_NODE_BYTES);
     }
 }
 
@@ -344,6 +346,48 @@ TEST(roster_proofs_lead_to_the_root)
 {
     for (uint32_t count = 1; count <= TREE_MAX; count++) {
         assert_tree(count);
+    }
+}
+
+/* Of the slots that have this device, how many can be shown to anybody. */
+static uint32_t count_shown(const uint32_t *devices, uint32_t count,
+                            uint32_t device)
+{
+    uint8_t tree[TREE_CAP][FL_NODE_BYTES], top[FL_NODE_BYTES];
+    uint8_t entry[FL_ENTRY_BYTES] = {0};
+    uint32_t shown = 0;
+    for (uint32_t slot = 0; slot < count; slot++) {
+        fl_bytes_put_u32(entry, devices[slot]);
+        fl_roster_leaf(tree[slot], slot, entry);
+    }
+    const size_t total = fl_roster_tree(tree, count);
+    for (uint32_t slot = 0; slot < count; slot++) {
+        uint8_t proof[FL_PROOF_CAP][FL_NODE_BYTES];
+        if (devices[slot] != device) continue;
+        (void)fl_roster_proof(proof, (const uint8_t(*)[FL_NODE_BYTES])tree,
+                              count, slot);
+        fl_bytes_put_u32(entry, device);
+        shown += fl_roster_climb(top, entry, count, slot, proof[0]);
+        assert_memory_equal(top, tree[total - 1], FL_NODE_BYTES);
+    }
+    return shown;
+}
+
+TEST(roster_shows_a_device_in_one_slot_at_most)
+{
+    for (uint32_t count = 2; count <= TREE_MAX; count++) {
+        uint32_t devices[TREE_MAX];
+        for (uint32_t i = 0; i < count; i++) {
+            devices[i] = 3 * i;
+        }
+        assert_int_equal(count_shown(devices, count, 3), 1);
+        // Side by side; at both ends; everywhere.
+        devices[1] = devices[0];
+        assert_true(count_shown(devices, count, 0) <= 1);
+        devices[count - 1] = devices[0];
+        assert_true(count_shown(devices, count, 0) <= 1);
+        memset(devices, 0, sizeof devices);
+        assert_true(count_shown(devices, count, 0) <= 1);
     }
 }
 
@@ -404,6 +448,7 @@ int main(void)
         cmocka_unit_test(transcript_share_opens_only_on_its_route),
         cmocka_unit_test(transcript_share_hash_names_owner_and_holder),
         cmocka_unit_test(roster_proofs_lead_to_the_root),
+        cmocka_unit_test(roster_shows_a_device_in_one_slot_at_most),
         cmocka_unit_test(roster_proofs_have_at_most_fourteen_siblings),
         cmocka_unit_test(bitmap_has_what_was_added),
         cmocka_unit_test(bitmap_is_clean_without_bits_beyond_its_count),

@@ -111,7 +111,7 @@ fl_script *fl_script_new(uint32_t n)
     script->bitmap_len = fl_bitmap_bytes(n);
     script->senders = zeros(1, script->bitmap_len);
     script->survivors = zeros(1, script->bitmap_len);
-    script->tree = zeros(2 * (size_t)n + FL_PROOF_CAP, FL_HASH_BYTES);
+    script->tree = zeros(2 * (size_t)n + FL_PROOF_CAP, FL_NODE_BYTES);
     script->message = zeros(1, FL_SESSION_STEP_MAX + 1);
     script->clients = zeros(n, sizeof *script->clients);
     enrol(script);
@@ -174,10 +174,10 @@ size_t fl_script_invite(fl_script *script)
 
 static void put_proof(const fl_script *script, fl_writer *out, uint32_t slot)
 {
-    uint8_t proof[FL_PROOF_CAP][FL_HASH_BYTES];
+    uint8_t proof[FL_PROOF_CAP][FL_NODE_BYTES];
     const size_t len = fl_roster_proof(
-        proof, (const uint8_t(*)[FL_HASH_BYTES])script->tree, script->n, slot);
-    fl_writer_bytes(out, proof, len * FL_HASH_BYTES);
+        proof, (const uint8_t(*)[FL_NODE_BYTES])script->tree, script->n, slot);
+    fl_writer_bytes(out, proof, len * FL_NODE_BYTES);
 }
 
 static void close_roster(fl_script *script)
@@ -199,7 +199,7 @@ static void put_roster(fl_script *script, fl_writer *out, uint32_t slot)
     fl_writer_u16(out, (uint16_t)script->k);
     fl_writer_u16(out, (uint16_t)script->t);
     if (script->k > 0) {
-        fl_writer_bytes(out, script->tree[script->tree_len - 1], FL_HASH_BYTES);
+        fl_writer_bytes(out, script->tree[script->tree_len - 1], FL_NODE_BYTES);
         put_proof(script, out, slot);
         return;
     }

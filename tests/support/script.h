@@ -47,7 +47,7 @@ typedef struct {
     fl_fields fields;
     fl_script_client *clients;  // by slot
     fl_transcript transcript;
-    uint8_t (*tree)[FL_HASH_BYTES];
+    uint8_t (*tree)[FL_NODE_BYTES];
     size_t tree_len, bitmap_len;
     bool is_closed;                // the tree is that of the entries
     uint8_t *senders, *survivors;  // bitmaps

@@ -93,7 +93,7 @@ class Party:
         return Entry(u32(self.device) + self.own)
 
     def on_sparse_roster(self, reader):
-        self.root = reader.take(32)
+        self.root = reader.take(36)
         own = self.own_entry()
         top = tree_climb(own, self.slot, self.n, reader)
         reader.end()

@@ -118,11 +118,12 @@ def check_entries(entries, ctx, enrolment):
 
 
 def leaf(slot, entry):
-    return H(labelled("fedge leaf", u32(slot) + entry.data))
+    """A node: u32 the first device below || a hash of all below."""
+    return entry.data[:4] + H(labelled("fedge leaf", u32(slot) + entry.data))
 
 
 def node(left, right):
-    return H(labelled("fedge node", left + right))
+    return left[:4] + H(labelled("fedge node", left + right))
 
 
 def tree_levels(leaves):
@@ -148,7 +149,10 @@ def tree_climb(entry, slot, n, proof):
     top = leaf(slot, entry)
     while n > 1:
         if slot ^ 1 < n:
-            sibling = proof.take(32)
+            sibling = proof.take(36)
+            low, high = (sibling, entry.data) if slot & 1 else (
+                entry.data, sibling)  # fmt: skip
+            check(little(low[:4]) < little(high[:4]), "devices do not rise")
             top = node(sibling, top) if slot & 1 else node(top, sibling)
         slot, n = slot // 2, (n + 1) // 2
     return top
