@@ -297,7 +297,10 @@ bool fl_roll_admits(const fl_aggregator *aggregator,
 /* Takes over a client's card, under a name of our making. */
 void fl_roll_introduce(fl_member *member, const fl_device *device);
 
-/* Gives every member of the cohort its place, signing a new list if need be. */
+/*
+ * Gives every member of the cohort its place, signing a new list if need be.
+ * Who cannot be in a list leaves the cohort.
+ */
 FL_CHECK fl_err fl_roll_call(fl_aggregator *aggregator);
 
 /* ---- object.c ---- */

@@ -77,54 +77,120 @@ static bool is_enrolled(const fl_aggregator *aggregator,
                              member->record.public_key) != FL_ENROLMENT_NONE;
 }
 
-// The list so far and whoever else is in the cohort, signed anew.
-static fl_err extend(fl_aggregator *aggregator, uint32_t new_count,
-                     fl_reason *why)
+static uint64_t prefix_of(const fl_device *device)
+{
+    uint64_t prefix;
+    memcpy(&prefix, device->channel, sizeof prefix);
+    return prefix;
+}
+
+// Adds the new ones of the cohort. A list has no channel key twice, so of two
+// identities that one machine has made for the same key the second stays out:
+// it must not keep all others from their round.
+static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
+                      uint32_t *count)
+{
+    fl_map channels;
+    fl_err err = FL_OK;
+    fl_map_init(&channels, FL_ENROLMENT_DEVICES_MAX);
+    for (uint32_t i = 0; i < *count && !err; i++) {
+        err = fl_map_set(&channels, prefix_of(&devices[i]), i);
+    }
+    for (uint32_t i = 0; i < aggregator->cohort_len && !err; i++) {
+        const fl_member *member = &aggregator->members[aggregator->cohort[i]];
+        const uint64_t prefix = prefix_of(&member->device);
+        uint32_t other;
+        if (is_enrolled(aggregator, member) ||
+            *count == FL_ENROLMENT_DEVICES_MAX ||
+            fl_map_get(&channels, prefix, &other)) {
+            continue;
+        }
+        err = fl_map_set(&channels, prefix, *count);
+        devices[(*count)++] = member->device;
+    }
+    fl_map_fini(&channels);
+    return err;
+}
+
+// Takes over the list of these devices, which it puts in order.
+static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
+                   uint32_t count, uint32_t new_count, fl_reason *why)
 {
     const fl_enrolment *old = aggregator->enrolment;
-    const uint32_t old_count = old ? old->device_count : 0;
     const uint64_t serial = old ? old->serial + 1 : 1;
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    fl_err err = FL_ERR_MEMORY;
-    fl_device *devices = calloc((size_t)old_count + new_count, sizeof *devices);
-    if (!devices) goto out;
-    if (old_count > 0) {
-        memcpy(devices, old->devices, old_count * sizeof *devices);
+    uint8_t *bytes;
+    size_t len;
+    FL_TRY(fl_enrolment_encode(&bytes, &len, aggregator->options.authority,
+                               serial, devices, count, why));
+    const fl_err err = publish(aggregator, bytes, len, why);
+    if (err) {
+        free(bytes);
+        return err;
     }
-    uint32_t count = old_count;
-    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
-        const fl_member *member = &aggregator->members[aggregator->cohort[i]];
-        if (!is_enrolled(aggregator, member)) devices[count++] = member->device;
-    }
-    err = fl_enrolment_encode(&bytes, &len, aggregator->options.authority,
-                              serial, devices, count, why);
-    if (err) goto out;
-    err = publish(aggregator, bytes, len, why);
-    if (err) goto out;
-    bytes = NULL;  // the roll's now
     fl_reply_log(aggregator, FL_LOG_INFO, "enrolled",
                  "devices=%u new=%u serial=%llu", count, new_count,
                  (unsigned long long)serial);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_LIST,
                                                 .bytes = aggregator->roll.bytes,
                                                 .len = aggregator->roll.len});
+    return FL_OK;
+}
 
-out:
+// The list so far and whoever else is in the cohort, signed anew.
+static fl_err extend(fl_aggregator *aggregator, uint32_t new_count,
+                     fl_reason *why)
+{
+    const fl_enrolment *old = aggregator->enrolment;
+    const uint32_t old_count = old ? old->device_count : 0;
+    uint32_t count = old_count;
+    fl_device *devices = calloc((size_t)old_count + new_count, sizeof *devices);
+    if (!devices) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    if (old_count > 0) {
+        memcpy(devices, old->devices, old_count * sizeof *devices);
+    }
+    fl_err err = add_new(aggregator, devices, &count);
+    if (!err && count > old_count) {
+        err = sign(aggregator, devices, count, count - old_count, why);
+    }
     free(devices);
-    free(bytes);
     return err;
+}
+
+static uint32_t count_new(const fl_aggregator *aggregator)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
+        const fl_member *member = &aggregator->members[aggregator->cohort[i]];
+        if (!is_enrolled(aggregator, member)) count++;
+    }
+    return count;
+}
+
+// Gives out places; who has none leaves the cohort, and this aggregator.
+static void seat_cohort(fl_aggregator *aggregator)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
+        const uint32_t slot = aggregator->cohort[i];
+        fl_member *member = &aggregator->members[slot];
+        member->place =
+            fl_enrolment_find(aggregator->enrolment, member->record.public_key);
+        if (member->place != FL_ENROLMENT_NONE) {
+            aggregator->cohort[kept++] = slot;
+        } else if (member->peer != FL_AGGREGATOR_NONE) {
+            fl_peer_close(aggregator, &aggregator->peers[member->peer],
+                          "its channel key is another device's, or the "
+                          "enrolment list is full");
+        }
+    }
+    aggregator->cohort_len = kept;
 }
 
 fl_err fl_roll_call(fl_aggregator *aggregator)
 {
-    uint32_t new_count = 0;
     fl_reason why = {""};
     if (!is_secure(aggregator)) return FL_OK;
-    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
-        const fl_member *member = &aggregator->members[aggregator->cohort[i]];
-        if (!is_enrolled(aggregator, member)) new_count++;
-    }
+    const uint32_t new_count = count_new(aggregator);
     if (new_count > 0) {
         const fl_err err = extend(aggregator, new_count, &why);
         if (err) {
@@ -133,10 +199,6 @@ fl_err fl_roll_call(fl_aggregator *aggregator)
             return err;
         }
     }
-    for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
-        fl_member *member = &aggregator->members[aggregator->cohort[i]];
-        member->place =
-            fl_enrolment_find(aggregator->enrolment, member->record.public_key);
-    }
+    seat_cohort(aggregator);
     return FL_OK;
 }
