@@ -473,8 +473,10 @@ static fl_err make_machine(server *s, fl_model *model, const uint8_t *bytes,
     };
     fl_federation_apply(&options->federation, &machine);
     if (!s->test) machine.evaluate_every = 0;
-    return fl_aggregator_new(&s->aggregator, &machine, s->round.round, model,
-                             bytes, len, why);
+    const fl_err err = fl_aggregator_new(
+        &s->aggregator, &machine, s->round.round, model, bytes, len, why);
+    fl_identity_fini(&machine.identity);
+    return err;
 }
 
 static fl_err set_up_rounds(server *s, fl_reason *why)

@@ -12,6 +12,7 @@ static const double LOSS_MAX = 1e9;
 
 void fl_result_fini(fl_result *result)
 {
+    if (result->update) fl_secret_wipe(result->update, result->update_len);
     free(result->update);
     *result = (fl_result){0};
 }

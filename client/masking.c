@@ -137,6 +137,9 @@ static fl_err mask(fl_client *client, fl_reason *why)
     fl_fields_encode(task->upload, words, fields->word_count);
 
 out:
+    if (values) {  // what the mask hides
+        fl_secret_wipe(values, fields->field_count * sizeof *values);
+    }
     free(values);
     free(words);
     return err;

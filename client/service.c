@@ -520,7 +520,6 @@ static fl_err open_state(service *s, fl_reason *why)
 static fl_err make_machine(service *s, fl_reason *why)
 {
     fl_client_options options = {
-        .identity = s->identity,
         .client_min = (uint32_t)s->options->min_survivors,
         .allows_clear = strcmp(s->options->aggregation, "clear") == 0,
         .start_count = fl_state_start_count(s->state),
@@ -535,7 +534,9 @@ static fl_err make_machine(service *s, fl_reason *why)
     FL_TRY(load_trust(s, &options, why));
     const fl_net_tcp_options tcp = {.connection_cap = 4};
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
+    options.identity = s->identity;
     const fl_err err = fl_client_new(&s->client, &options);
+    fl_identity_fini(&options.identity);
     if (err) return fl_reason_set(why, err, "no memory for a client");
     restore_update(s);
     return FL_OK;

@@ -67,6 +67,7 @@ fl_err fl_upload_values(const fl_client *client, uint32_t **values,
     } else {
         (void)!fl_reason_set(why, err, "no memory for an update's fields");
     }
+    if (update) fl_secret_wipe(update, codec.param_count * sizeof *update);
     free(update);
     if (err) {
         free(made);
