@@ -173,6 +173,10 @@ typedef struct {
     // of one process can share it.
     fl_err (*enrol)(void *self, const fl_enrolment **enrolment,
                     const uint8_t *bytes, size_t len, fl_reason *why);
+    // Where a list of this name and length is put together, likewise: room
+    // until this or `enrol` is called again. NULL: in the client's memory.
+    fl_err (*room)(void *self, uint8_t **room,
+                   const uint8_t object[FL_HASH_BYTES], size_t len);
     void *enrol_self;
 } fl_client_options;
 

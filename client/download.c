@@ -80,21 +80,14 @@ static fl_err enrol(fl_client *client, const uint8_t *bytes, size_t len,
 
 /* ---- what has come ---- */
 
-// Takes the bytes.
-static void take(fl_client *client, uint8_t *bytes, size_t len)
+// The bytes may be those of the parts.
+static void take_list(fl_client *client, const uint8_t *bytes, size_t len)
 {
     fl_task *task = &client->task;
     fl_reason why = {""};
+    const fl_err err = enrol(client, bytes, len, &why);
     fl_parts_free(task->parts);
     task->parts = NULL;
-    if (task->wanted_kind == FL_OBJECT_MODEL) {
-        task->model = bytes;
-        task->model_len = len;
-        fl_task_downloaded(client);
-        return;
-    }
-    const fl_err err = enrol(client, bytes, len, &why);
-    free(bytes);
     if (err) {
         client->status.fault_count++;
         fl_emit_log(client, FL_LOG_ERROR, "enrolment_refused",
@@ -107,15 +100,42 @@ static void take(fl_client *client, uint8_t *bytes, size_t len)
     fl_download_begin(client);
 }
 
+// Takes the bytes.
+static void take_model(fl_client *client, uint8_t *bytes, size_t len)
+{
+    fl_task *task = &client->task;
+    fl_parts_free(task->parts);
+    task->parts = NULL;
+    task->model = bytes;
+    task->model_len = len;
+    fl_task_downloaded(client);
+}
+
 static void downloaded(fl_client *client)
 {
+    const fl_task *task = &client->task;
     uint8_t *bytes;
     size_t len;
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
-                                       .object = client->task.wanted});
+    fl_emit(client,
+            (fl_client_effect){.kind = FL_CLIENT_END, .object = task->wanted});
+    if (task->wanted_kind == FL_OBJECT_ENROLMENT) {
+        take_list(client, task->parts->buffer, task->parts->size);
+        return;
+    }
     // Complete, and not taken before: this cannot fail.
-    if (fl_parts_take(client->task.parts, &bytes, &len)) return;
-    take(client, bytes, len);
+    if (fl_parts_take(task->parts, &bytes, &len)) return;
+    take_model(client, bytes, len);
+}
+
+// Takes the bytes.
+static void found(fl_client *client, uint8_t *bytes, size_t len)
+{
+    if (client->task.wanted_kind == FL_OBJECT_ENROLMENT) {
+        take_list(client, bytes, len);
+        free(bytes);
+    } else {
+        take_model(client, bytes, len);
+    }
 }
 
 static void fetch_more(fl_client *client)
@@ -137,6 +157,28 @@ static void fetch_more(fl_client *client)
         task->next_chunk = i + 1;
         task->on_the_way++;
     }
+}
+
+static fl_err make_parts(fl_client *client, const fl_manifest *manifest,
+                         size_t cap)
+{
+    const fl_client_options *options = &client->options;
+    fl_task *task = &client->task;
+    uint8_t *room = NULL;
+    FL_TRY(fl_parts_new(&task->parts, manifest->size, FL_PROTO_CHUNK_BYTES,
+                        manifest->chunk_hashes, cap));
+    if (task->wanted_kind != FL_OBJECT_ENROLMENT || !options->room) {
+        return FL_OK;
+    }
+    const fl_err err = options->room(options->enrol_self, &room, task->wanted,
+                                     task->parts->size);
+    if (err) {
+        fl_parts_free(task->parts);
+        task->parts = NULL;
+        return err;
+    }
+    fl_parts_share(task->parts, room);
+    return FL_OK;
 }
 
 static fl_err begin_download(fl_client *client, const uint8_t *src, size_t len,
@@ -165,8 +207,7 @@ static fl_err begin_download(fl_client *client, const uint8_t *src, size_t len,
                              "the object has %llu bytes, the maximum is %zu",
                              (unsigned long long)manifest.size, cap);
     }
-    return fl_parts_new(&task->parts, manifest.size, FL_PROTO_CHUNK_BYTES,
-                        manifest.chunk_hashes, cap);
+    return make_parts(client, &manifest, cap);
 }
 
 void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len)
@@ -251,7 +292,7 @@ void fl_download_found(fl_client *client, const fl_client_event *event)
         return;
     }
     if (event->model) {
-        take(client, event->model, event->model_len);
+        found(client, event->model, event->model_len);
         return;
     }
     task->parts = event->parts;

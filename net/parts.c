@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,8 +58,16 @@ void fl_parts_free(fl_parts *parts)
     if (!parts) return;
     free(parts->hashes);
     free(parts->bitmap);
-    free(parts->buffer);
+    if (!parts->is_shared) free(parts->buffer);
     free(parts);
+}
+
+void fl_parts_share(fl_parts *parts, uint8_t *room)
+{
+    assert(parts->received_count == 0 && !parts->is_shared);
+    free(parts->buffer);
+    parts->buffer = room;
+    parts->is_shared = true;
 }
 
 static size_t offset_of(const fl_parts *parts, uint32_t index)
@@ -109,7 +118,9 @@ uint32_t fl_parts_next_missing(const fl_parts *parts, uint32_t from)
 
 fl_err fl_parts_take(fl_parts *parts, uint8_t **bytes, size_t *len)
 {
-    if (!fl_parts_is_complete(parts) || !parts->buffer) return FL_ERR_STATE;
+    if (!fl_parts_is_complete(parts) || !parts->buffer || parts->is_shared) {
+        return FL_ERR_STATE;
+    }
     *bytes = parts->buffer;
     *len = parts->size;
     parts->buffer = NULL;

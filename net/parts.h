@@ -35,6 +35,7 @@ typedef struct {
     uint8_t *hashes;  // chunk_count times FL_PARTS_HASH_BYTES
     uint8_t *bitmap;
     uint8_t *buffer;  // NULL after fl_parts_take
+    bool is_shared;   // the buffer is not its own
 } fl_parts;
 
 /*
@@ -61,6 +62,13 @@ FL_CHECK fl_err fl_parts_new(fl_parts **parts, uint64_t size,
 /* Accepts NULL. */
 void fl_parts_free(fl_parts *parts);
 
+/*
+ * Puts the object together in `room`, of its size and borrowed for its life,
+ * before the first chunk comes. Several that have the same hashes may share
+ * one: nothing is written there but what belongs there.
+ */
+void fl_parts_share(fl_parts *parts, uint8_t *room);
+
 /* The length that chunk `index`, below chunk_count, must have. */
 size_t fl_parts_chunk_len(const fl_parts *parts, uint32_t index);
 
@@ -81,7 +89,8 @@ uint32_t fl_parts_next_missing(const fl_parts *parts, uint32_t from);
 
 /*
  * Hands the complete object over; the caller frees *bytes with free().
- * FL_ERR_STATE: chunks are missing, or it has been taken already.
+ * FL_ERR_STATE: chunks are missing, or it has been taken already, or it is in
+ * a shared room.
  */
 FL_CHECK fl_err fl_parts_take(fl_parts *parts, uint8_t **bytes, size_t *len);
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "client/client.h"
 #include "sim/chance.h"
+#include "sim/rolls.h"
 
 typedef enum {
     POST_TRAINED,  // a job is due
@@ -26,7 +28,7 @@ typedef struct training {
     post_kind kind;
     int post_count;  // posts on their way that carry this training
     bool is_delivered;
-    struct training *next;  // of the list of all
+    struct training *next, **link;  // of the list of all; what points here
     fl_job job;
     const fl_boards *boards;
     struct board_state *board;
@@ -40,12 +42,14 @@ typedef struct training {
 } training;
 
 typedef struct board_state {
+    fl_boards *boards;
     fl_client *client;
     fl_net *net;
     fl_conn conn;
     uint32_t number;
     fl_board board;
     training *training;  // the one that runs; NULL: none
+    fl_rolls_share roll;
     // Present by the cycle, and not away by accident.
     bool is_present, is_vanished, has_accident;
     change cycle, leave, back;
@@ -56,20 +60,14 @@ typedef struct board_state {
     bool is_lost;           // a dial that was not even begun: LOST comes next
 } board_state;
 
-/* An enrolment list, decoded once for all boards. */
-typedef struct shared_list {
-    uint8_t hash[FL_HASH_BYTES];
-    fl_enrolment *enrolment;
-    struct shared_list *next;
-} shared_list;
-
 struct fl_boards {
     fl_boards_options options;
-    shared_list *lists;
+    fl_rolls rolls;
     int64_t crypto_ns;
     training *trainings;  // all that are not freed yet
     board_state *list;
     uint8_t (*keys)[FL_KEY_BYTES];  // public key of each
+    fl_map number_of_key;           // by the first 8 bytes of the key
     uint32_t count;
 };
 
@@ -101,6 +99,22 @@ static void post_change(board_state *board, change *c, post_kind kind,
     post(board, c, at_ms);
 }
 
+static void list_training(fl_boards *boards, training *t)
+{
+    t->next = boards->trainings;
+    t->link = &boards->trainings;
+    if (t->next) t->next->link = &t->next;
+    boards->trainings = t;
+}
+
+static void free_training(training *t)
+{
+    *t->link = t->next;
+    if (t->next) t->next->link = t->link;
+    fl_result_fini(&t->result);
+    free(t);
+}
+
 static void begin_training(fl_boards *boards, board_state *board,
                            const fl_client_effect *effect)
 {
@@ -119,8 +133,7 @@ static void begin_training(fl_boards *boards, board_state *board,
     t->plan = *effect->plan;
     t->model = effect->bytes;
     t->model_len = effect->len;
-    t->next = boards->trainings;
-    boards->trainings = t;
+    list_training(boards, t);
     board->training = t;
     fl_pool_submit(boards->options.pool, &t->job);
     post(board, t, now_ms + takes_ms);
@@ -152,17 +165,6 @@ static void cancel_training(fl_boards *boards, board_state *board)
     post(board, t, fl_memnet_now(boards->options.memnet));
 }
 
-static void free_training(fl_boards *boards, training *t)
-{
-    training **link = &boards->trainings;
-    while (*link != t) {
-        link = &(*link)->next;
-    }
-    *link = t->next;
-    fl_result_fini(&t->result);
-    free(t);
-}
-
 /* ---- the machine ---- */
 
 static void dial(const fl_boards *boards, board_state *board)
@@ -189,31 +191,21 @@ static bool vanishes_now(board_state *board)
     return true;
 }
 
+static fl_err make_room(void *self, uint8_t **room,
+                        const uint8_t object[FL_HASH_BYTES], size_t len)
+{
+    board_state *board = self;
+    return fl_rolls_room(&board->boards->rolls, &board->roll, room, object,
+                         len);
+}
+
+// The bytes are those in the room: no board has another list.
 static fl_err enrol(void *self, const fl_enrolment **enrolment,
                     const uint8_t *bytes, size_t len, fl_reason *why)
 {
-    fl_boards *boards = self;
-    uint8_t hash[FL_HASH_BYTES];
-    fl_hash(hash, bytes, len);
-    shared_list *list = boards->lists;
-    while (list && memcmp(list->hash, hash, sizeof hash) != 0) {
-        list = list->next;
-    }
-    if (!list) {
-        list = calloc(1, sizeof *list);
-        if (!list) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-        const fl_err err =
-            fl_enrolment_decode(&list->enrolment, bytes, len, why);
-        if (err) {
-            free(list);
-            return err;
-        }
-        memcpy(list->hash, hash, sizeof hash);
-        list->next = boards->lists;
-        boards->lists = list;
-    }
-    *enrolment = list->enrolment;
-    return FL_OK;
+    board_state *board = self;
+    (void)bytes, (void)len;
+    return fl_rolls_enrol(&board->boards->rolls, &board->roll, enrolment, why);
 }
 
 static void do_client_effect(fl_boards *boards, board_state *board,
@@ -291,7 +283,7 @@ static void trained(fl_boards *boards, board_state *board, training *t)
                                       .err = t->err,
                                       .why = t->why.text});
     }
-    if (--t->post_count == 0) free_training(boards, t);
+    if (--t->post_count == 0) free_training(t);
 }
 
 static void changed(fl_boards *boards, board_state *board, const change *c)
@@ -344,6 +336,13 @@ void fl_boards_handle(fl_boards *boards, void *owner, const fl_net_event *event)
 
 /* ---- the whole ---- */
 
+static uint64_t key_prefix(const uint8_t public_key[FL_KEY_BYTES])
+{
+    uint64_t prefix;
+    memcpy(&prefix, public_key, sizeof prefix);
+    return prefix;
+}
+
 static fl_err add_board(fl_boards *boards, uint32_t number)
 {
     board_state *board = &boards->list[number];
@@ -358,10 +357,14 @@ static fl_err add_board(fl_boards *boards, uint32_t number)
         .client_min = boards->options.client_min,
         .allows_clear = boards->options.allows_clear,
         .enrol = enrol,
-        .enrol_self = boards,
+        .room = make_room,
+        .enrol_self = board,
     };
     fl_chance_identity(&options.identity, seed, (uint64_t)number + 1);
     memcpy(boards->keys[number], options.identity.public_key, FL_KEY_BYTES);
+    FL_TRY(fl_map_set(&boards->number_of_key,
+                      key_prefix(options.identity.public_key), number));
+    board->boards = boards;
     board->number = number;
     fl_board_init(&board->board, &boards->options.fleet, number);
     FL_TRY(fl_client_new(&board->client, &options));
@@ -389,6 +392,7 @@ fl_err fl_boards_new(fl_boards **boards, const fl_boards_options *options)
     new->list = calloc(count, sizeof *new->list);
     new->keys = calloc(count, sizeof *new->keys);
     if (!new->list || !new->keys) goto out;
+    fl_map_init(&new->number_of_key, count);
     new->count = count;  // also of boards half made, to free them
     for (uint32_t i = 0; i < count; i++) {
         err = add_board(new, i);
@@ -413,18 +417,15 @@ void fl_boards_stop(fl_boards *boards)
 void fl_boards_free(fl_boards *boards)
 {
     if (!boards) return;
-    while (boards->trainings) {
-        free_training(boards, boards->trainings);
+    for (training *t = boards->trainings, *next; t; t = next) {
+        next = t->next;
+        free_training(t);
     }
     for (uint32_t i = 0; boards->list && i < boards->count; i++) {
         fl_client_free(boards->list[i].client);
+        fl_rolls_leave(&boards->rolls, &boards->list[i].roll);
     }
-    while (boards->lists) {
-        shared_list *list = boards->lists;
-        boards->lists = list->next;
-        fl_enrolment_free(list->enrolment);
-        free(list);
-    }
+    fl_map_fini(&boards->number_of_key);
     free(boards->list);
     free(boards->keys);
     free(boards);
@@ -433,10 +434,11 @@ void fl_boards_free(fl_boards *boards)
 uint32_t fl_boards_find(const fl_boards *boards,
                         const uint8_t public_key[FL_KEY_BYTES])
 {
-    for (uint32_t i = 0; i < boards->count; i++) {
-        if (memcmp(boards->keys[i], public_key, FL_KEY_BYTES) == 0) return i;
-    }
-    return UINT32_MAX;
+    uint32_t number;
+    const uint64_t prefix = key_prefix(public_key);
+    if (!fl_map_get(&boards->number_of_key, prefix, &number)) return UINT32_MAX;
+    const uint8_t *key = boards->keys[number];
+    return memcmp(key, public_key, FL_KEY_BYTES) == 0 ? number : UINT32_MAX;
 }
 
 double fl_boards_crypto_s(const fl_boards *boards)

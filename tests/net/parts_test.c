@@ -125,6 +125,36 @@ TEST(parts_gives_the_object_whatever_the_order_of_its_chunks)
     }
 }
 
+TEST(parts_in_one_room_put_the_same_object_together)
+{
+    fl_random random = seeded(1);
+    fixture f;
+    fl_parts *other;
+    uint8_t room[95], *bytes = NULL;
+    size_t len;
+    set_up(&f, sizeof room, 10, &random);
+    assert_ok(fl_parts_new(&other, f.size, 10, f.hashes, f.size));
+    fl_parts_share(f.parts, room);
+    fl_parts_share(other, room);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_ok(put(&f, i));
+    // What the one has the other has not, though it is in the room.
+    assert_int_equal(fl_parts_next_missing(other, 0), 0);
+    assert_err(fl_parts_put(other, 5, f.bytes, 10, toy_hash), FL_ERR_AUTH);
+    for (uint32_t i = 0; i < other->chunk_count; i++)
+        assert_ok(fl_parts_put(other, i, f.bytes + (size_t)10 * i,
+                               fl_parts_chunk_len(other, i), toy_hash));
+    assert_true(fl_parts_is_complete(other));
+    assert_memory_equal(room, f.bytes, sizeof room);
+    assert_err(fl_parts_take(other, &bytes, &len), FL_ERR_STATE);
+    fl_parts_free(other);
+    for (uint32_t i = 5; i < f.parts->chunk_count; i++)
+        assert_ok(put(&f, i));
+    assert_true(fl_parts_is_complete(f.parts));
+    assert_memory_equal(f.parts->buffer, f.bytes, sizeof room);
+    fl_parts_free(f.parts);
+}
+
 TEST(parts_hash_all_gives_what_the_receiver_checks)
 {
     for (uint32_t size = 1; size <= 41; size++) {
@@ -273,6 +303,7 @@ RUN_TESTS(
     cmocka_unit_test(parts_counts_chunks),
     cmocka_unit_test(parts_refuses_sizes_before_it_reads_or_allocates),
     cmocka_unit_test(parts_gives_the_object_whatever_the_order_of_its_chunks),
+    cmocka_unit_test(parts_in_one_room_put_the_same_object_together),
     cmocka_unit_test(parts_hash_all_gives_what_the_receiver_checks),
     cmocka_unit_test(parts_refuses_a_wrong_chunk_and_changes_nothing),
     cmocka_unit_test(parts_does_not_look_at_a_chunk_that_is_there),
