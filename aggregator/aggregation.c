@@ -137,6 +137,12 @@ fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
     return err;
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
 bool fl_aggregation_has(const fl_aggregator *aggregator,
                         const fl_member *member)
 {
@@ -145,10 +151,8 @@ bool fl_aggregation_has(const fl_aggregator *aggregator,
     if (!aggregator->sum.secagg) return false;
     const uint32_t count =
         fl_secagg_survivors(aggregator->sum.secagg, &devices);
-    for (uint32_t i = 0; i < count; i++) {
-        if (devices[i] == member->place) return true;
-    }
-    return false;
+    return count > 0 && bsearch(&member->place, devices, count, sizeof *devices,
+                                compare_places);
 }
 
 void fl_aggregation_end(fl_aggregator *aggregator)
@@ -229,12 +233,6 @@ static fl_session describe(fl_aggregator *aggregator)
     aggregator->options.random_bytes(aggregator->options.random_self,
                                      session.id, sizeof session.id);
     return session;
-}
-
-static int compare_places(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
 }
 
 // Who is not ready has no part in the round any more.

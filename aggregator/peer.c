@@ -74,7 +74,8 @@ static void move_peers(fl_aggregator *aggregator, fl_peer *to, uint32_t cap)
 // A free slot, made when there is none; NONE without memory.
 static uint32_t take_slot(fl_aggregator *aggregator)
 {
-    for (uint32_t i = 0; i < aggregator->peer_count; i++) {
+    const bool is_full = aggregator->peer_of_conn.len == aggregator->peer_count;
+    for (uint32_t i = 0; !is_full && i < aggregator->peer_count; i++) {
         if (aggregator->peers[i].conn == 0) return i;
     }
     if (aggregator->peer_count == aggregator->peer_cap) {

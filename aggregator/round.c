@@ -154,18 +154,18 @@ static void begin_gathering(fl_aggregator *aggregator, int64_t pause_ms)
 
 /* ---- TRAINING ---- */
 
-// Those of whom an update can still come in time.
-static uint32_t count_pending(const fl_aggregator *aggregator)
+// Whether an update can still come in time. Asked at every event: the first one
+// who has not answered will do.
+static bool is_anybody_pending(const fl_aggregator *aggregator)
 {
-    uint32_t count = 0;
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         const fl_member *member = &aggregator->members[aggregator->cohort[i]];
         const bool is_lost =
             member->peer == FL_AGGREGATOR_NONE &&
             aggregator->now_ms - member->lost_ms >= FL_AGGREGATOR_LEASE_MS;
-        if (member->part == FL_PART_SELECTED && !is_lost) count++;
+        if (member->part == FL_PART_SELECTED && !is_lost) return true;
     }
-    return count;
+    return false;
 }
 
 static void add_contributor(fl_aggregator *aggregator, fl_member *member)
@@ -323,8 +323,7 @@ static void collect(fl_aggregator *aggregator)
         is_clear ? aggregator->committed_count : aggregator->ready_count;
     const bool is_late = aggregator->now_ms >= aggregator->phase_until_ms;
     const bool is_full = count >= options->cohort;
-    const bool is_all = !is_full && !is_late && count_pending(aggregator) == 0;
-    if (!is_full && !is_late && !is_all) return;
+    if (!is_full && !is_late && is_anybody_pending(aggregator)) return;
     if (count < options->quorum) {
         fl_round_fail(aggregator);
     } else if (is_clear) {
