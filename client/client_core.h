@@ -120,6 +120,8 @@ struct fl_client {
 
     fl_uplink uplink;
     fl_task task;
+    // What BEGIN, PUT and END name; `wanted` may change in the same step.
+    uint8_t downloading[FL_HASH_BYTES];
     // The list that is held; NULL: none yet.
     const fl_enrolment *enrolment;
     uint8_t enrolment_object[FL_HASH_BYTES];

@@ -116,8 +116,8 @@ static void downloaded(fl_client *client)
     const fl_task *task = &client->task;
     uint8_t *bytes;
     size_t len;
-    fl_emit(client,
-            (fl_client_effect){.kind = FL_CLIENT_END, .object = task->wanted});
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
+                                       .object = client->downloading});
     if (task->wanted_kind == FL_OBJECT_ENROLMENT) {
         take_list(client, task->parts->buffer, task->parts->size);
         return;
@@ -224,7 +224,7 @@ void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len)
         return;
     }
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
-                                       .object = task->wanted,
+                                       .object = client->downloading,
                                        .bytes = src,
                                        .len = len});
     fetch_more(client);
@@ -246,7 +246,7 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk)
     task->on_the_way--;
     fl_uplink_expect(client, true);
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
-                                       .object = task->wanted,
+                                       .object = client->downloading,
                                        .index = chunk->index,
                                        .bytes = chunk->bytes,
                                        .len = chunk->len});
@@ -297,6 +297,7 @@ void fl_download_found(fl_client *client, const fl_client_event *event)
     }
     task->parts = event->parts;
     task->state = FL_TASK_FETCHING;
+    memcpy(client->downloading, task->wanted, FL_HASH_BYTES);
     fetch_more(client);
 }
 
