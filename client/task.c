@@ -86,13 +86,16 @@ void fl_task_decline(fl_client *client)
 
 /* ---- training ---- */
 
-// Takes the result. In the clear, or as a part of a sum that hides it.
-static void hand_in(fl_client *client, fl_result *result)
+static void take_result(fl_client *client, fl_result *result)
 {
-    fl_task *task = &client->task;
-    task->result = *result;
+    client->task.result = *result;
     *result = (fl_result){0};
-    if (task->plan.aggregation == FL_AGGREGATION_SECURE) {
+}
+
+// In the clear, or as a part of a sum that hides it.
+static void hand_in(fl_client *client)
+{
+    if (client->task.plan.aggregation == FL_AGGREGATION_SECURE) {
         fl_masking_begin(client);
     } else {
         fl_upload_begin_clear(client);
@@ -121,7 +124,8 @@ void fl_task_downloaded(fl_client *client)
     if (client->task.model) {
         train(client);
     } else {
-        hand_in(client, &client->kept);
+        take_result(client, &client->kept);
+        hand_in(client);
     }
 }
 
@@ -143,11 +147,12 @@ void fl_task_trained(fl_client *client, const fl_client_event *event)
         fl_task_decline(client);
         return;
     }
+    take_result(client, event->result);
     // Saved before it is offered: nothing is trained twice.
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
                                        .plan = &task->plan,
-                                       .result = event->result});
-    hand_in(client, event->result);
+                                       .result = &task->result});
+    hand_in(client);
 }
 
 /* ---- plans ---- */
