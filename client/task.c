@@ -267,6 +267,8 @@ static void refused(fl_client *client, const fl_refusal *refusal)
     fl_emit_log(client, FL_LOG_WARN, "task_refused",
                 "round=%u activity=%s code=%u text=%s", task->plan.round,
                 fl_client_activity(client), refusal->code, refusal->text);
+    // A step was refused, not the update: another session may have it.
+    if (task->state == FL_TASK_SESSION) keep_result(client);
     fl_task_drop(client);
 }
 
