@@ -52,7 +52,7 @@ static void fail(fl_client *client, fl_err err, const char *why)
     fl_task_decline(client);
 }
 
-// The party has refused: it says why, and has wiped its secrets.
+// The party is aborted: it says why, and has wiped its secrets.
 static void refuse(fl_client *client)
 {
     const fl_task *task = &client->task;
@@ -177,6 +177,14 @@ static void await(fl_client *client)
         client->now_ms + PATIENCE_MS + (int64_t)PHASES_OF_PATIENCE * phase_ms;
 }
 
+// What is drawn for an update follows from the plan's number. A session under
+// a lower one would leave the plan's unburned, to ask for this update again.
+static bool is_planned_session(const fl_client *client)
+{
+    const fl_task *task = &client->task;
+    return fl_party_session(task->party)->number == task->plan.number;
+}
+
 void fl_masking_step(fl_client *client, const fl_step_body *step)
 {
     fl_task *task = &client->task;
@@ -195,6 +203,11 @@ void fl_masking_step(fl_client *client, const fl_step_body *step)
     }
     if (fl_party_step(task->party, (fl_step)step->step, step->bytes, step->len,
                       &reply, &bytes, &len)) {
+        refuse(client);
+        return;
+    }
+    if (!is_planned_session(client)) {
+        fl_party_abort(task->party, FL_FAULT_NUMBER);
         refuse(client);
         return;
     }
