@@ -1333,7 +1333,7 @@ TEST(client_gives_up_the_link_and_nothing_else_without_memory)
             fl_host_ack(host, message);
             host->chunks = 5;
             fl_host_mail(host, FL_MAIL_PLAN, 1);
-            while ((message = fl_host_next(host)))
+            while ((message = fl_host_take(host, FL_MESSAGE_FETCH)))
                 fl_host_serve(host, message);
         }
         if (host->is_training) {

@@ -50,7 +50,49 @@ static void model_init(fl_parcel *model)
     model->manifest = copy_of(made.manifest, made.manifest_len);
 }
 
+/* ---- the enrolment list ---- */
+
+void fl_host_enrol(fl_host *host, uint8_t authority, uint64_t serial,
+                   bool has_client)
+{
+    fl_identity signer;
+    fl_device devices[FL_HOST_PEERS + 1];
+    uint8_t *bytes;
+    size_t len;
+    for (uint8_t i = 0; i < FL_HOST_PEERS; i++) {
+        fl_identity peer;
+        fl_identity_init(
+            &peer, (const uint8_t[FL_SEED_BYTES]){(uint8_t)(FL_HOST_PEER + i)});
+        fl_device_init(&devices[i], &peer, "peer");
+    }
+    devices[FL_HOST_PEERS] = host->card;
+    fl_identity_init(&signer, (const uint8_t[FL_SEED_BYTES]){authority});
+    assert_ok(fl_enrolment_encode(&bytes, &len, &signer, serial, devices,
+                                  FL_HOST_PEERS + has_client, NULL));
+    fl_parcel_fini(&host->list);
+    fl_parcel_wrap(&host->list, FL_OBJECT_ENROLMENT, 0, bytes, len);
+}
+
+static fl_err enrol(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    fl_host *host = self;
+    fl_enrolment_free(host->enrolment);
+    host->enrolment = NULL;
+    FL_TRY(fl_enrolment_decode(&host->enrolment, bytes, len, why));
+    *enrolment = host->enrolment;
+    return FL_OK;
+}
+
 /* ---- effects ---- */
+
+static const fl_parcel *find_parcel(const fl_host *host, const uint8_t *name)
+{
+    const bool is_model = memcmp(name, host->model.name, FL_HASH_BYTES) == 0;
+    const fl_parcel *parcel = is_model ? &host->model : &host->list;
+    assert_memory_equal(name, parcel->name, FL_HASH_BYTES);
+    return parcel;
+}
 
 static void deliver(fl_host *host, const fl_client_effect *effect)
 {
@@ -73,6 +115,7 @@ static void keep_update(fl_host *host, const fl_client_effect *effect)
 {
     free(host->disk);
     host->disk_len = effect->result->update_len;
+    assert_int_equal(host->disk_len, host->trained_len);
     host->disk = malloc(host->disk_len);
     assert_non_null(host->disk);
     memcpy(host->disk, effect->result->update, host->disk_len);
@@ -82,6 +125,35 @@ static void keep_update(fl_host *host, const fl_client_effect *effect)
 static void drop_update(fl_host *host)
 {
     assert_non_null(host->disk);
+    free(host->disk);
+    host->disk = NULL;
+}
+
+// One object at a time, and every effect names it.
+static void download(fl_host *host, const fl_client_effect *effect)
+{
+    uint8_t hash[FL_HASH_BYTES];
+    if (effect->kind != FL_CLIENT_END)
+        fl_hash(hash, effect->bytes, effect->len);
+    if (effect->kind == FL_CLIENT_BEGIN) {
+        host->is_downloading = true;
+        memcpy(host->begun, effect->object, FL_HASH_BYTES);
+    }
+    assert_non_null(find_parcel(host, effect->object));
+    if (host->is_downloading)  // or it was on disk before the test
+        assert_memory_equal(effect->object, host->begun, FL_HASH_BYTES);
+    if (effect->kind == FL_CLIENT_END) host->is_downloading = false;
+}
+
+// On the disk the update goes together with the number.
+static void burn(fl_host *host, const fl_client_past *past)
+{
+    const uint32_t i = host->counts[FL_CLIENT_BURN] - 1;
+    assert_in_range(i, 0, FL_HOST_BURNS - 1);
+    assert_false(host->is_burning);
+    host->is_burning = true;
+    host->burns[i] = *past;
+    if (host->burn_err) return;
     free(host->disk);
     host->disk = NULL;
 }
@@ -107,15 +179,8 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
     case FL_CLIENT_PIN: memcpy(host->pin, effect->bytes, FL_KEY_BYTES); break;
     case FL_CLIENT_FIND: return true;
     case FL_CLIENT_BEGIN:
-    case FL_CLIENT_PUT: {
-        uint8_t hash[FL_HASH_BYTES];
-        fl_hash(hash, effect->bytes, effect->len);
-        assert_memory_equal(effect->object, host->model.name, FL_HASH_BYTES);
-        break;
-    }
-    case FL_CLIENT_END:
-        assert_memory_equal(effect->object, host->model.name, FL_HASH_BYTES);
-        break;
+    case FL_CLIENT_PUT:
+    case FL_CLIENT_END: download(host, effect); break;
     case FL_CLIENT_TRAIN:
         assert_false(host->is_training);
         host->is_training = true;
@@ -124,7 +189,9 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
         host->job_len = effect->len;
         break;
     case FL_CLIENT_PIN_AUTHORITY:
-    case FL_CLIENT_BURN: break;
+        memcpy(host->authority, effect->bytes, FL_KEY_BYTES);
+        break;
+    case FL_CLIENT_BURN: burn(host, effect->past); break;
     case FL_CLIENT_CANCEL: assert_true(host->is_training); break;
     case FL_CLIENT_SAVE_UPDATE: keep_update(host, effect); break;
     case FL_CLIENT_DROP_UPDATE: drop_update(host); break;
@@ -151,6 +218,8 @@ void fl_host_tell(fl_host *host, fl_client_event event)
         must_find |= do_effect(host, &effects[i]);
     if (event.kind == FL_CLIENT_TICK)
         assert_true(fl_client_deadline(host->client) > host->now_ms);
+    if (host->is_burning && !host->keeps_burn_waiting)
+        fl_host_burned(host, host->burn_err);
     if (!must_find) return;
     event = (fl_client_event){.kind = FL_CLIENT_FOUND,
                               .model = host->found_model,
@@ -159,6 +228,15 @@ void fl_host_tell(fl_host *host, fl_client_event event)
     host->found_model = NULL;
     host->found_parts = NULL;
     fl_host_tell(host, event);
+}
+
+void fl_host_burned(fl_host *host, fl_err err)
+{
+    assert_true(host->is_burning);
+    host->is_burning = false;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_BURNED,
+                                         .err = err,
+                                         .why = "no space left on the disk"});
 }
 
 /* ---- life ---- */
@@ -185,9 +263,12 @@ void fl_host_init(fl_host *host, const fl_client_options *options)
     fl_arena_init(&host->kept, ARENA_CAP);
     fl_identity_init(&host->identity, (const uint8_t[FL_SEED_BYTES]){99});
     model_init(&host->model);
+    fl_device_init(&host->card, &options->identity, "client");
     if (!mine.scratch) mine.scratch = &host->scratch;
     mine.random_bytes = draw_bytes;
     mine.random_self = host;
+    mine.enrol = enrol;
+    mine.enrol_self = host;
     assert_ok(fl_client_new(&host->client, &mine));
     assert_true(fl_client_deadline(host->client) <= 0);
 }
@@ -195,7 +276,9 @@ void fl_host_init(fl_host *host, const fl_client_options *options)
 void fl_host_fini(fl_host *host)
 {
     fl_client_free(host->client);
+    fl_enrolment_free(host->enrolment);
     fl_parcel_fini(&host->model);
+    fl_parcel_fini(&host->list);
     fl_arena_fini(&host->scratch);
     fl_arena_fini(&host->kept);
     fl_parts_free(host->found_parts);
@@ -342,6 +425,15 @@ fl_plan fl_host_plan(const fl_host *host, uint32_t round)
     return plan;
 }
 
+fl_plan fl_host_secure_plan(const fl_host *host, uint32_t round)
+{
+    fl_plan plan = fl_host_plan(host, round);
+    plan.aggregation = FL_AGGREGATION_SECURE;
+    plan.client_min = 3;
+    memcpy(plan.enrolment, host->list.name, FL_HASH_BYTES);
+    return plan;
+}
+
 void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round)
 {
     fl_message message = {
@@ -350,6 +442,29 @@ void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round)
         .mail = {.sequence = ++host->mail, .kind = kind, .round = round}};
     if (kind == FL_MAIL_PLAN) message.mail.plan = fl_host_plan(host, round);
     fl_host_send(host, &message);
+}
+
+void fl_host_mail_plan(fl_host *host, const fl_plan *plan)
+{
+    fl_host_send(host, &(fl_message){.type = FL_MESSAGE_MAIL,
+                                     .round = plan->round,
+                                     .mail = {.sequence = ++host->mail,
+                                              .kind = FL_MAIL_PLAN,
+                                              .round = plan->round,
+                                              .plan = *plan}});
+}
+
+void fl_host_mail_step(fl_host *host, uint32_t round, fl_step step,
+                       const uint8_t *bytes, size_t len)
+{
+    fl_host_send(host, &(fl_message){.type = FL_MESSAGE_MAIL,
+                                     .round = round,
+                                     .mail = {.sequence = ++host->mail,
+                                              .kind = FL_MAIL_STEP,
+                                              .round = round,
+                                              .step = {.step = step,
+                                                       .bytes = bytes,
+                                                       .len = len}}});
 }
 
 void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
@@ -371,20 +486,21 @@ void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
 
 void fl_host_serve(fl_host *host, const fl_message *fetch)
 {
-    const fl_parcel *model = &host->model;
+    const fl_parcel *parcel = find_parcel(host, fetch->fetch.object);
     fl_message answer = {.type = FL_MESSAGE_MANIFEST};
     if (fetch->fetch.wants_manifest) {
-        answer.manifest.bytes = model->manifest;
-        answer.manifest.len = model->manifest_len;
+        answer.manifest.bytes = parcel->manifest;
+        answer.manifest.len = parcel->manifest_len;
     } else {
         const uint32_t i = fetch->fetch.index;
         answer.type = FL_MESSAGE_CHUNK;
+        const size_t at = (size_t)i * FL_PROTO_CHUNK_BYTES;
         answer.chunk =
             (fl_chunk){.index = i,
-                       .bytes = model->bytes + (size_t)i * FL_PROTO_CHUNK_BYTES,
-                       .len = i + 1 < FL_HOST_CHUNKS ? FL_PROTO_CHUNK_BYTES
-                                                     : LAST_CHUNK_BYTES};
-        memcpy(answer.chunk.object, model->name, FL_HASH_BYTES);
+                       .bytes = parcel->bytes + at,
+                       .len = i + 1 < parcel->chunk_count ? FL_PROTO_CHUNK_BYTES
+                                                          : parcel->len - at};
+        memcpy(answer.chunk.object, parcel->name, FL_HASH_BYTES);
     }
     fl_host_answer(host, fetch, &answer);
 }
@@ -437,6 +553,7 @@ static void end_training(fl_host *host)
 void fl_host_trained(fl_host *host, uint32_t chunks)
 {
     fl_result result = fl_host_result(chunks);
+    host->trained_len = result.update_len;
     end_training(host);
     fl_host_tell(
         host, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});

@@ -3,9 +3,10 @@
  * whatever a test wants, true or not.
  *
  * The bench carries out what the client asks for: FIND is answered at once
- * with what the test has put on the disk, TRAIN when the test says so. After
- * every TICK it demands that the next one lies in the future: a deadline in
- * the past would make the daemon's loop spin.
+ * with what the test has put on the disk, TRAIN when the test says so, BURN at
+ * once unless the test keeps it waiting. After every TICK it demands that the
+ * next one lies in the future: a deadline in the past would make the daemon's
+ * loop spin.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +22,13 @@ enum {
     // Two fields to a word, and four that are not values.
     FL_HOST_FIELD_MAX = 1 << 28,
     FL_HOST_DIGITS = 4,
+    FL_HOST_PEERS = 3,  // devices in the list beside the client
+    FL_HOST_BURNS = 8,
 };
+
+/* Names the authority's key, and the peers' from here on. */
+#define FL_HOST_AUTHORITY ((uint8_t)77)
+#define FL_HOST_PEER      ((uint8_t)201)
 
 typedef struct {
     fl_client *client;
@@ -40,6 +47,7 @@ typedef struct {
     fl_message inbox[FL_HOST_INBOX];
     size_t inbox_len;
     fl_parcel model;  // FL_HOST_CHUNKS chunks; the last one is short
+    fl_parcel list;   // for sessions; fl_host_enrol
 
     // What the client has asked for.
     uint32_t counts[FL_CLIENT_LEAVE + 1];  // effects by kind
@@ -48,10 +56,20 @@ typedef struct {
     bool is_training;
     const uint8_t *job;  // what TRAIN lent
     size_t job_len;
-    fl_plan plan;     // of the last TRAIN
-    uint8_t *disk;    // the update that is kept; NULL: none
-    size_t disk_len;  //
-    char why[1024];   // pairs of the last line about trouble
+    fl_plan plan;                         // of the last TRAIN
+    size_t trained_len;                   // of the update that it gave
+    bool is_downloading;                  // from BEGIN to END
+    uint8_t begun[FL_HASH_BYTES];         // what
+    uint8_t authority[FL_KEY_BYTES];      // pinned
+    fl_client_past burns[FL_HOST_BURNS];  // numbers that went to the disk
+    bool keeps_burn_waiting;              // fl_host_burned is the test's matter
+    bool is_burning;
+    fl_err burn_err;          // what the disk says
+    fl_enrolment *enrolment;  // the client's
+    fl_device card;           // of the client
+    uint8_t *disk;            // the update that is kept; NULL: none
+    size_t disk_len;          //
+    char why[1024];           // pairs of the last line about trouble
 
     // What FIND finds; taken.
     uint8_t *found_model;
@@ -65,6 +83,13 @@ void fl_host_init(fl_host *host, const fl_client_options *options);
 void fl_host_fini(fl_host *host);
 
 void fl_host_tell(fl_host *host, fl_client_event event);
+
+/* The list from now on: the peers and, unless it is left out, the client. */
+void fl_host_enrol(fl_host *host, uint8_t authority, uint64_t serial,
+                   bool has_client);
+
+/* The BURN that waits is done. */
+void fl_host_burned(fl_host *host, fl_err err);
 
 /* Lets time pass, then gives the machine a TICK. */
 void fl_host_wait(fl_host *host, int64_t ms);
@@ -100,6 +125,10 @@ void fl_host_ack(fl_host *host, const fl_message *request);
 void fl_host_refuse(fl_host *host, const fl_message *request, fl_err code);
 void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round);
 
+void fl_host_mail_plan(fl_host *host, const fl_plan *plan);
+void fl_host_mail_step(fl_host *host, uint32_t round, fl_step step,
+                       const uint8_t *bytes, size_t len);
+
 /* GRANT for the OPEN; `has` names the chunks that are there, bit by bit. */
 void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
                    uint32_t has);
@@ -115,6 +144,9 @@ const fl_message *fl_host_take(fl_host *host, fl_message_type type);
 
 /* The plan of a round, as MAIL has it. */
 fl_plan fl_host_plan(const fl_host *host, uint32_t round);
+
+/* The same for a session: the number is the round's, 3 clients at least. */
+fl_plan fl_host_secure_plan(const fl_host *host, uint32_t round);
 
 /* The training ends: with an update of `chunks` chunks, or with an error. */
 fl_result fl_host_result(uint32_t chunks);
