@@ -56,6 +56,15 @@ static void keep_model(fl_lab *lab, const uint8_t *bytes, size_t len)
     fl_model_free(model);
 }
 
+static void keep_list(fl_lab *lab, const uint8_t *bytes, size_t len)
+{
+    free(lab->list);
+    lab->list = malloc(len);
+    assert_non_null(lab->list);
+    memcpy(lab->list, bytes, len);
+    lab->list_len = len;
+}
+
 static void tell(fl_lab *lab, fl_aggregator_event event);
 
 static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
@@ -70,6 +79,11 @@ static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
             if (hand) hand->is_closed = true;
         }
         if (effect->kind == FL_AGGREGATOR_EVALUATE) must_evaluate = true;
+        if (effect->kind == FL_AGGREGATOR_UNMASK) lab->secagg = effect->secagg;
+        if (effect->kind == FL_AGGREGATOR_SAVE_LIST) {
+            keep_list(lab, effect->bytes, effect->len);
+            lab->list_count++;
+        }
         if (effect->kind == FL_AGGREGATOR_LEAVE) lab->has_left = true;
         if (effect->kind != FL_AGGREGATOR_SAVE_ROUND) continue;
         must_save = true;
@@ -79,6 +93,7 @@ static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
         lab->round = *effect->round;
         keep_model(lab, effect->bytes, effect->len);
     }
+    if (lab->secagg && !lab->keeps_unmask_waiting) fl_lab_unmask(lab);
     if (must_evaluate)
         tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
                                         .metrics = lab->metrics});
@@ -94,6 +109,18 @@ static void tell(fl_lab *lab, fl_aggregator_event event)
     event.now_ms = lab->now_ms;
     fl_aggregator_step(lab->aggregator, &event, &effects, &count);
     do_effects(lab, effects, count);
+}
+
+void fl_lab_unmask(fl_lab *lab)
+{
+    fl_reason why = {"a share that nobody has dealt"};
+    fl_secagg *secagg = lab->secagg;
+    assert_non_null(secagg);
+    lab->secagg = NULL;
+    const fl_err err =
+        lab->unmask_err ? lab->unmask_err : fl_secagg_unmask(secagg, 1, &why);
+    tell(lab, (fl_aggregator_event){
+                  .kind = FL_AGGREGATOR_UNMASKED, .err = err, .why = why.text});
 }
 
 fl_aggregator_options fl_lab_options(void)
@@ -120,12 +147,25 @@ fl_aggregator_options fl_lab_options(void)
     return options;
 }
 
+fl_aggregator_options fl_lab_secure_options(uint32_t cohort)
+{
+    static fl_identity authority;
+    fl_aggregator_options options = fl_lab_options();
+    fl_identity_init(&authority, (const uint8_t[FL_SEED_BYTES]){98});
+    options.aggregation = FL_AGGREGATION_SECURE;
+    options.cohort = cohort;
+    options.min_survivors = 3;
+    options.authority = &authority;
+    return options;
+}
+
 void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options)
 {
     fl_aggregator_options mine = *options;
     *lab = (fl_lab){.metrics = {.sample_count = 100, .correct_count = 50}};
     fl_arena_init(&lab->scratch, ARENA_CAP);
     fl_arena_init(&lab->kept, ARENA_CAP);
+    if (options->list) keep_list(lab, options->list, options->list_len);
     mine.scratch = &lab->scratch;
     mine.random_bytes = draw_bytes;
     mine.random_self = lab;
@@ -153,6 +193,7 @@ void fl_lab_fini(fl_lab *lab)
     fl_arena_fini(&lab->scratch);
     fl_arena_fini(&lab->kept);
     free(lab->params);
+    free(lab->list);
 }
 
 void fl_lab_wait(fl_lab *lab, int64_t ms)
@@ -312,7 +353,8 @@ void fl_parcel_wrap(fl_parcel *parcel, fl_object_kind kind, uint32_t round,
     free(hashes);
 }
 
-static void encode(uint32_t *values, const fl_update_codec *codec, float value)
+void fl_parcel_fields(uint32_t *values, const fl_update_codec *codec,
+                      float value)
 {
     fl_random rounding;
     float *update = malloc(codec->param_count * sizeof *update);
@@ -344,7 +386,7 @@ void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
     const size_t len = fields.word_count * sizeof *words;
     uint8_t *bytes = malloc(len);
     assert_true(values && words && bytes);
-    if (is_honest) encode(values, &codec, value);
+    if (is_honest) fl_parcel_fields(values, &codec, value);
     assert_ok(fl_fields_pack(words, &fields, values, plan->field_max));
     if (!is_honest) words[0] = fields.radix - 1;  // a sum's largest field
     fl_fields_encode(bytes, words, fields.word_count);

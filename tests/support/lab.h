@@ -35,6 +35,12 @@ typedef struct fl_lab {
     fl_metrics metrics;     // what evaluations give
     fl_round_record round;  // the last one saved
     uint32_t saved_count, tried_count;
+    fl_err unmask_err;          // what unmasking says, when it is not tried
+    bool keeps_unmask_waiting;  // fl_lab_unmask is the test's matter
+    fl_secagg *secagg;          // that waits
+    uint8_t *list;              // the enrolment list to start with next time
+    size_t list_len;
+    uint32_t list_count;  // how often it was saved
     bool has_left;
     float *params;  // of the model that was saved last
     size_t param_count;
@@ -43,12 +49,18 @@ typedef struct fl_lab {
 /* Cohort 2, quorum 1, 3 rounds, LeNet, in the clear; a test may change
  * `options` first. */
 fl_aggregator_options fl_lab_options(void);
+
+/* The same in sessions, of 3 clients at least; it holds the authority. */
+fl_aggregator_options fl_lab_secure_options(uint32_t cohort);
 void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options);
 void fl_lab_fini(fl_lab *lab);
 
 /* Lets time pass, then gives the machine a TICK. */
 void fl_lab_wait(fl_lab *lab, int64_t ms);
 void fl_lab_stop(fl_lab *lab);
+
+/* The UNMASK that waits is done. */
+void fl_lab_unmask(fl_lab *lab);
 
 /* Connects hand `i` (its key is named by `key`), greets and checks in. */
 fl_hand *fl_lab_join(fl_lab *lab, int i, uint8_t key);
@@ -97,6 +109,10 @@ typedef struct {
     uint8_t name[FL_HASH_BYTES];
     uint32_t chunk_count;
 } fl_parcel;
+
+/* The fields of such an update, as fl_parcel_init packs them. */
+void fl_parcel_fields(uint32_t *values, const fl_update_codec *codec,
+                      float value);
 
 /*
  * An update of param_count values, all `value`, by a client with 10 examples,
