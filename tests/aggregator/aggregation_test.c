@@ -151,21 +151,23 @@ TEST(aggregation_adds_up_a_session_and_records_nothing_but_sums)
     free_bench(b);
 }
 
-// The steps of a session, of which a round in the clear has none: an invite
-// and 4 steps down, READY and 4 up, every one at least as long as its body.
+// Up and down, each step with what a frame takes beside it.
 TEST(aggregation_counts_the_bytes_that_its_steps_take)
 {
+    enum { FRAME_MAX = 128, FRAMES = (1 + 4 + TOLD) * N };
     bench *b = new_bench(N);
+    uint64_t bytes = 0;
     all_ready(b, 0, N);
-    uint64_t least = 0;
     for (size_t i = 0; i < TOLD; i++) {
         for (uint8_t j = 0; j < N; j++) {
+            const fl_partner *partner = &b->partners[j];
             fl_partner_answer(&b->partners[j], told[i]);
-            least += b->partners[j].said_len;
+            bytes += partner->heard_len;
+            if (partner->answer != FL_STEP_MASKED) bytes += partner->said_len;
         }
     }
-    least += (uint64_t)N * FL_INVITE_BYTES;
-    assert_in_range(b->lab.round.bytes_control, least, 4 * least);
+    assert_in_range(b->lab.round.bytes_control, bytes,
+                    bytes + FRAMES * FRAME_MAX);
     assert_true(b->lab.round.bytes_control < b->lab.round.bytes_up);
     free_bench(b);
 }
@@ -303,6 +305,7 @@ TEST(aggregation_takes_back_a_ready_that_is_followed_by_a_no)
     all_ready(b, 1, 3);
     assert_activity(b, "gathering");
     assert_int_equal(status_of(b).attempt, 2);
+    assert_int_equal(status_of(b).aborted_count, 0);  // there was no session
     free_bench(b);
 }
 

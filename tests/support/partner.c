@@ -116,6 +116,7 @@ void fl_partner_read(fl_partner *partner, fl_step step)
     assert_non_null(mail);
     assert_int_equal(mail->mail.kind, FL_MAIL_STEP);
     assert_int_equal(mail->mail.step.step, step);
+    partner->heard_len = mail->mail.step.len;
     if (!partner->party) begin(partner);
     if (fl_party_step(partner->party, step, mail->mail.step.bytes,
                       mail->mail.step.len, &partner->answer, &bytes, &len))

@@ -19,6 +19,7 @@ typedef struct {
     fl_step answer;    // said last
     uint8_t *said;     // its bytes
     size_t said_len;
+    size_t heard_len;  // of the step that was read last
 } fl_partner;
 
 /* Wipes and frees; zeros again, but for hand and value. */

@@ -84,11 +84,32 @@ static void save_round(fl_wires *wires, const fl_aggregator_effect *effect)
     memcpy(wires->bytes, effect->bytes, effect->len);
 }
 
+static void save_list(fl_wires *wires, const fl_aggregator_effect *effect)
+{
+    free(wires->list);
+    wires->list_len = effect->len;
+    wires->list = malloc(wires->list_len);
+    assert_non_null(wires->list);
+    memcpy(wires->list, effect->bytes, wires->list_len);
+}
+
+static void tell_aggregator(fl_wires *wires, fl_aggregator_event event);
+
+static void unmask(fl_wires *wires, fl_secagg *secagg)
+{
+    fl_reason why = {""};
+    const fl_err err = fl_secagg_unmask(secagg, 1, &why);
+    tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_UNMASKED,
+                                                 .err = err,
+                                                 .why = why.text});
+}
+
 static void tell_aggregator(fl_wires *wires, fl_aggregator_event event)
 {
     const fl_aggregator_effect *effects;
     size_t count;
     bool must_evaluate = false, must_save = false;
+    fl_secagg *secagg = NULL;
     fl_conn closed[FL_WIRE_CLIENTS * 2];
     size_t closed_count = 0;
     event.now_ms = wires->now_ms;
@@ -100,6 +121,8 @@ static void tell_aggregator(fl_wires *wires, fl_aggregator_event event)
         if (effect->kind == FL_AGGREGATOR_CLOSE)
             closed[closed_count++] = effect->conn;
         if (effect->kind == FL_AGGREGATOR_EVALUATE) must_evaluate = true;
+        if (effect->kind == FL_AGGREGATOR_UNMASK) secagg = effect->secagg;
+        if (effect->kind == FL_AGGREGATOR_SAVE_LIST) save_list(wires, effect);
         if (effect->kind == FL_AGGREGATOR_LEAVE) wires->has_left = true;
         if (effect->kind != FL_AGGREGATOR_SAVE_ROUND) continue;
         save_round(wires, effect);
@@ -111,6 +134,7 @@ static void tell_aggregator(fl_wires *wires, fl_aggregator_event event)
         const fl_wire_end *end = end_of(wires, closed[i]);
         if (end) fl_wires_cut(wires, (uint32_t)(end - wires->ends));
     }
+    if (secagg) unmask(wires, secagg);
     if (must_evaluate)
         tell_aggregator(wires,
                         (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
@@ -128,6 +152,8 @@ static void start_aggregator(fl_wires *wires)
     options.random_bytes = draw_bytes;
     options.random_self = wires;
     options.start_count = ++wires->start_count;
+    options.list = wires->list;
+    options.list_len = wires->list_len;
     assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
     assert_ok(fl_aggregator_new(&wires->aggregator, &options,
                                 wires->rounds_done, model, wires->bytes,
@@ -169,6 +195,16 @@ static fl_err enrol(void *self, const fl_enrolment **enrolment,
     return FL_OK;
 }
 
+static void burn(fl_wire_end *end, const fl_client_past *past)
+{
+    assert_true(past->number > end->past.number);
+    assert_true(past->enrolment_serial >= end->past.enrolment_serial);
+    end->must_burn = true;
+    end->past = *past;
+    end->kept_round = 0;
+    end->burn_count++;
+}
+
 static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
 {
     fl_wires *wires = end->wires;
@@ -195,13 +231,12 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
         fl_plan_recipe(end->kept_recipe, effect->plan);
         break;
     case FL_CLIENT_DROP_UPDATE: end->kept_round = 0; break;
-    case FL_CLIENT_BURN:
-        end->must_burn = true;
-        end->past = *effect->past;
-        end->kept_round = 0;
-        break;
-    case FL_CLIENT_HANG_UP:  // below, when all effects are done
     case FL_CLIENT_PIN_AUTHORITY:
+        memcpy(end->authority, effect->bytes, FL_KEY_BYTES);
+        end->has_authority = true;
+        break;
+    case FL_CLIENT_BURN: burn(end, effect->past); break;
+    case FL_CLIENT_HANG_UP:  // below, when all effects are done
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
     case FL_CLIENT_END:
@@ -239,10 +274,11 @@ static void tell_client(fl_wire_end *end, fl_client_event event)
 static void start_client(fl_wire_end *end)
 {
     fl_wires *wires = end->wires;
+    const fl_aggregator_options *theirs = &wires->options;
     fl_client_options options = {
         .start_count = ++end->start_count,
-        .allows_clear = true,
-        .client_min = 2,
+        .allows_clear = theirs->aggregation == FL_AGGREGATION_CLEAR,
+        .client_min = theirs->min_survivors,
         .seed = end->start_count,
         .model_cap = MODEL_CAP,
         .scratch = &wires->scratch,
@@ -253,6 +289,7 @@ static void start_client(fl_wire_end *end)
         .enrol_self = end,
     };
     if (end->has_pin) options.pin = end->pin;
+    if (end->has_authority) options.authority = end->authority;
     fl_identity_init(&options.identity,
                      (const uint8_t[FL_SEED_BYTES]){end->key});
     assert_ok(fl_client_new(&end->client, &options));
@@ -423,6 +460,7 @@ void fl_wires_fini(fl_wires *wires)
         free(take_frame(wires));
     fl_arena_fini(&wires->scratch);
     free(wires->bytes);
+    free(wires->list);
 }
 
 float fl_wires_param(const fl_wires *wires)

@@ -4,6 +4,7 @@
  * Frames travel one by one, in the order in which they were sent. Time moves
  * on when nothing is on its way. Training takes no time and gives an update of
  * one value. A cut takes everything with it that is on its way on that wire.
+ * No client may ever burn a number that is not above its last one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +14,7 @@
 #include "aggregator/aggregator.h"
 #include "client/client.h"
 
-enum { FL_WIRE_CLIENTS = 3 };
+enum { FL_WIRE_CLIENTS = 5 };
 
 typedef struct fl_wire_frame fl_wire_frame;
 
@@ -27,12 +28,13 @@ typedef struct {
     fl_enrolment *enrolment;
     fl_plan plan;  // of the training
     uint32_t train_count, trained_count, saved_count;
-    // The disk: the pin and the update.
-    uint8_t pin[FL_KEY_BYTES];
-    bool has_pin;
+    // The disk: the pins, the update and the last session.
+    uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
+    bool has_pin, has_authority;
     uint32_t kept_round;  // 0: none
     uint8_t kept_recipe[FL_HASH_BYTES];
     fl_client_past past;
+    uint32_t burn_count;
 } fl_wire_end;
 
 typedef struct fl_wires {
@@ -52,6 +54,8 @@ typedef struct fl_wires {
     uint32_t rounds_done;
     uint8_t *bytes;
     size_t len;
+    uint8_t *list;
+    size_t list_len;
     fl_round_record rounds[8];
 } fl_wires;
 
