@@ -112,6 +112,9 @@ static void burn(fl_client *client)
     memcpy(client->past.enrolment_hash, client->enrolment->hash, FL_HASH_BYTES);
     task->is_burned = true;
     task->state = FL_TASK_BURNING;
+    // However it ends: many of these for one round are a reason to ask.
+    fl_emit_log(client, FL_LOG_INFO, "session_masked", "round=%u session=%llu",
+                task->plan.round, (unsigned long long)session->number);
     fl_emit(client,
             (fl_client_effect){.kind = FL_CLIENT_BURN, .past = &client->past});
 }

@@ -454,15 +454,31 @@ TEST(masking_refuses_an_invite_to_anything_but_its_plan)
     }
 }
 
-TEST(masking_logs_the_number_of_a_session_that_it_refuses)
+static void assert_logged(const fl_host *host, const char *event,
+                          const char *pairs)
+{
+    assert_string_equal(host->session, event);
+    if (strncmp(host->session_pairs, pairs, strlen(pairs)) != 0)
+        fail_msg("%s", host->session_pairs);
+}
+
+// Also of one that the aggregator ends later, and says nothing about.
+TEST(masking_logs_every_session_with_its_number)
 {
     fl_host *host = new_host();
     fl_chorus chorus;
     get_ready(host, 3, 9);
+    play_to(&chorus, host, FL_STEP_SURVIVORS);
+    assert_logged(host, "session_masked", "round=3 session=9");
+    fl_chorus_play_to(&chorus, FL_STEP_UNMASK);
+    assert_logged(host, "session_finished", "round=3 session=9");
+    fl_chorus_fini(&chorus);
+
+    get_ready(host, 4, 11);
     play_to(&chorus, host, FL_STEP_ROSTER);
-    fl_host_mail_step(host, 3, FL_STEP_INBOX, (const uint8_t *)"", 0);
-    assert_why(host, "session=9");
+    fl_host_mail_step(host, 4, FL_STEP_INBOX, (const uint8_t *)"", 0);
     assert_declined(host, "fault=out_of_order");
+    assert_logged(host, "session_refused", "round=4 session=11");
     fl_chorus_fini(&chorus);
     free_host(host);
 }
@@ -711,7 +727,7 @@ RUN_TESTS(
         masking_goes_through_a_session_and_gives_its_update_to_the_sum),
     cmocka_unit_test(masking_says_every_answer_again_after_a_lost_link),
     cmocka_unit_test(masking_refuses_an_invite_to_anything_but_its_plan),
-    cmocka_unit_test(masking_logs_the_number_of_a_session_that_it_refuses),
+    cmocka_unit_test(masking_logs_every_session_with_its_number),
     cmocka_unit_test(
         masking_sends_nothing_masked_before_its_number_is_on_the_disk),
     cmocka_unit_test(masking_sends_nothing_masked_when_the_disk_is_full),

@@ -145,6 +145,16 @@ static void download(fl_host *host, const fl_client_effect *effect)
     if (effect->kind == FL_CLIENT_END) host->is_downloading = false;
 }
 
+static void read_log(fl_host *host, const fl_client_effect *effect)
+{
+    if (effect->level <= FL_LOG_WARN)
+        snprintf(host->why, sizeof host->why, "%s", effect->text);
+    if (strncmp(effect->event, "session_", strlen("session_")) != 0) return;
+    snprintf(host->session, sizeof host->session, "%s", effect->event);
+    snprintf(host->session_pairs, sizeof host->session_pairs, "%s",
+             effect->text);
+}
+
 // On the disk the update goes together with the number.
 static void burn(fl_host *host, const fl_client_past *past)
 {
@@ -195,10 +205,7 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
     case FL_CLIENT_CANCEL: assert_true(host->is_training); break;
     case FL_CLIENT_SAVE_UPDATE: keep_update(host, effect); break;
     case FL_CLIENT_DROP_UPDATE: drop_update(host); break;
-    case FL_CLIENT_LOG:
-        if (effect->level <= FL_LOG_WARN)
-            snprintf(host->why, sizeof host->why, "%s", effect->text);
-        break;
+    case FL_CLIENT_LOG: read_log(host, effect); break;
     case FL_CLIENT_LEAVE:
         host->has_left = true;
         host->left_with = effect->err;
@@ -267,8 +274,10 @@ void fl_host_init(fl_host *host, const fl_client_options *options)
     if (!mine.scratch) mine.scratch = &host->scratch;
     mine.random_bytes = draw_bytes;
     mine.random_self = host;
-    mine.enrol = enrol;
-    mine.enrol_self = host;
+    if (!mine.enrol) {
+        mine.enrol = enrol;
+        mine.enrol_self = host;
+    }
     assert_ok(fl_client_new(&host->client, &mine));
     assert_true(fl_client_deadline(host->client) <= 0);
 }

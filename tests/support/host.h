@@ -64,12 +64,14 @@ typedef struct {
     fl_client_past burns[FL_HOST_BURNS];  // numbers that went to the disk
     bool keeps_burn_waiting;              // fl_host_burned is the test's matter
     bool is_burning;
-    fl_err burn_err;          // what the disk says
-    fl_enrolment *enrolment;  // the client's
-    fl_device card;           // of the client
-    uint8_t *disk;            // the update that is kept; NULL: none
-    size_t disk_len;          //
-    char why[1024];           // pairs of the last line about trouble
+    fl_err burn_err;           // what the disk says
+    fl_enrolment *enrolment;   // the client's
+    fl_device card;            // of the client
+    uint8_t *disk;             // the update that is kept; NULL: none
+    size_t disk_len;           //
+    char why[1024];            // pairs of the last line about trouble
+    char session[64];          // event of the last line about a session
+    char session_pairs[1024];  // and its pairs
 
     // What FIND finds; taken.
     uint8_t *found_model;
