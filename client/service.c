@@ -120,8 +120,9 @@ static void burn(service *s, const fl_client_past *past)
     memcpy(session.enrolment_hash, past->enrolment_hash, FL_HASH_BYTES);
     s->has_burned = true;
     s->burn_err = fl_state_session_set(s->state, &session, &s->burn_why);
-    if (!s->burn_err)
+    if (!s->burn_err) {
         s->burn_err = fl_state_update_drop(s->state, &s->burn_why);
+    }
 }
 
 static fl_err enrol(void *self, const fl_enrolment **enrolment,
