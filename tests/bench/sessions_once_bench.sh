@@ -36,8 +36,8 @@ def run(cohort):
 
 program, out, *cohorts = sys.argv[1:]
 print("| clients | in the sum | CPU of a client, ms | of the aggregator, s "
-      "| control a client, KB | virtual, s | wall, s | CPU, s | memory, MiB |\n"
-      "|" + "--:|" * 9)
+      "| control a client, KB | virtual, s | CPU in all, s | memory, MiB |\n"
+      "|" + "--:|" * 8)
 for cohort in cohorts:
     s, memory = run(cohort)
     asked = s["selected"]
@@ -45,5 +45,5 @@ for cohort in cohorts:
           f"| {1e3 * s['crypto_client_cpu_s'] / asked:.1f} "
           f"| {s['crypto_server_cpu_s']:.2f} "
           f"| {s['bytes_control'] / asked / 1e3:.1f} | {s['virtual_s']:.1f} "
-          f"| {s['wall_s']:.1f} | {s['cpu_s']:.1f} | {memory:.0f} |", flush=True)
+          f"| {s['cpu_s']:.1f} | {memory:.0f} |", flush=True)
 END
