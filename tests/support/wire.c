@@ -5,7 +5,12 @@
 
 #include "tests/test.h"
 
-enum { ARENA_CAP = 64 << 20, COLUMNS = 512, MODEL_CAP = 1 << 24 };
+enum {
+    ARENA_CAP = 64 << 20,
+    COLUMNS = 512,
+    MODEL_CAP = 1 << 24,
+    STEPS_MAX = 20000
+};
 
 struct fl_wire_frame {
     fl_wire_frame *next;
@@ -378,6 +383,14 @@ void fl_wires_step(fl_wires *wires)
         return;
     }
     pass_time(wires);
+}
+
+void fl_wires_run_to(fl_wires *wires, uint32_t round)
+{
+    for (int i = 0; wires->rounds_done < round; i++) {
+        assert_true(i < STEPS_MAX);
+        fl_wires_step(wires);
+    }
 }
 
 // The aggregator's side of a cut.

@@ -67,6 +67,9 @@ void fl_wires_fini(fl_wires *wires);
 /* One thing happens: a frame, the end of a training, or the next deadline. */
 void fl_wires_step(fl_wires *wires);
 
+/* Steps until so many rounds are saved; fails when that takes for ever. */
+void fl_wires_run_to(fl_wires *wires, uint32_t round);
+
 /* Frames on their way are gone; both sides hear of it. */
 void fl_wires_cut(fl_wires *wires, uint32_t client);
 
