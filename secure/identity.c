@@ -24,8 +24,8 @@ void fl_identity_init(fl_identity *identity, const uint8_t seed[FL_SEED_BYTES])
     crypto_generichash(identity->channel_secret,
                        sizeof identity->channel_secret, (const uint8_t *)label,
                        sizeof label, seed, FL_SEED_BYTES);
-    const int weak = crypto_scalarmult_base(identity->channel_key,
-                                            identity->channel_secret);
+    const int weak =
+        crypto_scalarmult_base(identity->channel_key, identity->channel_secret);
     assert(!weak);
 }
 

@@ -35,3 +35,14 @@ assert_same one three
 ! cmp -s "$scratch/one.onnx" "$scratch/other.onnx" ||
     fail "another seed gives the same model"
 [ "$(wc -l <"$scratch/one.csv")" -eq 5 ] || fail "not four rounds"
+
+# Masks come off without a trace: the same model as without them.
+for mode in secure clear; do
+    "$B/fedge-sim" --clients 20 --cohort 10 --rounds 3 --samples 60 \
+        --aggregation $mode --json "$scratch/$mode.jsonl" \
+        --out "$scratch/$mode.onnx" --quiet || fail "simulation $mode"
+    rounds_of "$scratch/$mode.jsonl" | grep -q "\"aggregation\":\"$mode\"" ||
+        fail "not $mode: $(cat "$scratch/$mode.jsonl")"
+done
+cmp "$scratch/secure.onnx" "$scratch/clear.onnx" ||
+    fail "secure aggregation changes the model"
