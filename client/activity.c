@@ -20,6 +20,8 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "round", status->round);
     fl_json_count_set(line, "updates", status->update_count);
     fl_json_count_set(line, "refused", status->refused_count);
+    fl_json_count_set(line, "sessions", status->session_count);
+    fl_json_count_set(line, "faults", status->fault_count);
     fl_json_count_set(line, "samples", activity->sample_count);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);

@@ -225,13 +225,11 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk);
 
 /* ---- upload.c ---- */
 
-/* The codec and the layout that the plan asks for. */
+/* The codec that the plan asks for. */
 fl_update_codec fl_upload_codec(const fl_plan *plan);
-fl_fields fl_upload_fields(const fl_plan *plan);
 
-/* The task's result as fields; the caller frees *values. */
-FL_CHECK fl_err fl_upload_values(const fl_client *client, uint32_t **values,
-                                 fl_reason *why);
+/* Makes task.upload of the result: packed fields, masked by a party. */
+FL_CHECK fl_err fl_upload_pack(fl_client *client, fl_reason *why);
 
 /* Packs the result in the clear and offers it. */
 void fl_upload_begin_clear(fl_client *client);

@@ -119,35 +119,6 @@ static void burn(fl_client *client)
             (fl_client_effect){.kind = FL_CLIENT_BURN, .past = &client->past});
 }
 
-static fl_err mask(fl_client *client, fl_reason *why)
-{
-    fl_task *task = &client->task;
-    const fl_fields *fields = fl_party_fields(task->party);
-    uint32_t *values = NULL;
-    uint64_t *words = malloc(fields->word_count * sizeof *words);
-    task->upload_len = fields->word_count * sizeof *words;
-    task->upload = malloc(task->upload_len);
-    fl_err err = FL_ERR_MEMORY;
-    if (!words || !task->upload) {
-        (void)!fl_reason_set(why, err, "no memory for %zu words",
-                             fields->word_count);
-        goto out;
-    }
-    err = fl_upload_values(client, &values, why);
-    if (err) goto out;
-    err = fl_party_mask(task->party, words, fields->word_count, values);
-    if (err) goto out;
-    fl_fields_encode(task->upload, words, fields->word_count);
-
-out:
-    if (values) {  // what the mask hides
-        fl_secret_wipe(values, fields->field_count * sizeof *values);
-    }
-    free(values);
-    free(words);
-    return err;
-}
-
 void fl_masking_burned(fl_client *client, const fl_client_event *event)
 {
     fl_task *task = &client->task;
@@ -157,7 +128,7 @@ void fl_masking_burned(fl_client *client, const fl_client_event *event)
         fail(client, event->err, event->why);
         return;
     }
-    const fl_err err = mask(client, &why);
+    const fl_err err = fl_upload_pack(client, &why);
     if (err) {
         fail(client, err, why.text);
     } else {

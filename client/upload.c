@@ -18,17 +18,6 @@ fl_update_codec fl_upload_codec(const fl_plan *plan)
     };
 }
 
-fl_fields fl_upload_fields(const fl_plan *plan)
-{
-    const fl_update_codec codec = fl_upload_codec(plan);
-    const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
-    fl_fields fields;
-    // The plan's limits have been checked when it was decoded.
-    const fl_err err = fl_fields_init(&fields, fl_update_field_count(&codec),
-                                      radix, plan->client_cap, plan->field_max);
-    return err ? (fl_fields){0} : fields;
-}
-
 static void decode_floats(float *dst, const uint8_t *src, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -37,8 +26,8 @@ static void decode_floats(float *dst, const uint8_t *src, size_t count)
     }
 }
 
-fl_err fl_upload_values(const fl_client *client, uint32_t **values,
-                        fl_reason *why)
+// The task's result as fields; the caller frees *values.
+static fl_err encode(const fl_client *client, uint32_t **values, fl_reason *why)
 {
     const fl_plan *plan = &client->task.plan;
     const fl_result *result = &client->task.result;
@@ -149,27 +138,46 @@ void fl_upload_begin(fl_client *client)
     }
 }
 
-static fl_err pack(fl_client *client, fl_reason *why)
+static fl_err lay_out(fl_fields *fields, const fl_plan *plan)
+{
+    const fl_update_codec codec = fl_upload_codec(plan);
+    const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
+    return fl_fields_init(fields, fl_update_field_count(&codec), radix,
+                          plan->client_cap, plan->field_max);
+}
+
+fl_err fl_upload_pack(fl_client *client, fl_reason *why)
 {
     fl_task *task = &client->task;
-    const fl_fields fields = fl_upload_fields(&task->plan);
+    fl_fields fields;
     uint32_t *values = NULL;
-    uint64_t *words = malloc(fields.word_count * sizeof *words);
-    task->upload_len = fields.word_count * sizeof *words;
-    task->upload = malloc(task->upload_len);
-    fl_err err = FL_ERR_MEMORY;
+    uint64_t *words = NULL;
+    fl_err err = lay_out(&fields, &task->plan);
+    if (err) return fl_reason_set(why, err, "the plan's fields do not fit");
+    const size_t len = fields.word_count * sizeof *words;
+    words = calloc(fields.word_count, sizeof *words);
+    task->upload = malloc(len);
+    task->upload_len = len;
     if (!words || !task->upload) {
-        (void)!fl_reason_set(why, err, "no memory for %zu words",
-                             fields.word_count);
+        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu words",
+                            fields.word_count);
         goto out;
     }
-    err = fl_upload_values(client, &values, why);
+    err = encode(client, &values, why);
     if (err) goto out;
-    err = fl_fields_pack(words, &fields, values, task->plan.field_max);
-    if (err) goto out;  // never: the codec keeps below field_max
+    err = task->party
+              ? fl_party_mask(task->party, words, fields.word_count, values)
+              : fl_fields_pack(words, &fields, values, task->plan.field_max);
+    if (err) {
+        (void)!fl_reason_set(why, err, "the update cannot be packed");
+        goto out;
+    }
     fl_fields_encode(task->upload, words, fields.word_count);
 
 out:
+    if (values) {  // what the mask hides
+        fl_secret_wipe(values, fields.field_count * sizeof *values);
+    }
     free(values);
     free(words);
     return err;
@@ -178,7 +186,7 @@ out:
 void fl_upload_begin_clear(fl_client *client)
 {
     fl_reason why = {""};
-    const fl_err err = pack(client, &why);
+    const fl_err err = fl_upload_pack(client, &why);
     if (err) {
         lose(client, err, why.text);
     } else {

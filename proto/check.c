@@ -149,8 +149,7 @@ static const char *check_plan(const fl_plan *plan)
 
 static const char *check_step(const fl_step_body *step)
 {
-    if (!is_within(step->step, 1, UINT8_MAX))
-        return "step is not within 1 .. 255";
+    if (!is_within(step->step, 1, UINT8_MAX)) return "step is not 1 .. 255";
     return step->len <= FL_PROTO_STEP_MAX ? NULL
                                           : "step is longer than 261632 bytes";
 }

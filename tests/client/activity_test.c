@@ -54,6 +54,8 @@ static fl_state *train(uint32_t round)
         .bytes_up = 1000,
         .bytes_down = 2000,
         .refused_count = 1,
+        .session_count = 3,
+        .fault_count = 2,
     };
     const fl_activity activity = {
         .aggregator = "tcp://host:7443",
@@ -83,6 +85,8 @@ TEST(activity_tells_a_person_what_the_client_does)
                               "round            12\n"
                               "updates          4\n"
                               "refused          1\n"
+                              "sessions         3\n"
+                              "faults           2\n"
                               "samples          600\n"
                               "bytes_up         1000\n"
                               "bytes_down       2000\n"
@@ -99,7 +103,8 @@ TEST(activity_gives_a_program_one_object_on_a_line)
     assert_string_equal(
         text, "{\"event\":\"status\",\"activity\":\"training\","
               "\"connected\":true,\"aggregator\":\"tcp://host:7443\","
-              "\"round\":3,\"updates\":4,\"refused\":1,\"samples\":600,"
+              "\"round\":3,\"updates\":4,\"refused\":1,\"sessions\":3,"
+              "\"faults\":2,\"samples\":600,"
               "\"bytes_up\":1000,\"bytes_down\":2000,\"key\":\"" KEY "\","
               "\"version\":\"" FL_VERSION "\",\"running\":true}\n");
     fl_state_close(kept);
