@@ -70,11 +70,11 @@ void fl_task_finish(fl_client *client)
 static void say_no(fl_client *client, uint32_t round)
 {
     if (!client->status.is_connected) return;  // its absence says so too
-    fl_emit_message(client,
-                    &(fl_message){.type = FL_MESSAGE_STEP,
-                                  .operation = fl_emit_operation(client),
-                                  .round = round,
-                                  .step = {.step = FL_STEP_DECLINE}});
+    fl_message no = {.type = FL_MESSAGE_STEP,
+                     .operation = fl_emit_operation(client),
+                     .round = round};
+    no.step.step = FL_STEP_DECLINE;
+    fl_emit_message(client, &no);
 }
 
 void fl_task_decline(fl_client *client)

@@ -241,8 +241,10 @@ fl_err fl_edit_finish(fl_edit *edit, FILE *out, fl_reason *why)
                 edit->old->serial);
     } else {
         err = fl_file_write(edit->path, bytes, len, 0644, why);
-        if (!err) print_changes(out, edit);
-        if (!err) print_summary(out, edit, serial, bytes, len);
+        if (!err) {
+            print_changes(out, edit);
+            print_summary(out, edit, serial, bytes, len);
+        }
     }
     free(bytes);
     return err;

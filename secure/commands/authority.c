@@ -20,10 +20,10 @@ static const char USAGE[] =
 static fl_err make(const char *path, fl_reason *why)
 {
     fl_identity authority;
-    char digits[FL_HEX_CAP];
     FL_TRY(fl_key_file_make(path, why));
     const fl_err err = fl_keys_read(&authority, path, why);
     if (!err) {
+        char digits[FL_HEX_CAP];
         fl_hex_encode(digits, sizeof digits, authority.public_key,
                       FL_KEY_BYTES);
         puts(digits);

@@ -167,9 +167,16 @@ bool fl_secagg_graph_next(fl_secagg_graph_walk *walk, uint32_t *partner)
     if (walk->graph->k == 0) return next_of_all(walk, partner);
     const uint32_t chosen = head(walk->chosen, walk->chosen_end);
     const uint32_t chooser = head(walk->choosers, walk->choosers_end);
-    *partner = chosen < chooser ? chosen : chooser;
-    if (*partner == FL_SECAGG_GRAPH_NONE) return false;
-    if (chosen == *partner) walk->chosen++;
-    if (chooser == *partner) walk->choosers++;
+    if (chosen == FL_SECAGG_GRAPH_NONE && chooser == FL_SECAGG_GRAPH_NONE) {
+        return false;
+    }
+    if (chosen <= chooser) {
+        *partner = chosen;
+        walk->chosen++;
+        if (chooser == chosen) walk->choosers++;
+    } else {
+        *partner = chooser;
+        walk->choosers++;
+    }
     return true;
 }

@@ -271,9 +271,9 @@ static fl_err init_memory(unmasking *u)
 
 static fl_err init(unmasking *u, unsigned thread_count, fl_reason *why)
 {
-    const unsigned most =
-        thread_count < FL_TEAM_MAX ? thread_count : FL_TEAM_MAX;
-    const unsigned size = most > 0 ? most : 1;
+    unsigned size = thread_count;
+    if (size < 1) size = 1;
+    if (size > FL_TEAM_MAX) size = FL_TEAM_MAX;
     fl_err err = fl_team_new(&u->team, size);
     if (err) {
         return fl_reason_set(why, err, "cannot start %u threads to unmask",
