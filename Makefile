@@ -17,6 +17,11 @@ HDR      := $(wildcard $(ROOMS:=/*.h))
 MAIN     := $(wildcard $(PROGRAMS:=/main.c))
 TEST     := $(wildcard tests/*/*_test.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
+# Where there is one thread, the sanitizer of threads has nothing to look at.
+ifeq ($(VARIANT),tsan)
+TEST     := $(shell grep -lE -e 'thread|fl_(pool|team|net_tcp|signals)_' \
+              -e 'fl_(evaluation|server|service|simulation)_' $(TEST))
+endif
 BENCH    := $(wildcard tests/bench/*_bench.c)
 PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
