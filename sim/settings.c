@@ -49,7 +49,9 @@ void fl_settings_list(fl_option *table, fl_settings *s)
         {"fleet", "availability-period", FL_OPTION_NUMBER, &s->period_s, 1, 1e7,
          "S", "mean length of one presence and one absence, seconds"},
         {"fleet", "dropout", FL_OPTION_NUMBER, &s->dropout, 0, 1, "X",
-         "probability that a selected client vanishes while it works"},
+         "share of a cohort that vanishes, spread over the steps of the "
+         "session "
+         "(in the clear: over training and upload)"},
 
         {"run", "threads", FL_OPTION_COUNT, &s->threads, 0, 1024, "N",
          "worker threads; their number does not change the result"},
