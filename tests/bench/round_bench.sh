@@ -1,7 +1,8 @@
 #!/bin/sh
 # What the real programs cost on loopback: milliseconds a round when there is
 # next to nothing to train (10 clients with one example each, LeNet's 320 kB
-# down and up), and the memory of both programs while clients train for real.
+# down, 214 kB up), in the clear and with a session, and the memory of both
+# programs while clients train for real.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 B=${B:-build/release}
@@ -9,14 +10,18 @@ out=$(mktemp -d)
 . tests/e2e/lib.sh
 trap 'stop_everything; rm -rf "$out"' EXIT
 
-start_aggregator "$out/quick" --model lenet --dataset fashion-mnist \
-    --rounds 100 --cohort 10 --evaluate-every 0 --json --quiet
-for slice in 0 1 2 3 4 5 6 7 8 9; do
-    start_client "$out/quick-$slice" --dataset fashion-mnist \
-        --partition iid:100 --samples 1 --slice "$slice" --until-finished
+for mode in clear secure; do
+    start_aggregator "$out/$mode" --model lenet --dataset fashion-mnist \
+        --rounds 100 --cohort 10 --evaluate-every 0 --aggregation $mode \
+        --json --quiet
+    for slice in 0 1 2 3 4 5 6 7 8 9; do
+        start_client "$out/$mode-$slice" --dataset fashion-mnist \
+            --partition iid:100 --samples 1 --slice "$slice" \
+            --aggregation $mode --until-finished
+    done
+    wait_for_all
+    aggregator_url=''
 done
-wait_for_all
-aggregator_url=''
 
 start_aggregator "$out/real" --model lenet --dataset fashion-mnist \
     --rounds 6 --cohort 2 --json --quiet
@@ -42,12 +47,16 @@ while kib=$(memory VmHWM "$aggregator_pid") && [ "$kib" -gt 0 ]; do
 done
 wait_for_all
 
-python3 - "$out/quick.out" "$client_kib" "$aggregator_kib" <<'END'
+python3 - "$out" "$client_kib" "$aggregator_kib" <<'END'
 import json, statistics, sys
-rounds = [json.loads(line) for line in open(sys.argv[1])]
-walls = [r["wall_s"] for r in rounds if r["event"] == "round"]
-gaps = [1e3 * (b - a) for a, b in zip(walls, walls[1:])]
-print("round_overhead_ms", statistics.median(gaps), "ms")
+
+def round_ms(path):
+    rounds = [json.loads(line) for line in open(path)]
+    walls = [r["wall_s"] for r in rounds if r["event"] == "round"]
+    return statistics.median(1e3 * (b - a) for a, b in zip(walls, walls[1:]))
+
+print("round_overhead_ms", round_ms(sys.argv[1] + "/clear.out"), "ms")
+print("round_secure_ms", round_ms(sys.argv[1] + "/secure.out"), "ms")
 data_mib = 3000 * (28 * 28 + 4) / 2**20
 print("client_rss_mib", int(sys.argv[2]) / 1024 - data_mib, "MiB")
 print("aggregator_rss_mib", int(sys.argv[3]) / 1024, "MiB")
