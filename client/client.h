@@ -122,7 +122,8 @@ typedef enum {
     FL_CLIENT_END,            // object: all its chunks are there
     FL_CLIENT_TRAIN,          // plan, bytes, len: TRAINED answers
     FL_CLIENT_CANCEL,         // the training that goes on; TRAINED still comes
-    FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE
+    FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE; a result
+                              // that has no update by now: nothing
     FL_CLIENT_DROP_UPDATE,    // it is committed, or of no use any more
     FL_CLIENT_BURN,           // session: on disk before BURNED answers, and the
                               // update that SAVE_UPDATE kept is gone

@@ -81,6 +81,7 @@ static void save_update(service *s, const fl_client_effect *effect)
 {
     const fl_result *result = effect->result;
     fl_reason why;
+    if (!result->update) return;  // no memory to go on: dropped again
     fl_state_update update = {
         .round = effect->plan->round,
         .sample_count = result->sample_count,

@@ -113,6 +113,7 @@ static void deliver(fl_host *host, const fl_client_effect *effect)
 
 static void keep_update(fl_host *host, const fl_client_effect *effect)
 {
+    assert_non_null(effect->result->update);
     free(host->disk);
     host->disk_len = effect->result->update_len;
     assert_int_equal(host->disk_len, host->trained_len);
