@@ -61,7 +61,7 @@ static void end_training(fl_host *host, uint8_t how)
     if (how % 4 == 0) {
         fl_host_failed(host, FL_ERR_RANGE);
     } else {
-        fl_host_trained(host, how % 4);
+        fl_host_trained(host, host->chunks);
     }
 }
 
@@ -118,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     script s = {data, data + len};
     if (!host) abort();
     fl_host_init(host, &options);
+    host->chunks = 3;
     play(host, &s);
     fl_host_fini(host);
     free(host);
