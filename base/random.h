@@ -33,6 +33,13 @@ typedef enum {
     FL_RANDOM_DROPOUT = 11,       // who vanishes in a round; id = client
     FL_RANDOM_DROPPED = 12,       // values of a layer; id = node, example
     FL_RANDOM_ROUNDING = 13,      // of an update's values; id = client
+    // Public, of a codec's seed; id = group * 2^32 + block.
+    FL_RANDOM_SIGNS = 14,    // of coordinates, before they are rotated
+    FL_RANDOM_SUPPORT = 15,  // which of the rotated ones are sent
+    FL_RANDOM_ORDER = 16,    // of those that are; id = group
+    FL_RANDOM_MIX = 17,      // signs of those, before they are rotated again
+    FL_RANDOM_DITHER = 18,   // who rounds up first; id = group
+    FL_RANDOM_SKETCH = 19,   // the seed of a session's codec; id = number
 } fl_random_purpose;
 
 typedef struct {

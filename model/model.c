@@ -35,6 +35,49 @@ float *fl_model_params(fl_model *model)
     return model->params;
 }
 
+/* ---- tensors ---- */
+
+// The tensors of a node that has any: weight, bias, statistics. Returns how
+// many there are; tensors may be NULL.
+static size_t list_tensors(const fl_node *node, fl_tensor_info *tensors)
+{
+    const bool is_matrix = node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
+    const fl_tensor_info all[] = {
+        {node->weight_at, node->weight_count, is_matrix ? node->out_count : 1,
+         is_matrix ? FL_TENSOR_WEIGHT : FL_TENSOR_NORM},
+        {node->bias_at, node->bias_count, 1,
+         is_matrix ? FL_TENSOR_BIAS : FL_TENSOR_NORM},
+        {node->stats_at, node->stats_count, 1, FL_TENSOR_STATISTIC},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].count == 0) continue;
+        if (tensors) tensors[count] = all[i];
+        count++;
+    }
+    return count;
+}
+
+size_t fl_model_tensor_count(const fl_model *model)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < model->graph.node_count; i++) {
+        count += list_tensors(&model->graph.nodes[i], NULL);
+    }
+    return count;
+}
+
+fl_tensor_info fl_model_tensor(const fl_model *model, size_t i)
+{
+    fl_tensor_info tensors[3];
+    const fl_node *node = model->graph.nodes;
+    for (size_t count; (count = list_tensors(node, tensors)) <= i; node++) {
+        i -= count;
+    }
+    (void)list_tensors(node, tensors);
+    return tensors[i];
+}
+
 size_t fl_model_norm_count(const fl_model *model)
 {
     size_t count = 0;

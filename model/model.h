@@ -114,6 +114,27 @@ typedef struct {
 uint32_t fl_model_layer_count(const fl_model *model);
 fl_layer_info fl_model_layer(const fl_model *model, uint32_t i);
 
+typedef enum {
+    FL_TENSOR_WEIGHT,
+    FL_TENSOR_BIAS,
+    FL_TENSOR_NORM,       // weight or bias of a norm
+    FL_TENSOR_STATISTIC,  // running mean or variance; not trained
+} fl_tensor_role;
+
+typedef struct {
+    size_t offset, count;  // floats, in the parameters
+    size_t row_count;      // WEIGHT: output channels, count / row_count each;
+                           // others: 1
+    fl_tensor_role role;
+} fl_tensor_info;
+
+/*
+ * What the parameters consist of, in their order and without gaps;
+ * i < fl_model_tensor_count.
+ */
+size_t fl_model_tensor_count(const fl_model *model);
+fl_tensor_info fl_model_tensor(const fl_model *model, size_t i);
+
 /* How many of the parameters belong to batch normalisation. */
 size_t fl_model_norm_count(const fl_model *model);
 

@@ -71,6 +71,7 @@ enum {
     FL_PROTO_STEPS_MAX = 1 << 16,          // local epochs; rows of a batch
     FL_PROTO_STEP_MAX = 256 * 1024 - 512,  // bytes of a session's step
     FL_PROTO_CLIENTS_MAX = 16384,          // of a session
+    FL_PROTO_RUNS_MAX = 512,               // of a codec's layout
 };
 
 typedef enum {
@@ -145,6 +146,15 @@ typedef struct {
     uint32_t field_max;   // largest value of a field, >= 1
     uint32_t weight_max;  // 1 .. FL_PROTO_SAMPLES_MAX
     float value_clip;     // largest |value| of an update, > 0
+    // How updates become bytes: compress/ knows what these say.
+    uint32_t codec;  // an fl_codec_kind
+    uint32_t codec_bits;
+    float density, density_small;
+    uint32_t per_word, value_max;
+    float step_large, step_small;
+    uint32_t place;  // of this client in the cohort, below client_cap
+    uint32_t run_count;
+    uint32_t runs[FL_PROTO_RUNS_MAX];
     uint8_t enrolment[FL_PROTO_HASH_BYTES];  // object name of the list; SECURE
                                              // only, else zeros
 } fl_plan;
@@ -185,13 +195,20 @@ typedef struct {
     uint8_t object[FL_PROTO_HASH_BYTES];
     bool wants_manifest;
     uint32_t index;  // of the chunk; 0 with wants_manifest
+    // With wants_manifest: a model that is held already, so that the manifest
+    // may be that of a patch (PATCH), or of the model packed (PACKED).
+    bool has_base;
+    uint8_t base[FL_PROTO_HASH_BYTES];
+    bool takes_packed;
 } fl_fetch;
 
 typedef enum {
     FL_OBJECT_MODEL = 1,      // an ONNX file
-    FL_OBJECT_UPDATE = 2,     // packed fields, readable: CLEAR
-    FL_OBJECT_MASKED = 3,     // packed fields, masked: SECURE
+    FL_OBJECT_UPDATE = 2,     // an update, readable: CLEAR
+    FL_OBJECT_MASKED = 3,     // words of an update, masked: SECURE
     FL_OBJECT_ENROLMENT = 4,  // an enrolment list
+    FL_OBJECT_PATCH = 5,      // what makes one model of another
+    FL_OBJECT_PACKED = 6,     // a model, compressed
 } fl_object_kind;
 
 /*

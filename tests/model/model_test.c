@@ -178,7 +178,33 @@ TEST(model_averages_statistics_as_squares)
     fl_graph_fini(&graph);
 }
 
+TEST(model_tensors_cover_the_parameters_in_order)
+{
+    const char *const names[] = {"lenet", "resnet8", "mobilenetv2-tiny"};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        fl_model *model;
+        const fl_model_options options = {
+            .name = names[n], .input = {32, 32, 3}, .class_count = 10};
+        assert_ok(fl_model_new(&model, &options, NULL));
+        size_t end = 0, statistics = 0;
+        for (size_t i = 0; i < fl_model_tensor_count(model); i++) {
+            const fl_tensor_info tensor = fl_model_tensor(model, i);
+            assert_int_equal(tensor.offset, end);
+            assert_true(tensor.count > 0);
+            assert_int_equal(tensor.count % tensor.row_count, 0);
+            end += tensor.count;
+            if (tensor.role == FL_TENSOR_STATISTIC) statistics += tensor.count;
+        }
+        assert_int_equal(end, fl_model_param_count(model));
+        // Half of what belongs to a batch norm is counted, not trained.
+        assert_int_equal(2 * statistics, fl_model_norm_count(model));
+        fl_model_free(model);
+    }
+}
+
 RUN_TESTS(
+    cmocka_unit_test(model_tensors_cover_the_parameters_in_order),
+
     cmocka_unit_test(model_averages_statistics_as_squares),
     cmocka_unit_test(model_lenet_has_the_layers_that_everyone_uses),
     cmocka_unit_test(model_mlp_has_three_dense_layers),

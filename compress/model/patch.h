@@ -1,0 +1,62 @@
+/*
+ * Models on their way down: what has changed since a version that the client
+ * holds, or all of it, packed. Both are checked by what comes out: the plan
+ * names the model by its hash.
+ *
+ *   patch    steps, then for each tensor which coordinates have moved and by
+ *            how many steps (adaptive range coder with neighbours as context)
+ *   packed   the model's ONNX file without its numbers (zstd), then steps and
+ *            multiples of all tensors (the same coder)
+ *
+ * Safe on any bytes. docs/format.md, "Patches" and "Packed models".
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_COMPRESS_PATCH_H
+#define FL_COMPRESS_PATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+#include "compress/model/grid.h"
+#include "model/model.h"
+
+/* Most bytes of a patch of this model, and of a packed one. */
+size_t fl_patch_bound(const fl_model *model);
+size_t fl_packed_bound(const fl_model *model);
+
+/*
+ * What turns `from` into `to`, parameters of this model on this grid.
+ * FL_ERR_SPACE: dst_cap is below fl_patch_bound. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
+                                const fl_model *model, const fl_grid *grid,
+                                const float *from, const float *to);
+
+/*
+ * Turns the ONNX file `base` into the one that the patch was made for. The
+ * caller frees *bytes. FL_ERR_FORMAT: the patch is malformed, or not one of a
+ * model like this. FL_ERR_MEMORY, FL_ERR_LIMIT, and those of fl_model_decode
+ * for `base`.
+ */
+FL_CHECK fl_err fl_patch_apply(uint8_t **bytes, size_t *len,
+                               const uint8_t *base, size_t base_len,
+                               const uint8_t *patch, size_t patch_len,
+                               fl_reason *why);
+
+/* The model with `params`, which are on the grid, packed. */
+FL_CHECK fl_err fl_packed_encode(uint8_t *dst, size_t dst_cap, size_t *len,
+                                 const fl_model *model, const fl_grid *grid,
+                                 const float *params);
+
+/*
+ * The ONNX file of a packed model, at most `cap` bytes; the caller frees
+ * *bytes. FL_ERR_FORMAT, FL_ERR_LIMIT, FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_packed_decode(uint8_t **bytes, size_t *len, size_t cap,
+                                 const uint8_t *src, size_t src_len,
+                                 fl_reason *why);
+
+#endif
