@@ -33,18 +33,18 @@ static fl_err make_room(fl_sum *sum)
 }
 
 // The codec for so many clients, and how its fields lie in words.
-static fl_err lay_out(fl_update_codec *codec, fl_fields *fields,
+static fl_err lay_out(fl_dense_codec *codec, fl_fields *fields,
                       const fl_aggregator_options *options, size_t param_count,
                       uint32_t client_cap)
 {
-    *codec = (fl_update_codec){
+    *codec = (fl_dense_codec){
         .param_count = param_count,
         .field_max =
             smaller(fl_fields_max(options->value_bits, client_cap), FIELD_MAX),
         .weight_max = options->weight_max,
         .clip = (float)options->value_clip,
     };
-    return fl_fields_init(fields, fl_update_field_count(codec),
+    return fl_fields_init(fields, fl_dense_field_count(codec),
                           (uint64_t)client_cap * codec->field_max + 1,
                           client_cap, codec->field_max);
 }
@@ -52,7 +52,7 @@ static fl_err lay_out(fl_update_codec *codec, fl_fields *fields,
 uint64_t fl_aggregation_bytes(const fl_aggregator_options *options,
                               size_t param_count)
 {
-    fl_update_codec codec;
+    fl_dense_codec codec;
     fl_fields fields;
     const double selected =
         ceil(options->cohort * (1.0 + options->over_select));
@@ -118,7 +118,7 @@ static const uint64_t *find_sums(fl_aggregator *aggregator,
 }
 
 fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
-                            fl_update_metrics *metrics, fl_reason *why)
+                            fl_dense_metrics *metrics, fl_reason *why)
 {
     const fl_sum *sum = &aggregator->sum;
     const size_t param_count = sum->codec.param_count;
@@ -128,7 +128,7 @@ fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
     float *mean = malloc(param_count * sizeof *mean);
     if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     const fl_err err =
-        fl_update_decode(mean, metrics, &sum->codec, sums, client_count, why);
+        fl_dense_decode(mean, metrics, &sum->codec, sums, client_count, why);
     for (size_t i = 0; !err && i < param_count; i++) {
         params[i] += mean[i];
     }
@@ -224,9 +224,9 @@ static fl_session describe(fl_aggregator *aggregator)
         .number = sum->number,
     };
     const fl_plan plan = fl_round_plan(aggregator);
-    uint8_t recipe[FL_HASH_BYTES], task[FL_UPDATE_TASK_BYTES];
+    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     fl_plan_recipe(recipe, &plan);
-    fl_update_task(task, &sum->codec, recipe);
+    fl_dense_task(task, &sum->codec, recipe);
     fl_hash(session.task, task, sizeof task);
     memcpy(session.model, aggregator->published.name, FL_HASH_BYTES);
     memcpy(session.enrolment, aggregator->enrolment->hash, FL_HASH_BYTES);

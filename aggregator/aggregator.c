@@ -29,11 +29,11 @@ static fl_err check_options(const fl_aggregator_options *options,
                              "cohort of %u",
                              options->min_survivors, options->cohort);
     }
-    const fl_update_codec codec = {.param_count = 1,
+    const fl_dense_codec codec = {.param_count = 1,
                                    .field_max = 1,
                                    .weight_max = options->weight_max,
                                    .clip = (float)options->value_clip};
-    FL_TRY(fl_update_check(&codec, why));
+    FL_TRY(fl_dense_check(&codec, why));
     if (options->value_bits < 1 || options->value_bits > 24 ||
         options->min_survivors > FL_SESSION_CLIENTS_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,

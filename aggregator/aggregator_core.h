@@ -102,7 +102,7 @@ typedef struct {
 
 /* The sum of the round. */
 typedef struct {
-    fl_update_codec codec;
+    fl_dense_codec codec;
     fl_fields fields;
     uint32_t client_min, client_cap;
     uint64_t *words;      // CLEAR: packed
@@ -275,7 +275,7 @@ int64_t fl_aggregation_deadline(const fl_aggregator *aggregator);
 
 /* The weighted mean, added to `params`; and the clients' metrics. */
 FL_CHECK fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
-                                     fl_update_metrics *metrics,
+                                     fl_dense_metrics *metrics,
                                      fl_reason *why);
 
 /* Whether this member's update is in the sum. */

@@ -251,7 +251,7 @@ static fl_err encode_next(fl_aggregator *aggregator)
 }
 
 // Statistics come as what can be averaged, see fl_model_variances_to_squares.
-static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
+static fl_err apply_mean(fl_aggregator *aggregator, fl_dense_metrics *metrics,
                          fl_reason *why)
 {
     float *params = fl_model_params(aggregator->model);
@@ -262,7 +262,7 @@ static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
 }
 
 static void record_round(fl_aggregator *aggregator,
-                         const fl_update_metrics *metrics)
+                         const fl_dense_metrics *metrics)
 {
     const double weight = (double)metrics->weight;
     aggregator->record = (fl_round_record){
@@ -282,7 +282,7 @@ static void record_round(fl_aggregator *aggregator,
 
 void fl_round_close(fl_aggregator *aggregator)
 {
-    fl_update_metrics metrics = {.weight = 0};
+    fl_dense_metrics metrics = {.weight = 0};
     fl_reason why = {""};
     fl_err err = apply_mean(aggregator, &metrics, &why);
     if (err == FL_ERR_RANGE) {  // no clients can have made that sum

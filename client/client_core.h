@@ -226,7 +226,7 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk);
 /* ---- upload.c ---- */
 
 /* The codec that the plan asks for. */
-fl_update_codec fl_upload_codec(const fl_plan *plan);
+fl_dense_codec fl_upload_codec(const fl_plan *plan);
 
 /* Makes task.upload of the result: packed fields, masked by a party. */
 FL_CHECK fl_err fl_upload_pack(fl_client *client, fl_reason *why);

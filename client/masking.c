@@ -80,13 +80,13 @@ static fl_err begin_party(fl_client *client)
 {
     fl_task *task = &client->task;
     const fl_plan *plan = &task->plan;
-    const fl_update_codec codec = fl_upload_codec(plan);
-    uint8_t recipe[FL_HASH_BYTES], text[FL_UPDATE_TASK_BYTES];
+    const fl_dense_codec codec = fl_upload_codec(plan);
+    uint8_t recipe[FL_HASH_BYTES], text[FL_DENSE_TASK_BYTES];
     fl_party_options options = {
         .identity = &client->options.identity,
         .enrolment = client->enrolment,
         .round = plan->round,
-        .field_count = (uint32_t)fl_update_field_count(&codec),
+        .field_count = (uint32_t)fl_dense_field_count(&codec),
         .field_max = plan->field_max,
         .client_min = client->options.client_min,
         .number_after = client->past.number,
@@ -97,7 +97,7 @@ static fl_err begin_party(fl_client *client)
     memcpy(options.model, plan->model, FL_HASH_BYTES);
     // The plan has come to this client alone, the invite's hash to all.
     fl_plan_recipe(recipe, plan);
-    fl_update_task(text, &codec, recipe);
+    fl_dense_task(text, &codec, recipe);
     fl_hash(options.task, text, sizeof text);
     return fl_party_new(&task->party, &options);
 }

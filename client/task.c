@@ -161,8 +161,8 @@ void fl_task_trained(fl_client *client, const fl_client_event *event)
 static const char *find_objection(const fl_client *client, const fl_plan *plan)
 {
     const fl_client_options *options = &client->options;
-    const fl_update_codec codec = fl_upload_codec(plan);
-    if (fl_update_check(&codec, NULL)) return "its numbers make no update";
+    const fl_dense_codec codec = fl_upload_codec(plan);
+    if (fl_dense_check(&codec, NULL)) return "its numbers make no update";
     if (plan->aggregation == FL_AGGREGATION_CLEAR) {
         return options->allows_clear
                    ? NULL

@@ -8,9 +8,9 @@
 
 /* ---- from the result to fields ---- */
 
-fl_update_codec fl_upload_codec(const fl_plan *plan)
+fl_dense_codec fl_upload_codec(const fl_plan *plan)
 {
-    return (fl_update_codec){
+    return (fl_dense_codec){
         .param_count = (size_t)plan->param_count,
         .field_max = plan->field_max,
         .weight_max = plan->weight_max,
@@ -31,8 +31,8 @@ static fl_err encode(const fl_client *client, uint32_t **values, fl_reason *why)
 {
     const fl_plan *plan = &client->task.plan;
     const fl_result *result = &client->task.result;
-    const fl_update_codec codec = fl_upload_codec(plan);
-    const fl_update_metrics metrics = {
+    const fl_dense_codec codec = fl_upload_codec(plan);
+    const fl_dense_metrics metrics = {
         .weight = result->sample_count,
         .correct = result->correct_count,
         .loss_sum = (double)result->loss_sum_micro * 1e-6,
@@ -48,11 +48,11 @@ static fl_err encode(const fl_client *client, uint32_t **values, fl_reason *why)
     memcpy(&id, client->options.identity.public_key, sizeof id);
     fl_random_init(&rounding, fl_local_seed(plan), FL_RANDOM_ROUNDING, id);
     float *update = malloc(codec.param_count * sizeof *update);
-    uint32_t *made = malloc(fl_update_field_count(&codec) * sizeof *made);
+    uint32_t *made = malloc(fl_dense_field_count(&codec) * sizeof *made);
     fl_err err = FL_ERR_MEMORY;
     if (update && made) {
         decode_floats(update, result->update, codec.param_count);
-        err = fl_update_encode(made, &codec, update, &metrics, &rounding, why);
+        err = fl_dense_encode(made, &codec, update, &metrics, &rounding, why);
     } else {
         (void)!fl_reason_set(why, err, "no memory for an update's fields");
     }
@@ -140,9 +140,9 @@ void fl_upload_begin(fl_client *client)
 
 static fl_err lay_out(fl_fields *fields, const fl_plan *plan)
 {
-    const fl_update_codec codec = fl_upload_codec(plan);
+    const fl_dense_codec codec = fl_upload_codec(plan);
     const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
-    return fl_fields_init(fields, fl_update_field_count(&codec), radix,
+    return fl_fields_init(fields, fl_dense_field_count(&codec), radix,
                           plan->client_cap, plan->field_max);
 }
 

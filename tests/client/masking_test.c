@@ -337,7 +337,7 @@ TEST(masking_goes_through_a_session_and_gives_its_update_to_the_sum)
 {
     fl_host *host = new_host();
     fl_chorus chorus;
-    fl_update_metrics metrics;
+    fl_dense_metrics metrics;
     get_ready(host, 1, 1);
     play_to(&chorus, host, FL_STEP_UNMASK);
     assert_string_equal(fl_client_activity(host->client), "idle");
@@ -352,7 +352,7 @@ TEST(masking_goes_through_a_session_and_gives_its_update_to_the_sum)
     const uint64_t *sums = fl_secagg_sums(chorus.secagg);
     float *mean = malloc(chorus.codec.param_count * sizeof *mean);
     assert_true(sums && mean);
-    assert_ok(fl_update_decode(mean, &metrics, &chorus.codec, sums, 1, NULL));
+    assert_ok(fl_dense_decode(mean, &metrics, &chorus.codec, sums, 1, NULL));
     assert_int_equal(metrics.weight, 10);
     assert_int_equal(metrics.correct, 5);
     free(mean);

@@ -142,22 +142,22 @@ TEST(recipe_names_all_that_decides_what_an_update_becomes)
 static void invite(bench *b, const fl_plan *plan)
 {
     fl_host *host = &b->host;
-    const fl_update_codec codec = {(size_t)plan->param_count, plan->field_max,
+    const fl_dense_codec codec = {(size_t)plan->param_count, plan->field_max,
                                    plan->weight_max, plan->value_clip};
     fl_session session = {
         .client_min = plan->client_min,
         .client_cap = plan->client_cap,
         .field_max = plan->field_max,
-        .field_count = (uint32_t)fl_update_field_count(&codec),
+        .field_count = (uint32_t)fl_dense_field_count(&codec),
         .phase_ms = 1000,
         .round = plan->round,
         .radix = (uint64_t)plan->client_cap * plan->field_max + 1,
         .number = plan->number,
     };
-    uint8_t recipe[FL_HASH_BYTES], task[FL_UPDATE_TASK_BYTES];
+    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     uint8_t bytes[FL_INVITE_BYTES];
     fl_plan_recipe(recipe, plan);
-    fl_update_task(task, &codec, recipe);
+    fl_dense_task(task, &codec, recipe);
     fl_hash(session.task, task, sizeof task);
     // The same model, or the test is about that hash alone.
     memcpy(session.model, host->model.name, FL_HASH_BYTES);

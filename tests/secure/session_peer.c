@@ -309,35 +309,35 @@ static void sums(peer *p)
 
 /* ---- updates as fields ---- */
 
-static fl_update_codec open_codec(void)
+static fl_dense_codec open_codec(void)
 {
-    fl_update_codec codec = {0};
+    fl_dense_codec codec = {0};
     codec.param_count = number();
     codec.field_max = small();
     codec.weight_max = small();
     codec.clip = (float)real();
     fl_reason why = {0};
-    must(fl_update_check(&codec, &why), why.text);
+    must(fl_dense_check(&codec, &why), why.text);
     return codec;
 }
 
 static void encode(peer *p)
 {
     (void)p;
-    const fl_update_codec codec = open_codec();
-    fl_update_metrics metrics = {.weight = number(), .correct = number()};
+    const fl_dense_codec codec = open_codec();
+    fl_dense_metrics metrics = {.weight = number(), .correct = number()};
     metrics.loss_sum = real();
     float *update = allocate(codec.param_count, sizeof *update);
     for (size_t i = 0; i < codec.param_count; i++)
         update[i] = (float)real();
-    const size_t count = fl_update_field_count(&codec);
+    const size_t count = fl_dense_field_count(&codec);
     uint32_t *fields = allocate(count, sizeof *fields);
 
     fl_random rounding;
     fl_random_init(&rounding, 1, FL_RANDOM_TEST, 0);
     fl_reason why = {0};
     print_result(
-        fl_update_encode(fields, &codec, update, &metrics, &rounding, &why),
+        fl_dense_encode(fields, &codec, update, &metrics, &rounding, &why),
         &why);
     for (size_t i = 0; i < count; i++)
         printf(" %" PRIu32, fields[i]);
@@ -348,17 +348,17 @@ static void encode(peer *p)
 static void decode(peer *p)
 {
     (void)p;
-    const fl_update_codec codec = open_codec();
+    const fl_dense_codec codec = open_codec();
     const uint32_t clients = small();
-    const size_t count = fl_update_field_count(&codec);
+    const size_t count = fl_dense_field_count(&codec);
     uint64_t *sum = allocate(count, sizeof *sum);
     for (size_t i = 0; i < count; i++)
         sum[i] = number();
     float *mean = allocate(codec.param_count, sizeof *mean);
 
-    fl_update_metrics metrics = {0};
+    fl_dense_metrics metrics = {0};
     fl_reason why = {0};
-    print_result(fl_update_decode(mean, &metrics, &codec, sum, clients, &why),
+    print_result(fl_dense_decode(mean, &metrics, &codec, sum, clients, &why),
                  &why);
     printf(" %" PRIu64 " %" PRIu64 " %.17g", metrics.weight, metrics.correct,
            metrics.loss_sum);

@@ -18,7 +18,7 @@ static void draw_bytes(void *self, void *dst, size_t len)
 
 void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
 {
-    uint8_t recipe[FL_HASH_BYTES], task[FL_UPDATE_TASK_BYTES];
+    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     *chorus = (fl_chorus){
         .host = host,
         .codec = {.param_count = plan->param_count,
@@ -38,11 +38,11 @@ void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
     assert_non_null(chorus->message);
     assert_ok(fl_enrolment_decode(&chorus->enrolment, host->list.bytes,
                                   host->list.len, NULL));
-    session->field_count = (uint32_t)fl_update_field_count(&chorus->codec);
+    session->field_count = (uint32_t)fl_dense_field_count(&chorus->codec);
     memcpy(session->model, plan->model, FL_HASH_BYTES);
     memcpy(session->enrolment, chorus->enrolment->hash, FL_HASH_BYTES);
     fl_plan_recipe(recipe, plan);
-    fl_update_task(task, &chorus->codec, recipe);
+    fl_dense_task(task, &chorus->codec, recipe);
     fl_hash(session->task, task, sizeof task);
     draw_bytes(chorus, session->id, sizeof session->id);
 }

@@ -353,7 +353,7 @@ void fl_parcel_wrap(fl_parcel *parcel, fl_object_kind kind, uint32_t round,
     free(hashes);
 }
 
-void fl_parcel_fields(uint32_t *values, const fl_update_codec *codec,
+void fl_parcel_fields(uint32_t *values, const fl_dense_codec *codec,
                       float value)
 {
     fl_random rounding;
@@ -362,8 +362,8 @@ void fl_parcel_fields(uint32_t *values, const fl_update_codec *codec,
     for (size_t i = 0; i < codec->param_count; i++)
         update[i] = value;
     fl_random_init(&rounding, 1, FL_RANDOM_TEST, 1);
-    assert_ok(fl_update_encode(values, codec, update,
-                               &(fl_update_metrics){10, 5, 20.0}, &rounding,
+    assert_ok(fl_dense_encode(values, codec, update,
+                               &(fl_dense_metrics){10, 5, 20.0}, &rounding,
                                NULL));
     free(update);
 }
@@ -372,11 +372,11 @@ void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
                     float value)
 {
     const bool is_honest = fabsf(value) <= plan->value_clip;
-    const fl_update_codec codec = {.param_count = param_count,
+    const fl_dense_codec codec = {.param_count = param_count,
                                    .field_max = plan->field_max,
                                    .weight_max = plan->weight_max,
                                    .clip = plan->value_clip};
-    const size_t count = fl_update_field_count(&codec);
+    const size_t count = fl_dense_field_count(&codec);
     fl_fields fields;
     assert_ok(fl_fields_init(&fields, count,
                              (uint64_t)plan->client_cap * plan->field_max + 1,

@@ -111,7 +111,7 @@ typedef struct {
 } fl_parcel;
 
 /* The fields of such an update, as fl_parcel_init packs them. */
-void fl_parcel_fields(uint32_t *values, const fl_update_codec *codec,
+void fl_parcel_fields(uint32_t *values, const fl_dense_codec *codec,
                       float value);
 
 /*

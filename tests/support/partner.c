@@ -53,9 +53,9 @@ void fl_partner_ready(fl_partner *partner)
 
 /* ---- the session ---- */
 
-static fl_update_codec codec_of(const fl_plan *plan)
+static fl_dense_codec codec_of(const fl_plan *plan)
 {
-    return (fl_update_codec){.param_count = plan->param_count,
+    return (fl_dense_codec){.param_count = plan->param_count,
                              .field_max = plan->field_max,
                              .weight_max = plan->weight_max,
                              .clip = plan->value_clip};
@@ -65,8 +65,8 @@ static void begin(fl_partner *partner)
 {
     const fl_lab *lab = partner->hand->lab;
     const fl_plan *plan = &partner->plan;
-    const fl_update_codec codec = codec_of(plan);
-    uint8_t recipe[FL_HASH_BYTES], task[FL_UPDATE_TASK_BYTES];
+    const fl_dense_codec codec = codec_of(plan);
+    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     fl_identity aggregator;
     fl_identity_init(&aggregator, (const uint8_t[FL_SEED_BYTES]){99});
     assert_ok(
@@ -75,7 +75,7 @@ static void begin(fl_partner *partner)
         .identity = &partner->hand->identity,
         .enrolment = partner->list,
         .round = plan->round,
-        .field_count = (uint32_t)fl_update_field_count(&codec),
+        .field_count = (uint32_t)fl_dense_field_count(&codec),
         .field_max = plan->field_max,
         .client_min = plan->client_min,
         .number_after = plan->number - 1,
@@ -85,14 +85,14 @@ static void begin(fl_partner *partner)
     memcpy(options.federation, aggregator.public_key, FL_KEY_BYTES);
     memcpy(options.model, plan->model, FL_HASH_BYTES);
     fl_plan_recipe(recipe, plan);
-    fl_update_task(task, &codec, recipe);
+    fl_dense_task(task, &codec, recipe);
     fl_hash(options.task, task, sizeof task);
     assert_ok(fl_party_new(&partner->party, &options));
 }
 
 static void mask(fl_partner *partner)
 {
-    const fl_update_codec codec = codec_of(&partner->plan);
+    const fl_dense_codec codec = codec_of(&partner->plan);
     const fl_fields *fields = fl_party_fields(partner->party);
     uint32_t *values = calloc(fields->field_count, sizeof *values);
     uint64_t *words = malloc(fields->word_count * sizeof *words);

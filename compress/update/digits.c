@@ -23,9 +23,9 @@ enum {
 static const uint32_t FIELD_CAP = UINT32_C(1) << 31;
 static const double LOSS_ONE = 1 << LOSS_FRACTION_BITS;
 
-_Static_assert(FL_UPDATE_EXAMPLES_MAX <= UINT64_MAX / 4 / WEIGHT_CAP,
+_Static_assert(FL_DENSE_EXAMPLES_MAX <= UINT64_MAX / 4 / WEIGHT_CAP,
                "twice a scaled count fits 64 bits");
-_Static_assert(FL_UPDATE_CLIENTS_MAX <= UINT64_MAX / WEIGHT_CAP >> LOSS_BITS,
+_Static_assert(FL_DENSE_CLIENTS_MAX <= UINT64_MAX / WEIGHT_CAP >> LOSS_BITS,
                "the largest sum of losses fits 64 bits");
 
 /* ---- layout ---- */
@@ -35,7 +35,7 @@ typedef struct {
     uint64_t weight, correct, loss;
 } numbers;
 
-static numbers largest(const fl_update_codec *codec)
+static numbers largest(const fl_dense_codec *codec)
 {
     const uint64_t weight_max = codec->weight_max;
     return (numbers){weight_max, weight_max, weight_max << LOSS_BITS};
@@ -51,24 +51,24 @@ static size_t digit_count(uint64_t maximum, uint64_t radix)
     return count;
 }
 
-static uint64_t radix_of(const fl_update_codec *codec)
+static uint64_t radix_of(const fl_dense_codec *codec)
 {
     return (uint64_t)codec->field_max + 1;
 }
 
-static size_t number_fields(const fl_update_codec *codec)
+static size_t number_fields(const fl_dense_codec *codec)
 {
     const numbers most = largest(codec);
     const uint64_t radix = radix_of(codec);
     return 2 * digit_count(most.weight, radix) + digit_count(most.loss, radix);
 }
 
-size_t fl_update_field_count(const fl_update_codec *codec)
+size_t fl_dense_field_count(const fl_dense_codec *codec)
 {
     return number_fields(codec) + codec->param_count;
 }
 
-fl_err fl_update_check(const fl_update_codec *codec, fl_reason *why)
+fl_err fl_dense_check(const fl_dense_codec *codec, fl_reason *why)
 {
     if (codec->field_max < 1 || codec->field_max > FIELD_CAP) {
         return fl_reason_set(why, FL_ERR_RANGE,
@@ -97,31 +97,31 @@ fl_err fl_update_check(const fl_update_codec *codec, fl_reason *why)
     return FL_OK;
 }
 
-void fl_update_task(uint8_t dst[FL_UPDATE_TASK_BYTES],
-                    const fl_update_codec *codec,
-                    const uint8_t recipe[FL_UPDATE_RECIPE_BYTES])
+void fl_dense_task(uint8_t dst[FL_DENSE_TASK_BYTES],
+                   const fl_dense_codec *codec,
+                   const uint8_t recipe[FL_DENSE_RECIPE_BYTES])
 {
     static const char label[] = "fedge fields 1";
     uint32_t clip;
     _Static_assert(sizeof clip == sizeof codec->clip, "a float of 32 bits");
     memcpy(&clip, &codec->clip, sizeof clip);
-    fl_writer out = fl_writer_over(dst, FL_UPDATE_TASK_BYTES);
+    fl_writer out = fl_writer_over(dst, FL_DENSE_TASK_BYTES);
     fl_writer_bytes(&out, label, sizeof label);  // with its 0
     fl_writer_u64(&out, codec->param_count);
     fl_writer_u32(&out, codec->field_max);
     fl_writer_u32(&out, codec->weight_max);
     fl_writer_u32(&out, clip);
-    fl_writer_bytes(&out, recipe, FL_UPDATE_RECIPE_BYTES);
+    fl_writer_bytes(&out, recipe, FL_DENSE_RECIPE_BYTES);
     const fl_err err = fl_writer_finish(&out);
-    assert(!err && out.len == FL_UPDATE_TASK_BYTES);
+    assert(!err && out.len == FL_DENSE_TASK_BYTES);
     (void)err;
 }
 
 /* ---- encode ---- */
 
-static fl_err check_metrics(const fl_update_metrics *metrics, fl_reason *why)
+static fl_err check_metrics(const fl_dense_metrics *metrics, fl_reason *why)
 {
-    if (metrics->weight < 1 || metrics->weight > FL_UPDATE_EXAMPLES_MAX) {
+    if (metrics->weight < 1 || metrics->weight > FL_DENSE_EXAMPLES_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "an update of %llu examples: at least 1 and at "
                              "most 2^40 can be told",
@@ -158,8 +158,8 @@ static uint64_t loss_units(double loss_sum, uint64_t weight)
 }
 
 // As the client's update counts: with a weight of at most weight_max.
-static numbers count_as(const fl_update_codec *codec,
-                        const fl_update_metrics *metrics)
+static numbers count_as(const fl_dense_codec *codec,
+                        const fl_dense_metrics *metrics)
 {
     const uint64_t cap = codec->weight_max, weight = metrics->weight;
     if (weight <= cap) {
@@ -192,9 +192,9 @@ static uint32_t round_at_random(double x, fl_random *rounding)
     return below + ((double)fl_random_u32(rounding) < rest * 0x1p32);
 }
 
-fl_err fl_update_encode(uint32_t *fields, const fl_update_codec *codec,
-                        const float *update, const fl_update_metrics *metrics,
-                        fl_random *rounding, fl_reason *why)
+fl_err fl_dense_encode(uint32_t *fields, const fl_dense_codec *codec,
+                       const float *update, const fl_dense_metrics *metrics,
+                       fl_random *rounding, fl_reason *why)
 {
     FL_TRY(check_metrics(metrics, why));
     const uint64_t radix = radix_of(codec);
@@ -252,14 +252,14 @@ static uint64_t take_digits(const uint64_t **sums, uint64_t digit_max,
     return number;
 }
 
-fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
-                        const fl_update_codec *codec, const uint64_t *sums,
-                        uint32_t client_count, fl_reason *why)
+fl_err fl_dense_decode(float *mean, fl_dense_metrics *metrics,
+                       const fl_dense_codec *codec, const uint64_t *sums,
+                       uint32_t client_count, fl_reason *why)
 {
-    if (client_count < 1 || client_count > FL_UPDATE_CLIENTS_MAX) {
+    if (client_count < 1 || client_count > FL_DENSE_CLIENTS_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a sum of %u clients, not of 1 to %d",
-                             client_count, FL_UPDATE_CLIENTS_MAX);
+                             client_count, FL_DENSE_CLIENTS_MAX);
     }
     const uint64_t radix = radix_of(codec);
     const uint64_t sum_max = (uint64_t)client_count * codec->field_max;
@@ -279,8 +279,8 @@ fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
         return refuse_sums("a weight, correct count or loss", client_count,
                            why);
     }
-    *metrics = (fl_update_metrics){all.weight, all.correct,
-                                   (double)all.loss / LOSS_ONE};
+    *metrics = (fl_dense_metrics){all.weight, all.correct,
+                                  (double)all.loss / LOSS_ONE};
 
     const double step = (double)codec->clip * (double)codec->weight_max /
                         ((double)codec->field_max * (double)all.weight);
