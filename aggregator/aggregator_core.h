@@ -7,6 +7,7 @@
  *   aggregation.c  the sum: of fields in the clear, or by a session
  *   roll.c        the enrolment list: who may be in a cohort
  *   object.c      model and list on their way down, updates on their way up
+ *   versions.c    models of the last rounds, and what leads to the newest
  *   reply.c       effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -15,6 +16,8 @@
 #define FL_AGGREGATOR_AGGREGATOR_CORE_H
 
 #include "aggregator/aggregator.h"
+#include "aggregator/object.h"
+#include "aggregator/versions.h"
 #include "base/map.h"
 
 enum {
@@ -91,15 +94,6 @@ typedef enum {
     FL_PHASE_FINISHED,
 } fl_phase;
 
-/* What clients download, by name. */
-typedef struct {
-    uint8_t *bytes;
-    size_t len;
-    uint8_t *manifest;  // encoded
-    size_t manifest_len;
-    uint8_t name[FL_HASH_BYTES];  // the manifest's hash
-} fl_published;
-
 /* The sum of the round. */
 typedef struct {
     fl_dense_codec codec;
@@ -150,6 +144,7 @@ struct fl_aggregator {
 
     fl_model *model;  // the global model; published as it was saved
     fl_published published;
+    fl_versions versions;     // published and before, for those who hold one
     fl_enrolment *enrolment;  // SECURE
     fl_published roll;
     // What is being saved; becomes the above when it is.
@@ -275,8 +270,7 @@ int64_t fl_aggregation_deadline(const fl_aggregator *aggregator);
 
 /* The weighted mean, added to `params`; and the clients' metrics. */
 FL_CHECK fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
-                                     fl_dense_metrics *metrics,
-                                     fl_reason *why);
+                                     fl_dense_metrics *metrics, fl_reason *why);
 
 /* Whether this member's update is in the sum. */
 bool fl_aggregation_has(const fl_aggregator *aggregator,
@@ -304,11 +298,6 @@ void fl_roll_introduce(fl_member *member, const fl_device *device);
 FL_CHECK fl_err fl_roll_call(fl_aggregator *aggregator);
 
 /* ---- object.c ---- */
-
-/* Makes `bytes` what clients download, taken when the result is FL_OK. */
-FL_CHECK fl_err fl_object_publish(fl_published *published, fl_object_kind kind,
-                                  uint32_t round, uint8_t *bytes, size_t len);
-void fl_object_withdraw(fl_published *published);
 
 /* FETCH, OPEN, CHUNK, COMMIT of a client that has checked in. */
 void fl_object_request(fl_aggregator *aggregator, fl_peer *peer,

@@ -22,6 +22,8 @@
 #include "base/err.h"
 #include "base/random.h"
 #include "base/reason.h"
+#include "compress/model/grid.h"
+#include "compress/model/patch.h"
 #include "compress/update/codec.h"
 
 /* The same for all clients of a round. */

@@ -1,0 +1,96 @@
+/*
+ * The models that were published in the last rounds, as multiples of the
+ * grid's steps, and what brings a client from one of them to the newest.
+ *
+ *   version 7 --patch--+
+ *   version 8 --patch--+--> version 9, the newest; also packed, for clients
+ *                           that hold none of these
+ *
+ * Patches and the packed model are made when first asked for, and dropped when
+ * a newer version comes. Versions are kept in memory alone: after a start
+ * clients that hold older ones take the packed model.
+ *
+ * Zeroed, it holds nothing, and everything below says so. One thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_AGGREGATOR_VERSIONS_H
+#define FL_AGGREGATOR_VERSIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregator/object.h"
+#include "base/err.h"
+#include "base/reason.h"
+#include "compress/compress.h"
+#include "model/model.h"
+
+enum {
+    FL_VERSIONS_MAX = 32,  // and those before the newest two only as long as
+    FL_VERSIONS_BYTES_MAX = 64 << 20,  // all take no more than this
+};
+
+typedef struct {
+    uint8_t name[FL_HASH_BYTES];  // of the model's object
+    uint32_t round;
+    int16_t *multiples;  // one a parameter
+    fl_published patch;  // from here to the newest; zeroed: not made yet
+} fl_version;
+
+typedef struct {
+    fl_version kept[FL_VERSIONS_MAX];  // the newest first
+    size_t count;
+    const fl_model *model;
+    const fl_grid *grid;
+    fl_published packed;  // the newest
+} fl_versions;
+
+/* Forgets all. */
+void fl_versions_fini(fl_versions *versions);
+
+/*
+ * Adds the newest version: object `name`, made in round `round`, is `model`
+ * with `params`, which are on the grid. The oldest one makes room. Model and
+ * grid (not the model's own parameters) are borrowed until fl_versions_fini;
+ * when they are others than before, or there is no grid (NULL), the versions
+ * before are forgotten, and without a grid this one is not kept either.
+ * FL_ERR_RANGE: a parameter is not on the grid. FL_ERR_MEMORY. There is no
+ * newest version then: nothing is known any more.
+ */
+FL_CHECK fl_err fl_versions_push(fl_versions *versions,
+                                 const uint8_t name[FL_HASH_BYTES],
+                                 const fl_model *model, const fl_grid *grid,
+                                 const float *params, uint32_t round);
+
+/* Whether this is the name of the newest version. */
+bool fl_versions_is_newest(const fl_versions *versions,
+                           const uint8_t name[FL_HASH_BYTES]);
+
+/*
+ * The patch from `base` to the newest version, a PATCH object of the newest's
+ * round; valid until the next push. FL_ERR_NOT_FOUND: base is not among the
+ * older versions that are kept. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_versions_patch(fl_versions *versions,
+                                  const uint8_t base[FL_HASH_BYTES],
+                                  const fl_published **published);
+
+/*
+ * The newest version packed, a PACKED object of its round; valid until the
+ * next push. FL_ERR_NOT_FOUND: there is no version. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_versions_packed(fl_versions *versions,
+                                   const fl_published **published);
+
+/* The patch or packed model of this name, if it has been made; else NULL. */
+const fl_published *fl_versions_find(const fl_versions *versions,
+                                     const uint8_t name[FL_HASH_BYTES]);
+
+/* Bytes of the patch from the version `behind` (from 1) pushes ago, and of the
+ * packed model; 0: there is none, or no memory for it. */
+size_t fl_versions_patch_bytes(fl_versions *versions, size_t behind);
+size_t fl_versions_packed_bytes(fl_versions *versions);
+
+#endif
