@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/fedge.pb-c.h"
+#include "proto/plan.h"
 
 static void encode_hello(fl_writer *out, const fl_hello *hello)
 {
@@ -86,73 +87,6 @@ static fl_err decode_refusal(fl_refusal *refusal, fl_pb_source *source)
                            "text", source);
 }
 
-static Fedge__Plan pb_of_plan(const fl_plan *plan)
-{
-    Fedge__Plan pb = FEDGE__PLAN__INIT;
-    pb.round = plan->round;
-    pb.model = fl_pb_borrow(plan->model, FL_PROTO_HASH_BYTES);
-    pb.param_count = plan->param_count;
-    pb.deadline_ms = plan->deadline_ms;
-    pb.local_epochs = plan->local_epochs;
-    pb.batch = plan->batch;
-    pb.lr = plan->lr;
-    pb.momentum = plan->momentum;
-    pb.weight_decay = plan->weight_decay;
-    pb.clip_norm = plan->clip_norm;
-    pb.schedule = (Fedge__Schedule)plan->schedule;
-    pb.schedule_steps = plan->schedule_steps;
-    pb.schedule_factor = plan->schedule_factor;
-    pb.seed = plan->seed;
-    pb.norm = (Fedge__Norm)plan->norm;
-    pb.aggregation = (Fedge__Aggregation)plan->aggregation;
-    pb.number = plan->number;
-    pb.client_cap = plan->client_cap;
-    pb.client_min = plan->client_min;
-    pb.field_max = plan->field_max;
-    pb.weight_max = plan->weight_max;
-    pb.value_clip = plan->value_clip;
-    if (plan->aggregation == FL_AGGREGATION_SECURE) {
-        pb.enrolment = fl_pb_borrow(plan->enrolment, FL_PROTO_HASH_BYTES);
-    }
-    return pb;
-}
-
-static fl_err plan_of_pb(fl_plan *plan, const Fedge__Plan *pb,
-                         const fl_pb_source *source)
-{
-    plan->round = pb->round;
-    plan->param_count = pb->param_count;
-    plan->deadline_ms = pb->deadline_ms;
-    plan->local_epochs = pb->local_epochs;
-    plan->batch = pb->batch;
-    plan->lr = pb->lr;
-    plan->momentum = pb->momentum;
-    plan->weight_decay = pb->weight_decay;
-    plan->clip_norm = pb->clip_norm;
-    plan->schedule = (uint32_t)pb->schedule;
-    plan->schedule_steps = pb->schedule_steps;
-    plan->schedule_factor = pb->schedule_factor;
-    plan->seed = pb->seed;
-    plan->norm = (uint32_t)pb->norm;
-    plan->aggregation = (fl_aggregation)pb->aggregation;
-    plan->number = pb->number;
-    plan->client_cap = pb->client_cap;
-    plan->client_min = pb->client_min;
-    plan->field_max = pb->field_max;
-    plan->weight_max = pb->weight_max;
-    plan->value_clip = pb->value_clip;
-    if (plan->aggregation == FL_AGGREGATION_SECURE) {
-        FL_TRY(fl_pb_copy(plan->enrolment, FL_PROTO_HASH_BYTES, pb->enrolment,
-                          "plan.enrolment", source));
-    } else if (pb->enrolment.len > 0) {
-        return fl_reason_set(source->why, FL_ERR_FORMAT,
-                             "plan.enrolment is there, which does not fit "
-                             "plan.aggregation");
-    }
-    return fl_pb_copy(plan->model, FL_PROTO_HASH_BYTES, pb->model, "plan.model",
-                      source);
-}
-
 static Fedge__Step pb_of_step(const fl_step_body *step)
 {
     Fedge__Step pb = FEDGE__STEP__INIT;
@@ -192,7 +126,7 @@ static void encode_mail(fl_writer *out, const fl_mail *mail)
     pb.kind = (Fedge__MailKind)mail->kind;
     pb.round = mail->round;
     if (mail->kind == FL_MAIL_PLAN) {
-        plan = pb_of_plan(&mail->plan);
+        plan = fl_plan_to_pb(&mail->plan);
         pb.plan = &plan;
     }
     if (mail->kind == FL_MAIL_STEP) {
@@ -221,7 +155,7 @@ static fl_err decode_mail(fl_mail *mail, fl_pb_source *source)
                              pb->step ? "there" : "missing");
     }
     if (pb->step) step_of_pb(&mail->step, pb->step);
-    return pb->plan ? plan_of_pb(&mail->plan, pb->plan, source) : FL_OK;
+    return pb->plan ? fl_plan_from_pb(&mail->plan, pb->plan, source) : FL_OK;
 }
 
 static void encode_fetch(fl_writer *out, const fl_fetch *fetch)
@@ -230,6 +164,10 @@ static void encode_fetch(fl_writer *out, const fl_fetch *fetch)
     pb.object = fl_pb_borrow(fetch->object, FL_PROTO_HASH_BYTES);
     pb.wants_manifest = fetch->wants_manifest;
     pb.index = fetch->index;
+    if (fetch->has_base) {
+        pb.base_model = fl_pb_borrow(fetch->base, FL_PROTO_HASH_BYTES);
+    }
+    pb.takes_packed = fetch->takes_packed;
     fl_pb_write(out, &pb.base);
 }
 
@@ -240,6 +178,12 @@ static fl_err decode_fetch(fl_fetch *fetch, fl_pb_source *source)
     if (!pb) return fl_pb_refuse(source);
     fetch->wants_manifest = pb->wants_manifest != 0;
     fetch->index = pb->index;
+    fetch->has_base = pb->base_model.len > 0;
+    if (fetch->has_base) {
+        FL_TRY(fl_pb_copy(fetch->base, FL_PROTO_HASH_BYTES, pb->base_model,
+                          "base_model", source));
+    }
+    fetch->takes_packed = pb->takes_packed != 0;
     return fl_pb_copy(fetch->object, FL_PROTO_HASH_BYTES, pb->object, "object",
                       source);
 }

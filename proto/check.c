@@ -10,6 +10,9 @@ enum {
     SCHEDULE_MAX = 2,
     NORM_MAX = 1,
     VERSION_MAX = UINT8_MAX,
+    CODEC_MAX = UINT8_MAX,  // which there are, compress/ knows
+    PER_WORD_MAX = 16,
+    RUN_SHIFT = 2,  // a run's group stands below its coordinates
 };
 
 static bool is_within(uint64_t value, uint64_t min, uint64_t max)
@@ -135,6 +138,44 @@ static const char *check_sum(const fl_plan *plan)
     return NULL;
 }
 
+static const char *check_runs(const fl_plan *plan)
+{
+    if (plan->run_count > FL_PROTO_RUNS_MAX) {
+        return "plan.run_count is above 512";
+    }
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < plan->run_count; i++) {
+        const uint32_t count = plan->runs[i] >> RUN_SHIFT;
+        if (count < 1) return "plan.runs has a run of no coordinates";
+        sum += count;
+    }
+    return plan->run_count == 0 || sum == plan->param_count
+               ? NULL
+               : "plan.runs do not add up to param_count";
+}
+
+static const char *check_codec(const fl_plan *plan)
+{
+    if (plan->codec > CODEC_MAX) return "plan.codec is above 255";
+    if (!is_finite_and_at_least_0(plan->density)) {
+        return "plan.density is not finite and at least 0";
+    }
+    if (!is_finite_and_at_least_0(plan->density_small)) {
+        return "plan.density_small is not finite and at least 0";
+    }
+    if (plan->per_word > PER_WORD_MAX) return "plan.per_word is above 16";
+    if (!is_finite_and_at_least_0(plan->step_large)) {
+        return "plan.step_large is not finite and at least 0";
+    }
+    if (!is_finite_and_at_least_0(plan->step_small)) {
+        return "plan.step_small is not finite and at least 0";
+    }
+    if (plan->place >= plan->client_cap) {
+        return "plan.place is not below client_cap";
+    }
+    return check_runs(plan);
+}
+
 static const char *check_plan(const fl_plan *plan)
 {
     if (plan->round < 1) return "plan.round is 0";
@@ -144,7 +185,8 @@ static const char *check_plan(const fl_plan *plan)
     if (plan->norm > NORM_MAX) return "plan.norm is neither train nor frozen";
     const char *fault = check_training(plan);
     if (!fault) fault = check_schedule(plan);
-    return fault ? fault : check_sum(plan);
+    if (!fault) fault = check_sum(plan);
+    return fault ? fault : check_codec(plan);
 }
 
 static const char *check_step(const fl_step_body *step)
@@ -176,9 +218,11 @@ static const char *check_fetch(const fl_fetch *fetch)
     if (fetch->wants_manifest) {
         return fetch->index == 0 ? NULL : "index is not 0 for a manifest";
     }
-    return fetch->index < FL_PROTO_CHUNKS_MAX
-               ? NULL
-               : "index is beyond the last chunk of any object";
+    if (fetch->index >= FL_PROTO_CHUNKS_MAX) {
+        return "index is beyond the last chunk of any object";
+    }
+    if (fetch->has_base) return "base_model is there for a chunk";
+    return fetch->takes_packed ? "takes_packed is true for a chunk" : NULL;
 }
 
 static const char *check_manifest_len(size_t len)
@@ -261,7 +305,7 @@ const char *fl_check_message(const fl_message *message)
 
 const char *fl_check_manifest(const fl_manifest *manifest)
 {
-    if (!is_within(manifest->kind, FL_OBJECT_MODEL, FL_OBJECT_ENROLMENT)) {
+    if (!is_within(manifest->kind, FL_OBJECT_MODEL, FL_OBJECT_PACKED)) {
         return "kind is not a kind of object";
     }
     if (!is_within(manifest->size, 1, FL_PROTO_OBJECT_BYTES_MAX)) {

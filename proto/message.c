@@ -16,8 +16,10 @@ enum {
     CHUNK_MAX = FL_PROTO_HASH_BYTES + 4 + FL_PROTO_CHUNK_BYTES,
     BULK_MAX = FL_PROTO_FRAME_MAX - FL_PROTO_HEADER_BYTES - FL_PROTO_SEAL_BYTES,
 
-    // Covers all of a body but its manifest, chunk or bitmap, and the seal.
+    // Covers all of a body but its manifest, chunk, bitmap or runs, and the
+    // seal.
     FIXED_BOUND = 512,
+    RUN_BOUND = 5,
 };
 
 typedef struct {
@@ -66,7 +68,9 @@ static size_t bulk_len(const fl_message *message)
     case FL_MESSAGE_OPEN: return message->open.manifest_len;
     case FL_MESSAGE_GRANT: return message->grant.bitmap_len;
     case FL_MESSAGE_STEP: return message->step.len;
-    case FL_MESSAGE_MAIL: return message->mail.step.len;
+    case FL_MESSAGE_MAIL:
+        return message->mail.step.len +
+               (size_t)RUN_BOUND * message->mail.plan.run_count;
     default: return 0;
     }
 }

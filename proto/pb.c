@@ -76,6 +76,13 @@ ProtobufCBinaryData fl_pb_borrow(const void *bytes, size_t len)
     return field;
 }
 
+uint32_t *fl_pb_borrow_numbers(const uint32_t *numbers)
+{
+    uint32_t *field;
+    memcpy(&field, &numbers, sizeof numbers);
+    return field;
+}
+
 typedef struct {
     ProtobufCBuffer base;
     fl_writer *out;

@@ -53,6 +53,9 @@ FL_CHECK fl_err fl_pb_copy_text(char *dst, size_t dst_cap,
 /* A bytes field over memory of ours; protobuf-c only reads it. */
 ProtobufCBinaryData fl_pb_borrow(const void *bytes, size_t len);
 
+/* The same for a repeated field. */
+uint32_t *fl_pb_borrow_numbers(const uint32_t *numbers);
+
 void fl_pb_write(fl_writer *out, const ProtobufCMessage *message);
 
 /* Whether `message` would be written as exactly these bytes. */

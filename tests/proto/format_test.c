@@ -234,7 +234,17 @@ static fl_plan plan(void)
                     .client_min = 8,
                     .field_max = 264224,
                     .weight_max = 1000,
-                    .value_clip = 4.0F};
+                    .value_clip = 4.0F,
+                    .codec = 1,
+                    .density = 0.0625F,
+                    .density_small = 0.25F,
+                    .per_word = 12,
+                    .value_max = 300,
+                    .step_large = 0x1p-10F,
+                    .step_small = 0x1p-9F,
+                    .place = 3,
+                    .run_count = 2,
+                    .runs = {4 * 16000, 4 * 1500 + 1}};
     memset(plan.model, 0x33, sizeof plan.model);
     memset(plan.enrolment, 0x44, sizeof plan.enrolment);
     return plan;
@@ -298,6 +308,14 @@ TEST(format_fetch_is_as_documented)
     memcpy(message.fetch.object, object_name, sizeof object_name);
     message.fetch.index = 1;
     assert_frame("fetch", &message);
+
+    message = message_of(FL_MESSAGE_FETCH, 3, 4, 7);
+    memset(message.fetch.object, 0x33, FL_PROTO_HASH_BYTES);
+    message.fetch.wants_manifest = true;
+    message.fetch.has_base = true;
+    memset(message.fetch.base, 0x22, FL_PROTO_HASH_BYTES);
+    message.fetch.takes_packed = true;
+    assert_frame("fetch_base", &message);
 }
 
 TEST(format_manifest_is_as_documented)

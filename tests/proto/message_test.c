@@ -101,16 +101,9 @@ static void assert_bound_holds(const fl_message *message)
     assert_true(fl_message_equal(&decoded, message));
 }
 
-TEST(message_bound_holds_for_the_largest_values)
+static fl_plan largest_plan(void)
 {
-    fl_message hello = valid(FL_MESSAGE_HELLO);
-    hello.hello.version_min = hello.hello.version_max = UINT32_MAX;
-    memset(hello.hello.build, 'x', FL_PROTO_TEXT_CAP - 1);
-    hello.hello.build[FL_PROTO_TEXT_CAP - 1] = 0;
-    assert_bound_holds(&hello);
-
-    fl_message mail = valid(FL_MESSAGE_MAIL);
-    const fl_plan plan = {
+    fl_plan plan = {
         .round = UINT32_MAX,
         .param_count = FL_PROTO_OBJECT_BYTES_MAX / 4,
         .deadline_ms = UINT32_MAX,
@@ -131,7 +124,39 @@ TEST(message_bound_holds_for_the_largest_values)
         .field_max = UINT32_C(1) << 31,
         .weight_max = FL_PROTO_SAMPLES_MAX,
         .value_clip = 3e38F,
+        .codec = UINT8_MAX,
+        .codec_bits = UINT32_MAX,
+        .density = 3e38F,
+        .density_small = 3e38F,
+        .per_word = 16,
+        .value_max = UINT32_MAX,
+        .step_large = 3e38F,
+        .step_small = 3e38F,
+        .place = FL_PROTO_CLIENTS_MAX - 1,
+        .run_count = FL_PROTO_RUNS_MAX,
     };
+    // Runs whose numbers are long, but for the one that takes what is left.
+    uint64_t left = plan.param_count;
+    for (size_t i = 1; i < FL_PROTO_RUNS_MAX; i++) {
+        plan.runs[i] = 4 * 160000;
+        left -= 160000;
+    }
+    plan.runs[0] = (uint32_t)(4 * left);
+    memset(plan.model, 0xff, sizeof plan.model);
+    memset(plan.enrolment, 0xff, sizeof plan.enrolment);
+    return plan;
+}
+
+TEST(message_bound_holds_for_the_largest_values)
+{
+    fl_message hello = valid(FL_MESSAGE_HELLO);
+    hello.hello.version_min = hello.hello.version_max = UINT32_MAX;
+    memset(hello.hello.build, 'x', FL_PROTO_TEXT_CAP - 1);
+    hello.hello.build[FL_PROTO_TEXT_CAP - 1] = 0;
+    assert_bound_holds(&hello);
+
+    fl_message mail = valid(FL_MESSAGE_MAIL);
+    const fl_plan plan = largest_plan();
     mail.mail = (fl_mail){.sequence = UINT64_MAX,
                           .kind = FL_MAIL_PLAN,
                           .round = UINT32_MAX,
@@ -340,6 +365,64 @@ TEST(message_refuses_a_plan_with_a_count_out_of_range)
     REFUSES_PLAN(field_max, (UINT32_C(1) << 31) + 1);
     REFUSES_PLAN(weight_max, 0);
     REFUSES_PLAN(weight_max, FL_PROTO_SAMPLES_MAX + 1);
+    REFUSES_PLAN(codec, 256);
+    REFUSES_PLAN(codec, UINT32_MAX);
+    REFUSES_PLAN(per_word, 17);
+    REFUSES_PLAN(place, m.mail.plan.client_cap);
+    REFUSES_PLAN(place, UINT32_MAX);
+}
+
+// Sets the runs to as many of so many coordinates.
+static void set_runs(fl_plan *plan, uint32_t count, uint32_t coordinates)
+{
+    plan->run_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        plan->runs[i] = 4 * coordinates + i % 4;
+    }
+}
+
+TEST(message_refuses_a_plan_whose_runs_do_not_add_up)
+{
+    fl_message m = valid_plan();
+    m.mail.plan.param_count = 3 * FL_PROTO_RUNS_MAX;
+    set_runs(&m.mail.plan, FL_PROTO_RUNS_MAX, 3);
+    assert_bound_holds(&m);
+    m.mail.plan.runs[7] += 4;
+    assert_refused(&m, "plan.runs");
+    m.mail.plan.runs[8] -= 4;
+    assert_bound_holds(&m);
+    m.mail.plan.run_count--;
+    assert_refused(&m, "plan.runs");
+
+    // A sum that would be right if it were of 32 bits.
+    m.mail.plan.param_count = 1;
+    set_runs(&m.mail.plan, 5, UINT32_C(1) << 30);
+    m.mail.plan.runs[0] = 4;
+    m.mail.plan.runs[4] = 4 * ((UINT32_C(1) << 30) - 1);
+    assert_refused(&m, "plan.runs");
+}
+
+TEST(message_refuses_a_plan_with_a_run_of_nothing)
+{
+    fl_message m = valid_plan();
+    m.mail.plan.param_count = 6;
+    set_runs(&m.mail.plan, 3, 2);
+    assert_bound_holds(&m);
+    m.mail.plan.runs[1] = 3;
+    m.mail.plan.param_count = 4;
+    assert_refused(&m, "plan.runs");
+}
+
+TEST(message_refuses_to_encode_a_plan_with_too_many_runs)
+{
+    fl_message m = valid_plan();
+    m.mail.plan.run_count = FL_PROTO_RUNS_MAX + 1;
+    assert_err(fl_message_encode(frame, sizeof frame, &frame_len, &m),
+               FL_ERR_RANGE);
+    m.mail.plan.run_count = UINT32_MAX;
+    assert_true(fl_message_bound(&m) < 2 * FL_PROTO_FRAME_MAX);
+    assert_err(fl_message_encode(frame, sizeof frame, &frame_len, &m),
+               FL_ERR_RANGE);
 }
 
 TEST(message_refuses_a_plan_with_a_float_out_of_range)
@@ -352,6 +435,10 @@ TEST(message_refuses_a_plan_with_a_float_out_of_range)
         REFUSES_PLAN(clip_norm, never[i]);
         REFUSES_PLAN(schedule_factor, never[i]);
         REFUSES_PLAN(value_clip, never[i]);
+        REFUSES_PLAN(density, never[i]);
+        REFUSES_PLAN(density_small, never[i]);
+        REFUSES_PLAN(step_large, never[i]);
+        REFUSES_PLAN(step_small, never[i]);
     }
     REFUSES_PLAN(value_clip, 0);
     REFUSES_PLAN(lr, 0);
@@ -419,6 +506,19 @@ TEST(message_refuses_a_fetch_beyond_any_object)
         "index");
     REFUSES(FL_MESSAGE_FETCH,
             (m.fetch.wants_manifest = true, m.fetch.index = 1), "index");
+}
+
+TEST(message_refuses_a_fetch_of_a_chunk_that_speaks_of_a_base)
+{
+    fl_message m = valid(FL_MESSAGE_FETCH);
+    m.fetch = (fl_fetch){.has_base = true};
+    assert_refused(&m, "base_model");
+    m.fetch = (fl_fetch){.takes_packed = true};
+    assert_refused(&m, "takes_packed");
+    m.fetch.wants_manifest = true;
+    assert_bound_holds(&m);
+    m.fetch.has_base = true;
+    assert_bound_holds(&m);
 }
 
 TEST(message_refuses_a_chunk_out_of_range)
@@ -504,6 +604,11 @@ TEST(message_refuses_hashes_and_keys_of_another_length)
         fetch.object = odd;
         put_body(FL_MESSAGE_FETCH, &fetch.base);
         assert_decode_refuses(FL_ERR_FORMAT, "object");
+        fetch.object = even;
+        fetch.wants_manifest = true;
+        fetch.base_model = odd;
+        put_body(FL_MESSAGE_FETCH, &fetch.base);
+        if (odd.len > 0) assert_decode_refuses(FL_ERR_FORMAT, "base_model");
 
         Fedge__Open open = FEDGE__OPEN__INIT;
         open.model = odd;
@@ -561,6 +666,28 @@ TEST(message_refuses_a_plan_that_does_not_fit_the_kind)
     mail.plan = NULL;
     put_body(FL_MESSAGE_MAIL, &mail.base);
     assert_decode_refuses(FL_ERR_FORMAT, "kind");
+}
+
+TEST(message_refuses_more_runs_than_a_plan_has_room_for)
+{
+    static uint8_t hash[FL_PROTO_HASH_BYTES];
+    static uint32_t runs[20000];
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        runs[i] = 4;
+    }
+    Fedge__Plan plan = FEDGE__PLAN__INIT;
+    plan.model = (ProtobufCBinaryData){sizeof hash, hash};
+    plan.runs = runs;
+    Fedge__Mail mail = FEDGE__MAIL__INIT;
+    mail.sequence = mail.round = 1;
+    mail.kind = FEDGE__MAIL_KIND__MAIL_KIND_PLAN;
+    mail.plan = &plan;
+    plan.n_runs = FL_PROTO_RUNS_MAX + 1;
+    put_body(FL_MESSAGE_MAIL, &mail.base);
+    assert_decode_refuses(FL_ERR_FORMAT, "plan.runs");
+    plan.n_runs = sizeof runs / sizeof *runs;
+    put_body(FL_MESSAGE_MAIL, &mail.base);
+    assert_decode_refuses(FL_ERR_FORMAT, "plan.runs");
 }
 
 // Its body is not protobuf, or bytes that have one encoding.
@@ -865,11 +992,16 @@ int main(void)
         cmocka_unit_test(message_refuses_a_step_out_of_range),
         cmocka_unit_test(message_refuses_a_refusal_without_an_error_of_ours),
         cmocka_unit_test(message_refuses_a_plan_with_a_count_out_of_range),
+        cmocka_unit_test(message_refuses_a_plan_whose_runs_do_not_add_up),
+        cmocka_unit_test(message_refuses_a_plan_with_a_run_of_nothing),
+        cmocka_unit_test(message_refuses_to_encode_a_plan_with_too_many_runs),
         cmocka_unit_test(message_refuses_a_plan_with_a_float_out_of_range),
         cmocka_unit_test(message_refuses_a_schedule_without_steps),
         cmocka_unit_test(message_takes_a_plan_of_the_smallest_values),
         cmocka_unit_test(message_refuses_a_mail_of_no_kind_number_or_round),
         cmocka_unit_test(message_refuses_a_fetch_beyond_any_object),
+        cmocka_unit_test(
+            message_refuses_a_fetch_of_a_chunk_that_speaks_of_a_base),
         cmocka_unit_test(message_refuses_a_chunk_out_of_range),
         cmocka_unit_test(message_refuses_a_manifest_longer_than_any),
         cmocka_unit_test(message_refuses_a_grant_out_of_range),
@@ -877,6 +1009,7 @@ int main(void)
         cmocka_unit_test(message_refuses_hashes_and_keys_of_another_length),
         cmocka_unit_test(message_refuses_a_text_that_is_too_long_or_has_a_0),
         cmocka_unit_test(message_refuses_a_plan_that_does_not_fit_the_kind),
+        cmocka_unit_test(message_refuses_more_runs_than_a_plan_has_room_for),
         cmocka_unit_test(message_skips_fields_of_a_later_version),
         cmocka_unit_test(message_refuses_what_is_not_protobuf),
         cmocka_unit_test(message_refuses_another_magic_flags_or_header_length),

@@ -50,6 +50,33 @@ static const uint8_t *fill_bulk(size_t len, fl_random *random)
     return bulk;
 }
 
+// Up to `count_max` runs of any group that add up to the plan's parameters.
+static void fill_runs(fl_plan *plan, uint32_t count_max, fl_random *random)
+{
+    uint64_t left = plan->param_count;
+    const uint32_t count = fl_random_below(random, count_max + 1);
+    for (uint32_t i = 0; i < count && left > 0; i++) {
+        const uint64_t some = i + 1 == count ? left : number(1, left, random);
+        plan->runs[i] = (uint32_t)(4 * some) + fl_random_below(random, 4);
+        plan->run_count++;
+        left -= some;
+    }
+}
+
+static void fill_codec(fl_plan *plan, fl_random *random)
+{
+    plan->codec = number_32(0, UINT8_MAX, random);
+    plan->codec_bits = number_32(0, UINT32_MAX, random);
+    plan->density = positive_or_0(random);
+    plan->density_small = positive_or_0(random);
+    plan->per_word = fl_random_below(random, 17);
+    plan->value_max = number_32(0, UINT32_MAX, random);
+    plan->step_large = positive_or_0(random);
+    plan->step_small = positive_or_0(random);
+    plan->place = number_32(0, plan->client_cap - 1, random);
+    fill_runs(plan, 1 + fl_random_below(random, FL_PROTO_RUNS_MAX), random);
+}
+
 static fl_plan random_plan(fl_random *random)
 {
     fl_plan plan = {
@@ -75,6 +102,7 @@ static fl_plan random_plan(fl_random *random)
         .value_clip = positive(random),
     };
     plan.client_min = number_32(1, plan.client_cap, random);
+    fill_codec(&plan, random);
     fill(plan.model, sizeof plan.model, random);
     if (plan.aggregation == FL_AGGREGATION_SECURE) {
         fill(plan.enrolment, sizeof plan.enrolment, random);
@@ -99,6 +127,19 @@ static void fill_mail(fl_mail *mail, fl_random *random)
         mail->round = mail->plan.round;
     }
     if (mail->kind == FL_MAIL_STEP) fill_step(&mail->step, random);
+}
+
+static void fill_fetch(fl_fetch *fetch, fl_random *random)
+{
+    fill(fetch->object, sizeof fetch->object, random);
+    fetch->wants_manifest = fl_random_below(random, 2);
+    if (!fetch->wants_manifest) {
+        fetch->index = number_32(0, FL_PROTO_CHUNKS_MAX - 1, random);
+        return;
+    }
+    fetch->has_base = fl_random_below(random, 2);
+    if (fetch->has_base) fill(fetch->base, sizeof fetch->base, random);
+    fetch->takes_packed = fl_random_below(random, 2);
 }
 
 static void fill_open(fl_open *open, fl_random *random)
@@ -136,14 +177,7 @@ static void fill_body(fl_message *message, fl_random *random)
         fill_text(message->refusal.text, random);
         return;
     case FL_MESSAGE_MAIL: fill_mail(&message->mail, random); return;
-    case FL_MESSAGE_FETCH:
-        fill(message->fetch.object, FL_PROTO_HASH_BYTES, random);
-        message->fetch.wants_manifest = fl_random_below(random, 2);
-        if (!message->fetch.wants_manifest) {
-            message->fetch.index =
-                number_32(0, FL_PROTO_CHUNKS_MAX - 1, random);
-        }
-        return;
+    case FL_MESSAGE_FETCH: fill_fetch(&message->fetch, random); return;
     case FL_MESSAGE_MANIFEST:
         message->manifest.len =
             number(1, fl_manifest_bound(FL_PROTO_CHUNKS_MAX), random);
@@ -203,6 +237,16 @@ static bool is_same_bytes(const uint8_t *a, size_t a_len, const uint8_t *b,
     return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
 }
 
+static bool is_same_codec(const fl_plan *a, const fl_plan *b)
+{
+    return a->codec == b->codec && a->codec_bits == b->codec_bits &&
+           a->density == b->density && a->density_small == b->density_small &&
+           a->per_word == b->per_word && a->value_max == b->value_max &&
+           a->step_large == b->step_large && a->step_small == b->step_small &&
+           a->place == b->place && a->run_count == b->run_count &&
+           memcmp(a->runs, b->runs, a->run_count * sizeof *a->runs) == 0;
+}
+
 static bool is_same_plan(const fl_plan *a, const fl_plan *b)
 {
     return a->round == b->round &&
@@ -219,6 +263,7 @@ static bool is_same_plan(const fl_plan *a, const fl_plan *b)
            a->number == b->number && a->client_cap == b->client_cap &&
            a->client_min == b->client_min && a->field_max == b->field_max &&
            a->weight_max == b->weight_max && a->value_clip == b->value_clip &&
+           is_same_codec(a, b) &&
            memcmp(a->enrolment, b->enrolment, sizeof a->enrolment) == 0;
 }
 
@@ -248,6 +293,15 @@ static bool is_same_welcome(const fl_welcome *a, const fl_welcome *b)
            memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
            memcmp(a->channel_key, b->channel_key, sizeof a->channel_key) == 0 &&
            memcmp(a->card, b->card, sizeof a->card) == 0;
+}
+
+static bool is_same_fetch(const fl_fetch *a, const fl_fetch *b)
+{
+    return memcmp(a->object, b->object, sizeof a->object) == 0 &&
+           a->wants_manifest == b->wants_manifest && a->index == b->index &&
+           a->has_base == b->has_base &&
+           memcmp(a->base, b->base, sizeof a->base) == 0 &&
+           a->takes_packed == b->takes_packed;
 }
 
 static bool is_same_chunk(const fl_chunk *a, const fl_chunk *b)
@@ -286,11 +340,7 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
         return a->refusal.code == b->refusal.code &&
                strcmp(a->refusal.text, b->refusal.text) == 0;
     case FL_MESSAGE_MAIL: return is_same_mail(&a->mail, &b->mail);
-    case FL_MESSAGE_FETCH:
-        return memcmp(a->fetch.object, b->fetch.object,
-                      sizeof a->fetch.object) == 0 &&
-               a->fetch.wants_manifest == b->fetch.wants_manifest &&
-               a->fetch.index == b->fetch.index;
+    case FL_MESSAGE_FETCH: return is_same_fetch(&a->fetch, &b->fetch);
     case FL_MESSAGE_MANIFEST:
         return is_same_bytes(a->manifest.bytes, a->manifest.len,
                              b->manifest.bytes, b->manifest.len);
