@@ -35,6 +35,11 @@ float *fl_model_params(fl_model *model)
     return model->params;
 }
 
+const float *fl_model_get_params(const fl_model *model)
+{
+    return model->params;
+}
+
 /* ---- tensors ---- */
 
 // The tensors of a node that has any: weight, bias, statistics. Returns how

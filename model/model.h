@@ -103,6 +103,9 @@ size_t fl_model_param_count(const fl_model *model);
 /* The parameters, fl_model_param_count of them; they live in the model. */
 float *fl_model_params(fl_model *model);
 
+/* The same, of a model that stays as it is. */
+const float *fl_model_get_params(const fl_model *model);
+
 typedef struct {
     const char *name, *op;  // live as long as the model
     fl_shape shape;         // of its output

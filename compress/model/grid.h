@@ -28,20 +28,47 @@
 
 typedef struct fl_grid fl_grid;
 
-enum { FL_GRID_MULTIPLE_MAX = 32767 };  // largest |multiple|
+/* Largest |multiple|: running variances of some hundreds have fine steps. */
+enum { FL_GRID_MULTIPLE_MAX = (1 << 22) - 1 };
+
+/*
+ * A step is within these, so that no multiple overflows. Both sides compute
+ * a value as fl_grid_value does, in float; the multiple is the nearest one,
+ * the even one of two, in double, which finds it again exactly.
+ */
+#define FL_GRID_STEP_MIN 0x1p-100F
+#define FL_GRID_STEP_MAX 0x1p100F
+
+static inline float fl_grid_value(int32_t multiple, float step)
+{
+    return (float)multiple * step;
+}
+
+static inline int32_t fl_grid_multiple(float value, float step)
+{
+    const double most = FL_GRID_MULTIPLE_MAX;
+    const double round = 0x1.8p52;  // above it there are whole numbers only
+    const double ratio = (double)value / (double)step;
+    if (!(ratio < most)) return FL_GRID_MULTIPLE_MAX;
+    if (ratio <= -most) return -FL_GRID_MULTIPLE_MAX;
+    return (int32_t)(ratio + round - round);
+}
 
 /*
  * The grid for a model whose first parameters are `model`'s. `relative` > 0 is
  * the step of a weight tensor in units of its root mean square; a tensor of
  * zeros, a bias or norm parameter has the step relative / 64, a statistic one
  * of relative / 256. Tensors as fl_model_tensor lists them. The caller owns
- * *grid: fl_grid_free. FL_ERR_RANGE: relative is not above 0 and at most 1.
+ * *grid: fl_grid_free. FL_ERR_RANGE: relative is not above 0 and at most 1, or
+ * a tensor needs a step above FL_GRID_STEP_MAX. FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_grid_new(fl_grid **grid, const fl_model *model,
                             double relative, fl_reason *why);
 
-/* With known steps, one a tensor: FL_ERR_RANGE: not the model's number of
- * tensors, or one is not finite and above 0. */
+/*
+ * With known steps, one a tensor. FL_ERR_RANGE: not the model's number of
+ * tensors, or one is not within FL_GRID_STEP_MIN and _MAX. FL_ERR_MEMORY.
+ */
 FL_CHECK fl_err fl_grid_restore(fl_grid **grid, const fl_model *model,
                                 const float *steps, size_t step_count,
                                 fl_reason *why);
@@ -59,9 +86,9 @@ void fl_grid_snap(const fl_grid *grid, float *params);
  * Moves at most `count` coordinates of `published`, those where |master -
  * published| is largest (the lower index first among equals) and not within
  * half a step, to the multiple nearest to the master. Statistics move all, and
- * do not count. Returns how many have moved. `scratch` has a float a
- * parameter. Both arrays have fl_model_param_count floats, `published` is on
- * the grid.
+ * do not count. Returns how many others have moved. `scratch` has a float a
+ * parameter. Both arrays have fl_model_param_count finite floats, `published`
+ * is on the grid.
  */
 size_t fl_grid_release(const fl_grid *grid, float *published,
                        const float *master, size_t count, float *scratch);
