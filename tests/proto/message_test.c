@@ -396,9 +396,8 @@ TEST(message_refuses_a_plan_whose_runs_do_not_add_up)
 
     // A sum that would be right if it were of 32 bits.
     m.mail.plan.param_count = 1;
-    set_runs(&m.mail.plan, 5, UINT32_C(1) << 30);
-    m.mail.plan.runs[0] = 4;
-    m.mail.plan.runs[4] = 4 * ((UINT32_C(1) << 30) - 1);
+    set_runs(&m.mail.plan, 5, (UINT32_C(1) << 30) - 1);
+    m.mail.plan.runs[4] = 4 * 5;
     assert_refused(&m, "plan.runs");
 }
 
