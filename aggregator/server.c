@@ -150,7 +150,7 @@ static fl_err save(server *s)
     fl_reason why;
     s->round.finished_ms = fl_clock_wall_ms();
     const fl_err err = fl_store_finish_round(s->store, &s->round, s->model,
-                                             s->model_len, &why);
+                                             s->model_len, NULL, 0, &why);
     if (err) {
         fl_log(FL_LOG_ERROR, "store_failed", "round=%u why=%s", s->round.round,
                why.text);
@@ -431,15 +431,18 @@ static fl_err save_first(server *s, const uint8_t *bytes, size_t len,
 {
     fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
     FL_TRY(pin_settings(s, why));
-    return fl_store_finish_round(s->store, &first, bytes, len, why);
+    return fl_store_finish_round(s->store, &first, bytes, len, NULL, 0, why);
 }
 
 // What to go on with: the model of s->round as it is saved, or a first one.
 static fl_err load_model(server *s, uint8_t **bytes, size_t *len,
                          bool *is_first, fl_reason *why)
 {
-    const fl_err err =
-        fl_store_last_round(s->store, &s->round, bytes, len, why);
+    uint8_t *master = NULL;
+    size_t master_len;
+    const fl_err err = fl_store_last_round(s->store, &s->round, bytes, len,
+                                           &master, &master_len, why);
+    free(master);
     *is_first = err == FL_ERR_NOT_FOUND;
     if (*is_first) return make_first(s, bytes, len, why);
     return err ? err : pin_settings(s, why);

@@ -16,11 +16,13 @@
 #define MODELS_NAME   "models"
 
 // In the order in which bind_ and take_ below go through them.
-#define ROUND_COLUMNS                                              \
-    "round, attempt, finished_ms, selected_count, update_count, "  \
-    "sample_count, client_loss, client_accuracy, loss, accuracy, " \
-    "bytes_up, bytes_down, took_ms, model, "                       \
-    "aggregation, sessions_aborted, bytes_control"
+#define ROUND_COLUMNS                                               \
+    "round, attempt, finished_ms, selected_count, update_count, "   \
+    "sample_count, client_loss, client_accuracy, loss, accuracy, "  \
+    "bytes_up, bytes_down, took_ms, model, "                        \
+    "aggregation, sessions_aborted, bytes_control, "                \
+    "codec, payload_up, up_support, up_rounded, up_packed, moved, " \
+    "download_1, download_10, download_full"
 #define CLIENT_COLUMNS \
     "public_key, first_seen_ms, last_seen_ms, round_count, last_round"
 
@@ -50,29 +52,42 @@ static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
 
 /* ---- open and close ---- */
 
-// Deletes the models that are neither new nor good enough to stay.
-static fl_err delete_old_models(fl_store *store, fl_reason *why)
+// Deletes the files of this kind whose hashes the query does not give. Each of
+// its rows is one of the last FL_STORE_MODELS_KEPT rounds, or the best.
+static fl_err keep_files(fl_store *store, fl_store_kind kind, const char *sql,
+                         int64_t round_count, fl_reason *why)
 {
     fl_store_query query;
-    FL_TRY(fl_store_query_begin(
-        &query, &store->db,
-        "SELECT model FROM round"
-        " WHERE round > (SELECT max(round) FROM round) - ? "
-        "UNION SELECT model FROM (SELECT model FROM round"
-        " WHERE accuracy IS NOT NULL"
-        " ORDER BY accuracy DESC, round DESC LIMIT 1)",
-        why));
-    fl_store_query_bind_i64(&query, FL_STORE_MODELS_KEPT);
+    FL_TRY(fl_store_query_begin(&query, &store->db, sql, why));
+    fl_store_query_bind_i64(&query, round_count);
 
-    fl_store_hash kept[FL_STORE_MODELS_KEPT + 1];  // the best, too
+    fl_store_hash kept[FL_STORE_MODELS_KEPT + 1];
     size_t kept_count = 0;
     while (fl_store_query_step(&query)) {
         assert(kept_count <= FL_STORE_MODELS_KEPT);
         fl_store_query_bytes(&query, kept[kept_count++].bytes, FL_HASH_BYTES);
     }
     FL_TRY(fl_store_query_end(&query, why));
-    fl_store_models_keep(store->models, kept, kept_count);
+    fl_store_models_keep(store->models, kind, kept, kept_count);
     return FL_OK;
+}
+
+// Deletes the models that are neither new nor good enough to stay, and all
+// masters but that of the last round.
+static fl_err delete_old_files(fl_store *store, fl_reason *why)
+{
+    FL_TRY(keep_files(store, FL_STORE_PUBLISHED,
+                      "SELECT model FROM round"
+                      " WHERE round > (SELECT max(round) FROM round) - ? "
+                      "UNION SELECT model FROM (SELECT model FROM round"
+                      " WHERE accuracy IS NOT NULL"
+                      " ORDER BY accuracy DESC, round DESC LIMIT 1)",
+                      FL_STORE_MODELS_KEPT, why));
+    return keep_files(store, FL_STORE_MASTER,
+                      "SELECT master FROM round"
+                      " WHERE round > (SELECT max(round) FROM round) - ?"
+                      " AND master IS NOT NULL",
+                      1, why);
 }
 
 static fl_err get_count(fl_store *store, const char *sql, uint64_t *count,
@@ -117,7 +132,7 @@ static fl_err open_for_writing(fl_store *store, const char *folder,
     FL_TRY(check_not_lost(store, database, why));
     FL_TRY(fl_store_db_open(&store->db, database, false, why));
     FL_TRY(count_start(store, why));
-    return delete_old_models(store, why);
+    return delete_old_files(store, why);
 }
 
 static fl_err open_parts(fl_store *store, const char *folder, bool read_only,
@@ -240,6 +255,15 @@ static void bind_round(fl_store_query *query, const fl_round_record *record)
     fl_store_query_bind_u64(query, record->aggregation);
     fl_store_query_bind_u64(query, record->sessions_aborted);
     fl_store_query_bind_u64(query, record->bytes_control);
+    fl_store_query_bind_u64(query, record->codec);
+    fl_store_query_bind_u64(query, record->payload_up);
+    fl_store_query_bind_u64(query, record->up_support);
+    fl_store_query_bind_u64(query, record->up_rounded);
+    fl_store_query_bind_u64(query, record->up_packed);
+    fl_store_query_bind_u64(query, record->moved);
+    fl_store_query_bind_u64(query, record->download_1);
+    fl_store_query_bind_u64(query, record->download_10);
+    fl_store_query_bind_u64(query, record->download_full);
 }
 
 static void take_round(fl_store_query *query, fl_round_record *record)
@@ -261,6 +285,15 @@ static void take_round(fl_store_query *query, fl_round_record *record)
     record->aggregation = fl_store_query_u32(query);
     record->sessions_aborted = fl_store_query_u32(query);
     record->bytes_control = fl_store_query_u64(query);
+    record->codec = fl_store_query_u32(query);
+    record->payload_up = fl_store_query_u64(query);
+    record->up_support = fl_store_query_u64(query);
+    record->up_rounded = fl_store_query_u64(query);
+    record->up_packed = fl_store_query_u64(query);
+    record->moved = fl_store_query_u64(query);
+    record->download_1 = fl_store_query_u64(query);
+    record->download_10 = fl_store_query_u64(query);
+    record->download_full = fl_store_query_u64(query);
 }
 
 // FL_ERR_NOT_FOUND: no round names this model.
@@ -286,7 +319,8 @@ fl_err fl_store_read_model(fl_store *store, uint8_t **bytes, size_t *len,
     memcpy(hash.bytes, model, sizeof hash.bytes);
     size_t model_len = 0;
     FL_TRY(get_model_len(store, &hash, &model_len, why));
-    FL_TRY(fl_store_models_read(store->models, bytes, model_len, &hash, why));
+    FL_TRY(fl_store_models_read(store->models, FL_STORE_PUBLISHED, bytes,
+                                model_len, &hash, why));
     *len = model_len;
     return FL_OK;
 }
@@ -304,8 +338,50 @@ static fl_err find_last_round(fl_store *store, bool *found,
     return fl_store_query_end(&query, why);
 }
 
+// A file that the last round needs is not there.
+static fl_err lost(fl_reason *why, const char *what, uint32_t round)
+{
+    return fl_reason_prefix(why, FL_ERR_FORMAT,
+                            "the %s of round %u is lost; restore it from a "
+                            "backup, or move the state folder away to start "
+                            "anew",
+                            what, round);
+}
+
+static fl_err find_master(fl_store *store, bool *found, fl_store_hash *hash,
+                          size_t *len, uint32_t round, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "SELECT master, master_len FROM round"
+                                " WHERE round = ? AND master IS NOT NULL",
+                                why));
+    fl_store_query_bind_u64(&query, round);
+    *found = fl_store_query_step(&query);
+    if (*found) {
+        fl_store_query_bytes(&query, hash->bytes, sizeof hash->bytes);
+        *len = (size_t)fl_store_query_u64(&query);
+    }
+    return fl_store_query_end(&query, why);
+}
+
+static fl_err read_master(fl_store *store, uint8_t **master, size_t *master_len,
+                          uint32_t round, fl_reason *why)
+{
+    bool found;
+    fl_store_hash hash;
+    *master = NULL;
+    *master_len = 0;
+    FL_TRY(find_master(store, &found, &hash, master_len, round, why));
+    if (!found) return FL_OK;
+    const fl_err err = fl_store_models_read(store->models, FL_STORE_MASTER,
+                                            master, *master_len, &hash, why);
+    return err == FL_ERR_NOT_FOUND ? lost(why, "master model", round) : err;
+}
+
 fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
-                           uint8_t **bytes, size_t *len, fl_reason *why)
+                           uint8_t **bytes, size_t *len, uint8_t **master,
+                           size_t *master_len, fl_reason *why)
 {
     bool found;
     FL_TRY(find_last_round(store, &found, record, why));
@@ -313,14 +389,19 @@ fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no round is saved yet",
                              store->db.path);
     }
-    const fl_err err =
-        fl_store_read_model(store, bytes, len, record->model, why);
-    if (err != FL_ERR_NOT_FOUND) return err;
-    return fl_reason_prefix(why, FL_ERR_FORMAT,
-                            "the model of round %u is lost; restore it from a "
-                            "backup, or move the state folder away to start "
-                            "anew",
-                            record->round);
+    uint8_t *model = NULL;
+    fl_err err = fl_store_read_model(store, &model, len, record->model, why);
+    if (err == FL_ERR_NOT_FOUND) return lost(why, "model", record->round);
+    if (err) return err;
+    if (master) {
+        err = read_master(store, master, master_len, record->round, why);
+    }
+    if (err) {
+        free(model);
+        return err;
+    }
+    *bytes = model;
+    return FL_OK;
 }
 
 static fl_err check_is_next(fl_store *store, uint32_t round, fl_reason *why)
@@ -348,44 +429,73 @@ static fl_err insert_model(fl_store *store, const fl_store_hash *hash,
     return fl_store_query_end(&query, why);
 }
 
+// What a round is saved with.
+typedef struct {
+    const uint8_t *bytes;  // NULL: there is none
+    size_t len;
+    fl_store_hash hash;
+} content;
+
+static content make_content(const uint8_t *bytes, size_t len)
+{
+    content made = {.bytes = bytes, .len = len};
+    if (bytes) fl_hash(made.hash.bytes, bytes, len);
+    return made;
+}
+
 static fl_err insert_round(fl_store *store, const fl_round_record *record,
-                           fl_reason *why)
+                           const content *master, fl_reason *why)
 {
     fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "INSERT INTO round (" ROUND_COLUMNS ") VALUES "
-                                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                                "?, ?)",
-                                why));
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db,
+        "INSERT INTO round (" ROUND_COLUMNS ", master, master_len) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?)",
+        why));
     bind_round(&query, record);
+    fl_store_query_bind_bytes(&query, master->bytes ? master->hash.bytes : NULL,
+                              FL_HASH_BYTES);
+    fl_store_query_bind_u64(&query, master->len);
     (void)fl_store_query_step(&query);
     return fl_store_query_end(&query, why);
 }
 
+// Both files first: whatever the row names is on disk.
 static fl_err save_round(fl_store *store, const fl_round_record *record,
-                         const fl_store_hash *hash, const uint8_t *bytes,
-                         size_t len, fl_reason *why)
+                         const content *model, const content *master,
+                         fl_reason *why)
 {
     FL_TRY(fl_store_db_begin(&store->db, why));
-    fl_err err = fl_store_models_write(store->models, hash, bytes, len, why);
-    if (!err) err = insert_model(store, hash, len, why);
-    if (!err) err = insert_round(store, record, why);
+    fl_err err =
+        fl_store_models_write(store->models, FL_STORE_PUBLISHED, &model->hash,
+                              model->bytes, model->len, why);
+    if (!err && master->bytes) {
+        err =
+            fl_store_models_write(store->models, FL_STORE_MASTER, &master->hash,
+                                  master->bytes, master->len, why);
+    }
+    if (!err) err = insert_model(store, &model->hash, model->len, why);
+    if (!err) err = insert_round(store, record, master, why);
     return fl_store_db_finish(&store->db, err, why);
 }
 
 fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
-                             const uint8_t *bytes, size_t len, fl_reason *why)
+                             const uint8_t *bytes, size_t len,
+                             const uint8_t *master, size_t master_len,
+                             fl_reason *why)
 {
     assert(is_writable(store));
     FL_TRY(check_is_next(store, record->round, why));
-    fl_store_hash hash;
-    fl_hash(hash.bytes, bytes, len);
-    memcpy(record->model, hash.bytes, sizeof hash.bytes);
+    const content model_content = make_content(bytes, len);
+    const content master_content = make_content(master, master_len);
+    memcpy(record->model, model_content.hash.bytes, sizeof record->model);
 
-    const fl_err err = save_round(store, record, &hash, bytes, len, why);
-    // A model whose round may be on disk after all must stay. Not being able
+    const fl_err err =
+        save_round(store, record, &model_content, &master_content, why);
+    // A file whose round may be on disk after all must stay. Not being able
     // to delete is no failure of this round; the next one tries again.
-    if (!store->db.is_uncertain) (void)delete_old_models(store, NULL);
+    if (!store->db.is_uncertain) (void)delete_old_files(store, NULL);
     return err;
 }
 

@@ -4,15 +4,18 @@
  *   STATE/lock            held while an aggregator runs
  *   STATE/fedge.sqlite    clients, rounds, counters (WAL)
  *   STATE/identity.key    secure/'s
- *   STATE/models/HASH.onnx  content-addressed, never changed
+ *   STATE/models/HASH.onnx    content-addressed, never changed
+ *   STATE/models/HASH.master  likewise: the aggregator's own model (master.h)
  *
- * A round is finished by one transaction that follows the fsync of its model:
- * after a crash at any instant the last finished round is whole, and a model
- * that no round names is deleted at the next start.
+ * A round is finished by one transaction that follows the fsync of its model
+ * and its master: after a crash at any instant the last finished round is
+ * whole, its master that of its model, and files that no round names are
+ * deleted at the next start.
  *
  * Rows stay, files do not: the models of the last FL_STORE_MODELS_KEPT rounds
- * and of the round with the best held-out accuracy are kept, older files are
- * deleted when a round is finished. Files of other names are left alone.
+ * and of the round with the best held-out accuracy are kept, and the master of
+ * the last round alone; older files are deleted when a round is finished. Files
+ * of other names are left alone.
  *
  * One thread at a time.
  *
@@ -52,6 +55,14 @@ typedef struct {
     uint32_t sessions_aborted;     // sessions and attempts that came to nothing
                                    // since the round before
     uint64_t bytes_control;        // steps of sessions, both ways
+    uint32_t codec;                // an fl_codec_kind; 0: unknown
+    uint64_t payload_up;           // the updates in the sum, all together
+    // Bytes of one client's update after each stage.
+    uint64_t up_support, up_rounded, up_packed;
+    uint64_t moved;  // coordinates of the published model that did
+    // Bytes of a patch for who is one and ten versions behind, and of the
+    // packed model; 0: there is none.
+    uint64_t download_1, download_10, download_full;
 } fl_round_record;
 
 typedef struct {
@@ -91,13 +102,17 @@ FL_CHECK fl_err fl_store_pin_setting(fl_store *store, const char *key,
                                      const char *value, fl_reason *why);
 
 /*
- * The last finished round and its model. Round 0 is the initial model: a
- * record with only `round`, `finished_ms` and `model` set. *bytes is the
- * caller's to free. FL_ERR_NOT_FOUND: nothing was saved yet. FL_ERR_FORMAT:
- * the file does not have its hash.
+ * The last finished round, its model and its master; the bytes are the
+ * caller's to free. Round 0 is the initial model: a record with only `round`,
+ * `finished_ms` and `model` set. *master NULL: the round was saved without.
+ * `master` itself may be NULL: not wanted, as by who reads beside a running
+ * aggregator, whose next round may delete it at that moment. FL_ERR_NOT_FOUND:
+ * nothing was saved yet. FL_ERR_FORMAT: a file is missing or does not have its
+ * hash. After an error there is nothing to free.
  */
 FL_CHECK fl_err fl_store_last_round(fl_store *store, fl_round_record *record,
                                     uint8_t **bytes, size_t *len,
+                                    uint8_t **master, size_t *master_len,
                                     fl_reason *why);
 
 /*
@@ -111,14 +126,16 @@ FL_CHECK fl_err fl_store_read_model(fl_store *store, uint8_t **bytes,
                                     fl_reason *why);
 
 /*
- * Saves a finished round (or round 0) with its model, durably, before it
- * returns; fills record->model. Rounds follow each other without gaps.
- * FL_ERR_STATE: not the round after the last. FL_ERR_SYSTEM: disk full, ...:
- * nothing has changed then. When the disk failed so that this is not certain,
- * everything but reading is refused until the store is opened again.
+ * Saves a finished round (or round 0) with its model and its master (NULL and
+ * 0: none), durably, before it returns; fills record->model. Rounds follow each
+ * other without gaps. FL_ERR_STATE: not the round after the last.
+ * FL_ERR_SYSTEM: disk full, ...: nothing has changed then. When the disk failed
+ * so that this is not certain, everything but reading is refused until the
+ * store is opened again.
  */
 FL_CHECK fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
                                       const uint8_t *bytes, size_t len,
+                                      const uint8_t *master, size_t master_len,
                                       fl_reason *why);
 
 /*

@@ -62,9 +62,27 @@ static const char layout_2[] =
     "ALTER TABLE client DROP COLUMN sample_count;"
     "PRAGMA user_version = 2;";
 
+// Rounds tell what became of an update's and a model's bytes. The master's file
+// is not one of table model: only the newest round's is kept.
+static const char layout_3[] =
+    "ALTER TABLE round ADD COLUMN codec INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN payload_up INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_support INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_rounded INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_packed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_1 INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_10 INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_full INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN master BLOB"
+    "  CHECK (master IS NULL OR length(master) = 32);"
+    "ALTER TABLE round ADD COLUMN master_len INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (master_len >= 0);"
+    "PRAGMA user_version = 3;";
+
 // Each is made from the one before, so that a new database takes the same way
 // as an old one. Append, never change.
-static const char *const layouts[] = {layout_1, layout_2};
+static const char *const layouts[] = {layout_1, layout_2, layout_3};
 enum { LAYOUT = sizeof layouts / sizeof *layouts };
 
 static fl_err damaged(fl_reason *why, const char *path, const char *detail)
@@ -188,6 +206,7 @@ void fl_store_query_bind_text(fl_store_query *query, const char *value)
 void fl_store_query_bind_bytes(fl_store_query *query, const void *src,
                                size_t src_len)
 {
+    // SQLite itself turns NULL into NULL.
     note(query, sqlite3_bind_blob64(query->statement, ++query->at, src, src_len,
                                     SQLITE_STATIC));
 }

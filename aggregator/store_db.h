@@ -77,7 +77,8 @@ typedef struct {
 FL_CHECK fl_err fl_store_query_begin(fl_store_query *query, fl_store_db *db,
                                      const char *sql, fl_reason *why);
 
-/* Bound bytes and texts are borrowed until the end of the query. */
+/* Bound bytes and texts are borrowed until the end of the query; bytes at NULL
+ * are stored as NULL. */
 void fl_store_query_bind_u64(fl_store_query *query, uint64_t value);
 void fl_store_query_bind_i64(fl_store_query *query, int64_t value);
 void fl_store_query_bind_double(fl_store_query *query, double value);

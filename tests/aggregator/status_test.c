@@ -70,7 +70,7 @@ static void finish_round(fl_store *store, uint32_t round, double accuracy)
         .bytes_control = 90000 * (uint64_t)round,
     };
     assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
-                                    &why));
+                                    NULL, 0, &why));
 }
 
 static void check_in(fl_store *store, uint8_t key)
@@ -124,7 +124,7 @@ TEST(status_of_a_federation_in_the_clear_tells_of_no_sessions)
     fl_round_record record = {.round = 1, .aggregation = FL_AGGREGATION_CLEAR};
     finish_round(store, 0, 0);
     assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
-                                    &why));
+                                    NULL, 0, &why));
     fl_store_close(store);
     assert_ok(show(false));
     assert_non_null(strstr(text, "aggregation      clear\n"));

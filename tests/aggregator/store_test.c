@@ -16,7 +16,7 @@
 #include "tests/support/scratch.h"
 #include "tests/test.h"
 
-enum { MODEL_LEN = 3000, NOBODY = 65534 };
+enum { MODEL_LEN = 3000, MASTER_LEN = 3500, NOBODY = 65534 };
 
 static char folder[FL_SCRATCH_CAP];
 static fl_reason why;
@@ -58,13 +58,24 @@ static void refuse_store(bool read_only, fl_err err, const char *word)
     assert_null(store);
 }
 
+static void make_bytes(uint8_t *bytes, size_t len, uint64_t seed,
+                       uint32_t round)
+{
+    fl_random random;
+    fl_random_init(&random, seed, FL_RANDOM_TEST, round);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)fl_random_u32(&random);
+}
+
 // What round `round` would have learnt: nothing else looks like it.
 static void make_model(uint8_t bytes[MODEL_LEN], uint32_t round)
 {
-    fl_random random;
-    fl_random_init(&random, 1, FL_RANDOM_TEST, round);
-    for (size_t i = 0; i < MODEL_LEN; i++)
-        bytes[i] = (uint8_t)fl_random_u32(&random);
+    make_bytes(bytes, MODEL_LEN, 1, round);
+}
+
+static void make_master(uint8_t bytes[MASTER_LEN], uint32_t round)
+{
+    make_bytes(bytes, MASTER_LEN, 2, round);
 }
 
 static fl_round_record make_record(uint32_t round, double accuracy)
@@ -86,15 +97,36 @@ static fl_round_record make_record(uint32_t round, double accuracy)
         .aggregation = round == 0 ? 0 : 1 + round % 2,
         .sessions_aborted = UINT32_MAX,
         .bytes_control = UINT64_MAX - 1,
+        .codec = UINT32_MAX - round,
+        .payload_up = 48 * 3632,
+        .up_support = UINT64_MAX - 2,
+        .up_rounded = UINT64_MAX - 3,
+        .up_packed = 3632,
+        .moved = 4010,
+        .download_1 = UINT64_MAX - 4,
+        .download_10 = 17000,
+        .download_full = 58000,
     };
+}
+
+// As an older version saved it.
+static fl_err finish_without_master(fl_store *store, uint32_t round)
+{
+    uint8_t model[MODEL_LEN];
+    make_model(model, round);
+    fl_round_record record = make_record(round, 0.5);
+    return fl_store_finish_round(store, &record, model, sizeof model, NULL, 0,
+                                 &why);
 }
 
 static fl_err finish(fl_store *store, uint32_t round, double accuracy)
 {
-    uint8_t model[MODEL_LEN];
+    uint8_t model[MODEL_LEN], master[MASTER_LEN];
     make_model(model, round);
+    make_master(master, round);
     fl_round_record record = make_record(round, accuracy);
-    return fl_store_finish_round(store, &record, model, sizeof model, &why);
+    return fl_store_finish_round(store, &record, model, sizeof model, master,
+                                 sizeof master, &why);
 }
 
 static void finish_up_to(fl_store *store, uint32_t last)
@@ -103,27 +135,70 @@ static void finish_up_to(fl_store *store, uint32_t last)
         assert_ok(finish(store, round, 0.5));
 }
 
-static void assert_last_round(fl_store *store, uint32_t round)
+static void assert_master(const uint8_t *master, size_t len, uint32_t round)
 {
-    uint8_t *bytes = NULL, expected[MODEL_LEN];
-    size_t len = 0;
+    uint8_t expected[MASTER_LEN];
+    assert_int_equal(len, sizeof expected);
+    make_master(expected, round);
+    assert_memory_equal(master, expected, len);
+}
+
+static void assert_last(fl_store *store, uint32_t round, bool with_master)
+{
+    uint8_t *bytes = NULL, *master = NULL, expected[MODEL_LEN];
+    size_t len = 0, master_len = 0;
     fl_round_record record;
-    assert_ok(fl_store_last_round(store, &record, &bytes, &len, &why));
+    assert_ok(fl_store_last_round(store, &record, &bytes, &len, &master,
+                                  &master_len, &why));
     assert_int_equal(record.round, round);
     assert_int_equal(len, sizeof expected);
     make_model(expected, round);
     assert_memory_equal(bytes, expected, len);
     free(bytes);
+    if (with_master) {
+        assert_master(master, master_len, round);
+    } else {
+        assert_null(master);
+        assert_int_equal(master_len, 0);
+    }
+    free(master);
+}
+
+// Model and master of that round, and of no other.
+static void assert_last_round(fl_store *store, uint32_t round)
+{
+    assert_last(store, round, true);
+}
+
+static void path_of(char path[PATH_MAX], const uint8_t *bytes, size_t len,
+                    const char *ending)
+{
+    uint8_t hash[FL_HASH_BYTES];
+    char digits[FL_HEX_CAP];
+    fl_hash(hash, bytes, len);
+    fl_hex_encode(digits, sizeof digits, hash, sizeof hash);
+    snprintf(path, PATH_MAX, "%s/models/%s.%s", folder, digits, ending);
 }
 
 static void model_path(char path[PATH_MAX], uint32_t round)
 {
-    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES];
-    char digits[FL_HEX_CAP];
+    uint8_t model[MODEL_LEN];
     make_model(model, round);
-    fl_hash(hash, model, sizeof model);
-    fl_hex_encode(digits, sizeof digits, hash, sizeof hash);
-    snprintf(path, PATH_MAX, "%s/models/%s.onnx", folder, digits);
+    path_of(path, model, sizeof model, "onnx");
+}
+
+static void master_path(char path[PATH_MAX], uint32_t round)
+{
+    uint8_t master[MASTER_LEN];
+    make_master(master, round);
+    path_of(path, master, sizeof master, "master");
+}
+
+static bool has_master(uint32_t round)
+{
+    char path[PATH_MAX];
+    master_path(path, round);
+    return access(path, F_OK) == 0;
 }
 
 static bool has_model(uint32_t round)
@@ -219,13 +294,17 @@ static void read_as_nobody(void)
 {
     fl_store *store = NULL;
     fl_round_record record;
-    uint8_t *bytes = NULL;
-    size_t len;
+    uint8_t *bytes = NULL, *master = NULL;
+    size_t len, master_len;
     if (geteuid() == 0 && setuid(NOBODY) != 0) _exit(2);
     if (access(folder, W_OK) == 0) _exit(3);
     if (fl_store_open(&store, folder, true, &why)) _exit(4);
-    if (fl_store_last_round(store, &record, &bytes, &len, &why)) _exit(5);
+    if (fl_store_last_round(store, &record, &bytes, &len, &master, &master_len,
+                            &why)) {
+        _exit(5);
+    }
     free(bytes);
+    free(master);
     fl_store_close(store);
     _exit(record.round == 3 ? 0 : 6);
 }
@@ -249,6 +328,8 @@ static void allow_reading(void)
         model_path(path, round);
         assert_int_equal(chmod(path, 0444), 0);
     }
+    master_path(path, 3);
+    assert_int_equal(chmod(path, 0444), 0);
     assert_int_equal(chmod(inside("fedge.sqlite"), 0444), 0);
     assert_int_equal(chmod(folder, 0555), 0);
 }
@@ -367,28 +448,71 @@ static void assert_same_record(const fl_round_record *a,
     assert_int_equal(a->aggregation, b->aggregation);
     assert_int_equal(a->sessions_aborted, b->sessions_aborted);
     assert_int_equal(a->bytes_control, b->bytes_control);
+    assert_int_equal(a->codec, b->codec);
+    assert_int_equal(a->payload_up, b->payload_up);
+    assert_int_equal(a->up_support, b->up_support);
+    assert_int_equal(a->up_rounded, b->up_rounded);
+    assert_int_equal(a->up_packed, b->up_packed);
+    assert_int_equal(a->moved, b->moved);
+    assert_int_equal(a->download_1, b->download_1);
+    assert_int_equal(a->download_10, b->download_10);
+    assert_int_equal(a->download_full, b->download_full);
 }
 
 TEST(store_gives_back_the_last_round_as_it_was)
 {
     fl_store *store = open_store();
-    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES], *bytes = NULL;
-    size_t len = 0;
+    uint8_t model[MODEL_LEN], hash[FL_HASH_BYTES];
+    uint8_t *bytes = NULL, *master = NULL;
+    size_t len = 0, master_len = 0;
     fl_round_record saved = make_record(0, 0.25), found;
-    assert_err(fl_store_last_round(store, &found, &bytes, &len, &why),
+    assert_err(fl_store_last_round(store, &found, &bytes, &len, &master,
+                                   &master_len, &why),
                FL_ERR_NOT_FOUND);
     make_model(model, 0);
     fl_hash(hash, model, sizeof model);
-    assert_ok(fl_store_finish_round(store, &saved, model, sizeof model, &why));
+    assert_ok(fl_store_finish_round(store, &saved, model, sizeof model,
+                                    (const uint8_t *)"m", 1, &why));
     assert_memory_equal(saved.model, hash, sizeof hash);
     fl_store_close(store);
 
     store = open_store();
-    assert_ok(fl_store_last_round(store, &found, &bytes, &len, &why));
+    assert_ok(fl_store_last_round(store, &found, &bytes, &len, &master,
+                                  &master_len, &why));
     assert_same_record(&saved, &found);
     assert_int_equal(len, sizeof model);
     assert_memory_equal(bytes, model, len);
     free(bytes);
+    assert_int_equal(master_len, 1);
+    assert_int_equal(master[0], 'm');
+    free(master);
+    assert_ok(
+        fl_store_last_round(store, &found, &bytes, &len, NULL, NULL, &why));
+    free(bytes);
+    fl_store_close(store);
+}
+
+TEST(store_saves_a_round_without_a_master)
+{
+    fl_store *store = open_store();
+    assert_ok(finish(store, 0, 0));
+    assert_ok(finish_without_master(store, 1));
+    assert_false(has_master(0));
+    assert_last(store, 1, false);
+    assert_ok(finish(store, 2, 0));
+    assert_last_round(store, 2);
+    fl_store_close(store);
+}
+
+TEST(store_keeps_the_master_of_the_last_round_alone)
+{
+    fl_store *store = open_store();
+    for (uint32_t round = 0; round < 3; round++) {
+        assert_ok(finish(store, round, 0.5));
+        for (uint32_t i = 0; i <= round; i++)
+            assert_int_equal(has_master(i), i == round);
+    }
+    assert_int_equal(fl_scratch_count(inside("models")), 3 + 1);
     fl_store_close(store);
 }
 
@@ -412,7 +536,7 @@ TEST(store_keeps_the_models_of_the_last_rounds_and_the_best)
     for (uint32_t round = 0; round < 15; round++)
         assert_ok(finish(store, round, round == 2 ? 0.9 : round / 100.0));
     assert_int_equal(fl_scratch_count(inside("models")),
-                     FL_STORE_MODELS_KEPT + 1);
+                     FL_STORE_MODELS_KEPT + 2);  // and the master
     for (uint32_t round = 0; round < 15; round++)
         assert_int_equal(has_model(round), round == 2 || round >= 5);
 
@@ -426,7 +550,8 @@ TEST(store_keeps_no_best_where_nothing_was_measured)
     fl_store *store = open_store();
     for (uint32_t round = 0; round < 12; round++)
         assert_ok(finish(store, round, (double)NAN));
-    assert_int_equal(fl_scratch_count(inside("models")), FL_STORE_MODELS_KEPT);
+    assert_int_equal(fl_scratch_count(inside("models")),
+                     FL_STORE_MODELS_KEPT + 1);
     fl_store_close(store);
 }
 
@@ -457,38 +582,52 @@ TEST(store_reads_any_model_that_is_kept)
 TEST(store_keeps_one_file_for_a_model_that_does_not_change)
 {
     fl_store *store = open_store();
-    uint8_t model[MODEL_LEN];
+    uint8_t model[MODEL_LEN], master[MASTER_LEN];
     make_model(model, 0);
+    make_master(master, 0);
     for (uint32_t round = 0; round < 25; round++) {
         fl_round_record record = make_record(round, 0.5);
-        assert_ok(
-            fl_store_finish_round(store, &record, model, sizeof model, &why));
+        assert_ok(fl_store_finish_round(store, &record, model, sizeof model,
+                                        master, sizeof master, &why));
     }
-    assert_int_equal(fl_scratch_count(inside("models")), 1);
+    assert_int_equal(fl_scratch_count(inside("models")), 2);
     assert_true(has_model(0));
+    assert_true(has_master(0));
     fl_store_close(store);
+}
+
+// A file of no round, and one whose writing was cut short.
+static void put_strays(const char *stray, const char *owned)
+{
+    char cut[PATH_MAX + 8];
+    assert_ok(fl_file_write(stray, "x", 1, 0600, &why));
+    snprintf(cut, sizeof cut, "%s.tmp", owned);
+    assert_ok(fl_file_write(cut, "x", 1, 0600, &why));
 }
 
 TEST(store_deletes_at_its_start_what_no_round_names)
 {
-    char path[PATH_MAX], cut[PATH_MAX + 8];
+    char stray[PATH_MAX], owned[PATH_MAX];
     fl_store *store = open_store();
     finish_up_to(store, 1);
     fl_store_close(store);
-    model_path(path, 2);
-    assert_ok(fl_file_write(path, "x", 1, 0600, &why));
-    model_path(path, 1);
-    snprintf(cut, sizeof cut, "%s.tmp", path);
-    assert_ok(fl_file_write(cut, "x", 1, 0600, &why));
+    master_path(stray, 2);
+    master_path(owned, 1);
+    put_strays(stray, owned);
+    model_path(stray, 2);
+    model_path(owned, 1);
+    put_strays(stray, owned);
     put_file("models/mine.onnx", "x");
+    put_file("models/mine.master", "x");
     put_file("models/README", "x");
-    memset(strstr(path, "models/") + strlen("models/"), 'A', 64);
-    assert_ok(fl_file_write(path, "x", 1, 0600, &why));
+    memset(strstr(stray, "models/") + strlen("models/"), 'A', 64);
+    assert_ok(fl_file_write(stray, "x", 1, 0600, &why));
 
     store = open_store();
-    assert_int_equal(fl_scratch_count(inside("models")), 5);
-    assert_int_not_equal(access(cut, F_OK), 0);
+    // Two models, a master, and four files that are nobody's.
+    assert_int_equal(fl_scratch_count(inside("models")), 7);
     assert_false(has_model(2));
+    assert_false(has_master(2));
     assert_last_round(store, 1);
     fl_store_close(store);
 }
@@ -644,12 +783,30 @@ static const char layout_1[] =
     ") STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
 
-// Turns the store into one that version 0.1 has left: four rounds, a client.
-static void make_old_store(void)
+// And those of its first sessions.
+static const char layout_2[] =
+    "ALTER TABLE round ADD COLUMN aggregation INTEGER NOT NULL DEFAULT 2"
+    "  CHECK (aggregation BETWEEN 0 AND 2);"
+    "UPDATE round SET aggregation = 0 WHERE round = 0;"
+    "ALTER TABLE round ADD COLUMN sessions_aborted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN bytes_control INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE client DROP COLUMN sample_count;"
+    "PRAGMA user_version = 2;"
+    "UPDATE round SET sessions_aborted = 9;";
+
+static void run_sql(sqlite3 *db, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(db, sql, 0, 0, 0), SQLITE_OK);
+}
+
+// Turns the store into one that an older version has left: four rounds, a
+// client.
+static void make_old_store(unsigned layout)
 {
     const fl_client_record client = make_client(7, 100);
     fl_store *store = open_store();
-    finish_up_to(store, 3);
+    for (uint32_t round = 0; round <= 3; round++)
+        assert_ok(finish_without_master(store, round));
     assert_ok(fl_store_put_client(store, &client, &why));
     fl_store_close(store);
     sqlite3 *db = NULL;
@@ -666,8 +823,10 @@ static void make_old_store(void)
              " last_seen_ms, 600, round_count, last_round FROM new.client;",
              inside("fedge.sqlite"));
     assert_int_equal(sqlite3_open(inside("old"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, layout_1, 0, 0, 0), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, 0, 0, 0), SQLITE_OK);
+    run_sql(db, layout_1);
+    run_sql(db, sql);
+    run_sql(db, "DETACH new");
+    if (layout == 2) run_sql(db, layout_2);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     char old[PATH_MAX];
     strcpy(old, inside("old"));
@@ -677,18 +836,37 @@ static void make_old_store(void)
 static void collect_old_round(void *self, const fl_round_record *record)
 {
     uint32_t *next = self;
-    fl_round_record expected = make_record(record->round, 0.5);
+    const fl_round_record full = make_record(record->round, 0.5);
+    fl_round_record expected = {
+        .round = full.round,
+        .attempt = full.attempt,
+        .finished_ms = full.finished_ms,
+        .selected_count = full.selected_count,
+        .update_count = full.update_count,
+        .sample_count = full.sample_count,
+        .client_loss = full.client_loss,
+        .client_accuracy = full.client_accuracy,
+        .loss = full.loss,
+        .accuracy = full.accuracy,
+        .bytes_up = full.bytes_up,
+        .bytes_down = full.bytes_down,
+        .took_ms = full.took_ms,
+        .aggregation = record->round == 0 ? 0 : 2,  // in the clear
+        .sessions_aborted = record->sessions_aborted,
+    };
     memcpy(expected.model, record->model, sizeof expected.model);
-    expected.aggregation = record->round == 0 ? 0 : 2;  // in the clear
-    expected.sessions_aborted = 0;
-    expected.bytes_control = 0;
     assert_same_record(record, &expected);
     ++*next;
 }
 
-TEST(store_brings_a_folder_of_an_older_version_up_to_date)
+static void check_sessions(void *self, const fl_round_record *record)
 {
-    make_old_store();
+    assert_int_equal(record->sessions_aborted, *(uint32_t *)self);
+}
+
+static void bring_up_to_date(unsigned layout, uint32_t sessions_aborted)
+{
+    make_old_store(layout);
     for (uint64_t start = 6; start <= 7; start++) {  // once, and never again
         fl_store *store = open_store();
         fl_client_record client = make_client(7, 0);
@@ -697,7 +875,9 @@ TEST(store_brings_a_folder_of_an_older_version_up_to_date)
         assert_ok(
             fl_store_each_round(store, 0, collect_old_round, &next, &why));
         assert_int_equal(next, 4);
-        assert_last_round(store, 3);
+        assert_ok(fl_store_each_round(store, 0, check_sessions,
+                                      &sessions_aborted, &why));
+        assert_last(store, 3, false);
         assert_ok(fl_store_get_client(store, &client, client.public_key, &why));
         assert_int_equal(client.last_seen_ms, 100);
         assert_int_equal(client.round_count, UINT32_MAX);
@@ -710,9 +890,19 @@ TEST(store_brings_a_folder_of_an_older_version_up_to_date)
     fl_store_close(store);
 }
 
+TEST(store_brings_a_folder_of_an_older_version_up_to_date)
+{
+    bring_up_to_date(1, 0);
+}
+
+TEST(store_brings_a_folder_of_the_version_before_up_to_date)
+{
+    bring_up_to_date(2, 9);
+}
+
 TEST(store_of_an_older_version_is_not_changed_by_one_who_reads)
 {
-    make_old_store();
+    make_old_store(1);
     refuse_store(true, FL_ERR_FORMAT, "older");
     assert_reason_names(why, "fedge-aggregator run");
     refuse_store(true, FL_ERR_FORMAT, "older");
@@ -738,7 +928,7 @@ static bool is_old(void)
 TEST(store_of_an_older_version_stays_so_when_the_disk_is_full)
 {
     if (!fl_scratch_mount(folder, 1 << 18)) skip();
-    make_old_store();
+    make_old_store(1);
     unsigned old_count = 0;
     for (size_t pages = 0; pages < 20; pages++) {
         assert_true(fl_scratch_fill(folder, pages * 4096));
@@ -753,7 +943,7 @@ TEST(store_of_an_older_version_stays_so_when_the_disk_is_full)
     assert_true(old_count > 2);
     assert_true(fl_scratch_fill(folder, SIZE_MAX));
     fl_store *store = open_store();
-    assert_last_round(store, 3);
+    assert_last(store, 3, false);
     fl_store_close(store);
 }
 
@@ -811,8 +1001,9 @@ TEST(store_refuses_a_value_outside_its_range)
     fl_round_record record;
     uint8_t *bytes = NULL;
     size_t len;
-    assert_err(fl_store_last_round(store, &record, &bytes, &len, &why),
-               FL_ERR_FORMAT);
+    assert_err(
+        fl_store_last_round(store, &record, &bytes, &len, NULL, NULL, &why),
+        FL_ERR_FORMAT);
     uint32_t next = 0;
     assert_err(fl_store_each_round(store, 0, collect_round, &next, &why),
                FL_ERR_FORMAT);
@@ -838,10 +1029,10 @@ TEST(store_refuses_a_database_without_its_tables)
 TEST(store_refuses_a_newer_version)
 {
     make_rounds();
-    tamper("PRAGMA user_version = 3");
+    tamper("PRAGMA user_version = 4");
     refuse_store(false, FL_ERR_FORMAT, "newer");
     refuse_store(true, FL_ERR_FORMAT, "newer");
-    tamper("PRAGMA user_version = 2");
+    tamper("PRAGMA user_version = 3");
     fl_store *store = open_store();
     assert_last_round(store, 3);
     fl_store_close(store);
@@ -863,32 +1054,62 @@ TEST(store_deletes_no_models_because_the_database_is_lost)
     assert_true(has_model(3));
 }
 
-static void assert_last_model_refused(fl_store *store, const char *word)
+static void assert_last_refused(fl_store *store, const char *word)
 {
     fl_round_record record;
-    uint8_t *bytes = NULL;
-    size_t len;
-    assert_err(fl_store_last_round(store, &record, &bytes, &len, &why),
+    uint8_t *bytes = NULL, *master = NULL;
+    size_t len, master_len;
+    assert_err(fl_store_last_round(store, &record, &bytes, &len, &master,
+                                   &master_len, &why),
                FL_ERR_FORMAT);
     assert_reason_names(why, word);
     assert_reason_names(why, "backup");
     assert_null(bytes);
+    assert_null(master);
+}
+
+static void refuse_damaged(const char *path, size_t len, const char *word,
+                           const char *lost)
+{
+    fl_store *store = open_store();
+    overwrite(path, 1000, 1);
+    assert_last_refused(store, word);
+    overwrite(path, (off_t)len, 1);
+    assert_last_refused(store, word);
+    assert_int_equal(truncate(path, 10), 0);
+    assert_last_refused(store, word);
+    assert_int_equal(unlink(path), 0);
+    assert_last_refused(store, lost);
+    fl_store_close(store);
 }
 
 TEST(store_refuses_a_model_that_is_damaged)
 {
     make_rounds();
-    fl_store *store = open_store();
     char path[PATH_MAX];
     model_path(path, 3);
-    overwrite(path, 1000, 1);
-    assert_last_model_refused(store, ".onnx");
-    overwrite(path, MODEL_LEN, 1);
-    assert_last_model_refused(store, ".onnx");
-    assert_int_equal(truncate(path, 10), 0);
-    assert_last_model_refused(store, ".onnx");
-    assert_int_equal(unlink(path), 0);
-    assert_last_model_refused(store, "round 3 is lost");
+    refuse_damaged(path, MODEL_LEN, ".onnx", "model of round 3 is lost");
+}
+
+TEST(store_refuses_a_master_that_is_damaged)
+{
+    make_rounds();
+    char path[PATH_MAX];
+    master_path(path, 3);
+    refuse_damaged(path, MASTER_LEN, ".master",
+                   "master model of round 3 is lost");
+}
+
+TEST(store_refuses_a_master_of_another_length)
+{
+    make_rounds();
+    tamper("UPDATE round SET master_len = 10 WHERE round = 3");
+    fl_store *store = open_store();
+    assert_last_refused(store, ".master");
+    fl_store_close(store);
+    tamper("UPDATE round SET master_len = 4000 WHERE round = 3");
+    store = open_store();
+    assert_last_refused(store, ".master");
     fl_store_close(store);
 }
 
@@ -916,6 +1137,7 @@ TEST(store_changes_nothing_when_the_disk_is_full)
             assert_err(err, FL_ERR_SYSTEM);
             assert_reason_names(why, "room");
             assert_false(has_model(next));
+            assert_false(has_master(next));
         } else {
             next++;
         }
@@ -979,7 +1201,8 @@ static void finish_rounds(void *self, int report)
     uint8_t *bytes = NULL;
     size_t len;
     fl_round_record last;
-    const fl_err err = fl_store_last_round(store, &last, &bytes, &len, &why);
+    const fl_err err =
+        fl_store_last_round(store, &last, &bytes, &len, NULL, NULL, &why);
     uint32_t next = err ? 0 : last.round + 1;
     for (;; next++) {
         if (finish(store, next, 0.5)) _exit(1);
@@ -1029,6 +1252,8 @@ RUN_TESTS(
     IN_FOLDER(store_opens_a_folder_with_an_odd_name),
     IN_FOLDER(store_keeps_a_pinned_setting_for_life),
     IN_FOLDER(store_gives_back_the_last_round_as_it_was),
+    IN_FOLDER(store_saves_a_round_without_a_master),
+    IN_FOLDER(store_keeps_the_master_of_the_last_round_alone),
     IN_FOLDER(store_takes_rounds_one_after_the_other),
     IN_FOLDER(store_keeps_the_models_of_the_last_rounds_and_the_best),
     IN_FOLDER(store_keeps_no_best_where_nothing_was_measured),
@@ -1040,6 +1265,7 @@ RUN_TESTS(
     IN_FOLDER(store_lists_the_client_seen_last_first),
     IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
     IN_FOLDER(store_brings_a_folder_of_an_older_version_up_to_date),
+    IN_FOLDER(store_brings_a_folder_of_the_version_before_up_to_date),
     IN_FOLDER(store_of_an_older_version_is_not_changed_by_one_who_reads),
     IN_FOLDER(store_of_an_older_version_stays_so_when_the_disk_is_full),
     IN_FOLDER(store_refuses_an_older_version_without_its_tables),
@@ -1053,6 +1279,8 @@ RUN_TESTS(
     IN_FOLDER(store_refuses_the_database_of_another_program),
     IN_FOLDER(store_deletes_no_models_because_the_database_is_lost),
     IN_FOLDER(store_refuses_a_model_that_is_damaged),
+    IN_FOLDER(store_refuses_a_master_that_is_damaged),
+    IN_FOLDER(store_refuses_a_master_of_another_length),
     IN_FOLDER(store_changes_nothing_when_the_disk_is_full),
     IN_FOLDER(store_does_not_open_on_a_full_disk),
     IN_FOLDER(store_takes_nothing_more_after_a_write_that_failed_half_way),
