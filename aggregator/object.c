@@ -46,7 +46,7 @@ out:
     return err;
 }
 
-/* ---- model and list on their way down ---- */
+/* ---- model, patches and list on their way down ---- */
 
 // NULL: nothing that is published now has this name.
 static const fl_published *find_published(const fl_aggregator *aggregator,
@@ -58,7 +58,27 @@ static const fl_published *find_published(const fl_aggregator *aggregator,
             return all[i];
         }
     }
-    return NULL;
+    return fl_versions_find(&aggregator->versions, name);
+}
+
+// The smallest of what leads this client to the object. What there is no memory
+// for is left out: the object itself always does.
+static const fl_published *choose(fl_aggregator *aggregator,
+                                  const fl_published *object,
+                                  const fl_fetch *fetch)
+{
+    fl_versions *versions = &aggregator->versions;
+    const fl_published *other;
+    if (!fl_versions_is_newest(versions, object->name)) return object;
+    if (fetch->takes_packed && !fl_versions_packed(versions, &other) &&
+        other->len < object->len) {
+        object = other;
+    }
+    if (fetch->has_base && !fl_versions_patch(versions, fetch->base, &other) &&
+        other->len < object->len) {
+        object = other;
+    }
+    return object;
 }
 
 static void fetch(fl_aggregator *aggregator, fl_peer *peer,
@@ -74,6 +94,7 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
         return;
     }
     if (fetch->wants_manifest) {
+        object = choose(aggregator, object, fetch);
         answer.type = FL_MESSAGE_MANIFEST;
         answer.manifest.bytes = object->manifest;
         answer.manifest.len = object->manifest_len;

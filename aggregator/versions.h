@@ -1,10 +1,13 @@
 /*
- * The models that were published in the last rounds, as multiples of the
- * grid's steps, and what brings a client from one of them to the newest.
+ * The models that were published in the last rounds, and what brings a client
+ * from one of them to the newest.
  *
  *   version 7 --patch--+
  *   version 8 --patch--+--> version 9, the newest; also packed, for clients
  *                           that hold none of these
+ *
+ * The newest is kept whole, of each one before what to undo: a round moves few
+ * coordinates, so that many versions take little memory.
  *
  * Patches and the packed model are made when first asked for, and dropped when
  * a newer version comes. Versions are kept in memory alone: after a start
@@ -23,19 +26,25 @@
 
 #include "aggregator/object.h"
 #include "base/err.h"
-#include "base/reason.h"
 #include "compress/compress.h"
 #include "model/model.h"
 
 enum {
-    FL_VERSIONS_MAX = 32,  // and those before the newest two only as long as
-    FL_VERSIONS_BYTES_MAX = 64 << 20,  // all take no more than this
+    FL_VERSIONS_MAX = 32,
+    // Of what there is to undo; older versions are forgotten. Two stay always.
+    FL_VERSIONS_BYTES_MAX = 64 << 20,
 };
+
+/* A parameter, and what it was in the version before. */
+typedef struct {
+    uint32_t index;
+    float value;
+} fl_version_change;
 
 typedef struct {
     uint8_t name[FL_HASH_BYTES];  // of the model's object
-    uint32_t round;
-    int16_t *multiples;  // one a parameter
+    fl_version_change *undo;      // leads here from the next newer version;
+    size_t undo_count;            // of the newest: none
     fl_published patch;  // from here to the newest; zeroed: not made yet
 } fl_version;
 
@@ -44,7 +53,9 @@ typedef struct {
     size_t count;
     const fl_model *model;
     const fl_grid *grid;
-    fl_published packed;  // the newest
+    float *params;   // of the newest
+    uint32_t round;  // that made the newest
+    fl_published packed;
 } fl_versions;
 
 /* Forgets all. */
@@ -52,12 +63,11 @@ void fl_versions_fini(fl_versions *versions);
 
 /*
  * Adds the newest version: object `name`, made in round `round`, is `model`
- * with `params`, which are on the grid. The oldest one makes room. Model and
+ * with `params`, which are on the grid. The oldest ones make room. Model and
  * grid (not the model's own parameters) are borrowed until fl_versions_fini;
- * when they are others than before, or there is no grid (NULL), the versions
- * before are forgotten, and without a grid this one is not kept either.
- * FL_ERR_RANGE: a parameter is not on the grid. FL_ERR_MEMORY. There is no
- * newest version then: nothing is known any more.
+ * when they are others than before, the versions before are forgotten. Without
+ * a grid (NULL) there are no patches: all is forgotten, this one included.
+ * FL_ERR_MEMORY: likewise.
  */
 FL_CHECK fl_err fl_versions_push(fl_versions *versions,
                                  const uint8_t name[FL_HASH_BYTES],
