@@ -35,10 +35,10 @@ AR      := aarch64-linux-gnu-ar
 SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
            data/dataset.c data/names.c data/number.c \
-           secure/fields.c $(filter secure/mask/%,$(SRC))
+           compress/update/fields.c secure/addend.c $(filter secure/mask/%,$(SRC))
 TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
            $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
-           secure/mask secure/fields))
+           secure/mask secure/addend compress/fields))
 TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c)
 PROTOS  :=
 endif

@@ -70,9 +70,9 @@ fl_err fl_aggregation_begin(fl_aggregator *aggregator)
     if (sum->client_cap < sum->client_min) return FL_ERR_STATE;
     FL_TRY(lay_out(&sum->codec, &sum->fields, options,
                    fl_model_param_count(aggregator->model), sum->client_cap));
+    FL_TRY(make_room(sum));
     sum->number++;
     if (is_secure(aggregator)) return FL_OK;
-    FL_TRY(make_room(sum));
     memset(sum->words, 0, sum->fields.word_count * sizeof *sum->words);
     return FL_OK;
 }
@@ -88,7 +88,7 @@ fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
     }
     uint64_t *words = malloc(word_count * sizeof *words);
     if (!words) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    fl_fields_decode(words, bytes, word_count);
+    fl_addend_decode(words, bytes, word_count);
     fl_err err = fl_fields_unpack(sum->sums, &sum->fields, words);
     free(words);
     for (size_t i = 0; !err && i < sum->fields.field_count; i++) {
@@ -98,23 +98,32 @@ fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
         return fl_reason_set(why, err,
                              "the update has a field above its maximum");
     }
-    fl_fields_add(sum->words, bytes, word_count);
+    fl_addend_add(sum->words, bytes, word_count);
     return FL_OK;
 }
 
-// NULL: no memory, or no sum.
-static const uint64_t *find_sums(fl_aggregator *aggregator,
-                                 uint32_t *client_count)
+// NULL: there is none.
+static const uint64_t *find_sum(const fl_aggregator *aggregator,
+                                uint32_t *client_count)
 {
-    fl_sum *sum = &aggregator->sum;
+    const fl_sum *sum = &aggregator->sum;
     const uint32_t *devices;
     if (is_secure(aggregator)) {
         *client_count = fl_secagg_survivors(sum->secagg, &devices);
-        return fl_secagg_sums(sum->secagg);
+        return fl_secagg_sum(sum->secagg);
     }
     *client_count = aggregator->committed_count;
-    return fl_fields_unpack(sum->sums, &sum->fields, sum->words) ? NULL
-                                                                 : sum->sums;
+    return sum->words;
+}
+
+// Any words can be somebody's masked vector: their sum need not hold fields.
+static fl_err unpack(const fl_sum *sum, const uint64_t *words, fl_reason *why)
+{
+    if (!words) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
+    if (!fl_fields_unpack(sum->sums, &sum->fields, words)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "a word of the sum holds no fields: somebody's "
+                         "vector was not fields");
 }
 
 fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
@@ -123,12 +132,11 @@ fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
     const fl_sum *sum = &aggregator->sum;
     const size_t param_count = sum->codec.param_count;
     uint32_t client_count;
-    const uint64_t *sums = find_sums(aggregator, &client_count);
-    if (!sums) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
+    FL_TRY(unpack(sum, find_sum(aggregator, &client_count), why));
     float *mean = malloc(param_count * sizeof *mean);
     if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    const fl_err err =
-        fl_dense_decode(mean, metrics, &sum->codec, sums, client_count, why);
+    const fl_err err = fl_dense_decode(mean, metrics, &sum->codec, sum->sums,
+                                       client_count, why);
     for (size_t i = 0; !err && i < param_count; i++) {
         params[i] += mean[i];
     }
@@ -216,11 +224,9 @@ static fl_session describe(fl_aggregator *aggregator)
     fl_session session = {
         .client_min = sum->client_min,
         .client_cap = sum->client_cap,
-        .field_max = sum->codec.field_max,
-        .field_count = (uint32_t)sum->fields.field_count,
+        .word_count = (uint32_t)sum->fields.word_count,
         .phase_ms = aggregator->options.phase_ms,
         .round = fl_round_number(aggregator),
-        .radix = sum->fields.radix,
         .number = sum->number,
     };
     const fl_plan plan = fl_round_plan(aggregator);

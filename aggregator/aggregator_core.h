@@ -100,7 +100,7 @@ typedef struct {
     fl_fields fields;
     uint32_t client_min, client_cap;
     uint64_t *words;      // CLEAR: packed
-    uint64_t *sums;       // CLEAR: unpacked; field_count
+    uint64_t *sums;       // unpacked; field_count
     size_t field_cap;     // fields that words and sums have room for
     uint64_t number;      // of the session or attempt, the last one given out
     fl_secagg *secagg;    // SECURE, from SESSION to the end of the round

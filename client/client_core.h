@@ -228,6 +228,9 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk);
 /* The codec that the plan asks for. */
 fl_dense_codec fl_upload_codec(const fl_plan *plan);
 
+/* How its fields lie in words. FL_ERR_RANGE: they do not fit. */
+FL_CHECK fl_err fl_upload_lay_out(fl_fields *fields, const fl_plan *plan);
+
 /* Makes task.upload of the result: packed fields, masked by a party. */
 FL_CHECK fl_err fl_upload_pack(fl_client *client, fl_reason *why);
 

@@ -76,18 +76,23 @@ void fl_masking_begin(fl_client *client)
 
 /* ---- the session ---- */
 
+_Static_assert(FL_SESSION_WORDS_MAX ==
+                   FL_PROTO_OBJECT_BYTES_MAX / sizeof(uint64_t),
+               "a session has as many words as an object");
+
 static fl_err begin_party(fl_client *client)
 {
     fl_task *task = &client->task;
     const fl_plan *plan = &task->plan;
     const fl_dense_codec codec = fl_upload_codec(plan);
     uint8_t recipe[FL_HASH_BYTES], text[FL_DENSE_TASK_BYTES];
+    fl_fields fields;
+    FL_TRY(fl_upload_lay_out(&fields, plan));
     fl_party_options options = {
         .identity = &client->options.identity,
         .enrolment = client->enrolment,
         .round = plan->round,
-        .field_count = (uint32_t)fl_dense_field_count(&codec),
-        .field_max = plan->field_max,
+        .word_count = (uint32_t)fields.word_count,
         .client_min = client->options.client_min,
         .number_after = client->past.number,
         .random_bytes = client->options.random_bytes,

@@ -138,7 +138,7 @@ void fl_upload_begin(fl_client *client)
     }
 }
 
-static fl_err lay_out(fl_fields *fields, const fl_plan *plan)
+fl_err fl_upload_lay_out(fl_fields *fields, const fl_plan *plan)
 {
     const fl_dense_codec codec = fl_upload_codec(plan);
     const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
@@ -152,7 +152,7 @@ fl_err fl_upload_pack(fl_client *client, fl_reason *why)
     fl_fields fields;
     uint32_t *values = NULL;
     uint64_t *words = NULL;
-    fl_err err = lay_out(&fields, &task->plan);
+    fl_err err = fl_upload_lay_out(&fields, &task->plan);
     if (err) return fl_reason_set(why, err, "the plan's fields do not fit");
     const size_t len = fields.word_count * sizeof *words;
     words = calloc(fields.word_count, sizeof *words);
@@ -165,19 +165,21 @@ fl_err fl_upload_pack(fl_client *client, fl_reason *why)
     }
     err = encode(client, &values, why);
     if (err) goto out;
-    err = task->party
-              ? fl_party_mask(task->party, words, fields.word_count, values)
-              : fl_fields_pack(words, &fields, values, task->plan.field_max);
+    err = fl_fields_pack(words, &fields, values, task->plan.field_max);
+    if (!err && task->party) {
+        err = fl_party_mask(task->party, words, fields.word_count);
+    }
     if (err) {
         (void)!fl_reason_set(why, err, "the update cannot be packed");
         goto out;
     }
-    fl_fields_encode(task->upload, words, fields.word_count);
+    fl_addend_encode(task->upload, words, fields.word_count);
 
 out:
     if (values) {  // what the mask hides
         fl_secret_wipe(values, fields.field_count * sizeof *values);
     }
+    if (words && err) fl_secret_wipe(words, len);
     free(values);
     free(words);
     return err;

@@ -25,6 +25,7 @@
 #include "compress/model/grid.h"
 #include "compress/model/patch.h"
 #include "compress/update/codec.h"
+#include "compress/update/fields.h"
 
 /* The same for all clients of a round. */
 typedef struct {

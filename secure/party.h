@@ -18,7 +18,6 @@
 #define FL_SECURE_PARTY_H
 
 #include "secure/enrolment.h"
-#include "secure/fields.h"
 #include "secure/session.h"
 
 typedef struct fl_party fl_party;
@@ -31,7 +30,7 @@ typedef struct {
     uint32_t round;                    // of the update
     uint8_t model[FL_HASH_BYTES];
     uint8_t task[FL_HASH_BYTES];
-    uint32_t field_count, field_max;
+    uint32_t word_count;    // of the update
     uint32_t client_min;    // policy: the fewest clients to hide among
     uint64_t number_after;  // the session's number must be above this
     void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
@@ -58,16 +57,14 @@ FL_CHECK fl_err fl_party_step(fl_party *party, fl_step step, const uint8_t *src,
                               const uint8_t **bytes, size_t *len);
 
 /*
- * Packs and masks this client's fields. Once: FL_ERR_STATE if it is not due,
- * FL_ERR_RANGE if a field is above field_max (the party is ABORTED then).
+ * Adds this client's masks to its words, in place. Once: FL_ERR_STATE if it is
+ * not due; FL_ERR_RANGE: word_count is not the session's. Nothing changes then,
+ * the words are still in the clear.
  * Before the words leave this machine the session's number must be on disk:
  * the same update must never be masked again (the burn rule).
  */
 FL_CHECK fl_err fl_party_mask(fl_party *party, uint64_t *words,
-                              size_t word_count, const uint32_t *fields);
-
-/* How the words lie; valid from INVITE on. */
-const fl_fields *fl_party_fields(const fl_party *party);
+                              size_t word_count);
 
 /* The invite; valid from INVITE on. */
 const fl_session *fl_party_session(const fl_party *party);

@@ -17,7 +17,6 @@
 #define FL_SECURE_SECAGG_H
 
 #include "secure/enrolment.h"
-#include "secure/fields.h"
 #include "secure/session.h"
 
 typedef struct fl_secagg fl_secagg;
@@ -79,7 +78,7 @@ bool fl_secagg_is_masked_due(const fl_secagg *secagg, uint32_t device);
 
 /*
  * Adds a device's masked vector to the sum, once. FL_ERR_STALE: not due, or
- * added already. FL_ERR_FORMAT: not as long as the fields are; dropped out.
+ * added already. FL_ERR_FORMAT: not word_count words; dropped out.
  */
 FL_CHECK fl_err fl_secagg_add(fl_secagg *secagg, uint32_t device,
                               const uint8_t *bytes, size_t len, fl_reason *why);
@@ -112,18 +111,22 @@ bool fl_secagg_can_unmask(const fl_secagg *secagg);
  * same with any number. On success the session is DONE.
  * FL_ERR_STATE: too few shares; FL_ERR_MEMORY, FL_ERR_SYSTEM (threads): nothing
  * changed. FL_ERR_AUTH: *why names clients whose shares give no seed of theirs.
- * FL_ERR_RANGE: somebody's vector was not fields. ABORTED after these two.
+ * ABORTED after this one.
  */
 FL_CHECK fl_err fl_secagg_unmask(fl_secagg *secagg, unsigned thread_count,
                                  fl_reason *why);
 
-/* DONE: the sums, field_count of them; otherwise NULL. The session's. */
-const uint64_t *fl_secagg_sums(const fl_secagg *secagg);
+/*
+ * DONE: the sum, word_count words; otherwise NULL. The session's.
+ * Any words add up to some sum: whether this one is of updates (a client can
+ * have sent anything) only those can tell who know what words hold. The owner
+ * must refuse a sum that fl_secagg_survivors many clients cannot have made.
+ */
+const uint64_t *fl_secagg_sum(const fl_secagg *secagg);
 
 /* Survivors (from MASKED's end on): their devices, rising; returns how many. */
 uint32_t fl_secagg_survivors(const fl_secagg *secagg, const uint32_t **devices);
 
 const fl_session *fl_secagg_session(const fl_secagg *secagg);
-const fl_fields *fl_secagg_fields(const fl_secagg *secagg);
 
 #endif

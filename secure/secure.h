@@ -100,9 +100,9 @@ FL_CHECK fl_err fl_signature_check(const uint8_t signature[FL_SIGNATURE_BYTES],
                                    const char *label, const void *src,
                                    size_t src_len);
 
+#include "secure/addend.h"
 #include "secure/channel.h"
 #include "secure/enrolment.h"
-#include "secure/fields.h"
 #include "secure/mask.h"
 #include "secure/party.h"
 #include "secure/secagg.h"

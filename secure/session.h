@@ -33,8 +33,9 @@ enum {
     FL_SESSION_CLIENTS_MAX = 16384,
     FL_SESSION_COMPLETE_MAX = 128,  // above: each client chooses neighbours
     FL_SESSION_MIN_CLIENTS = 8,     // the least that the defaults accept
-    FL_SESSION_STEP_MAX = 256 * 1024 - 512,  // bytes of any step
-    FL_INVITE_BYTES = 272,
+    FL_SESSION_STEP_MAX = 256 * 1024 - 512,   // bytes of any step
+    FL_SESSION_WORDS_MAX = 40 * 1024 * 1024,  // 320 MiB
+    FL_INVITE_BYTES = 256,
 };
 
 typedef enum {
@@ -60,15 +61,14 @@ const char *fl_step_name(fl_step step);
 /* What a session is about: the invite, but for its signature. */
 typedef struct {
     uint32_t client_min, client_cap;  // fewest at any step; most
-    uint32_t field_max, field_count;
+    uint32_t word_count;              // of each vector, and of the sum
     uint32_t phase_ms;
     uint32_t round;
-    uint64_t radix;
     uint64_t number;  // rises from session to session
     uint8_t id[FL_SESSION_ID_BYTES];
     uint8_t federation[FL_KEY_BYTES];  // the aggregator's identity
     uint8_t model[FL_HASH_BYTES];
-    uint8_t task[FL_HASH_BYTES];  // how updates become fields
+    uint8_t task[FL_HASH_BYTES];  // how updates become words
     uint8_t enrolment[FL_HASH_BYTES];
 } fl_session;
 
@@ -85,8 +85,7 @@ void fl_session_encode(uint8_t dst[FL_INVITE_BYTES], fl_session *session,
 
 /*
  * Safe on any bytes. FL_ERR_FORMAT: not an invite, or a count outside its
- * range. FL_ERR_RANGE: the radix lets a sum overflow. FL_ERR_AUTH: not signed
- * by the federation it names.
+ * range. FL_ERR_AUTH: not signed by the federation it names.
  */
 FL_CHECK fl_err fl_session_decode(fl_session *session, const uint8_t *src,
                                   size_t src_len);
@@ -102,7 +101,6 @@ FL_CHECK fl_err fl_session_decode(fl_session *session, const uint8_t *src,
     X(FEDERATION, "other_federation", "an invite of another aggregator")      \
     X(MODEL, "other_model", "a session about another round, model or task")   \
     X(ENROLMENT, "other_enrolment", "a session of another enrolment list")    \
-    X(OVERFLOW, "overflow", "a sum that could overflow its fields")           \
     X(POLICY, "outside_policy", "parameters outside this client's policy")    \
     X(NUMBER, "number_does_not_grow", "a session that is not a new one")      \
     X(BURNED, "burned", "an update that was masked before")                   \

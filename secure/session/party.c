@@ -88,11 +88,6 @@ static bool is_same(const uint8_t a[FL_HASH_BYTES],
 static fl_err decode_invite(fl_party *party, const uint8_t *src, size_t len)
 {
     const fl_err err = fl_session_decode(&party->session, src, len);
-    // It must not choose numbers that let the sums of several clients run into
-    // each other: what they decode to is not what was agreed on.
-    if (err == FL_ERR_RANGE) {
-        return fl_party_refuse(party, FL_FAULT_OVERFLOW, err);
-    }
     if (err == FL_ERR_AUTH) {
         return fl_party_refuse(party, FL_FAULT_SIGNATURE, err);
     }
@@ -119,8 +114,7 @@ static fl_err check_invite(fl_party *party)
     }
     // The fewer there are to hide among, the more a sum says about each.
     if (session->client_min < own->client_min ||
-        session->field_count != own->field_count ||
-        session->field_max != own->field_max) {
+        session->word_count != own->word_count) {
         return fl_party_refuse(party, FL_FAULT_POLICY, FL_ERR_RANGE);
     }
     // Neither an old session again, nor two sessions about one update, whose
@@ -167,11 +161,6 @@ static fl_err take_invite(fl_party *party, fl_reader *in)
                                       party->options.identity->public_key);
     if (party->device == FL_ENROLMENT_NONE) {
         return fl_party_refuse(party, FL_FAULT_UNENROLLED, FL_ERR_AUTH);
-    }
-    const fl_session *session = &party->session;
-    if (fl_fields_init(&party->fields, session->field_count, session->radix,
-                       session->client_cap, session->field_max)) {
-        return fl_party_refuse(party, FL_FAULT_OVERFLOW, FL_ERR_RANGE);
     }
     fl_transcript_context(party->transcript.ctx, invite);
     FL_TRY(draw_secrets(party));
@@ -239,11 +228,6 @@ fl_err fl_party_step(fl_party *party, fl_step step, const uint8_t *src,
 }
 
 /* ---- what the owner may know ---- */
-
-const fl_fields *fl_party_fields(const fl_party *party)
-{
-    return &party->fields;
-}
 
 const fl_session *fl_party_session(const fl_party *party)
 {

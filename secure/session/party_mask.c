@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#undef NDEBUG  // asserts stay on in this folder
-
-#include <assert.h>
-
 #include "secure/session/party_state.h"
 
 enum { BLOCK_WORDS = 2048 };  // 16 KiB: stays in the fastest cache
@@ -51,21 +47,13 @@ static void forget_masks(fl_party *party)
     }
 }
 
-fl_err fl_party_mask(fl_party *party, uint64_t *words, size_t word_count,
-                     const uint32_t *fields)
+fl_err fl_party_mask(fl_party *party, uint64_t *words, size_t word_count)
 {
     // Two vectors under the same masks are their difference in clear.
     if (party->state != FL_PARTY_OPEN || party->due != FL_STEP_MASKED) {
         return FL_ERR_STATE;
     }
-    assert(word_count == party->fields.word_count);
-    const fl_err err =
-        fl_fields_pack(words, &party->fields, fields, party->session.field_max);
-    if (err) {
-        fl_secret_wipe(words, word_count * sizeof *words);
-        fl_party_abort(party, FL_FAULT_OVERFLOW);
-        return err;
-    }
+    if (word_count != party->session.word_count) return FL_ERR_RANGE;
     uint8_t self_key[FL_MASK_KEY_BYTES];
     derive_keys(party, self_key);
     add_masks(party, words, word_count, self_key);

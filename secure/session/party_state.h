@@ -46,7 +46,6 @@ struct fl_party {
     fl_step due;  // what comes next; MASKED: fl_party_mask
 
     fl_session session;
-    fl_fields fields;
     fl_transcript transcript;
     uint8_t entry[FL_ENTRY_BYTES];  // the own device and advertise
 

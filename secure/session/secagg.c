@@ -121,16 +121,13 @@ static fl_err init_session(fl_secagg *secagg, const fl_session *session,
     fl_session checked;
     secagg->session = *session;
     fl_session_encode(secagg->invite, &secagg->session, aggregator);
-    if (fl_session_decode(&checked, secagg->invite, FL_INVITE_BYTES) ||
-        fl_fields_init(&secagg->fields, session->field_count, session->radix,
-                       session->client_cap, session->field_max)) {
+    if (fl_session_decode(&checked, secagg->invite, FL_INVITE_BYTES)) {
         return fl_reason_set(
             why, FL_ERR_RANGE,
             "no client would accept a session of %u to %u clients with %u "
-            "fields up to %u, radix %llu, in phases of %u ms for round %u",
-            session->client_min, session->client_cap, session->field_count,
-            session->field_max, (unsigned long long)session->radix,
-            session->phase_ms, session->round);
+            "words (%d at most), in phases of %u ms for round %u",
+            session->client_min, session->client_cap, session->word_count,
+            FL_SESSION_WORDS_MAX, session->phase_ms, session->round);
     }
     fl_transcript_context(secagg->transcript.ctx, secagg->invite);
     return FL_OK;
@@ -164,7 +161,7 @@ fl_err fl_secagg_new(fl_secagg **secagg, const fl_session *session,
 
     err = init_clients(made, devices, device_count);
     if (!err) {
-        made->words = calloc(made->fields.word_count, sizeof *made->words);
+        made->words = calloc(made->session.word_count, sizeof *made->words);
         if (!made->words) err = FL_ERR_MEMORY;
     }
     if (err) (void)!fl_reason_set(why, err, "no memory for a session");
@@ -194,7 +191,6 @@ void fl_secagg_free(fl_secagg *secagg)
     free(secagg->words);
     free(secagg->survivor_devices);
     free(secagg->half_x);
-    free(secagg->sums);
     free(secagg);
 }
 
@@ -214,9 +210,9 @@ fl_secagg_phase fl_secagg_get_phase(const fl_secagg *secagg)
     return secagg->phase;
 }
 
-const uint64_t *fl_secagg_sums(const fl_secagg *secagg)
+const uint64_t *fl_secagg_sum(const fl_secagg *secagg)
 {
-    return secagg->phase == FL_SECAGG_DONE ? secagg->sums : NULL;
+    return secagg->phase == FL_SECAGG_DONE ? secagg->words : NULL;
 }
 
 uint32_t fl_secagg_survivors(const fl_secagg *secagg, const uint32_t **devices)
@@ -228,9 +224,4 @@ uint32_t fl_secagg_survivors(const fl_secagg *secagg, const uint32_t **devices)
 const fl_session *fl_secagg_session(const fl_secagg *secagg)
 {
     return &secagg->session;
-}
-
-const fl_fields *fl_secagg_fields(const fl_secagg *secagg)
-{
-    return &secagg->fields;
 }

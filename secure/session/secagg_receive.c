@@ -356,10 +356,10 @@ fl_err fl_secagg_add(fl_secagg *secagg, uint32_t device, const uint8_t *bytes,
         return refuse_stale(secagg, device, FL_STEP_MASKED, why);
     }
     fl_secagg_client *client = fl_secagg_find(secagg, device);
-    const size_t word_count = secagg->fields.word_count;
+    const size_t word_count = secagg->session.word_count;
     const fl_err err = check_len(len, word_count * sizeof(uint64_t), why);
     if (err) return refuse(secagg, client, FL_STEP_MASKED, err, why);
-    fl_fields_add(secagg->words, bytes, word_count);
+    fl_addend_add(secagg->words, bytes, word_count);
     fl_secagg_answered(secagg, client);
     return FL_OK;
 }

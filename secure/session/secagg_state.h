@@ -35,7 +35,6 @@ typedef struct {
 struct fl_secagg {
     fl_secagg_phase phase;
     fl_session session;
-    fl_fields fields;
     uint8_t invite[FL_INVITE_BYTES];
     const fl_enrolment *enrolment;
 
@@ -52,7 +51,7 @@ struct fl_secagg {
     fl_transcript transcript;
     uint8_t *senders, *survivors;  // bitmaps
 
-    uint64_t *words;             // the sum, masked
+    uint64_t *words;             // the sum; masked until DONE
     uint32_t *survivor_devices;  // from MASKED's end on
     uint32_t survivor_count;
 
@@ -61,8 +60,6 @@ struct fl_secagg {
     uint8_t (*halves)[FL_HALF_BYTES];  // (n,t)
     uint8_t *half_x;                   // (n,t)
     uint32_t short_count;  // senders of whom fewer than t halves have come
-
-    uint64_t *sums;  // DONE
 };
 
 /* NULL: the device was not invited, or is not in the roster. */

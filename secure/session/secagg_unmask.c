@@ -175,7 +175,7 @@ static size_t smaller(size_t a, size_t b)
 static void pass_over(unmasking *u, unsigned member, const stream *batch,
                       size_t batch_len)
 {
-    const size_t word_count = u->secagg->fields.word_count;
+    const size_t word_count = u->secagg->session.word_count;
     const size_t part = word_count / fl_team_size(u->team) / 8 * 8 + 8;
     const size_t end = smaller(word_count, (member + 1) * part);
     for (size_t at = member * part; at < end; at += BLOCK_WORDS) {
@@ -202,52 +202,11 @@ static void take_masks_away(unsigned member, void *context)
     }
 }
 
-/* ---- the sum ---- */
-
-// Clients whose vectors are what they should be can do nothing of this.
-static fl_err check_sums(const fl_secagg *secagg, fl_reason *why)
-{
-    const uint64_t most =
-        (uint64_t)secagg->survivor_count * secagg->session.field_max;
-    for (size_t i = 0; i < secagg->fields.field_count; i++) {
-        if (secagg->sums[i] <= most) continue;
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "field %zu sums up to %llu, %u clients cannot "
-                             "make more than %llu: somebody's vector was "
-                             "not fields; the round can open another session",
-                             i, (unsigned long long)secagg->sums[i],
-                             secagg->survivor_count, (unsigned long long)most);
-    }
-    return FL_OK;
-}
-
-static fl_err open_sum(fl_secagg *secagg, fl_reason *why)
-{
-    if (fl_fields_unpack(secagg->sums, &secagg->fields, secagg->words)) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "a word of the sum holds no fields: somebody's "
-                             "vector was not fields; the round can open "
-                             "another session");
-    }
-    return check_sums(secagg, why);
-}
-
-static void finish(fl_secagg *secagg)
-{
-    secagg->phase = FL_SECAGG_DONE;
-    secagg->awaited_count = 0;
-    fl_vault_free(secagg->vault);
-    secagg->vault = NULL;
-    secagg->halves = NULL;
-    free(secagg->words);
-    secagg->words = NULL;
-}
-
 /* ---- all of it ---- */
 
 static fl_err init_memory(unmasking *u)
 {
-    fl_secagg *secagg = u->secagg;
+    const fl_secagg *secagg = u->secagg;
     const size_t n = secagg->client_count;
     const size_t seeds_len = n * FL_SEED_BYTES;
     const size_t keys_len = (size_t)BATCH * FL_MASK_KEY_BYTES;
@@ -260,11 +219,7 @@ static fl_err init_memory(unmasking *u)
     assert(u->stream_count > 0);
     u->streams = malloc(u->stream_count * sizeof *u->streams);
     u->is_wrong = calloc(n, sizeof *u->is_wrong);
-    if (!secagg->sums) {
-        secagg->sums =
-            malloc(secagg->fields.field_count * sizeof *secagg->sums);
-    }
-    if (!u->streams || !u->is_wrong || !secagg->sums) return FL_ERR_MEMORY;
+    if (!u->streams || !u->is_wrong) return FL_ERR_MEMORY;
     list_streams(u);
     return FL_OK;
 }
@@ -292,12 +247,21 @@ static void fini(unmasking *u)
     free(u->is_wrong);
 }
 
+static void finish(fl_secagg *secagg)
+{
+    secagg->phase = FL_SECAGG_DONE;
+    secagg->awaited_count = 0;
+    fl_vault_free(secagg->vault);
+    secagg->vault = NULL;
+    secagg->halves = NULL;
+}
+
 static fl_err unmask(unmasking *u, fl_reason *why)
 {
     fl_team_run(u->team, rebuild_seeds, u);
     FL_TRY(check_seeds(u, why));
     fl_team_run(u->team, take_masks_away, u);
-    return open_sum(u->secagg, why);
+    return FL_OK;
 }
 
 bool fl_secagg_can_unmask(const fl_secagg *secagg)

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "secure/secure.h"
 
-enum { VERSION = 1, SIGNED_BYTES = FL_INVITE_BYTES - FL_SIGNATURE_BYTES };
+enum { VERSION = 2, SIGNED_BYTES = FL_INVITE_BYTES - FL_SIGNATURE_BYTES };
 
 static const char LABEL[] = "fedge invite";
 
@@ -58,12 +58,9 @@ void fl_session_encode(uint8_t dst[FL_INVITE_BYTES], fl_session *session,
     fl_writer_u32(&out, VERSION);
     fl_writer_u32(&out, session->client_min);
     fl_writer_u32(&out, session->client_cap);
-    fl_writer_u32(&out, session->field_max);
-    fl_writer_u32(&out, session->field_count);
+    fl_writer_u32(&out, session->word_count);
     fl_writer_u32(&out, session->phase_ms);
     fl_writer_u32(&out, session->round);
-    fl_writer_u32(&out, 0);
-    fl_writer_u64(&out, session->radix);
     fl_writer_u64(&out, session->number);
     fl_writer_bytes(&out, session->id, sizeof session->id);
     fl_writer_bytes(&out, session->federation, sizeof session->federation);
@@ -79,7 +76,8 @@ static bool counts_ok(const fl_session *session)
     return session->client_min >= 2 &&
            session->client_cap >= session->client_min &&
            session->client_cap <= FL_SESSION_CLIENTS_MAX &&
-           session->field_max > 0 && session->field_count > 0 &&
+           session->word_count > 0 &&
+           session->word_count <= FL_SESSION_WORDS_MAX &&
            session->phase_ms > 0 && session->round > 0;
 }
 
@@ -96,12 +94,9 @@ fl_err fl_session_decode(fl_session *session, const uint8_t *src,
     const uint32_t version = fl_reader_u32(&in);
     session->client_min = fl_reader_u32(&in);
     session->client_cap = fl_reader_u32(&in);
-    session->field_max = fl_reader_u32(&in);
-    session->field_count = fl_reader_u32(&in);
+    session->word_count = fl_reader_u32(&in);
     session->phase_ms = fl_reader_u32(&in);
     session->round = fl_reader_u32(&in);
-    const uint32_t reserved = fl_reader_u32(&in);
-    session->radix = fl_reader_u64(&in);
     session->number = fl_reader_u64(&in);
     read_hash(session->id, &in);
     read_hash(session->federation, &in);
@@ -109,11 +104,7 @@ fl_err fl_session_decode(fl_session *session, const uint8_t *src,
     read_hash(session->task, &in);
     read_hash(session->enrolment, &in);
 
-    if (version != VERSION || reserved > 0) return FL_ERR_FORMAT;
-    if (!counts_ok(session)) return FL_ERR_FORMAT;
-    const uint64_t largest_sum =
-        (uint64_t)session->client_cap * session->field_max;
-    if (session->radix <= largest_sum) return FL_ERR_RANGE;
+    if (version != VERSION || !counts_ok(session)) return FL_ERR_FORMAT;
     return fl_signature_check(src + SIGNED_BYTES, session->federation, LABEL,
                               src, SIGNED_BYTES);
 }

@@ -592,6 +592,29 @@ TEST(aggregation_fails_a_round_whose_masks_do_not_come_off)
     free_bench(b);
 }
 
+TEST(aggregation_fails_a_round_whose_sum_holds_no_fields)
+{
+    bench *b = new_bench(3);
+    const float before = b->lab.params[7];
+    b->partners[1].is_lying = true;
+    all_ready(b, 0, 3);
+    run_to(b, 0, 3, 0);
+    assert_int_equal(b->lab.saved_count, 0);
+    assert_activity(b, "gathering");
+    assert_int_equal(status_of(b).attempt, 2);
+
+    fl_lab_wait(&b->lab, 1000);
+    for (uint8_t i = 0; i < 3; i++) {
+        assert_told(b, i, FL_MAIL_CLOSED);
+        fl_partner_plan(&b->partners[i]);  // honest again
+    }
+    all_ready(b, 0, 3);
+    run_to(b, 0, 3, 0);
+    assert_int_equal(b->lab.saved_count, 1);
+    assert_float_equal(b->lab.params[7], before + 0.25F, 1e-6);
+    free_bench(b);
+}
+
 TEST(aggregation_leaves_a_session_alone_while_it_is_unmasked)
 {
     bench *b = new_bench(3);
@@ -750,6 +773,7 @@ RUN_TESTS(
     cmocka_unit_test(
         aggregation_aborts_a_session_with_too_few_left_and_tries_again),
     cmocka_unit_test(aggregation_fails_a_round_whose_masks_do_not_come_off),
+    cmocka_unit_test(aggregation_fails_a_round_whose_sum_holds_no_fields),
     cmocka_unit_test(aggregation_leaves_a_session_alone_while_it_is_unmasked),
     cmocka_unit_test(aggregation_enrols_those_who_come_and_saves_the_list),
     cmocka_unit_test(

@@ -349,12 +349,15 @@ TEST(masking_goes_through_a_session_and_gives_its_update_to_the_sum)
     assert_memory_equal(host->burns[0].enrolment_hash, chorus.enrolment->hash,
                         FL_HASH_BYTES);
 
-    const uint64_t *sums = fl_secagg_sums(chorus.secagg);
+    const uint64_t *words = fl_secagg_sum(chorus.secagg);
+    uint64_t *sums = malloc(chorus.fields.field_count * sizeof *sums);
     float *mean = malloc(chorus.codec.param_count * sizeof *mean);
-    assert_true(sums && mean);
+    assert_true(words && sums && mean);
+    assert_ok(fl_fields_unpack(sums, &chorus.fields, words));
     assert_ok(fl_dense_decode(mean, &metrics, &chorus.codec, sums, 1, NULL));
     assert_int_equal(metrics.weight, 10);
     assert_int_equal(metrics.correct, 5);
+    free(sums);
     free(mean);
     fl_chorus_fini(&chorus);
     free_host(host);

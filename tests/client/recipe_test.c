@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "tests/support/host.h"
+#include "tests/support/packing.h"
 #include "tests/test.h"
 
 enum { ROUND = 3 };
@@ -142,16 +143,13 @@ TEST(recipe_names_all_that_decides_what_an_update_becomes)
 static void invite(bench *b, const fl_plan *plan)
 {
     fl_host *host = &b->host;
-    const fl_dense_codec codec = {(size_t)plan->param_count, plan->field_max,
-                                   plan->weight_max, plan->value_clip};
+    const fl_dense_codec codec = fl_packing_codec(plan);
     fl_session session = {
         .client_min = plan->client_min,
         .client_cap = plan->client_cap,
-        .field_max = plan->field_max,
-        .field_count = (uint32_t)fl_dense_field_count(&codec),
+        .word_count = (uint32_t)fl_packing_fields(plan).word_count,
         .phase_ms = 1000,
         .round = plan->round,
-        .radix = (uint64_t)plan->client_cap * plan->field_max + 1,
         .number = plan->number,
     };
     uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "compress/compress.h"
+#include "secure/secure.h"
 #include "tests/support/vector.h"
 #include "tests/test.h"
 
@@ -147,6 +148,22 @@ TEST(update_is_the_documented_one)
         bytes[i] = (uint8_t)fields[i];
     }
     assert_documented("fields", bytes, sizeof bytes);
+}
+
+TEST(update_is_packed_as_documented)
+{
+    fl_fields layout;
+    uint32_t fields[12];
+    uint64_t words[2];
+    uint8_t bytes[sizeof words];
+    for (uint32_t i = 0; i < 12; i++) {
+        fields[i] = i;
+    }
+    assert_ok(fl_fields_init(&layout, 12, 46, 3, 15));
+    assert_int_equal(layout.word_count, 2);
+    assert_ok(fl_fields_pack(words, &layout, fields, 15));
+    fl_addend_encode(bytes, words, 2);
+    assert_documented("fields_words", bytes, sizeof bytes);
 }
 
 /* ---- values ---- */
@@ -599,6 +616,7 @@ RUN_TESTS(
     cmocka_unit_test(update_has_as_many_digits_as_its_numbers_need),
     cmocka_unit_test(update_refuses_a_codec_outside_its_range),
     cmocka_unit_test(update_is_the_documented_one),
+    cmocka_unit_test(update_is_packed_as_documented),
     cmocka_unit_test(update_comes_back_within_a_step),
     cmocka_unit_test(update_of_every_client_counts_by_its_weight),
     cmocka_unit_test(update_of_a_sum_is_the_mean_of_its_parts),

@@ -127,6 +127,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         (void)!fl_parties_advance(p);
     }
     const bool has_sum = fl_secagg_get_phase(p->secagg) == FL_SECAGG_DONE;
-    if (has_sum && !s.is_spoilt) fl_parties_check_sums(p);
+    if (has_sum && !s.is_spoilt) fl_parties_check_sum(p);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
+#include "compress/compress.h"
 #include "secure/key_file.h"
 #include "secure/noise.h"
 #include "secure/secure.h"
@@ -217,12 +218,10 @@ static void show(const void *bytes, size_t len)
     (void)VALGRIND_MAKE_MEM_DEFINED(bytes, len);
 }
 
-// The fields are no secret here: a compiler takes the register of a result
-// that it knows to be 0 for another 0, and that would be hidden, too.
-static void mask_fields(fl_script *script, fl_script_client *client)
+static void mask_words(fl_script *script, fl_script_client *client)
 {
-    must(fl_party_mask(client->party, client->words, script->fields.word_count,
-                       client->fields));
+    hide(client->words, sizeof client->words);
+    must(fl_party_mask(client->party, client->words, FL_SCRIPT_WORDS));
     fl_bitmap_add(script->survivors, 0);
 }
 
@@ -241,7 +240,7 @@ static void keep(fl_script *script, fl_step answer, const uint8_t *bytes,
         memcpy(client->shares, bytes, len);
         fl_bitmap_add(script->senders, 0);
     } else if (answer == FL_STEP_MASKED) {
-        mask_fields(script, client);
+        mask_words(script, client);
     } else if (answer == FL_STEP_CONFIRM) {
         memcpy(client->confirm, bytes, len);
     }

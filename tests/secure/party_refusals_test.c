@@ -168,13 +168,6 @@ TEST(party_refuses_other_enrolment)
     assert_invite_refused(script, FL_ERR_RANGE, FL_FAULT_ENROLMENT);
 }
 
-TEST(party_refuses_overflow)
-{
-    fl_script *script = fl_script_new(N);
-    script->session.radix = N * FL_SCRIPT_FIELD_MAX;
-    assert_invite_refused(script, FL_ERR_RANGE, FL_FAULT_OVERFLOW);
-}
-
 TEST(party_refuses_outside_policy)
 {
     fl_script *script = fl_script_new(N);
@@ -184,10 +177,7 @@ TEST(party_refuses_outside_policy)
     assert_ok(fl_party_new(&script->clients[1].party, &options));
     assert_invite_refused(script, FL_ERR_RANGE, FL_FAULT_POLICY);
     script = fl_script_new(N);
-    script->session.field_count++;
-    assert_invite_refused(script, FL_ERR_RANGE, FL_FAULT_POLICY);
-    script = fl_script_new(N);
-    script->session.field_max--;
+    script->session.word_count++;
     assert_invite_refused(script, FL_ERR_RANGE, FL_FAULT_POLICY);
 }
 
@@ -477,7 +467,6 @@ int main(void)
         cmocka_unit_test(party_refuses_other_federation),
         cmocka_unit_test(party_refuses_other_model),
         cmocka_unit_test(party_refuses_other_enrolment),
-        cmocka_unit_test(party_refuses_overflow),
         cmocka_unit_test(party_refuses_outside_policy),
         cmocka_unit_test(party_refuses_number_does_not_grow),
         cmocka_unit_test(party_refuses_unenrolled_when_it_is_itself),

@@ -16,15 +16,15 @@
 
 static void assert_sum(fl_script *script)
 {
-    uint64_t sums[FL_SCRIPT_FIELDS], expected[FL_SCRIPT_FIELDS] = {0};
+    uint64_t sum[FL_SCRIPT_WORDS], expected[FL_SCRIPT_WORDS] = {0};
     for (uint32_t u = 0; u < script->n; u++) {
         if (!fl_bitmap_has(script->survivors, u)) continue;
-        for (size_t i = 0; i < FL_SCRIPT_FIELDS; i++) {
-            expected[i] += script->clients[u].fields[i];
+        for (size_t i = 0; i < FL_SCRIPT_WORDS; i++) {
+            expected[i] += script->clients[u].plain[i];
         }
     }
-    fl_script_sum(script, sums);
-    assert_memory_equal(sums, expected, sizeof sums);
+    fl_script_sum(script, sum);
+    assert_memory_equal(sum, expected, sizeof sum);
 }
 
 TEST(party_sums_are_exact_in_the_complete_graph)
@@ -81,8 +81,6 @@ TEST(party_tells_its_owner_about_the_session)
     const fl_party *party = script->clients[1].party;
     assert_memory_equal(fl_party_session(party), &script->session,
                         sizeof script->session);
-    assert_int_equal(fl_party_fields(party)->word_count,
-                     script->fields.word_count);
     assert_int_equal(fl_party_get_state(party), FL_PARTY_OPEN);
     fl_script_free(script);
 }
@@ -237,8 +235,7 @@ static void make_example(void)
             .identity = &example.identities[i],
             .enrolment = &example.enrolment,
             .round = session.round,
-            .field_count = session.field_count,
-            .field_max = session.field_max,
+            .word_count = session.word_count,
             .client_min = 2,
             .random_bytes = draw_example,
             .random_self = &example.sources[i],
@@ -287,11 +284,10 @@ TEST(party_says_what_is_documented)
     tell(0, FL_STEP_INBOX, inbox[0], sizeof inbox[0]);
     assert_int_equal(fl_party_bad_shares(example.parties[0]), 0);
 
-    uint64_t words[2];
+    uint64_t words[2] = {1, UINT64_MAX};
     uint8_t masked[16];
-    const uint32_t fields[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-    assert_ok(fl_party_mask(example.parties[0], words, 2, fields));
-    fl_fields_encode(masked, words, 2);
+    assert_ok(fl_party_mask(example.parties[0], words, 2));
+    fl_addend_encode(masked, words, 2);
     assert_documented("session_masked", masked, sizeof masked);
 
     const uint8_t survivors = 7;
@@ -304,25 +300,30 @@ TEST(party_says_what_is_documented)
 
 /* ---- what is left ---- */
 
+static void assert_masks_nothing(fl_script_client *client, size_t word_count,
+                                 fl_err err)
+{
+    uint64_t words[FL_SCRIPT_WORDS + 1] = {1, 2, 3};
+    uint64_t before[FL_SCRIPT_WORDS + 1];
+    memcpy(before, words, sizeof before);
+    assert_err(fl_party_mask(client->party, words, word_count), err);
+    assert_memory_equal(words, before, sizeof before);
+    assert_int_equal(fl_party_get_state(client->party), FL_PARTY_OPEN);
+}
+
 TEST(party_masks_once)
 {
     fl_script *script = fl_script_new(3);
     fl_script_client *client = &script->clients[0];
-    const size_t word_count = script->fields.word_count;
     fl_script_run(script, FL_STEP_INBOX);
-    assert_err(
-        fl_party_mask(client->party, client->words, word_count, client->fields),
-        FL_ERR_STATE);
+    assert_masks_nothing(client, FL_SCRIPT_WORDS, FL_ERR_STATE);
     const size_t len = fl_script_message(script, FL_STEP_INBOX, 0);
     assert_ok(fl_script_send(script, FL_STEP_INBOX, 0, len));  // masks
-    assert_err(
-        fl_party_mask(client->party, client->words, word_count, client->fields),
-        FL_ERR_STATE);
-    assert_int_equal(fl_party_get_state(client->party), FL_PARTY_OPEN);
+    assert_masks_nothing(client, FL_SCRIPT_WORDS, FL_ERR_STATE);
     fl_script_free(script);
 }
 
-TEST(party_refuses_a_field_above_its_maximum)
+TEST(party_masks_as_many_words_as_the_session_has)
 {
     fl_script *script = fl_script_new(3);
     fl_script_client *client = &script->clients[0];
@@ -330,15 +331,10 @@ TEST(party_refuses_a_field_above_its_maximum)
     client->leaves_at = FL_STEP_MASKED;  // the script does not mask for it
     const size_t len = fl_script_message(script, FL_STEP_INBOX, 0);
     assert_ok(fl_script_send(script, FL_STEP_INBOX, 0, len));
-    client->fields[FL_SCRIPT_FIELDS - 1] = FL_SCRIPT_FIELD_MAX + 1;
-    assert_err(fl_party_mask(client->party, client->words,
-                             script->fields.word_count, client->fields),
-               FL_ERR_RANGE);
-    assert_int_equal(fl_party_get_state(client->party), FL_PARTY_ABORTED);
-    assert_int_equal(fl_party_fault(client->party), FL_FAULT_OVERFLOW);
-    for (size_t i = 0; i < script->fields.word_count; i++) {
-        assert_int_equal(client->words[i], 0);
-    }
+    assert_masks_nothing(client, FL_SCRIPT_WORDS - 1, FL_ERR_RANGE);
+    assert_masks_nothing(client, FL_SCRIPT_WORDS + 1, FL_ERR_RANGE);
+    assert_masks_nothing(client, 0, FL_ERR_RANGE);
+    assert_ok(fl_party_mask(client->party, client->words, FL_SCRIPT_WORDS));
     fl_script_free(script);
 }
 
@@ -477,7 +473,7 @@ int main(void)
         cmocka_unit_test(party_gives_one_half_of_each_share),
         cmocka_unit_test(party_says_what_is_documented),
         cmocka_unit_test(party_masks_once),
-        cmocka_unit_test(party_refuses_a_field_above_its_maximum),
+        cmocka_unit_test(party_masks_as_many_words_as_the_session_has),
         cmocka_unit_test(party_leaves_no_secrets_when_it_is_aborted),
         cmocka_unit_test(party_leaves_no_secrets_when_its_owner_ends_it),
         cmocka_unit_test(party_leaves_no_seeds_once_it_has_masked),

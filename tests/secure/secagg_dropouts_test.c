@@ -67,9 +67,9 @@ static void check_pattern(fl_parties *p, const fl_step *gone_at)
         fail_msg("%s", has_sum ? "there is a sum" : p->why.text);
     }
     if (has_sum) {
-        fl_parties_check_sums(p);
+        fl_parties_check_sum(p);
     } else {
-        assert_null(fl_secagg_sums(p->secagg));
+        assert_null(fl_secagg_sum(p->secagg));
     }
     check_nobody_faulted(p);
 }

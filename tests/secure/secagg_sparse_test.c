@@ -33,7 +33,7 @@ static void check_sparse(uint32_t n, bool repeats)
     }
     assert_false(fl_secagg_can_unmask(p->secagg));  // half are too few
     assert_ok(fl_parties_run(p));
-    fl_parties_check_sums(p);
+    fl_parties_check_sum(p);
     check_nobody_faulted(p);
     fl_parties_free(p);
 }

@@ -4,10 +4,10 @@
  *
  *   party SEED LIST ...    a client        secagg SEED LIST ...
  *   step NUMBER BYTES                      message DEVICE
- *   mask FIELD FIELD ...                   receive DEVICE NUMBER BYTES
+ *   mask WORD WORD ...                     receive DEVICE NUMBER BYTES
  *                                          drop DEVICE
  *   encode CODEC NUMBERS VALUE VALUE ...   advance
- *   decode CODEC CLIENTS SUM SUM ...       sums
+ *   decode CODEC CLIENTS SUM SUM ...       sum
  *
  * Bytes are hexadecimal digits, `-` when there are none; numbers are decimal.
  * Every answer is `ok ...` or `refused WHY`. What cannot be understood ends
@@ -164,8 +164,7 @@ static void open_party(peer *p)
     options.round = small();
     key(options.model);
     key(options.task);
-    options.field_count = small();
-    options.field_max = small();
+    options.word_count = small();
     options.client_min = small();
     options.number_after = number();
     must(fl_party_new(&p->party, &options), "no party");
@@ -189,21 +188,18 @@ static void step(peer *p)
 
 static void mask(peer *p)
 {
-    const fl_fields *layout = fl_party_fields(p->party);
-    const size_t count = layout->word_count;
-    uint32_t *fields = allocate(layout->field_count, sizeof *fields);
+    const size_t count = fl_party_session(p->party)->word_count;
     uint64_t *words = allocate(count, sizeof *words);
     uint8_t *dst = allocate(count, sizeof *words);
-    for (size_t i = 0; i < layout->field_count; i++)
-        fields[i] = small();
+    for (size_t i = 0; i < count; i++)
+        words[i] = number();
 
-    if (fl_party_mask(p->party, words, count, fields)) {
+    if (fl_party_mask(p->party, words, count)) {
         printf("refused %s", fl_fault_name(fl_party_fault(p->party)));
     } else {
-        fl_fields_encode(dst, words, count);
+        fl_addend_encode(dst, words, count);
         print_step(FL_STEP_MASKED, dst, 8 * count);
     }
-    free(fields);
     free(words);
     free(dst);
 }
@@ -217,11 +213,9 @@ static void open_secagg(peer *p)
     fl_session session = {0};
     session.client_min = small();
     session.client_cap = small();
-    session.field_max = small();
-    session.field_count = small();
+    session.word_count = small();
     session.phase_ms = small();
     session.round = small();
-    session.radix = number();
     session.number = number();
     key(session.id);
     key(session.model);
@@ -295,16 +289,16 @@ static void advance(peer *p)
     if (!err) printf(" %d", (int)phase_steps[fl_secagg_get_phase(p->secagg)]);
 }
 
-static void sums(peer *p)
+static void sum(peer *p)
 {
     fl_reason why = {0};
     const fl_err err = fl_secagg_unmask(p->secagg, 2, &why);
     print_result(err, &why);
     if (err) return;
-    const uint64_t *sum = fl_secagg_sums(p->secagg);
-    const size_t count = fl_secagg_fields(p->secagg)->field_count;
+    const uint64_t *words = fl_secagg_sum(p->secagg);
+    const size_t count = fl_secagg_session(p->secagg)->word_count;
     for (size_t i = 0; i < count; i++)
-        printf(" %" PRIu64, sum[i]);
+        printf(" %" PRIu64, words[i]);
 }
 
 /* ---- updates as fields ---- */
@@ -376,7 +370,7 @@ static const struct {
 } commands[] = {
     {"party", open_party},   {"step", step},       {"mask", mask},
     {"secagg", open_secagg}, {"message", message}, {"receive", receive},
-    {"drop", drop},          {"advance", advance}, {"sums", sums},
+    {"drop", drop},          {"advance", advance}, {"sum", sum},
     {"encode", encode},      {"decode", decode},
 };
 

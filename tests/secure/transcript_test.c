@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "secure/addend.h"
 #include "secure/session/transcript.h"
 #include "secure/shamir.h"
 #include "tests/support/vector.h"
@@ -57,7 +58,7 @@ static int make_example(void **state)
     (void)state;
     if (fl_secure_start()) return -1;
     static const uint8_t identities[CLIENTS] = {1, 4, 3};
-    uint8_t invite[272], leaves[CLIENTS][FL_NODE_BYTES];
+    uint8_t invite[FL_INVITE_BYTES], leaves[CLIENTS][FL_NODE_BYTES];
     copy_documented("session_invite", invite, sizeof invite);
     fl_transcript_context(session.ctx, invite);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -96,7 +97,7 @@ TEST(transcript_masks_are_as_documented)
     uint64_t words[2] = {0};
     uint8_t stream[16];
     fl_mask_add(words, 2, key, false);
-    fl_fields_encode(stream, words, 2);
+    fl_addend_encode(stream, words, 2);
     assert_documented("session_stream", stream, sizeof stream);
 
     assert_ok(fl_transcript_agree(shared, clients[0].s,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tests/support/packing.h"
 #include "tests/test.h"
 
 static void draw_bytes(void *self, void *dst, size_t len)
@@ -21,16 +22,12 @@ void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
     uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     *chorus = (fl_chorus){
         .host = host,
-        .codec = {.param_count = plan->param_count,
-                  .field_max = plan->field_max,
-                  .weight_max = plan->weight_max,
-                  .clip = plan->value_clip},
+        .codec = fl_packing_codec(plan),
+        .fields = fl_packing_fields(plan),
         .session = {.client_min = plan->client_min,
                     .client_cap = plan->client_cap,
-                    .field_max = plan->field_max,
                     .phase_ms = FL_CHORUS_PHASE_MS,
                     .round = plan->round,
-                    .radix = (uint64_t)plan->client_cap * plan->field_max + 1,
                     .number = plan->number},
         .message = malloc(FL_SESSION_STEP_MAX),
     };
@@ -38,7 +35,7 @@ void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
     assert_non_null(chorus->message);
     assert_ok(fl_enrolment_decode(&chorus->enrolment, host->list.bytes,
                                   host->list.len, NULL));
-    session->field_count = (uint32_t)fl_dense_field_count(&chorus->codec);
+    session->word_count = (uint32_t)chorus->fields.word_count;
     memcpy(session->model, plan->model, FL_HASH_BYTES);
     memcpy(session->enrolment, chorus->enrolment->hash, FL_HASH_BYTES);
     fl_plan_recipe(recipe, plan);
@@ -74,8 +71,7 @@ static void seat_peer(fl_chorus *chorus, uint8_t i)
         .identity = identity,
         .enrolment = chorus->enrolment,
         .round = session->round,
-        .field_count = session->field_count,
-        .field_max = session->field_max,
+        .word_count = session->word_count,
         .client_min = session->client_min,
         .number_after = session->number - 1,
         .random_bytes = draw_bytes,
@@ -144,21 +140,18 @@ const fl_message *fl_chorus_hear_vector(fl_chorus *chorus)
 
 /* ---- the others ---- */
 
-// With fields that are all zeros: the sum is the client's own.
+// With words that are all zeros: the sum is the client's own.
 static void add_vector(fl_chorus *chorus, size_t i)
 {
-    const fl_fields *fields = fl_party_fields(chorus->peers[i]);
-    uint32_t *values = calloc(fields->field_count, sizeof *values);
-    uint64_t *words = malloc(fields->word_count * sizeof *words);
-    const size_t len = fields->word_count * sizeof *words;
+    const size_t word_count = chorus->session.word_count;
+    uint64_t *words = calloc(word_count, sizeof *words);
+    const size_t len = word_count * sizeof *words;
     uint8_t *bytes = malloc(len);
-    assert_true(values && words && bytes);
-    assert_ok(
-        fl_party_mask(chorus->peers[i], words, fields->word_count, values));
-    fl_fields_encode(bytes, words, fields->word_count);
+    assert_true(words && bytes);
+    assert_ok(fl_party_mask(chorus->peers[i], words, word_count));
+    fl_addend_encode(bytes, words, word_count);
     assert_ok(
         fl_secagg_add(chorus->secagg, chorus->places[i], bytes, len, NULL));
-    free(values);
     free(words);
     free(bytes);
 }

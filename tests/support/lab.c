@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/support/frame.h"
+#include "tests/support/packing.h"
 #include "tests/test.h"
 
 enum {
@@ -363,8 +364,8 @@ void fl_parcel_fields(uint32_t *values, const fl_dense_codec *codec,
         update[i] = value;
     fl_random_init(&rounding, 1, FL_RANDOM_TEST, 1);
     assert_ok(fl_dense_encode(values, codec, update,
-                               &(fl_dense_metrics){10, 5, 20.0}, &rounding,
-                               NULL));
+                              &(fl_dense_metrics){10, 5, 20.0}, &rounding,
+                              NULL));
     free(update);
 }
 
@@ -372,16 +373,11 @@ void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
                     float value)
 {
     const bool is_honest = fabsf(value) <= plan->value_clip;
-    const fl_dense_codec codec = {.param_count = param_count,
-                                   .field_max = plan->field_max,
-                                   .weight_max = plan->weight_max,
-                                   .clip = plan->value_clip};
-    const size_t count = fl_dense_field_count(&codec);
-    fl_fields fields;
-    assert_ok(fl_fields_init(&fields, count,
-                             (uint64_t)plan->client_cap * plan->field_max + 1,
-                             plan->client_cap, plan->field_max));
-    uint32_t *values = calloc(count, sizeof *values);
+    fl_plan own = *plan;
+    own.param_count = param_count;
+    const fl_dense_codec codec = fl_packing_codec(&own);
+    const fl_fields fields = fl_packing_fields(&own);
+    uint32_t *values = calloc(fields.field_count, sizeof *values);
     uint64_t *words = calloc(fields.word_count, sizeof *words);
     const size_t len = fields.word_count * sizeof *words;
     uint8_t *bytes = malloc(len);
@@ -389,7 +385,7 @@ void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
     if (is_honest) fl_parcel_fields(values, &codec, value);
     assert_ok(fl_fields_pack(words, &fields, values, plan->field_max));
     if (!is_honest) words[0] = fields.radix - 1;  // a sum's largest field
-    fl_fields_encode(bytes, words, fields.word_count);
+    fl_addend_encode(bytes, words, fields.word_count);
     fl_parcel_wrap(parcel, FL_OBJECT_UPDATE, plan->round, bytes, len);
     free(values);
     free(words);

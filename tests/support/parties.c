@@ -89,7 +89,6 @@ static void close_session(fl_parties *p)
         fl_party_free(p->guests[i].party);
     }
     free(p->up);
-    free(p->fields);
     free(p->words);
     free(p->expected);
 }
@@ -119,8 +118,7 @@ static void set_options(fl_parties *p, const fl_parties_options *options)
     default_to(&o->client_count, p->device_count);
     default_to(&o->client_min, 2);
     default_to(&o->client_cap, o->client_count);
-    default_to(&o->field_count, 5);
-    default_to(&o->field_max, 15);
+    default_to(&o->word_count, 5);
     default_to(&o->thread_count, 1);
     p->guest_count = o->client_count;
 }
@@ -131,11 +129,9 @@ static fl_session describe_session(fl_parties *p)
     fl_session session = {
         .client_min = o->client_min,
         .client_cap = o->client_cap,
-        .field_max = o->field_max,
-        .field_count = o->field_count,
+        .word_count = o->word_count,
         .phase_ms = 30000,
         .round = ROUND,
-        .radix = (uint64_t)o->client_cap * o->field_max + 1,
         .number = ++p->number,
     };
     draw(&p->random, session.id, sizeof session.id);
@@ -158,8 +154,7 @@ static void seat(fl_parties *p, uint32_t i)
         .identity = fl_parties_identity(p, i),
         .enrolment = p->enrolment,
         .round = ROUND,
-        .field_count = p->options.field_count,
-        .field_max = p->options.field_max,
+        .word_count = p->options.word_count,
         .client_min = p->options.client_min,
         .number_after = p->number - 1,
         .random_bytes = draw,
@@ -185,34 +180,29 @@ void fl_parties_open(fl_parties *p, const fl_parties_options *options)
                             devices, p->guest_count, NULL));
     free(devices);
 
-    const fl_fields *fields = fl_secagg_fields(p->secagg);
-    const size_t vector_len = fields->word_count * sizeof *p->words;
-    p->fields = take(fields->field_count, sizeof *p->fields);
-    p->expected = take(fields->field_count, sizeof *p->expected);
-    p->words = take(fields->word_count, sizeof *p->words);
-    p->up = take(1, FL_SESSION_STEP_MAX + vector_len);
+    const size_t word_count = p->options.word_count;
+    p->expected = take(word_count, sizeof *p->expected);
+    p->words = take(word_count, sizeof *p->words);
+    p->up = take(1, FL_SESSION_STEP_MAX + word_count * sizeof *p->words);
 }
 
 /* ---- what guests say ---- */
 
-uint32_t fl_parties_field(const fl_parties *p, uint32_t i, size_t j)
+uint64_t fl_parties_word(const fl_parties *p, uint32_t i, size_t j)
 {
-    if (p->options.is_full) return p->options.field_max;
-    const uint64_t mixed = (p->number * 1000003 + i) * 0x9e3779b97f4a7c15 +
-                           (uint64_t)j * 0xc2b2ae3d27d4eb4f;
-    return (uint32_t)((mixed >> 32) % (p->options.field_max + (uint64_t)1));
+    return (p->number * 1000003 + i) * 0x9e3779b97f4a7c15 +
+           (uint64_t)j * 0xc2b2ae3d27d4eb4f;
 }
 
 static fl_err mask(fl_parties *p, uint32_t i, size_t *len)
 {
-    const fl_fields *fields = fl_party_fields(p->guests[i].party);
-    for (size_t j = 0; j < fields->field_count; j++) {
-        p->fields[j] = fl_parties_field(p, i, j);
+    const size_t word_count = p->options.word_count;
+    for (size_t j = 0; j < word_count; j++) {
+        p->words[j] = fl_parties_word(p, i, j);
     }
-    FL_TRY(fl_party_mask(p->guests[i].party, p->words, fields->word_count,
-                         p->fields));
-    fl_fields_encode(p->up, p->words, fields->word_count);
-    *len = fields->word_count * sizeof *p->words;
+    FL_TRY(fl_party_mask(p->guests[i].party, p->words, word_count));
+    fl_addend_encode(p->up, p->words, word_count);
+    *len = word_count * sizeof *p->words;
     return FL_OK;
 }
 
@@ -367,17 +357,17 @@ bool fl_parties_survived(const fl_parties *p, uint32_t i)
     return false;
 }
 
-void fl_parties_check_sums(fl_parties *p)
+void fl_parties_check_sum(fl_parties *p)
 {
-    const size_t field_count = p->options.field_count;
-    const uint64_t *sums = fl_secagg_sums(p->secagg);
-    assert_non_null(sums);
-    memset(p->expected, 0, field_count * sizeof *p->expected);
+    const size_t word_count = p->options.word_count;
+    const uint64_t *sum = fl_secagg_sum(p->secagg);
+    assert_non_null(sum);
+    memset(p->expected, 0, word_count * sizeof *p->expected);
     for (uint32_t i = 0; i < p->guest_count; i++) {
         if (!fl_parties_survived(p, i)) continue;
-        for (size_t j = 0; j < field_count; j++) {
-            p->expected[j] += fl_parties_field(p, i, j);
+        for (size_t j = 0; j < word_count; j++) {
+            p->expected[j] += fl_parties_word(p, i, j);
         }
     }
-    assert_memory_equal(sums, p->expected, field_count * sizeof *sums);
+    assert_memory_equal(sum, p->expected, word_count * sizeof *sum);
 }

@@ -4,7 +4,7 @@
  *
  *   fl_parties *p = fl_parties_new(7);           // enrols 7 devices
  *   fl_parties_open(p, &options);                // invites them
- *   if (!fl_parties_run(p)) fl_parties_check_sums(p);
+ *   if (!fl_parties_run(p)) fl_parties_check_sum(p);
  *   fl_parties_free(p);
  *
  * Whatever must not happen in a session fails the test that runs.
@@ -38,9 +38,7 @@ typedef struct {
     uint32_t first, stride;  // devices first, first + stride ...; 0: 1
     uint32_t client_min;     // 0: 2
     uint32_t client_cap;     // 0: as many as there are clients
-    uint32_t field_count;    // 0: 5
-    uint32_t field_max;      // 0: 15
-    bool is_full;            // all fields are field_max
+    uint32_t word_count;     // 0: 5
     bool repeats;            // everything is asked for and said twice
     unsigned thread_count;   // 0: 1
 
@@ -68,8 +66,7 @@ struct fl_parties {
     fl_reason why;  // of the phase that failed
 
     uint8_t *down, *up;  // a message each way
-    uint32_t *fields;    // of whoever masks
-    uint64_t *words;
+    uint64_t *words;     // of whoever masks
     uint64_t *expected;
 };
 
@@ -95,14 +92,14 @@ bool fl_parties_run_to(fl_parties *parties, fl_secagg_phase phase);
 /* All phases. FL_ERR_STATE and so on: aborted. */
 fl_err fl_parties_run(fl_parties *parties);
 
-/* The session is done, and its sums are those of the survivors' fields. */
-void fl_parties_check_sums(fl_parties *parties);
+/* The session is done, and its sum is that of the survivors' words. */
+void fl_parties_check_sum(fl_parties *parties);
 
 /* Whether it survived. */
 bool fl_parties_survived(const fl_parties *parties, uint32_t i);
 
-/* Field j of guest i. */
-uint32_t fl_parties_field(const fl_parties *parties, uint32_t i, size_t j);
+/* Word j of guest i. */
+uint64_t fl_parties_word(const fl_parties *parties, uint32_t i, size_t j);
 
 /* Signs as guest i does. */
 const fl_identity *fl_parties_identity(const fl_parties *parties, uint32_t i);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tests/support/packing.h"
 #include "tests/test.h"
 
 static void draw_bytes(void *self, void *dst, size_t len)
@@ -53,19 +54,11 @@ void fl_partner_ready(fl_partner *partner)
 
 /* ---- the session ---- */
 
-static fl_dense_codec codec_of(const fl_plan *plan)
-{
-    return (fl_dense_codec){.param_count = plan->param_count,
-                             .field_max = plan->field_max,
-                             .weight_max = plan->weight_max,
-                             .clip = plan->value_clip};
-}
-
 static void begin(fl_partner *partner)
 {
     const fl_lab *lab = partner->hand->lab;
     const fl_plan *plan = &partner->plan;
-    const fl_dense_codec codec = codec_of(plan);
+    const fl_dense_codec codec = fl_packing_codec(plan);
     uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     fl_identity aggregator;
     fl_identity_init(&aggregator, (const uint8_t[FL_SEED_BYTES]){99});
@@ -75,8 +68,7 @@ static void begin(fl_partner *partner)
         .identity = &partner->hand->identity,
         .enrolment = partner->list,
         .round = plan->round,
-        .field_count = (uint32_t)fl_dense_field_count(&codec),
-        .field_max = plan->field_max,
+        .word_count = (uint32_t)fl_packing_fields(plan).word_count,
         .client_min = plan->client_min,
         .number_after = plan->number - 1,
         .random_bytes = draw_bytes,
@@ -92,16 +84,19 @@ static void begin(fl_partner *partner)
 
 static void mask(fl_partner *partner)
 {
-    const fl_dense_codec codec = codec_of(&partner->plan);
-    const fl_fields *fields = fl_party_fields(partner->party);
-    uint32_t *values = calloc(fields->field_count, sizeof *values);
-    uint64_t *words = malloc(fields->word_count * sizeof *words);
-    const size_t len = fields->word_count * sizeof *words;
+    const fl_dense_codec codec = fl_packing_codec(&partner->plan);
+    const fl_fields fields = fl_packing_fields(&partner->plan);
+    uint32_t *values = calloc(fields.field_count, sizeof *values);
+    uint64_t *words = malloc(fields.word_count * sizeof *words);
+    const size_t len = fields.word_count * sizeof *words;
     uint8_t *bytes = malloc(len);
     assert_true(values && words && bytes);
     fl_parcel_fields(values, &codec, partner->value);
-    assert_ok(fl_party_mask(partner->party, words, fields->word_count, values));
-    fl_fields_encode(bytes, words, fields->word_count);
+    assert_ok(fl_fields_pack(words, &fields, values, codec.field_max));
+    for (size_t i = 0; partner->is_lying && i < fields.word_count; i++)
+        words[i] += UINT64_C(1) << 63;
+    assert_ok(fl_party_mask(partner->party, words, fields.word_count));
+    fl_addend_encode(bytes, words, fields.word_count);
     fl_parcel_wrap(&partner->vector, FL_OBJECT_MASKED, partner->plan.round,
                    bytes, len);
     free(values);

@@ -16,6 +16,7 @@ typedef struct {
     fl_enrolment *list;
     fl_party *party;   // of the session that is on
     fl_parcel vector;  // masked; nothing before the inbox has come
+    bool is_lying;     // its vector holds no fields
     fl_step answer;    // said last
     uint8_t *said;     // its bytes
     size_t said_len;

@@ -61,18 +61,14 @@ static void make_session(fl_script *script)
     fl_session *session = &script->session;
     session->client_min = 2;
     session->client_cap = script->n;
-    session->field_max = FL_SCRIPT_FIELD_MAX;
-    session->field_count = FL_SCRIPT_FIELDS;
+    session->word_count = FL_SCRIPT_WORDS;
     session->phase_ms = 1000;
     session->round = 4;
-    session->radix = (uint64_t)script->n * FL_SCRIPT_FIELD_MAX + 1;
     session->number = 100;
     memset(session->id, 0x11, sizeof session->id);
     memset(session->model, 0x22, sizeof session->model);
     memset(session->task, 0x33, sizeof session->task);
     memset(session->enrolment, 0x55, sizeof session->enrolment);
-    assert_ok(fl_fields_init(&script->fields, FL_SCRIPT_FIELDS, session->radix,
-                             session->client_cap, session->field_max));
 }
 
 static void make_client(fl_script *script, uint32_t slot)
@@ -84,8 +80,7 @@ static void make_client(fl_script *script, uint32_t slot)
         .identity = &script->identities[2 * slot + 1],
         .enrolment = &script->enrolment,
         .round = 4,
-        .field_count = FL_SCRIPT_FIELDS,
-        .field_max = FL_SCRIPT_FIELD_MAX,
+        .word_count = FL_SCRIPT_WORDS,
         .client_min = 2,
         .number_after = 99,
         .random_bytes = draw,
@@ -96,9 +91,8 @@ static void make_client(fl_script *script, uint32_t slot)
     memset(options->task, 0x33, sizeof options->task);
     assert_ok(fl_party_new(&client->party, options));
     client->choice = zeros(1, script->bitmap_len);
-    for (size_t i = 0; i < FL_SCRIPT_FIELDS; i++) {
-        client->fields[i] =
-            (uint32_t)(slot * 31 + i * 17) % (FL_SCRIPT_FIELD_MAX + 1);
+    for (size_t i = 0; i < FL_SCRIPT_WORDS; i++) {
+        client->plain[i] = (slot * 31 + i * 17 + 1) * 0x9e3779b97f4a7c15;
     }
 }
 
@@ -341,8 +335,8 @@ static void keep_answer(fl_script *script, uint32_t slot, fl_step answer,
     } else if (answer == FL_STEP_MASKED) {
         assert_int_equal(len, 0);
         if (client->leaves_at == FL_STEP_MASKED) return;
-        assert_ok(fl_party_mask(client->party, client->words,
-                                script->fields.word_count, client->fields));
+        memcpy(client->words, client->plain, sizeof client->words);
+        assert_ok(fl_party_mask(client->party, client->words, FL_SCRIPT_WORDS));
         fl_bitmap_add(script->survivors, slot);
     } else if (answer == FL_STEP_CONFIRM) {
         assert_int_equal(len, FL_SIGNATURE_BYTES);
@@ -433,10 +427,8 @@ static void assert_silent(fl_script *script)
         const size_t len = fl_script_message(script, STEPS[i], 1);
         assert_err(fl_script_send(script, STEPS[i], 1, len), FL_ERR_STATE);
     }
-    uint64_t words[FL_SCRIPT_FIELDS];
-    assert_err(fl_party_mask(script->clients[1].party, words,
-                             script->fields.word_count,
-                             script->clients[1].fields),
+    uint64_t words[FL_SCRIPT_WORDS] = {0};
+    assert_err(fl_party_mask(script->clients[1].party, words, FL_SCRIPT_WORDS),
                FL_ERR_STATE);
 }
 
@@ -492,7 +484,7 @@ static void join_seed(const fl_script *script, uint32_t u,
     assert_ok(fl_shamir_join(seed, FL_SEED_BYTES, halves, x, count));
 }
 
-static void subtract_self(const fl_script *script, uint64_t *words, uint32_t u)
+static void subtract_self(const fl_script *script, uint64_t *sum, uint32_t u)
 {
     uint8_t b[FL_SEED_BYTES], check[FL_HASH_BYTES], key[32];
     join_seed(script, u, b);
@@ -501,11 +493,11 @@ static void subtract_self(const fl_script *script, uint64_t *words, uint32_t u)
         check, fl_advertise_at(script->clients[u].entry + 4).commitment,
         FL_HASH_BYTES);
     fl_transcript_self_mask(key, &script->transcript, u, b);
-    fl_mask_add(words, script->fields.word_count, key, true);
+    fl_mask_add(sum, FL_SCRIPT_WORDS, key, true);
 }
 
 /* Takes away what the survivors share with u, who dropped out. */
-static void subtract_pairs(const fl_script *script, uint64_t *words, uint32_t u)
+static void subtract_pairs(const fl_script *script, uint64_t *sum, uint32_t u)
 {
     uint8_t s[FL_SEED_BYTES], check[FL_KEY_BYTES], shared[32], key[32];
     const uint8_t *u_key =
@@ -521,22 +513,21 @@ static void subtract_pairs(const fl_script *script, uint64_t *words, uint32_t u)
         assert_ok(fl_transcript_agree(shared, s, v_key));
         fl_transcript_pair_mask(key, &script->transcript, u, u_key, v, v_key,
                                 shared);
-        fl_mask_add(words, script->fields.word_count, key, v < u);
+        fl_mask_add(sum, FL_SCRIPT_WORDS, key, v < u);
     }
 }
 
-void fl_script_sum(fl_script *script, uint64_t sums[FL_SCRIPT_FIELDS])
+void fl_script_sum(fl_script *script, uint64_t sum[FL_SCRIPT_WORDS])
 {
-    uint64_t words[FL_SCRIPT_FIELDS] = {0};
+    memset(sum, 0, FL_SCRIPT_WORDS * sizeof *sum);
     for (uint32_t u = 0; u < script->n; u++) {
         if (fl_bitmap_has(script->survivors, u)) {
-            for (size_t i = 0; i < script->fields.word_count; i++) {
-                words[i] += script->clients[u].words[i];
+            for (size_t i = 0; i < FL_SCRIPT_WORDS; i++) {
+                sum[i] += script->clients[u].words[i];
             }
-            subtract_self(script, words, u);
+            subtract_self(script, sum, u);
         } else if (fl_bitmap_has(script->senders, u)) {
-            subtract_pairs(script, words, u);
+            subtract_pairs(script, sum, u);
         }
     }
-    assert_ok(fl_fields_unpack(sums, &script->fields, words));
 }

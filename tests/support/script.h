@@ -22,7 +22,7 @@
 #include "secure/secure.h"
 #include "secure/session/transcript.h"
 
-enum { FL_SCRIPT_FIELDS = 20, FL_SCRIPT_FIELD_MAX = 200 };
+enum { FL_SCRIPT_WORDS = 5 };
 
 typedef struct {
     fl_party *party;
@@ -35,8 +35,7 @@ typedef struct {
     uint8_t confirm[FL_SIGNATURE_BYTES];
     uint8_t *unmask;
     size_t unmask_len;
-    uint32_t fields[FL_SCRIPT_FIELDS];
-    uint64_t words[FL_SCRIPT_FIELDS];  // enough for any radix
+    uint64_t plain[FL_SCRIPT_WORDS], words[FL_SCRIPT_WORDS];  // masked
 } fl_script_client;
 
 typedef struct {
@@ -44,7 +43,6 @@ typedef struct {
     fl_identity aggregator, *identities;  // by device
     fl_enrolment enrolment;
     fl_session session;
-    fl_fields fields;
     fl_script_client *clients;  // by slot
     fl_transcript transcript;
     uint8_t (*tree)[FL_NODE_BYTES];
@@ -78,7 +76,7 @@ void fl_script_refused(fl_script *script, fl_step step, size_t len, fl_err err,
                        fl_fault fault);
 
 /* Takes the masks away with what came in UNMASK. */
-void fl_script_sum(fl_script *script, uint64_t sums[FL_SCRIPT_FIELDS]);
+void fl_script_sum(fl_script *script, uint64_t sum[FL_SCRIPT_WORDS]);
 
 /* Puts the invite into `message`, after a change of `session`. */
 size_t fl_script_invite(fl_script *script);

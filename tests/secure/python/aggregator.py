@@ -6,7 +6,6 @@ SPDX-License-Identifier: Apache-2.0
 """
 import struct
 
-from fields import unpack, word_count_of
 from notation import Reader, bitmap, check, check_signature, rising
 from primitives import DH, shamir_join, u16, u32, x25519_public
 from transcript import ADVERTISE, CHOICE, CONFIRM, CONFIRMATIONS, INBOX
@@ -158,9 +157,7 @@ class Aggregator:
         self.shares = answers
         self.senders_bitmap = bitmap(answers, self.n)
         self.transcript.set_senders(self.senders_bitmap)
-        self.words = [0] * word_count_of(
-            self.invite.field_count, self.invite.radix
-        )
+        self.words = [0] * self.invite.word_count
         return MASKED, answers
 
     def inbox(self, slot):
@@ -173,7 +170,7 @@ class Aggregator:
 
     def take_masked(self, _slot, data):
         count = len(self.words)
-        check(len(data) == 8 * count, "not as long as the fields are")
+        check(len(data) == 8 * count, "not word_count words")
         words = struct.unpack(f"<{count}Q", data)
         self.words = [(a + b) % WORD for a, b in zip(self.words, words)]
 
@@ -226,7 +223,7 @@ class Aggregator:
         check(len(shares) >= self.t, f"too few shares of slot {owner}")
         return shamir_join(dict(list(shares.items())[: self.t]))
 
-    def sums(self):
+    def sum(self):
         """Takes the masks away; in UNMASK, when the shares are in."""
         words = self.words
         for owner in self.shares:
@@ -242,4 +239,4 @@ class Aggregator:
                 pair = owner, entry.M, v, M_v
                 key = self.transcript.pair_mask(DH(seed, M_v), *pair)
                 words = add_stream(words, key, -pair_sign(v, owner))
-        return unpack(words, self.invite.radix, self.invite.field_count)
+        return words

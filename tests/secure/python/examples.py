@@ -13,12 +13,12 @@ import sys
 from types import SimpleNamespace
 
 from enrolment import Enrolment, Identity, device_of, enrolment_write
-from fields import Codec, recipe_of
+from fields import Codec, pack, recipe_of
 from notation import bitmap
 from party import Party
 from primitives import u16, u32
 from transcript import CONFIRM, INBOX, INVITE, MASKED, ROSTER, SHARES
-from transcript import SURVIVORS, Invite, stream
+from transcript import SURVIVORS, WORD, Invite, stream
 
 
 def blocks(document):
@@ -47,8 +47,7 @@ def check_session(example):
 
     invite = Invite.decode(example["session_invite"])
     assert invite.encode(aggregator) == example["session_invite"]
-    assert (invite.field_count, invite.field_max) == (12, 15)
-    assert (invite.radix, invite.phase_ms) == (46, 30_000)
+    assert (invite.word_count, invite.phase_ms) == (2, 30_000)
 
     parties = [client(i, identity, enrolment, invite)
                for i, identity in enumerate(identities)]  # fmt: skip
@@ -81,7 +80,7 @@ def check_session(example):
     assert first.pair_key(1) == second.pair_key(0)
     assert first.pair_key(1) == example["session_pair_mask"]
     assert first.due == {MASKED}
-    assert first.mask(list(range(12))) == example["session_masked"]
+    assert first.mask([1, WORD - 1]) == example["session_masked"]
     confirm = first.step(SURVIVORS, bitmap({0, 1, 2}, 3))
     assert confirm == (CONFIRM, example["session_confirm"])
 
@@ -99,6 +98,8 @@ def check_fields(example):
         assert fields[:-1] == example["fields"][:-1]
         seen.add(fields[-1])
     assert seen == {8, 9}
+    words = pack(list(range(12)), 46)
+    assert struct.pack("<2Q", *words) == example["fields_words"]
 
 
 def check_enrolment(example):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Fields: an update as small integers, and these in words
-(docs/format.md, "Secure aggregation: one session" and "Fields").
+(docs/format.md, "Fields").
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
-from notation import check, labelled
+from notation import Refused, check, labelled
 from primitives import H
 from transcript import WORD
 
@@ -23,11 +23,6 @@ def fields_per_word(radix):
     while radix ** (m + 1) <= WORD:
         m += 1
     return m
-
-
-def word_count_of(field_count, radix):
-    per_word = fields_per_word(radix)
-    return (field_count + per_word - 1) // per_word
 
 
 def pack(fields, radix):
@@ -131,6 +126,18 @@ def digits_of(number, base, count):
     return [number // base**i % base for i in range(count)]
 
 
+def check_words():
+    """Packed fields can be added; what is no sum is refused."""
+    vectors = [list(range(12)), [15] * 12, [15 - i for i in range(12)]]
+    words = [sum(column) for column in zip(*(pack(v, 46) for v in vectors))]
+    assert unpack(words, 46, 12) == [30] * 12
+    try:
+        unpack([46**11], 46, 12)
+    except Refused:
+        return
+    raise AssertionError("a word of more than its fields")
+
+
 def check_fields():
     """The mean of updates comes back, but for the rounding."""
     codec, chance = Codec(3, 15, 100, 0.5, bytes(32)), random.Random(2)
@@ -147,4 +154,5 @@ def check_fields():
 
 
 if __name__ == "__main__":
+    check_words()
     check_fields()

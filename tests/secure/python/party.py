@@ -7,7 +7,6 @@ SPDX-License-Identifier: Apache-2.0
 import random
 import struct
 
-from fields import pack
 from notation import Reader, Refused, check, check_signature, rising
 from notation import slots_of
 from primitives import DH, WeakKey, aead_open, aead_seal
@@ -26,7 +25,7 @@ class Party:
 
     def __init__(self, identity, enrolment, plan, draw):
         """`plan` is the invite that this client would sign itself: what it
-        knows of round, model, task, fields, and the least it accepts."""
+        knows of round, model, task, words, and the least it accepts."""
         self.identity, self.enrolment = identity, enrolment
         self.plan, self.draw = plan, draw
         self.device = enrolment.place(identity.public)
@@ -51,7 +50,7 @@ class Party:
     def on_invite(self, data):
         self.invite, plan = Invite.decode(data), self.plan
         for same in ("federation", "round", "model", "task", "enrolment",
-                     "field_count", "field_max"):  # fmt: skip
+                     "word_count"):  # fmt: skip
             check(getattr(self.invite, same) == getattr(plan, same), same)
         check(self.invite.client_min >= plan.client_min, "hides among too few")
         check(self.invite.number >= plan.number, "the number does not grow")
@@ -167,12 +166,10 @@ class Party:
         self.due = {MASKED}
         return MASKED, None
 
-    def mask(self, fields):
+    def mask(self, words):
         """The object: once, after MASKED."""
         assert self.due == {MASKED}
-        assert len(fields) == self.invite.field_count
-        assert all(0 <= field <= self.invite.field_max for field in fields)
-        words = pack(fields, self.invite.radix)
+        assert len(words) == self.invite.word_count
         own = self.transcript.self_mask(self.slot, self.b)
         words = add_stream(words, own, 1)
         for v in self.senders & set(self.entries) - {self.slot}:

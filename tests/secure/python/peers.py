@@ -46,24 +46,24 @@ class PeerParty(Peer):
     def __init__(self, program, identity, enrolment_list, plan):
         super().__init__(
             program, "party", identity.seed, enrolment_list, plan.federation,
-            plan.round, plan.model, plan.task, plan.field_count,
-            plan.field_max, plan.client_min, plan.number - 1,
+            plan.round, plan.model, plan.task, plan.word_count,
+            plan.client_min, plan.number - 1,
         )  # fmt: skip
 
     def step(self, step, data):
         return taken_apart(self.ask("step", step, data))
 
-    def mask(self, fields):
-        return taken_apart(self.ask("mask", *fields))[1]
+    def mask(self, words):
+        return taken_apart(self.ask("mask", *words))[1]
 
 
 class PeerAggregator(Peer):
     def __init__(self, program, identity, enrolment_list, invite, count):
         super().__init__(
             program, "secagg", identity.seed, enrolment_list, count,
-            invite.client_min, invite.client_cap, invite.field_max,
-            invite.field_count, invite.phase_ms, invite.round, invite.radix,
-            invite.number, invite.session, invite.model, invite.task,
+            invite.client_min, invite.client_cap, invite.word_count,
+            invite.phase_ms, invite.round, invite.number, invite.session,
+            invite.model, invite.task,
         )  # fmt: skip
         self.phase = ADVERTISE
 
@@ -80,5 +80,5 @@ class PeerAggregator(Peer):
     def advance(self):
         self.phase = int(self.ask("advance")[0])
 
-    def sums(self):
-        return [int(word) for word in self.ask("sums")]
+    def sum(self):
+        return [int(word) for word in self.ask("sum")]

@@ -20,12 +20,12 @@ from notation import Refused
 from party import Party
 from peers import Peer, PeerAggregator, PeerParty
 from transcript import ADVERTISE, CHOICE, CONFIRM, MASKED, SHARES, UNMASK
-from transcript import Invite
+from transcript import WORD, Invite
 
 
-def run(aggregator, clients, fields, gone):
+def run(aggregator, clients, words, gone):
     """A whole session: clients[device] answers until the step gone[device],
-    which it does not take any more. Returns the sums."""
+    which it does not take any more. Returns the sum."""
     while True:
         for device in sorted(clients):
             told = aggregator.message(device)
@@ -36,10 +36,10 @@ def run(aggregator, clients, fields, gone):
                 aggregator.drop(device)
                 continue
             if step == MASKED:
-                answer = clients[device].mask(fields[device])
+                answer = clients[device].mask(words[device])
             aggregator.receive(device, step, answer)
         if aggregator.phase == UNMASK:
-            return aggregator.sums()
+            return aggregator.sum()
         aggregator.advance()
 
 
@@ -61,11 +61,9 @@ class World:
         self.invite = Invite(
             client_min=3,
             client_cap=client_count,
-            field_max=255,
-            field_count=100,
+            word_count=25,
             phase_ms=1000,
             round=5,
-            radix=255 * client_count + 1,
             number=9,
             session=draw(32),
             federation=self.aggregator.public,
@@ -75,9 +73,8 @@ class World:
         )
         for name, value in changes.items():
             setattr(self.invite, name, value)
-        limits = [self.invite.field_max] * self.invite.field_count
-        self.fields = [
-            [self.chance.randint(0, limit) for limit in limits]
+        self.words = [
+            [self.chance.randrange(WORD) for _ in range(self.invite.word_count)]
             for _ in range(client_count)
         ]
 
@@ -96,8 +93,9 @@ class World:
             return PeerAggregator(program, self.aggregator, self.list, *common)
         return Aggregator(self.aggregator, self.enrolment, *common)
 
-    def plain_sums(self, survivors):
-        return [sum(f) for f in zip(*(self.fields[i] for i in survivors))]
+    def plain_sum(self, survivors):
+        rows = [self.words[i] for i in survivors]
+        return [sum(column) % WORD for column in zip(*rows)]
 
 
 def play(world, leads, team, gone):
@@ -106,7 +104,7 @@ def play(world, leads, team, gone):
     leader = world.leader(leads)
     clients = {i: world.party(i, program) for i, program in enumerate(team)}
     try:
-        return run(leader, clients, world.fields, gone)
+        return run(leader, clients, world.words, gone)
     finally:
         for peer in (leader, *clients.values()):
             if isinstance(peer, Peer):
@@ -114,9 +112,9 @@ def play(world, leads, team, gone):
 
 
 def check_sum(world, leads, team, gone):
-    sums = play(world, leads, team, gone)
+    words = play(world, leads, team, gone)
     survivors = [i for i in range(len(team)) if gone.get(i, UNMASK) > MASKED]
-    assert sums == world.plain_sums(survivors)
+    assert words == world.plain_sum(survivors)
 
 
 def check_refusal(world, leads, team, gone):

@@ -15,6 +15,7 @@ SHARES, INBOX, MASKED, SURVIVORS, CONFIRM = 7, 8, 9, 10, 11
 CONFIRMATIONS, UNMASK = 12, 13
 
 COMPLETE_MAX = 128  # clients; above, they choose neighbours
+WORDS_MAX = 40 * 2**20
 WORD = 2**64
 
 
@@ -25,11 +26,9 @@ WORD = 2**64
 class Invite:
     client_min: int
     client_cap: int
-    field_max: int
-    field_count: int
+    word_count: int
     phase_ms: int
     round: int
-    radix: int
     number: int
     session: bytes
     federation: bytes
@@ -37,37 +36,33 @@ class Invite:
     task: bytes
     enrolment: bytes
 
-    FORM = "<8I2Q32s32s32s32s32s"
+    FORM = "<6IQ32s32s32s32s32s"
 
     def encode(self, aggregator):
         """Signed by the aggregator, which is the federation."""
         body = struct.pack(
-            self.FORM, 1, self.client_min, self.client_cap, self.field_max,
-            self.field_count, self.phase_ms, self.round, 0, self.radix,
-            self.number, self.session, self.federation, self.model, self.task,
-            self.enrolment,
+            self.FORM, 2, self.client_min, self.client_cap, self.word_count,
+            self.phase_ms, self.round, self.number, self.session,
+            self.federation, self.model, self.task, self.enrolment,
         )  # fmt: skip
         return body + aggregator.sign("fedge invite", body)
 
     @classmethod
     def decode(cls, data):
-        check(len(data) == 272, "an invite has 272 bytes")
-        version, *head, reserved, radix, number, session, federation, model, \
-            task, enrolment = struct.unpack(cls.FORM, data[:208])  # fmt: skip
-        invite = cls(
-            *head, radix, number, session, federation, model, task, enrolment
-        )
-        check(version == 1 and reserved == 0, "another version")
+        check(len(data) == 256, "an invite has 256 bytes")
+        version, *told = struct.unpack(cls.FORM, data[:192])
+        check(version == 2, "another version")
+        invite = cls(*told)
         check(2 <= invite.client_min <= invite.client_cap <= 16384, "clients")
-        check(min(head[2:]) >= 1, "a count or the round is 0")
-        largest = invite.client_cap * invite.field_max
-        check(invite.radix >= largest + 1, "a sum could overflow")
-        check_signature("fedge invite", data[:208], data[208:], federation)
+        check(1 <= invite.word_count <= WORDS_MAX, "words")
+        check(min(invite.phase_ms, invite.round) >= 1, "a phase or round of 0")
+        public = invite.federation
+        check_signature("fedge invite", data[:192], data[192:], public)
         return invite
 
 
 def context(invite_data):
-    return H(labelled("fedge session 1", invite_data[:208]))
+    return H(labelled("fedge session 1", invite_data[:192]))
 
 
 def threshold_min(n):

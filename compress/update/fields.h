@@ -12,8 +12,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef FL_SECURE_FIELDS_H
-#define FL_SECURE_FIELDS_H
+#ifndef FL_COMPRESS_FIELDS_H
+#define FL_COMPRESS_FIELDS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -58,12 +58,5 @@ FL_CHECK fl_err fl_fields_pack(uint64_t *words, const fl_fields *fields,
  */
 FL_CHECK fl_err fl_fields_unpack(uint64_t *sums, const fl_fields *fields,
                                  const uint64_t *words);
-
-/* sum[0..count) += words[0..count), modulo 2^64; words as they travel. */
-void fl_fields_add(uint64_t *sum, const uint8_t *bytes, size_t word_count);
-
-/* To and from bytes: u64, little-endian. */
-void fl_fields_encode(uint8_t *dst, const uint64_t *words, size_t word_count);
-void fl_fields_decode(uint64_t *words, const uint8_t *src, size_t word_count);
 
 #endif

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #undef NDEBUG
-#include "secure/fields.h"
+#include "compress/update/fields.h"
 
 #include <assert.h>
 #include <stdbool.h>
 
-#include "base/bytes.h"
-
-enum { WORD_BYTES = 8, BITS_MAX = 24, CLIENTS_MAX = 1 << 14 };
+enum { BITS_MAX = 24, CLIENTS_MAX = 1 << 14 };
 
 /* ---- layout ---- */
 
@@ -105,33 +103,4 @@ fl_err fl_fields_unpack(uint64_t *sums, const fl_fields *fields,
         sums += count;
     }
     return FL_OK;
-}
-
-/* ---- words and bytes ---- */
-
-static uint64_t get_word(const uint8_t *src)
-{
-    return fl_bytes_get_u32(src) | (uint64_t)fl_bytes_get_u32(src + 4) << 32;
-}
-
-void fl_fields_add(uint64_t *sum, const uint8_t *bytes, size_t word_count)
-{
-    for (size_t i = 0; i < word_count; i++) {
-        sum[i] += get_word(bytes + i * WORD_BYTES);
-    }
-}
-
-void fl_fields_encode(uint8_t *dst, const uint64_t *words, size_t word_count)
-{
-    for (size_t i = 0; i < word_count; i++) {
-        fl_bytes_put_u32(dst + i * WORD_BYTES, (uint32_t)words[i]);
-        fl_bytes_put_u32(dst + i * WORD_BYTES + 4, (uint32_t)(words[i] >> 32));
-    }
-}
-
-void fl_fields_decode(uint64_t *words, const uint8_t *src, size_t word_count)
-{
-    for (size_t i = 0; i < word_count; i++) {
-        words[i] = get_word(src + i * WORD_BYTES);
-    }
 }
