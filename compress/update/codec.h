@@ -116,7 +116,7 @@ typedef struct {
     size_t param_count;   // what the layout's runs add up to
     uint32_t bits;        // DENSE, QSGD
     float density;        // SKETCH, SKETCH1BIT, TOPK, STC: share of LARGE that
-    float density_small;  // is sent, and of SMALL (sketches); above 0, <= 1
+    float density_small;  // is sent, and of SMALL; above 0, <= 1
     float clip;           // a value counts as at most so large; above 0
     uint32_t weight_max;  // from 1; a client with more examples counts so
     uint32_t client_cap;  // clients of a sum at most, from 1
@@ -215,7 +215,8 @@ FL_CHECK fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
 /* Most bytes of an encoded update; 0 when they do not fit an object. */
 size_t fl_codec_bound(const fl_codec *codec);
 
-/* Floats of scratch memory that the functions below need. */
+/* Floats of scratch memory that the functions below need; it begins where a
+ * uint64_t may lie. */
 size_t fl_codec_scratch(const fl_codec *codec);
 
 /*

@@ -1,0 +1,111 @@
+/*
+ * What a codec for the clear is: a line in the table of codec.c, and a file
+ * with the functions that the line names. docs/compression.md, "Adding a
+ * codec", goes through one.
+ *
+ * A codec codes the values of LARGE and SMALL coordinates. All the rest is
+ * done around it, for all codecs alike (clear.c): metrics, EXACT coordinates,
+ * limits, residuals, sums.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_COMPRESS_CODEC_TABLE_H
+#define FL_COMPRESS_CODEC_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/reason.h"
+#include "compress/update/codec.h"
+#include "compress/update/layout.h"
+
+typedef struct {
+    // Bytes of LARGE and SMALL coordinates at most.
+    size_t (*bound)(const fl_codec *codec);
+
+    // Floats of scratch that the two functions below need; NULL: none.
+    size_t (*scratch)(const fl_codec *codec);
+
+    // `values` (param_count) are within +-clip. With a residual they are on
+    // return what the decoder will give. Needs `bound` bytes in `out`.
+    void (*encode)(fl_writer *out, float *values, const fl_codec *codec,
+                   uint32_t place, fl_random *rounding, float *scratch);
+
+    // The inverse; safe on any bytes. It reads all that `in` holds, and writes
+    // LARGE and SMALL values only. What is NaN or too large is found by the
+    // caller. FL_ERR_FORMAT: *why; a cursor that has failed is enough, too.
+    fl_err (*decode)(float *values, fl_reader *in, const fl_codec *codec,
+                     float *scratch, fl_reason *why);
+
+    // Decoded values are at most clip * 2^reach.
+    unsigned reach;
+} fl_codec_coder;
+
+/* A line of the table. */
+typedef struct {
+    const char *name;
+    fl_codec_kind kind;
+    uint32_t bits, bits_min, bits_max;  // what "name" means; 0: it has none
+    bool has_residual;
+    const fl_codec_coder *coder;  // NULL: summable, by update.c
+} fl_codec_row;
+
+extern const fl_codec_coder fl_none_coder;
+extern const fl_codec_coder fl_fp16_coder;
+extern const fl_codec_coder fl_topk_coder;
+extern const fl_codec_coder fl_stc_coder;
+extern const fl_codec_coder fl_qsgd_coder;
+extern const fl_codec_coder fl_sketch1bit_coder;
+
+/* ---- the coordinates that a codec codes ---- */
+
+/* Groups as bits of a set. */
+enum {
+    FL_RUN_CODED = 1 << FL_GROUP_LARGE | 1 << FL_GROUP_SMALL,
+    FL_RUN_EXACT = 1 << FL_GROUP_EXACT,
+    FL_RUN_SKIPPED = 1 << FL_GROUP_SKIPPED,
+};
+
+/*
+ * A walk over the runs of some groups, in the order of the parameters.
+ *
+ *   fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
+ *   while (fl_run_next(&run)) ... run.first, run.count, run.group
+ */
+typedef struct {
+    const fl_layout *layout;
+    unsigned groups;
+    uint32_t next;  // run of the layout
+    size_t first;   // coordinate
+    size_t count;   // of coordinates
+    fl_group group;
+} fl_run;
+
+static inline fl_run fl_run_over(const fl_layout *layout, unsigned groups)
+{
+    return (fl_run){.layout = layout, .groups = groups};
+}
+
+static inline bool fl_run_next(fl_run *run)
+{
+    while (run->next < run->layout->run_count) {
+        const uint32_t word = run->layout->runs[run->next++];
+        run->first += run->count;
+        run->count = fl_layout_run_count(word);
+        run->group = fl_layout_run_group(word);
+        if (run->groups & 1U << run->group) return true;
+    }
+    return false;
+}
+
+/* Coordinates of both groups. */
+static inline size_t fl_run_total(const fl_layout *layout)
+{
+    return fl_layout_count(layout, FL_GROUP_LARGE) +
+           fl_layout_count(layout, FL_GROUP_SMALL);
+}
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * Sparse ternary compression (Sattler et al. 2019): the largest values count
+ * as +-mu, the mean of their sizes, for each run its own. What was not sent is
+ * the client's residual.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <math.h>
+
+#include "compress/update/bits.h"
+#include "compress/update/narrow.h"
+#include "compress/update/sparse.h"
+
+enum { VALUE_BITS = 1, RUN_BYTES = 2 + 1 };  // mu, and the last byte of signs
+
+static size_t bound(const fl_codec *codec)
+{
+    return fl_sparse_bound(codec, VALUE_BITS, RUN_BYTES);
+}
+
+static void encode_run(fl_writer *out, float *x, size_t len, size_t kept)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < len; i++) {
+        sum += (double)fabsf(x[i]);
+    }
+    const float mean = (float)(sum / (double)kept);
+    const uint16_t top = fl_narrow_encode_top(mean, FL_NARROW_NEAREST);
+    const float mu = fl_narrow_decode_top(top);
+    fl_writer_u16(out, top);
+
+    fl_bits_writer signs = fl_bits_writer_over(out);
+    for (size_t i = 0; i < len; i++) {
+        if (x[i] == 0.0F) continue;
+        fl_bits_put(&signs, x[i] < 0.0F, 1);
+        x[i] = x[i] < 0.0F ? -mu : mu;
+    }
+    fl_bits_end(&signs);
+}
+
+static void encode(fl_writer *out, float *values, const fl_codec *codec,
+                   uint32_t place, fl_random *rounding, float *scratch)
+{
+    (void)place, (void)rounding, (void)scratch;
+    fl_sparse_select(values, codec);
+    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
+    while (fl_run_next(&run)) {
+        float *x = values + run.first;
+        const size_t kept = fl_sparse_encode(out, x, run.count);
+        if (kept > 0) encode_run(out, x, run.count, kept);
+    }
+}
+
+static fl_err decode_run(float *x, size_t len, fl_reader *in, fl_reason *why)
+{
+    const uint16_t top = fl_reader_u16(in);
+    if (top >= FL_NARROW_TOP_INFINITY) {
+        return fl_reason_set(why, FL_ERR_FORMAT, "a mean size of %g is none",
+                             (double)fl_narrow_decode_top(top));
+    }
+    const float mu = fl_narrow_decode_top(top);
+    fl_bits_reader signs = fl_bits_reader_over(in);
+    for (size_t i = 0; i < len; i++) {
+        if (x[i] != 0.0F) x[i] = fl_bits_get(&signs, 1) ? -mu : mu;
+    }
+    fl_bits_close(&signs);
+    return FL_OK;
+}
+
+static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
+                     float *scratch, fl_reason *why)
+{
+    (void)scratch;
+    fl_sparse_quota quota = fl_sparse_get_quota(codec);
+    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
+    while (fl_run_next(&run)) {
+        size_t kept;
+        FL_TRY(fl_sparse_decode(values, &kept, &quota, in, &run, why));
+        if (kept == 0) continue;
+        FL_TRY(decode_run(values + run.first, run.count, in, why));
+    }
+    return FL_OK;
+}
+
+// A mean of equal sizes may be rounded up.
+const fl_codec_coder fl_stc_coder = {
+    .bound = bound, .encode = encode, .decode = decode, .reach = 1};
