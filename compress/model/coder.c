@@ -5,9 +5,7 @@ static const uint32_t RANGE_MIN = UINT32_C(1) << 24;
 
 enum {
     CODE_BYTES = 4,
-    CHANCE_ONE = 1 << 24,
-    SEEN_MAX = 255,  // from here on a chance moves by 1/256 of the way
-    TREE_BITS = 4,   // bits of a number behind its first that are modelled
+    TREE_BITS = 4,  // bits of a number behind its first that are modelled
 };
 
 /* ---- bytes ---- */
@@ -83,31 +81,38 @@ fl_err fl_coder_finish(fl_coder *coder)
 
 /* ---- bits ---- */
 
+// 2 / (2 n + 3) in 65536ths, for n = 0 to 255.
+#define RATE(n)    (uint16_t)(131072 / (2 * (n) + 3))
+#define RATE_4(n)  RATE(n), RATE((n) + 1), RATE((n) + 2), RATE((n) + 3)
+#define RATE_16(n) RATE_4(n), RATE_4((n) + 4), RATE_4((n) + 8), RATE_4((n) + 12)
+#define RATE_64(n) \
+    RATE_16(n), RATE_16((n) + 16), RATE_16((n) + 32), RATE_16((n) + 48)
+static const uint16_t RATES[] = {RATE_64(0), RATE_64(64), RATE_64(128),
+                                 RATE_64(192)};
+enum { SEEN_MAX = sizeof RATES / sizeof *RATES - 1 };
+
 void fl_chance_init(fl_chance *chances, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        chances[i] = (fl_chance){CHANCE_ONE / 2, 0};
+        chances[i] = (fl_chance){FL_CHANCE_ONE / 2, 0};
     }
 }
 
-// The truncation keeps it above 0 and below CHANCE_ONE.
-static void adapt(fl_chance *chance, bool bit)
+// Rounding down keeps it above 0 and below FL_CHANCE_ONE.
+void fl_chance_learn(fl_chance *chance, bool bit)
 {
-    const uint32_t halves = 2 * chance->seen + 3;
-    if (bit) {
-        chance->one += (CHANCE_ONE - chance->one) * 2 / halves;
-    } else {
-        chance->one -= chance->one * 2 / halves;
-    }
-    if (chance->seen < SEEN_MAX) chance->seen++;
+    const uint64_t rate = RATES[chance->seen];
+    const uint64_t way = bit ? FL_CHANCE_ONE - chance->one : chance->one;
+    const uint32_t step = (uint32_t)(way * rate >> 16);
+    chance->one += bit ? step : 0 - step;
+    chance->seen += chance->seen < SEEN_MAX;
 }
 
 // A 1 has the lower part of the interval.
-bool fl_coder_bit(fl_coder *coder, fl_chance *chance, bool bit)
+bool fl_coder_code(fl_coder *coder, uint32_t one, bool bit)
 {
     if (coder->has_failed) return false;
-    const uint32_t part =
-        (uint32_t)((uint64_t)coder->range * chance->one / CHANCE_ONE);
+    const uint32_t part = (uint32_t)((uint64_t)coder->range * one >> 24);
     if (!coder->dst) bit = coder->low < part;
     if (bit) {
         coder->range = part;
@@ -116,10 +121,16 @@ bool fl_coder_bit(fl_coder *coder, fl_chance *chance, bool bit)
         if (coder->dst && coder->low > UINT32_MAX - part) carry(coder);
         coder->low += coder->dst ? part : 0 - part;
     }
-    adapt(chance, bit);
     while (coder->range < RANGE_MIN) {
         shift(coder);
     }
+    return bit;
+}
+
+bool fl_coder_bit(fl_coder *coder, fl_chance *chance, bool bit)
+{
+    bit = fl_coder_code(coder, chance->one, bit);
+    fl_chance_learn(chance, bit);
     return bit;
 }
 
@@ -151,10 +162,12 @@ uint32_t fl_coder_number(fl_coder *coder, fl_number *number, uint32_t value)
     const unsigned length = code_length(coder, number, value);
     uint32_t made = 1;
     for (unsigned i = 0; i < length; i++) {
-        fl_chance even = {CHANCE_ONE / 2, 0};
-        fl_chance *chance = i < TREE_BITS ? &number->tree[length][made] : &even;
         const bool bit = (value + 1) >> (length - 1 - i) & 1;
-        made = made << 1 | fl_coder_bit(coder, chance, bit);
+        const bool is_modelled = i < TREE_BITS;
+        made =
+            made << 1 |
+            (is_modelled ? fl_coder_bit(coder, &number->tree[length][made], bit)
+                         : fl_coder_code(coder, FL_CHANCE_ONE / 2, bit));
     }
     return made - 1;
 }

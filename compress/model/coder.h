@@ -2,9 +2,9 @@
  * Bits that are likely cost less: an adaptive binary range coder (Martin 1979)
  * and what can be said with it about whole numbers.
  *
- * Each bit is coded with a chance that follows the bits coded with it before:
- * the k-th one moves it by 1 / (k + 1/2) of the way, so that it learns fast at
- * first and is calm later. Integers alone, the same on every CPU.
+ * Each bit is coded with a chance that learns from the bits coded with it: the
+ * first moves it by 2/3 of the way, the next by 2/5, then 2/7, so that it is
+ * quick at first and calm later. Integers alone, the same on every CPU.
  *
  * One coder goes in either direction, so that a model of what is coded is
  * written once: functions take the value and return it. A coder that decodes
@@ -49,8 +49,15 @@ typedef struct {
     uint32_t seen;
 } fl_chance;
 
-void fl_chance_init(fl_chance *chances, size_t count);
+#define FL_CHANCE_ONE (UINT32_C(1) << 24)
 
+void fl_chance_init(fl_chance *chances, size_t count);
+void fl_chance_learn(fl_chance *chance, bool bit);
+
+/* A bit that is 1 with a chance of one / 2^24, above 0 and below 1. */
+bool fl_coder_code(fl_coder *coder, uint32_t one, bool bit);
+
+/* The same with a chance, which learns from it. */
 bool fl_coder_bit(fl_coder *coder, fl_chance *chance, bool bit);
 
 /* Chances of whole numbers; those up to 30 each have their own. */

@@ -5,36 +5,39 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "compress/model/mixer.h"
 
 enum {
     ROLES = 4,
-    NEAR = 8,      // how many neighbours are not zero
-    FULLNESS = 7,  // of a row or column, against the tensor's
-    SIZES = 4,     // of the neighbours
-    SIGNS = 9,     // of the neighbours: left and above, three each
-    PRIOR = 8,     // a row or column is as full as the tensor at first
+    NEAR = 8,      // a number: which neighbours are not zero, the next twice
+    BALANCES = 7,  // of signs in a row
+    SIZES = 8,     // of the last numbers
+    PRIOR = 4,     // so many bits a new row or column is thought to have seen
 };
 
 // What is known of numbers of one role.
 typedef struct {
-    fl_chance zero[NEAR][FULLNESS][FULLNESS];
-    fl_chance sign[SIGNS];
+    fl_chance near[NEAR];  // that a number is not zero
+    fl_weights weights;
+    fl_chance sign[BALANCES];
     fl_number size[SIZES];
 } knowledge;
 
 typedef struct {
-    int32_t above;   // the number in the row above
-    uint32_t count;  // of non-zeros so far
+    fl_chance chance;  // that a number here is not zero
+    int32_t above;     // the number in the row above
 } column;
 
 struct fl_matrix {
+    fl_mixer mixer;
     knowledge roles[ROLES];
     knowledge *now;
-    size_t column_count, at;  // at: the next number's column
-    uint64_t row;             // the next number's row
-    uint64_t row_nonzeros;
-    uint64_t seen, nonzeros;  // of the tensor
+    fl_chance tensor, row;  // that a number is not zero
+    size_t column_count, at;
+    bool is_first_row;
     int32_t left, further_left, above_left;
+    int64_t balance;  // of this row: numbers above 0 less those below
+    int32_t recent;   // size of the last numbers, in 16ths
     column columns[];
 };
 
@@ -42,8 +45,9 @@ struct fl_matrix {
 
 static void init(knowledge *role)
 {
-    fl_chance_init(role->zero[0][0], NEAR * FULLNESS * (size_t)FULLNESS);
-    fl_chance_init(role->sign, SIGNS);
+    fl_chance_init(role->near, NEAR);
+    fl_weights_init(&role->weights);
+    fl_chance_init(role->sign, BALANCES);
     for (int i = 0; i < SIZES; i++) {
         fl_number_init(&role->size[i]);
     }
@@ -56,6 +60,7 @@ fl_err fl_matrix_new(fl_matrix **result, size_t column_cap)
     FL_TRY(fl_size_add(&len, len, sizeof(fl_matrix)));
     fl_matrix *matrix = malloc(len);
     if (!matrix) return FL_ERR_MEMORY;
+    fl_mixer_init(&matrix->mixer);
     for (int i = 0; i < ROLES; i++) {
         init(&matrix->roles[i]);
     }
@@ -68,84 +73,92 @@ void fl_matrix_free(fl_matrix *matrix)
     free(matrix);
 }
 
+static void start_row(fl_matrix *matrix)
+{
+    matrix->at = 0;
+    matrix->row = (fl_chance){matrix->tensor.one, PRIOR};
+    matrix->left = matrix->further_left = matrix->above_left = 0;
+    matrix->balance = 0;
+}
+
 void fl_matrix_start(fl_matrix *matrix, unsigned role, size_t column_count)
 {
     matrix->now = &matrix->roles[role];
     matrix->column_count = column_count;
-    matrix->at = 0;
-    matrix->row = matrix->row_nonzeros = 0;
-    matrix->seen = matrix->nonzeros = 0;
-    matrix->left = matrix->further_left = matrix->above_left = 0;
+    matrix->is_first_row = true;
+    matrix->recent = 16;
+    fl_chance_init(&matrix->tensor, 1);
+    start_row(matrix);
     memset(matrix->columns, 0, column_count * sizeof(column));
 }
 
 /* ---- context ---- */
 
-// How full `count` of `seen` is beside the tensor's `all_count` of `all_seen`.
-static unsigned fullness(uint64_t count, uint64_t seen, uint64_t all_count,
-                         uint64_t all_seen)
+static unsigned near(const fl_matrix *matrix)
 {
-    // count / seen against all, each with PRIOR more that are as all are.
-    const uint64_t part = count * (all_seen + 1) + PRIOR * (all_count + 1);
-    const uint64_t whole = (seen + PRIOR) * (all_count + 1);
-    unsigned class = 0;
-    class += 4 * part > whole;
-    class += 2 * part > whole;
-    class += 4 * part > 3 * whole;
-    class += 3 * part > 4 * whole;
-    class += part > 2 * whole;
-    class += part > 4 * whole;
-    return class;
+    const column *here = &matrix->columns[matrix->at];
+    const bool has_right = matrix->at + 1 < matrix->column_count;
+    return 2U * (matrix->left != 0) + 2U * (here->above != 0) +
+           (matrix->further_left != 0) + (matrix->above_left != 0) +
+           (has_right && here[1].above != 0);
 }
+
+static unsigned balance(const fl_matrix *matrix)
+{
+    const int64_t size =
+        matrix->balance < 0 ? -matrix->balance : matrix->balance;
+    const unsigned rank = (size > 0) + (size > 2) + (size > 5);
+    return matrix->balance < 0 ? BALANCES / 2 - rank : BALANCES / 2 + rank;
+}
+
+static unsigned size_class(const fl_matrix *matrix)
+{
+    static const int32_t bounds[SIZES - 1] = {18, 22, 28, 40, 64, 112, 200};
+    unsigned rank = 0;
+    while (rank < SIZES - 1 && matrix->recent > bounds[rank]) {
+        rank++;
+    }
+    return rank;
+}
+
+// A mean that the last numbers dominate, none of which counts above 64.
+static void note_size(fl_matrix *matrix, uint32_t size)
+{
+    const int32_t counted = size < 64 ? (int32_t)size : 64;
+    matrix->recent += (16 * counted - matrix->recent) / 4;
+}
+
+/* ---- numbers ---- */
 
 static uint32_t size_of(int32_t value)
 {
     return value < 0 ? 0 - (uint32_t)value : (uint32_t)value;
 }
 
-static unsigned near(const fl_matrix *matrix)
+static bool code_nonzero(fl_matrix *matrix, fl_coder *coder, bool nonzero)
 {
-    const size_t next = matrix->at + 1;
-    const bool has_right = next < matrix->column_count;
-    const int32_t above_right = has_right ? matrix->columns[next].above : 0;
-    return 2U * (matrix->left != 0) +
-           2U * (matrix->columns[matrix->at].above != 0) +
-           (matrix->further_left != 0) + (matrix->above_left != 0) +
-           (above_right != 0);
-}
-
-static unsigned sign_class(int32_t value)
-{
-    return value == 0 ? 0 : value > 0 ? 1 : 2;
-}
-
-static unsigned size_class(const fl_matrix *matrix)
-{
-    const uint32_t sum =
-        size_of(matrix->left) + size_of(matrix->columns[matrix->at].above);
-    return (sum > 2) + (sum > 6) + (sum > 16);
-}
-
-/* ---- numbers ---- */
-
-static int32_t code(const fl_matrix *matrix, fl_coder *coder, int32_t value)
-{
-    const column *here = &matrix->columns[matrix->at];
     knowledge *now = matrix->now;
-    const unsigned row = fullness(matrix->row_nonzeros, matrix->at,
-                                  matrix->nonzeros, matrix->seen);
-    const unsigned down =
-        fullness(here->count, matrix->row, matrix->nonzeros, matrix->seen);
-    if (!fl_coder_bit(coder, &now->zero[near(matrix)][row][down], value != 0)) {
-        return 0;
+    column *here = &matrix->columns[matrix->at];
+    if (matrix->is_first_row) {
+        here->chance = (fl_chance){matrix->tensor.one, PRIOR};
     }
-    const unsigned signs =
-        3 * sign_class(matrix->left) + sign_class(here->above);
-    const bool negative = fl_coder_bit(coder, &now->sign[signs], value < 0);
+    fl_chance *const inputs[FL_MIXER_INPUTS] = {
+        &now->near[near(matrix)], &matrix->row, &here->chance, &matrix->tensor};
+    return fl_mixer_bit(&matrix->mixer, &now->weights, inputs, coder, nonzero);
+}
+
+static int32_t code(fl_matrix *matrix, fl_coder *coder, int32_t value)
+{
+    knowledge *now = matrix->now;
+    if (!code_nonzero(matrix, coder, value != 0)) return 0;
+    const bool is_negative =
+        fl_coder_bit(coder, &now->sign[balance(matrix)], value < 0);
     const uint32_t size =
         1 + fl_coder_number(coder, &now->size[size_class(matrix)],
                             size_of(value) - 1);
-    return negative ? -(int32_t)size : (int32_t)size;
+    matrix->balance += is_negative ? -1 : 1;
+    note_size(matrix, size);
+    return is_negative ? -(int32_t)size : (int32_t)size;
 }
 
 int32_t fl_matrix_code(fl_matrix *matrix, fl_coder *coder, int32_t value)
@@ -156,15 +169,9 @@ int32_t fl_matrix_code(fl_matrix *matrix, fl_coder *coder, int32_t value)
     matrix->left = value;
     matrix->above_left = here->above;
     here->above = value;
-    here->count += value != 0;
-    matrix->row_nonzeros += value != 0;
-    matrix->nonzeros += value != 0;
-    matrix->seen++;
     if (++matrix->at == matrix->column_count) {
-        matrix->at = 0;
-        matrix->row++;
-        matrix->row_nonzeros = 0;
-        matrix->left = matrix->further_left = matrix->above_left = 0;
+        matrix->is_first_row = false;
+        start_row(matrix);
     }
     return value;
 }
