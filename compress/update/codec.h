@@ -113,7 +113,8 @@ enum {
 /* The same for all clients of a round. */
 typedef struct {
     fl_codec_kind kind;
-    size_t param_count;   // what the layout's runs add up to
+    size_t param_count;   // what the layout's runs add up to, from 1 to
+                          // FL_MODEL_PARAMS_MAX
     uint32_t bits;        // DENSE, QSGD
     float density;        // SKETCH, SKETCH1BIT, TOPK, STC: share of LARGE that
     float density_small;  // is sent, and of SMALL; above 0, <= 1
@@ -124,10 +125,13 @@ typedef struct {
     // Summable only.
     uint32_t per_word;   // fields in a word, PER_WORD_MIN to PER_WORD_MAX
     uint32_t value_max;  // a client's integers are limited to +-this; 1 to 2^30
-    float step_large;    // of the integers; above 0
+    float step_large;    // of the integers; above 0, at most FL_CODEC_CLIP_MAX
     float step_small;
     fl_layout layout;
 } fl_codec;
+
+/* Room of a sum in a field: the largest r with r^per_word <= 2^63. */
+uint64_t fl_codec_radix(uint32_t per_word);
 
 /*
  * FL_ERR_RANGE: a number is not what its comment above asks for; *why names
@@ -154,6 +158,9 @@ typedef struct {
 } fl_update_metrics;
 
 #define FL_UPDATE_EXAMPLES_MAX (UINT64_C(1) << 40)
+
+/* Numbers of an update that are sent, of all groups together. */
+size_t fl_codec_support(const fl_codec *codec);
 
 /* Bytes of one client's update after each stage, for the ledger. */
 typedef struct {
