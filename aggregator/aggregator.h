@@ -126,6 +126,14 @@ typedef struct {
     uint32_t weight_max;     // examples that count of one client
     uint32_t min_survivors;  // SECURE: a quorum of at least so many
     uint32_t phase_ms;       // SECURE: how long a phase of a session may take
+    fl_codec_kind codec;     // SECURE: one that is summable
+    uint32_t codec_bits;     // of codecs that have them
+    double density;          // share of LARGE that an update sends
+    double density_small;    // and of SMALL
+    double release;          // share of the published model that a round moves
+    double grid;             // step of the published model (fl_grid); 0: none
+    bool is_overflow_free;   // sums can never wrap
+    double lr_decay;         // factor of the learning rate, round to round
     // SECURE: signs the list of those who come, and so lets anybody in; NULL:
     // `list` says who may, and only an authority elsewhere can change it.
     const fl_identity *authority;

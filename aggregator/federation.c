@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregator/aggregator.h"
 
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+
+enum { VALUE_BITS = 14 };  // of a value of an update, at least
 
 void fl_federation_list(fl_option *table, fl_federation *f)
 {
@@ -31,6 +37,8 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "N", "cosine: steps to 0; step: steps between two changes"},
         {"train", "schedule-factor", FL_OPTION_NUMBER, &f->schedule_factor, 0,
          1e3, "X", "step: what the rate is multiplied by"},
+        {"train", "lr-decay", FL_OPTION_NUMBER, &f->lr_decay, 1e-3, 1, "X",
+         "what the learning rate is multiplied by from round to round"},
         {"train", "norm-rounds", FL_OPTION_COUNT, &f->norm_rounds, 0, 1000000,
          "N",
          "rounds in which the statistics of batch norms follow the data, "
@@ -56,8 +64,6 @@ void fl_federation_list(fl_option *table, fl_federation *f)
         {"sum", "aggregation", FL_OPTION_TEXT, &f->aggregation, 0, 0, "NAME",
          "secure: the aggregator learns the sum of a round's updates alone; "
          "clear: the aggregator sees every update"},
-        {"sum", "value-bits", FL_OPTION_COUNT, &f->value_bits, 1, 24, "N",
-         "precision of a value of an update, at least"},
         {"sum", "value-clip", FL_OPTION_NUMBER, &f->value_clip, 1e-6, 1e6, "X",
          "largest change of a parameter in a round; larger ones count so"},
         {"sum", "weight-max", FL_OPTION_COUNT, &f->weight_max, 1,
@@ -69,6 +75,23 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "least 8"},
         {"sum", "phase", FL_OPTION_NUMBER, &f->phase_s, 0.001, 1e6, "S",
          "secure: seconds that a phase of a session may take"},
+
+        {"compress", "codec", FL_OPTION_TEXT, &f->codec, 0, 0, "NAME",
+         "how updates become bytes: sketch, dense:BITS; in the clear also "
+         "sketch1bit, topk, stc, qsgd:BITS, fp16, none (default: sketch, in "
+         "the clear sketch1bit)"},
+        {"compress", "density", FL_OPTION_NUMBER, &f->density, 1e-6, 1, "X",
+         "share of a large matrix that an update sends"},
+        {"compress", "codec-small", FL_OPTION_NUMBER, &f->density_small, 1e-6,
+         1, "X", "share of small tensors that a sketch sends"},
+        {"compress", "release", FL_OPTION_NUMBER, &f->release, 1e-6, 1, "X",
+         "share of the published model's parameters that move in a round"},
+        {"compress", "grid", FL_OPTION_NUMBER, &f->grid, 0, 1, "X",
+         "step of the published model, in root mean squares of a tensor; 0: "
+         "none, each round publishes the whole model in float32"},
+        {"compress", "overflow-free", FL_OPTION_FLAG, &f->is_overflow_free, 0,
+         0, NULL,
+         "sums can never wrap, for about 8/5 of the bytes of an update"},
     };
     memcpy(table, options, sizeof options);
 }
@@ -137,12 +160,70 @@ static fl_err check_survivors(const fl_federation *f, fl_reason *why)
         (unsigned long long)f->cohort, fewest);
 }
 
+/* ---- codecs ---- */
+
+// The names of those whose sums can be masked, with commas.
+static void list_summable(char *dst, size_t dst_cap)
+{
+    size_t len = 0;
+    dst[0] = 0;
+    for (unsigned kind = 1; fl_codec_name((fl_codec_kind)kind); kind++) {
+        if (!fl_codec_is_summable((fl_codec_kind)kind)) continue;
+        const int added =
+            snprintf(dst + len, dst_cap - len, "%s%s", len ? ", " : "",
+                     fl_codec_name((fl_codec_kind)kind));
+        assert(added > 0 && (size_t)added < dst_cap - len);
+        len += (size_t)added;
+    }
+}
+
+static fl_err read_codec(fl_codec_kind *codec, uint32_t *bits,
+                         const fl_federation *f, fl_aggregation aggregation,
+                         fl_reason *why)
+{
+    const bool is_secure = aggregation == FL_AGGREGATION_SECURE;
+    if (!f->codec) {
+        *codec = is_secure ? FL_CODEC_SKETCH : FL_CODEC_SKETCH1BIT;
+        *bits = 0;
+        return FL_OK;
+    }
+    if (fl_codec_parse(codec, bits, f->codec, why)) {
+        return fl_reason_prefix(why, FL_ERR_RANGE, "--codec");
+    }
+    if (!is_secure || fl_codec_is_summable(*codec)) return FL_OK;
+    char summable[80];
+    list_summable(summable, sizeof summable);
+    return fl_reason_set(
+        why, FL_ERR_RANGE,
+        "--codec %s: secure aggregation needs updates that can be added up "
+        "unseen; take one of %s, or say --aggregation clear (the aggregator "
+        "sees every update)",
+        f->codec, summable);
+}
+
+/* ---- options together ---- */
+
+// A rate that is 0 as a float would be refused by every client.
+static fl_err check_decay(const fl_federation *f, fl_reason *why)
+{
+    const double rounds = f->round_count ? (double)f->round_count - 1 : 0;
+    if (f->lr * pow(f->lr_decay, rounds) >= (double)FLT_MIN) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "--lr-decay %g: in round %llu nothing is left of the "
+                         "learning rate; take one nearer to 1",
+                         f->lr_decay, (unsigned long long)f->round_count);
+}
+
 fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
 {
     fl_schedule schedule;
     fl_aggregation aggregation = FL_AGGREGATION_SECURE;
+    fl_codec_kind codec;
+    uint32_t bits;
     FL_TRY(read_schedule(&schedule, f, why));
     FL_TRY(read_aggregation(&aggregation, f, why));
+    FL_TRY(read_codec(&codec, &bits, f, aggregation, why));
+    FL_TRY(check_decay(f, why));
     if (f->quorum > f->cohort) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "--quorum %llu is above --cohort %llu",
@@ -158,6 +239,8 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     fl_aggregation aggregation = FL_AGGREGATION_SECURE;
     (void)!read_schedule(&schedule, f, NULL);  // fl_federation_check has
     (void)!read_aggregation(&aggregation, f, NULL);
+    (void)!read_codec(&options->codec, &options->codec_bits, f, aggregation,
+                      NULL);
     options->round_count = (uint32_t)f->round_count;
     options->cohort = (uint32_t)f->cohort;
     options->quorum = (uint32_t)(f->quorum ? f->quorum : (f->cohort + 1) / 2);
@@ -168,11 +251,17 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
         f->norm_rounds ? (uint32_t)f->norm_rounds : UINT32_MAX;
     options->seed = f->seed;
     options->aggregation = aggregation;
-    options->value_bits = (uint32_t)f->value_bits;
+    options->value_bits = VALUE_BITS;
     options->value_clip = f->value_clip;
     options->weight_max = (uint32_t)f->weight_max;
     options->min_survivors = fewest_survivors(f);
     options->phase_ms = (uint32_t)(f->phase_s * 1e3);
+    options->density = f->density;
+    options->density_small = f->density_small;
+    options->release = f->release;
+    options->grid = f->grid;
+    options->is_overflow_free = f->is_overflow_free;
+    options->lr_decay = f->lr_decay;
     options->training = (fl_plan){
         .local_epochs = (uint32_t)f->local_epochs,
         .batch = (uint32_t)f->batch,
@@ -184,6 +273,48 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
         .schedule_steps = (uint32_t)f->schedule_steps,
         .schedule_factor = (float)f->schedule_factor,
     };
+}
+
+/* ---- for life ---- */
+
+typedef struct {
+    const char *key;
+    double value;
+} number_setting;
+
+// As it is used: what was not said is named too.
+static void codec_text(char *dst, size_t dst_cap, const fl_federation *f)
+{
+    fl_aggregator_options options = {.round_count = 0};
+    fl_federation_apply(f, &options);
+    const char *name = fl_codec_name(options.codec);
+    if (options.codec_bits > 0) {
+        snprintf(dst, dst_cap, "%s:%u", name, options.codec_bits);
+    } else {
+        snprintf(dst, dst_cap, "%s", name);
+    }
+}
+
+fl_err fl_federation_each_setting(const fl_federation *f,
+                                  fl_federation_keep keep, void *self,
+                                  fl_reason *why)
+{
+    const number_setting numbers[] = {
+        {"density", f->density},   {"codec-small", f->density_small},
+        {"release", f->release},   {"grid", f->grid},
+        {"lr-decay", f->lr_decay},
+    };
+    char text[32];
+    FL_TRY(keep(self, "model", f->model, why));
+    snprintf(text, sizeof text, "%llu", (unsigned long long)f->seed);
+    FL_TRY(keep(self, "seed", text, why));
+    codec_text(text, sizeof text, f);
+    FL_TRY(keep(self, "codec", text, why));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(text, sizeof text, "%.9g", numbers[i].value);
+        FL_TRY(keep(self, numbers[i].key, text, why));
+    }
+    return FL_OK;
 }
 
 /* ---- the first model ---- */

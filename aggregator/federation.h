@@ -7,6 +7,7 @@
 #ifndef FL_AGGREGATOR_FEDERATION_H
 #define FL_AGGREGATOR_FEDERATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,28 +17,33 @@
 #include "data/data.h"
 #include "model/model.h"
 
-enum { FL_FEDERATION_OPTIONS = 24 };
+enum { FL_FEDERATION_OPTIONS = 30 };
 
 typedef struct {
     const char *model, *schedule;
     uint64_t local_epochs, batch, schedule_steps, norm_rounds;
-    double lr, momentum, weight_decay, clip_norm, schedule_factor;
+    double lr, momentum, weight_decay, clip_norm, schedule_factor, lr_decay;
     uint64_t round_count, cohort, quorum, evaluate_every;
     double over_select, deadline_s;
     uint64_t seed;
     const char *aggregation;
-    uint64_t value_bits, weight_max, min_survivors;
+    uint64_t weight_max, min_survivors;
     double value_clip, phase_s;
+    const char *codec;  // NULL: what suits the aggregation
+    double density, density_small, release, grid;
+    bool is_overflow_free;
 } fl_federation;
 
 /* What holds when nothing is said. */
-#define FL_FEDERATION_INIT                                                  \
-    {                                                                       \
-        .model = "lenet", .schedule = "constant", .local_epochs = 1,        \
-        .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .round_count = 50, \
-        .cohort = 10, .evaluate_every = 1, .deadline_s = 600.0, .seed = 1,  \
-        .aggregation = "secure", .value_bits = 14, .value_clip = 4.0,       \
-        .weight_max = 1000, .phase_s = 10.0,                                \
+#define FL_FEDERATION_INIT                                                \
+    {                                                                     \
+        .model = "lenet", .schedule = "constant", .local_epochs = 1,      \
+        .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .lr_decay = 1.0, \
+        .round_count = 50, .cohort = 10, .evaluate_every = 1,             \
+        .deadline_s = 600.0, .seed = 1, .aggregation = "secure",          \
+        .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,           \
+        .density = 0.05, .density_small = 0.25, .release = 0.05,          \
+        .grid = 0.1667,                                                   \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */
@@ -46,6 +52,18 @@ void fl_federation_list(fl_option *table, fl_federation *federation);
 /* FL_ERR_RANGE: options that do not go together; *why names them. */
 FL_CHECK fl_err fl_federation_check(const fl_federation *federation,
                                     fl_reason *why);
+
+typedef fl_err (*fl_federation_keep)(void *self, const char *key,
+                                     const char *value, fl_reason *why);
+
+/*
+ * Hands `keep` the settings that a federation keeps for life, as texts: those
+ * that would make a saved model or its residual mean something else. Stops at
+ * an error, which it returns. Needs options that have passed the check.
+ */
+FL_CHECK fl_err fl_federation_each_setting(const fl_federation *federation,
+                                           fl_federation_keep keep, void *self,
+                                           fl_reason *why);
 
 /*
  * The first global model: an ONNX file, or a built-in architecture made for

@@ -399,14 +399,17 @@ static void say_what_is_trusted(const server *s)
     }
 }
 
+static fl_err pin_setting(void *self, const char *key, const char *value,
+                          fl_reason *why)
+{
+    return fl_store_pin_setting(self, key, value, why);
+}
+
 // A state folder belongs to one federation for life.
 static fl_err pin_settings(server *s, fl_reason *why)
 {
-    char seed[24];
-    const fl_federation *federation = &s->options->federation;
-    FL_TRY(fl_store_pin_setting(s->store, "model", federation->model, why));
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)federation->seed);
-    return fl_store_pin_setting(s->store, "seed", seed, why);
+    return fl_federation_each_setting(&s->options->federation, pin_setting,
+                                      s->store, why);
 }
 
 static fl_err make_first(server *s, uint8_t **bytes, size_t *len,

@@ -125,11 +125,17 @@ TEST(federation_tells_the_machine_all_that_was_said)
         .deadline_s = 1.5,
         .seed = 77,
         .aggregation = "secure",
-        .value_bits = 9,
         .value_clip = 0.5,
         .weight_max = 600,
         .min_survivors = 3,
         .phase_s = 2.5,
+        .lr_decay = 0.875,
+        .codec = "dense:5",
+        .density = 0.125,
+        .density_small = 0.75,
+        .release = 0.375,
+        .grid = 0.0625,
+        .is_overflow_free = true,
     };
     fl_aggregator_options options = {.min_clients = 5};
     fl_federation_apply(&federation, &options);
@@ -140,11 +146,18 @@ TEST(federation_tells_the_machine_all_that_was_said)
     assert_int_equal(options.deadline_ms, 1500);
     assert_int_equal(options.seed, 77);
     assert_int_equal(options.aggregation, FL_AGGREGATION_SECURE);
-    assert_int_equal(options.value_bits, 9);
     assert_true(options.value_clip == 0.5);
     assert_int_equal(options.weight_max, 600);
     assert_int_equal(options.min_survivors, 3);
     assert_int_equal(options.phase_ms, 2500);
+    assert_true(options.lr_decay == 0.875);
+    assert_int_equal(options.codec, FL_CODEC_DENSE);
+    assert_int_equal(options.codec_bits, 5);
+    assert_true(options.density == 0.125);
+    assert_true(options.density_small == 0.75);
+    assert_true(options.release == 0.375);
+    assert_true(options.grid == 0.0625);
+    assert_true(options.is_overflow_free);
     assert_int_equal(options.min_clients, 5);  // not a federation's
     assert_int_equal(options.training.local_epochs, 2);
     assert_int_equal(options.training.batch, 16);
@@ -166,6 +179,99 @@ TEST(federation_sums_in_the_clear_when_told_so)
     assert_ok(fl_federation_check(&federation, &why));
     fl_federation_apply(&federation, &options);
     assert_int_equal(options.aggregation, FL_AGGREGATION_CLEAR);
+}
+
+static fl_codec_kind codec_of(const fl_federation *federation)
+{
+    fl_aggregator_options options = {.round_count = 0};
+    assert_ok(fl_federation_check(federation, &why));
+    fl_federation_apply(federation, &options);
+    return options.codec;
+}
+
+TEST(federation_sketches_when_no_codec_is_named)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    assert_int_equal(codec_of(&federation), FL_CODEC_SKETCH);
+    federation.aggregation = "clear";
+    assert_int_equal(codec_of(&federation), FL_CODEC_SKETCH1BIT);
+    federation.codec = "sketch";
+    assert_int_equal(codec_of(&federation), FL_CODEC_SKETCH);
+    federation.codec = "topk";
+    assert_int_equal(codec_of(&federation), FL_CODEC_TOPK);
+}
+
+TEST(federation_names_the_codecs_when_one_is_unknown)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.codec = "zip";
+    refuse(&federation, "--codec: there is no codec \"zip\"");
+    assert_reason_names(why, "sketch");
+    federation.codec = "";
+    refuse(&federation, "--codec");
+    federation.codec = "dense:40";
+    refuse(&federation, "--codec: dense:40");
+}
+
+TEST(federation_refuses_to_mask_what_cannot_be_summed)
+{
+    const char *const names[] = {"sketch1bit", "topk", "stc",
+                                 "qsgd:4",     "fp16", "none"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        fl_federation federation = FL_FEDERATION_INIT;
+        federation.codec = names[i];
+        refuse(&federation, names[i]);
+        assert_reason_names(why, "one of sketch, dense,");
+        assert_reason_names(why, "--aggregation clear (the aggregator sees");
+        federation.aggregation = "clear";
+        assert_ok(fl_federation_check(&federation, &why));
+    }
+}
+
+TEST(federation_refuses_a_rate_that_decays_to_nothing)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.lr_decay = 0.1;
+    federation.round_count = 37;  // 0.05 * 10^-36 is a float, a tenth is not
+    assert_ok(fl_federation_check(&federation, &why));
+    federation.round_count = 38;
+    refuse(&federation, "--lr-decay 0.1");
+    assert_reason_names(why, "round 38");
+    federation.round_count = 0;
+    assert_ok(fl_federation_check(&federation, &why));
+}
+
+typedef struct {
+    char text[400];
+    unsigned stop_after;
+} kept;
+
+static fl_err keep(void *self, const char *key, const char *value,
+                   fl_reason *reason)
+{
+    kept *k = self;
+    const size_t len = strlen(k->text);
+    snprintf(k->text + len, sizeof k->text - len, "%s=%s ", key, value);
+    if (--k->stop_after > 0) return FL_OK;
+    return fl_reason_set(reason, FL_ERR_STATE, "%s is another", key);
+}
+
+TEST(federation_says_what_it_keeps_for_life)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    kept all = {.stop_after = 100}, some = {.stop_after = 4};
+    federation.seed = 77;
+    federation.density = 0.02;
+    assert_ok(fl_federation_each_setting(&federation, keep, &all, &why));
+    assert_string_equal(all.text,
+                        "model=lenet seed=77 codec=sketch density=0.02 "
+                        "codec-small=0.25 release=0.05 grid=0.1667 "
+                        "lr-decay=1 ");
+    federation.codec = "dense:5";
+    assert_err(fl_federation_each_setting(&federation, keep, &some, &why),
+               FL_ERR_STATE);
+    assert_string_equal(some.text,
+                        "model=lenet seed=77 codec=dense:5 density=0.02 ");
 }
 
 TEST(federation_says_what_clear_gives_away)
@@ -311,6 +417,11 @@ RUN_TESTS(
         federation_wants_half_of_the_cohort_when_no_quorum_is_named),
     cmocka_unit_test(federation_tells_the_machine_all_that_was_said),
     cmocka_unit_test(federation_sums_in_the_clear_when_told_so),
+    cmocka_unit_test(federation_sketches_when_no_codec_is_named),
+    cmocka_unit_test(federation_names_the_codecs_when_one_is_unknown),
+    cmocka_unit_test(federation_refuses_to_mask_what_cannot_be_summed),
+    cmocka_unit_test(federation_refuses_a_rate_that_decays_to_nothing),
+    cmocka_unit_test(federation_says_what_it_keeps_for_life),
     cmocka_unit_test(federation_says_what_clear_gives_away),
     cmocka_unit_test(federation_hides_an_update_among_two_thirds_of_the_cohort),
     cmocka_unit_test(federation_refuses_a_cohort_that_can_hide_nobody),

@@ -131,6 +131,12 @@ TEST(server_keeps_a_folder_to_its_federation_for_life)
     options.federation.model = "lenet";
     refuse(&options, FL_ERR_STATE, "\"lenet\"");
     options = make_options();
+    options.federation.codec = "dense:5";
+    refuse(&options, FL_ERR_STATE, "codec");
+    options = make_options();
+    options.federation.release = 0.5;
+    refuse(&options, FL_ERR_STATE, "release");
+    options = make_options();
     assert_ok(fl_server_run(&options, &why));
 }
 
