@@ -112,7 +112,7 @@ static void report(server *s, const fl_round_record *round)
     if (!s->options->is_json) return;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "round");
-    fl_totals_round_json(line, round);
+    fl_totals_round_json(line, round, s->param_count);
     fl_json_number_set(line, "took_ms", (double)round->took_ms);
     set_times(s, line);
     print_json(line);
@@ -124,7 +124,7 @@ static void report_all(server *s)
     if (!s->options->is_json) return;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "summary");
-    fl_totals_json(line, &s->totals);
+    fl_totals_json(line, &s->totals, s->param_count);
     fl_json_count_set(line, "clients", s->client_count);
     set_times(s, line);
     fl_json_count_set(line, "seed", federation->seed);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "aggregator/aggregator.h"
 #include "base/progress.h"
@@ -10,12 +11,15 @@
 typedef struct {
     fl_totals totals;
     uint32_t client_count;
+    uint8_t model[FL_HASH_BYTES];  // of the last round
+    uint64_t param_count;          // of that model; 0: its file does not say
 } findings;
 
 static void visit_round(void *self, const fl_round_record *round)
 {
     findings *found = self;
     fl_totals_add(&found->totals, round);
+    memcpy(found->model, round->model, sizeof found->model);
 }
 
 static void visit_client(void *self, const fl_client_record *client)
@@ -32,7 +36,7 @@ static fl_err print_json(FILE *out, const findings *found, bool is_running,
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "status");
     fl_json_bool_set(line, "running", is_running);
-    fl_totals_json(line, &found->totals);
+    fl_totals_json(line, &found->totals, found->param_count);
     fl_json_count_set(line, "clients", found->client_count);
     fl_json_text_set(line, "version", FL_VERSION);
     const fl_err err = fl_json_text(&text, line);
@@ -60,6 +64,48 @@ static void print_sessions(FILE *out, const fl_totals *totals)
             (unsigned long long)totals->sessions_aborted, control, each);
 }
 
+// Without the model's size an update is compared with nothing.
+static void count_parameters(fl_store *store, findings *found)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    fl_model *model = NULL;
+    if (found->totals.round == 0) return;
+    if (fl_store_read_model(store, &bytes, &len, found->model, NULL)) return;
+    if (!fl_model_decode(&model, bytes, len, NULL)) {
+        found->param_count = fl_model_param_count(model);
+    }
+    fl_model_free(model);
+    free(bytes);
+}
+
+static void print_size(FILE *out, const char *name, double bytes, double raw)
+{
+    char size[16], ratio[FL_TOTALS_RATIO_CAP];
+    if (!(bytes > 0)) return;
+    fl_bytes_text(size, bytes);
+    fl_totals_ratio_text(ratio, raw, bytes);
+    if (raw > 0) {
+        fprintf(out, "%-16s %s, %s of float32\n", name, size, ratio);
+    } else {
+        fprintf(out, "%-16s %s\n", name, size);
+    }
+}
+
+static void print_ledger(FILE *out, const findings *found)
+{
+    const fl_ledger ledger =
+        fl_totals_ledger(&found->totals, found->param_count);
+    const char *codec = fl_codec_name((fl_codec_kind)found->totals.codec);
+    if (!codec) return;
+    fprintf(out, "codec            %s\n", codec);
+    print_size(out, "an update", ledger.packed, ledger.raw);
+    print_size(out, "on the wire", ledger.wire, ledger.raw);
+    print_size(out, "one behind", ledger.download_1, ledger.raw);
+    print_size(out, "ten behind", ledger.download_10, ledger.raw);
+    print_size(out, "a whole model", ledger.download_full, ledger.raw);
+}
+
 static void print_table(FILE *out, const findings *found, bool is_running)
 {
     const fl_totals *totals = &found->totals;
@@ -77,6 +123,7 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             found->client_count, (unsigned long long)totals->update_count, up,
             down);
     print_sessions(out, totals);
+    print_ledger(out, found);
     if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "accuracy         %.2f %%, best %.2f %% in round %u\n"
@@ -99,6 +146,7 @@ fl_err fl_status_print(FILE *out, const char *folder, bool is_json,
     FL_TRY(fl_store_open(&store, folder, true, why));
     fl_err err = fl_store_each_round(store, 1, visit_round, &found, why);
     if (!err) err = fl_store_each_client(store, visit_client, &found, why);
+    if (!err) count_parameters(store, &found);
     fl_store_close(store);
     if (err) return err;
     if (is_json) return print_json(out, &found, *is_running, why);

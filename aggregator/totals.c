@@ -2,7 +2,9 @@
 #include "aggregator/totals.h"
 
 #include <math.h>
+#include <stdio.h>
 
+#include "compress/compress.h"
 #include "proto/proto.h"
 
 void fl_totals_init(fl_totals *totals)
@@ -14,6 +16,27 @@ void fl_totals_init(fl_totals *totals)
         .client_accuracy = NAN,
         .client_loss = NAN,
     };
+}
+
+static void add_download(uint64_t *sum, uint32_t *count, uint64_t bytes)
+{
+    *sum += bytes;
+    *count += bytes > 0;
+}
+
+// Rounds of earlier versions have no ledger, and count for no mean of it.
+static void add_ledger(fl_totals *totals, const fl_round_record *round)
+{
+    if (round->codec == 0) return;
+    totals->codec = round->codec;
+    totals->ledger_updates += round->update_count;
+    totals->payload_up += round->payload_up;
+    totals->support += round->update_count * round->up_support;
+    totals->rounded += round->update_count * round->up_rounded;
+    add_download(&totals->download_1, &totals->count_1, round->download_1);
+    add_download(&totals->download_10, &totals->count_10, round->download_10);
+    add_download(&totals->download_full, &totals->count_full,
+                 round->download_full);
 }
 
 void fl_totals_add(fl_totals *totals, const fl_round_record *round)
@@ -30,6 +53,7 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
     totals->aggregation = round->aggregation;
     totals->client_accuracy = round->client_accuracy;
     totals->client_loss = round->client_loss;
+    add_ledger(totals, round);
     if (!isfinite(round->accuracy)) return;
     totals->accuracy = round->accuracy;
     totals->loss = round->loss;
@@ -48,10 +72,67 @@ const char *fl_totals_aggregation_name(uint32_t aggregation)
     }
 }
 
+// 0 of nothing.
+static double mean(uint64_t sum, uint64_t count)
+{
+    return count ? (double)sum / (double)count : 0.0;
+}
+
 double fl_totals_control_each(const fl_totals *totals)
 {
-    const uint64_t count = totals->update_count;
-    return count ? (double)totals->bytes_control / (double)count : 0.0;
+    return mean(totals->bytes_control, totals->update_count);
+}
+
+fl_ledger fl_totals_ledger(const fl_totals *totals, uint64_t param_count)
+{
+    const uint64_t updates = totals->ledger_updates;
+    return (fl_ledger){
+        .raw = (double)param_count * sizeof(float),
+        .support = mean(totals->support, updates),
+        .rounded = mean(totals->rounded, updates),
+        .packed = mean(totals->payload_up, updates),
+        .wire = mean(totals->bytes_up, totals->update_count),
+        .download_1 = mean(totals->download_1, totals->count_1),
+        .download_10 = mean(totals->download_10, totals->count_10),
+        .download_full = mean(totals->download_full, totals->count_full),
+    };
+}
+
+fl_ledger fl_totals_round_ledger(const fl_round_record *round,
+                                 uint64_t param_count)
+{
+    fl_totals totals;
+    fl_totals_init(&totals);
+    fl_totals_add(&totals, round);
+    return fl_totals_ledger(&totals, param_count);
+}
+
+static double ratio(double whole, double part)
+{
+    return whole > 0 && part > 0 ? whole / part : (double)NAN;
+}
+
+void fl_totals_ratio_text(char dst[FL_TOTALS_RATIO_CAP], double whole,
+                          double part)
+{
+    const double times = ratio(whole, part);
+    if (isnan(times)) {
+        snprintf(dst, FL_TOTALS_RATIO_CAP, "-");
+    } else {
+        snprintf(dst, FL_TOTALS_RATIO_CAP, "1/%.*f", times < 10, times);
+    }
+}
+
+static void set_ledger(fl_json *line, uint32_t codec, const fl_ledger *ledger)
+{
+    fl_json_text_set(line, "codec", fl_codec_name((fl_codec_kind)codec));
+    fl_json_number_set(line, "payload_up_per_client", ledger->packed);
+    fl_json_number_set(line, "wire_up_per_client", ledger->wire);
+    fl_json_number_set(line, "download_1_behind", ledger->download_1);
+    fl_json_number_set(line, "download_10_behind", ledger->download_10);
+    fl_json_number_set(line, "download_full", ledger->download_full);
+    fl_json_number_set(line, "ratio_up", ratio(ledger->raw, ledger->packed));
+    fl_json_number_set(line, "ratio_up_wire", ratio(ledger->raw, ledger->wire));
 }
 
 // How the sum came about; the same keys for a round and for a run.
@@ -64,8 +145,10 @@ static void set_sessions(fl_json *line, uint32_t aggregation,
     fl_json_count_set(line, "bytes_control", bytes_control);
 }
 
-void fl_totals_round_json(fl_json *line, const fl_round_record *round)
+void fl_totals_round_json(fl_json *line, const fl_round_record *round,
+                          uint64_t param_count)
 {
+    const fl_ledger ledger = fl_totals_round_ledger(round, param_count);
     fl_json_count_set(line, "round", round->round);
     fl_json_number_set(line, "accuracy", round->accuracy);
     fl_json_number_set(line, "loss", round->loss);
@@ -79,10 +162,17 @@ void fl_totals_round_json(fl_json *line, const fl_round_record *round)
     fl_json_count_set(line, "attempt", round->attempt);
     set_sessions(line, round->aggregation, round->sessions_aborted,
                  round->bytes_control);
+    fl_json_count_set(line, "up_support", round->up_support);
+    fl_json_count_set(line, "up_rounded", round->up_rounded);
+    fl_json_count_set(line, "up_packed", round->up_packed);
+    fl_json_count_set(line, "moved", round->moved);
+    set_ledger(line, round->codec, &ledger);
 }
 
-void fl_totals_json(fl_json *line, const fl_totals *totals)
+void fl_totals_json(fl_json *line, const fl_totals *totals,
+                    uint64_t param_count)
 {
+    const fl_ledger ledger = fl_totals_ledger(totals, param_count);
     fl_json_count_set(line, "round", totals->round);
     fl_json_number_set(line, "accuracy", totals->accuracy);
     fl_json_number_set(line, "loss", totals->loss);
@@ -97,4 +187,5 @@ void fl_totals_json(fl_json *line, const fl_totals *totals)
     fl_json_count_set(line, "best_round", totals->best_round);
     set_sessions(line, totals->aggregation, totals->sessions_aborted,
                  totals->bytes_control);
+    set_ledger(line, totals->codec, &ledger);
 }

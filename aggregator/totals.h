@@ -20,7 +20,22 @@ typedef struct {
     uint32_t aggregation;                  // of the last round; 0: none yet
     double accuracy, loss, best_accuracy;  // NaN: never measured
     double client_accuracy, client_loss;   // of the last round
+    // The ledger's sums, over rounds that have one.
+    uint32_t codec;             // of the last such round; 0: none
+    uint64_t ledger_updates;    // in the sums of these rounds
+    uint64_t payload_up;        // bytes of these updates
+    uint64_t support, rounded;  // the same before the later stages
+    uint64_t download_1, download_10, download_full;
+    uint32_t count_1, count_10, count_full;  // rounds with such a download
 } fl_totals;
+
+/* Mean bytes of one update after each stage, and of one download. */
+typedef struct {
+    double raw;  // all parameters in float32
+    double support, rounded, packed;
+    double wire;  // with all else that clients have sent
+    double download_1, download_10, download_full;
+} fl_ledger;  // 0: unknown
 
 void fl_totals_init(fl_totals *totals);
 void fl_totals_add(fl_totals *totals, const fl_round_record *round);
@@ -31,10 +46,22 @@ const char *fl_totals_aggregation_name(uint32_t aggregation);
 /* Bytes of session steps for each update that entered a sum. */
 double fl_totals_control_each(const fl_totals *totals);
 
+/* What updates and downloads have cost; param_count 0: unknown. */
+fl_ledger fl_totals_ledger(const fl_totals *totals, uint64_t param_count);
+fl_ledger fl_totals_round_ledger(const fl_round_record *round,
+                                 uint64_t param_count);
+
+/* How much smaller `part` is, as "1/114"; "-" when either is unknown. */
+enum { FL_TOTALS_RATIO_CAP = 32 };
+void fl_totals_ratio_text(char dst[FL_TOTALS_RATIO_CAP], double whole,
+                          double part);
+
 /* Sets the keys of a round: "round", "accuracy", "bytes_up", ... */
-void fl_totals_round_json(fl_json *line, const fl_round_record *round);
+void fl_totals_round_json(fl_json *line, const fl_round_record *round,
+                          uint64_t param_count);
 
 /* Sets the same keys for the whole run, and "best_accuracy", "updates". */
-void fl_totals_json(fl_json *line, const fl_totals *totals);
+void fl_totals_json(fl_json *line, const fl_totals *totals,
+                    uint64_t param_count);
 
 #endif

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,33 @@ static int run_gnuplot(int script, int svg)
     return status;
 }
 
+static void print_quoted(FILE *script, const char *text)
+{
+    fputc('\'', script);
+    for (; *text; text++) {
+        if (*text == '\'') fputc('\'', script);  // gnuplot doubles it
+        // A new line would end the command, quotes or not.
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, script);
+    }
+    fputc('\'', script);
+}
+
+static void print_head(FILE *script, const char *title)
+{
+    fputs("set terminal svg size 800,480 dynamic background '#ffffff' "
+          "font 'sans-serif,14'\n"
+          "set title ",
+          script);
+    print_quoted(script, title);
+    fputs(" noenhanced\n"
+          "set grid ytics lc rgb '#dddddd'\n"
+          "set tics nomirror\n"
+          "set xlabel 'round'\n",
+          script);
+}
+
+/* ---- the learning curve ---- */
+
 static void print_series(FILE *script, const fl_chart_point *points,
                          size_t count, int wants_loss)
 {
@@ -53,17 +81,6 @@ static void print_series(FILE *script, const fl_chart_point *points,
     fputs("e\n", script);
 }
 
-static void print_quoted(FILE *script, const char *text)
-{
-    fputc('\'', script);
-    for (; *text; text++) {
-        if (*text == '\'') fputc('\'', script);  // gnuplot doubles it
-        // A new line would end the command, quotes or not.
-        fputc((unsigned char)*text < ' ' ? ' ' : *text, script);
-    }
-    fputc('\'', script);
-}
-
 static bool has_values(const fl_chart_point *points, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -72,18 +89,11 @@ static bool has_values(const fl_chart_point *points, size_t count)
     return false;
 }
 
-static void print_script(FILE *script, const char *title,
-                         const fl_chart_point *points, size_t count)
+static void print_curve(FILE *script, const char *title,
+                        const fl_chart_point *points, size_t count)
 {
-    fputs("set terminal svg size 800,480 dynamic background '#ffffff' "
-          "font 'sans-serif,14'\n"
-          "set title ",
-          script);
-    print_quoted(script, title);
-    fputs(" noenhanced\n"
-          "set grid ytics lc rgb '#dddddd'\n"
-          "set border 11\nset tics nomirror\nset key bottom right\n"
-          "set xlabel 'round'\n"
+    print_head(script, title);
+    fputs("set border 11\nset key bottom right\n"
           "set ylabel 'accuracy on held-out data, %'\n"
           "set y2label 'loss'\nset y2tics\nset yrange [0:100]\n"
           "set y2range [0:*]\n",
@@ -99,6 +109,96 @@ static void print_script(FILE *script, const char *title,
     print_series(script, points, count, 1);
 }
 
+/* ---- bytes ---- */
+
+typedef struct {
+    size_t offset;  // of the number in an fl_ledger
+    const char *title, *color;
+    unsigned dash;
+} bytes_series;
+
+// In the order of the stages, so that the key reads as what happens.
+static const bytes_series SERIES[] = {
+    {offsetof(fl_ledger, raw), "float32, up or down", "#555555", 1},
+    {offsetof(fl_ledger, support), "up: support", "#9ecae1", 1},
+    {offsetof(fl_ledger, rounded), "up: rounded", "#4292c6", 1},
+    {offsetof(fl_ledger, packed), "up: packed", "#08519c", 1},
+    {offsetof(fl_ledger, wire), "up: on the wire", "#08519c", 2},
+    {offsetof(fl_ledger, download_full), "down: whole", "#fdae6b", 1},
+    {offsetof(fl_ledger, download_10), "down: ten behind", "#f16913", 1},
+    {offsetof(fl_ledger, download_1), "down: one behind", "#a63603", 1},
+};
+
+enum { SERIES_COUNT = sizeof SERIES / sizeof *SERIES };
+
+static double bytes_of(const bytes_series *series, const fl_ledger *ledger)
+{
+    double bytes;
+    memcpy(&bytes, (const char *)ledger + series->offset, sizeof bytes);
+    return bytes;
+}
+
+// A line of the plot, or nothing for what no round has. Returns whether it is
+// there.
+static bool print_bytes_line(FILE *script, const bytes_series *series,
+                             const fl_chart_bytes *points, size_t count,
+                             bool is_first)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        known += bytes_of(series, &points[i].ledger) > 0;
+    }
+    if (known == 0) return false;
+    // A line through one point would not be seen.
+    fprintf(script, "%s'-' with %s lw 2 dt %u pt 7 lc rgb '%s' title '%s'",
+            is_first ? "plot " : ", ", known > 1 ? "lines" : "points",
+            series->dash, series->color, series->title);
+    return true;
+}
+
+static void print_bytes_values(FILE *script, const bytes_series *series,
+                               const fl_chart_bytes *points, size_t count)
+{
+    bool is_there = false;
+    for (size_t i = 0; i < count; i++) {
+        const double bytes = bytes_of(series, &points[i].ledger);
+        if (!(bytes > 0)) continue;
+        fprintf(script, "%u %.9g\n", points[i].round, bytes);
+        is_there = true;
+    }
+    if (is_there) fputs("e\n", script);
+}
+
+static void print_bytes(FILE *script, const char *title,
+                        const fl_chart_bytes *points, size_t count)
+{
+    bool is_first = true;
+    print_head(script, title);
+    fputs("set border 3\nset key outside right center\n"
+          "set ylabel 'bytes of one client'\n"
+          "set logscale y 10\nset format y '%.0s %cB'\n",
+          script);
+    for (size_t i = 0; i < SERIES_COUNT; i++) {
+        if (print_bytes_line(script, &SERIES[i], points, count, is_first)) {
+            is_first = false;
+        }
+    }
+    // gnuplot refuses to draw no line at all.
+    if (is_first) fputs("set xrange [0:1]\nplot [] [1:10] -1 notitle", script);
+    fputc('\n', script);
+    for (size_t i = 0; i < SERIES_COUNT; i++) {
+        print_bytes_values(script, &SERIES[i], points, count);
+    }
+}
+
+/* ---- to a file ---- */
+
+static fl_err refuse_temporary(const char *path, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: no temporary file: %s", path,
+                         strerror(errno));
+}
+
 static fl_err draw(FILE *script, FILE *svg, const char *path, fl_reason *why)
 {
     if (fflush(script) || fseek(script, 0, SEEK_SET)) {
@@ -107,7 +207,7 @@ static fl_err draw(FILE *script, FILE *svg, const char *path, fl_reason *why)
     }
     if (run_gnuplot(fileno(script), fileno(svg)) != 0) {
         return fl_reason_set(why, FL_ERR_SYSTEM,
-                             "%s: gnuplot could not draw the curve", path);
+                             "%s: gnuplot could not draw it", path);
     }
     return FL_OK;
 }
@@ -137,7 +237,18 @@ fl_err fl_chart_check(fl_reason *why)
     if (svg) fclose(svg);
     if (is_there) return FL_OK;
     return fl_reason_set(why, FL_ERR_NOT_FOUND,
-                         "--plot needs gnuplot: apt-get install gnuplot-nox");
+                         "--plot and --plot-bytes need gnuplot: apt-get "
+                         "install gnuplot-nox");
+}
+
+static fl_err write_drawing(FILE *script, const char *path, fl_reason *why)
+{
+    FILE *svg = tmpfile();
+    if (!svg) return refuse_temporary(path, why);
+    fl_err err = draw(script, svg, path, why);
+    if (!err) err = copy_out(svg, path, why);
+    fclose(svg);
+    return err;
 }
 
 fl_err fl_chart_write(const char *path, const char *title,
@@ -145,17 +256,21 @@ fl_err fl_chart_write(const char *path, const char *title,
                       fl_reason *why)
 {
     FILE *script = tmpfile();
-    FILE *svg = tmpfile();
-    fl_err err;
-    if (!script || !svg) {
-        err = fl_reason_set(why, FL_ERR_SYSTEM, "%s: no temporary file: %s",
-                            path, strerror(errno));
-    } else {
-        print_script(script, title, points, count);
-        err = draw(script, svg, path, why);
-        if (!err) err = copy_out(svg, path, why);
-    }
-    if (script) fclose(script);
-    if (svg) fclose(svg);
+    if (!script) return refuse_temporary(path, why);
+    print_curve(script, title, points, count);
+    const fl_err err = write_drawing(script, path, why);
+    fclose(script);
+    return err;
+}
+
+fl_err fl_chart_write_bytes(const char *path, const char *title,
+                            const fl_chart_bytes *points, size_t count,
+                            fl_reason *why)
+{
+    FILE *script = tmpfile();
+    if (!script) return refuse_temporary(path, why);
+    print_bytes(script, title, points, count);
+    const fl_err err = write_drawing(script, path, why);
+    fclose(script);
     return err;
 }

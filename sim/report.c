@@ -18,7 +18,8 @@ struct fl_report {
     FILE *json, *csv;
     fl_progress progress;
     int64_t start_us, start_cpu_us;
-    fl_chart_point *points;  // round_count
+    fl_chart_point *points;   // round_count
+    fl_chart_bytes *ledgers;  // as many
     size_t point_count;
     fl_totals totals;
     double crypto_client_s, crypto_server_s;
@@ -56,20 +57,24 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     new->options = *options;
     fl_totals_init(&new->totals);
     new->points = calloc(options->round_count + 1, sizeof *new->points);
-    if (!new->points) {
+    new->ledgers = calloc(options->round_count + 1, sizeof *new->ledgers);
+    if (!new->points || !new->ledgers) {
         fl_reason_set(why, err, "no memory for %u rounds",
                       options->round_count);
         goto out;
     }
-    err = options->plot ? fl_chart_check(why) : FL_OK;
+    err = options->plot || options->plot_bytes ? fl_chart_check(why) : FL_OK;
     if (!err) err = fl_report_check_path(options->plot, why);
+    if (!err) err = fl_report_check_path(options->plot_bytes, why);
     if (!err) err = open_file(&new->json, options->json, why);
     if (!err) err = open_file(&new->csv, options->csv, why);
     if (err) goto out;
     if (new->csv) {
         fputs("round,accuracy,loss,client_accuracy,client_loss,clients,"
               "selected,samples,bytes_up,bytes_down,virtual_s,aggregation,"
-              "sessions_aborted,bytes_control\n",
+              "sessions_aborted,bytes_control,codec,payload_up,up_support,"
+              "up_rounded,up_packed,moved,download_1_behind,"
+              "download_10_behind,download_full\n",
               new->csv);
     }
     fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
@@ -90,6 +95,7 @@ void fl_report_free(fl_report *report)
     close_file(report->json);
     close_file(report->csv);
     free(report->points);
+    free(report->ledgers);
     free(report);
 }
 
@@ -121,13 +127,28 @@ static fl_err write_round_json(fl_report *report, const fl_round_record *round,
     if (!report->json) return FL_OK;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "round");
-    fl_totals_round_json(line, round);
+    fl_totals_round_json(line, round, report->options.param_count);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
     for (size_t i = 0; i < cohort_len; i++) {
         fl_json_count_add(line, "cohort", cohort[i]);
     }
     return write_line(report->json, line, report->options.json, why);
+}
+
+static void write_ledger_csv(FILE *csv, const fl_round_record *round)
+{
+    const char *codec = fl_codec_name((fl_codec_kind)round->codec);
+    const uint64_t bytes[] = {
+        round->payload_up,  round->up_support,    round->up_rounded,
+        round->up_packed,   round->moved,         round->download_1,
+        round->download_10, round->download_full,
+    };
+    fprintf(csv, ",%s", codec ? codec : "");
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        fprintf(csv, ",%llu", (unsigned long long)bytes[i]);
+    }
+    fputc('\n', csv);
 }
 
 static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
@@ -142,13 +163,14 @@ static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
         fputs(",,", report->csv);
     }
     const char *aggregation = fl_totals_aggregation_name(round->aggregation);
-    fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f,%s,%u,%llu\n",
+    fprintf(report->csv, "%.6f,%.6f,%u,%u,%llu,%llu,%llu,%.3f,%s,%u,%llu",
             round->client_accuracy, round->client_loss, round->update_count,
             round->selected_count, (unsigned long long)round->sample_count,
             (unsigned long long)round->bytes_up,
             (unsigned long long)round->bytes_down, (double)virtual_ms * 1e-3,
             aggregation ? aggregation : "", round->sessions_aborted,
             (unsigned long long)round->bytes_control);
+    write_ledger_csv(report->csv, round);
     if (fflush(report->csv) == 0) return FL_OK;
     return refuse_path(report->options.csv, why);
 }
@@ -168,8 +190,12 @@ fl_err fl_report_round(fl_report *report, const fl_round_record *round,
 {
     fl_totals_add(&report->totals, round);
     if (report->point_count < report->options.round_count) {
-        report->points[report->point_count++] =
+        const size_t i = report->point_count++;
+        report->points[i] =
             (fl_chart_point){round->round, round->accuracy, round->loss};
+        report->ledgers[i] = (fl_chart_bytes){
+            round->round,
+            fl_totals_round_ledger(round, report->options.param_count)};
     }
     FL_TRY(
         write_round_json(report, round, cohort, cohort_len, virtual_ms, why));
@@ -193,7 +219,7 @@ static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
     if (!report->json) return FL_OK;
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "summary");
-    fl_totals_json(line, &report->totals);
+    fl_totals_json(line, &report->totals, options->param_count);
     fl_json_count_set(line, "clients", options->client_count);
     fl_json_number_set(line, "virtual_s", (double)virtual_ms * 1e-3);
     fl_json_number_set(line, "wall_s", seconds_since(report->start_us));
@@ -227,6 +253,52 @@ static void print_sessions(FILE *out, const fl_report *report)
             "  cryptography     clients %.2f s, aggregator %.2f s of CPU\n",
             (unsigned long long)totals->sessions_aborted, control, each,
             report->crypto_client_s, report->crypto_server_s);
+}
+
+static void print_size(FILE *out, const char *name, double bytes, double raw)
+{
+    char size[16], ratio[FL_TOTALS_RATIO_CAP];
+    if (!(bytes > 0)) return;
+    fl_bytes_text(size, bytes);
+    fl_totals_ratio_text(ratio, raw, bytes);
+    fprintf(out, "    %-14s %s, %s\n", name, size, ratio);
+}
+
+// Flower's secure aggregation sends an integer of 64 bits for each value.
+static void print_against_flower(FILE *out, const fl_ledger *ledger)
+{
+    char size[16], ratio[FL_TOTALS_RATIO_CAP];
+    const double flower = 2 * ledger->raw;
+    fl_bytes_text(size, flower);
+    fl_totals_ratio_text(ratio, flower, ledger->packed);
+    fprintf(out, "  against Flower   %s of its %s, 8 bytes a value\n", ratio,
+            size);
+}
+
+static void print_ledger(FILE *out, const fl_report *report)
+{
+    const fl_totals *totals = &report->totals;
+    const fl_ledger ledger =
+        fl_totals_ledger(totals, report->options.param_count);
+    const char *codec = fl_codec_name((fl_codec_kind)totals->codec);
+    char raw[16];
+    if (!codec) return;
+    fl_bytes_text(raw, ledger.raw);
+    fprintf(out,
+            "  codec            %s\n"
+            "  an update        %s in float32\n",
+            codec, raw);
+    print_size(out, "support", ledger.support, ledger.raw);
+    print_size(out, "rounded", ledger.rounded, ledger.raw);
+    print_size(out, "packed", ledger.packed, ledger.raw);
+    print_size(out, "on the wire", ledger.wire, ledger.raw);
+    if (totals->aggregation == FL_AGGREGATION_SECURE) {
+        print_against_flower(out, &ledger);
+    }
+    fprintf(out, "  a download       %s in float32\n", raw);
+    print_size(out, "one behind", ledger.download_1, ledger.raw);
+    print_size(out, "ten behind", ledger.download_10, ledger.raw);
+    print_size(out, "whole", ledger.download_full, ledger.raw);
 }
 
 static void print_table(const fl_report *report, int64_t virtual_ms)
@@ -266,10 +338,27 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             (unsigned long long)totals->update_count,
             (unsigned long long)totals->selected_count, up, each, down);
     print_sessions(out, report);
+    print_ledger(out, report);
     fprintf(out,
             "  virtual time     %s\n"
             "  wall time        %s\n",
             virtual_time, wall_time);
+}
+
+static fl_err draw_charts(const fl_report *report, fl_reason *why)
+{
+    const fl_report_options *options = &report->options;
+    char title[200];
+    snprintf(title, sizeof title, "%s on %s, %u clients, %u a round",
+             options->model, options->dataset, options->client_count,
+             options->cohort);
+    if (options->plot) {
+        FL_TRY(fl_chart_write(options->plot, title, report->points,
+                              report->point_count, why));
+    }
+    if (!options->plot_bytes) return FL_OK;
+    return fl_chart_write_bytes(options->plot_bytes, title, report->ledgers,
+                                report->point_count, why);
 }
 
 fl_err fl_report_finish(fl_report *report, int64_t virtual_ms, fl_reason *why)
@@ -278,11 +367,5 @@ fl_err fl_report_finish(fl_report *report, int64_t virtual_ms, fl_reason *why)
     fl_progress_finish(&report->progress);
     FL_TRY(write_summary_json(report, virtual_ms, why));
     if (!options->is_quiet) print_table(report, virtual_ms);
-    if (!options->plot) return FL_OK;
-    char title[200];
-    snprintf(title, sizeof title, "%s on %s, %u clients, %u a round",
-             options->model, options->dataset, options->client_count,
-             options->cohort);
-    return fl_chart_write(options->plot, title, report->points,
-                          report->point_count, why);
+    return draw_charts(report, why);
 }

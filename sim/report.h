@@ -1,6 +1,6 @@
 /*
  * What a simulation shows and leaves behind: the progress line, the rounds as
- * JSON lines and CSV, the curve, the final table.
+ * JSON lines and CSV, the curves, the final table.
  *
  * Files are opened before the first round, so that a path that cannot be
  * written stops the run before it has cost anything; every round is flushed,
@@ -20,10 +20,11 @@
 #include "base/reason.h"
 
 typedef struct {
-    const char *json;  // JSON lines; "-": standard output; NULL: none
-    const char *csv;   // NULL: none
-    const char *plot;  // SVG; NULL: none
-    bool is_quiet;     // no progress, no table
+    const char *json;        // JSON lines; "-": standard output; NULL: none
+    const char *csv;         // NULL: none
+    const char *plot;        // SVG; NULL: none
+    const char *plot_bytes;  // the same, of the ledger
+    bool is_quiet;           // no progress, no table
     // What is run, for the summary and the table.
     const char *dataset, *model, *partition;
     uint64_t seed;
@@ -65,7 +66,7 @@ FL_CHECK fl_err fl_report_round(fl_report *report, const fl_round_record *round,
  */
 void fl_report_set_crypto(fl_report *report, double client_s, double server_s);
 
-/* The last line, the table, the curve. */
+/* The last line, the table, the curves. */
 FL_CHECK fl_err fl_report_finish(fl_report *report, int64_t virtual_ms,
                                  fl_reason *why);
 

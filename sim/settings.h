@@ -22,7 +22,8 @@ typedef struct {
     double samples_per_s, speed_spread, availability, period_s, dropout;
     // run
     uint64_t threads;
-    const char *out, *json, *csv, *plot, *partition_out, *log_level;
+    const char *out, *json, *csv, *plot, *plot_bytes;
+    const char *partition_out, *log_level;
     bool is_quiet;
 } fl_settings;
 
@@ -30,7 +31,7 @@ typedef struct {
 extern const fl_settings FL_SETTINGS_DEFAULTS;
 
 enum {
-    FL_SETTINGS_OWN = 19,
+    FL_SETTINGS_OWN = 20,
     FL_SETTINGS_OPTIONS =
         FL_SETTINGS_OWN + FL_DATA_SETTINGS_COUNT + FL_FEDERATION_OPTIONS,
 };

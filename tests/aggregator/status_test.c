@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "aggregator/store.h"
+#include "compress/compress.h"
+#include "model/model.h"
 #include "proto/proto.h"
 #include "tests/support/scratch.h"
 #include "tests/test.h"
@@ -13,12 +15,15 @@ static char folder[FL_SCRATCH_CAP];
 static fl_reason why;
 static char *text;  // what was printed last
 static bool is_running;
+static uint8_t model[65536];
+static size_t model_len;  // of the rounds' models
 
 static int make_folder(void **state)
 {
     (void)state;
     why = (fl_reason){""};
     text = NULL;
+    memcpy(model, "model", model_len = 5);
     assert_ok(fl_secure_start());
     return fl_scratch_make(folder) ? 0 : -1;
 }
@@ -68,9 +73,26 @@ static void finish_round(fl_store *store, uint32_t round, double accuracy)
         .aggregation = aggregation,
         .sessions_aborted = round,
         .bytes_control = 90000 * (uint64_t)round,
+        .codec = round ? FL_CODEC_SKETCH : 0,
+        .payload_up = 800,
+        .download_1 = 300,
+        .download_full = 5000,
     };
-    assert_ok(fl_store_finish_round(store, &record, (const uint8_t *)"model", 5,
-                                    NULL, 0, &why));
+    assert_ok(
+        fl_store_finish_round(store, &record, model, model_len, NULL, 0, &why));
+}
+
+// 8,642 parameters in the rounds that follow.
+static void use_whole_model(void)
+{
+    const fl_model_options options = {
+        .name = "mlp", .input = {1, 1, 1}, .class_count = 2};
+    fl_model *made;
+    assert_ok(fl_model_new(&made, &options, &why));
+    model_len = fl_model_bytes(made);
+    assert_true(model_len <= sizeof model);
+    assert_ok(fl_model_encode(made, model, model_len));
+    fl_model_free(made);
 }
 
 static void check_in(fl_store *store, uint8_t key)
@@ -99,6 +121,11 @@ TEST(status_shows_a_person_how_far_it_is)
                         "aggregation      secure\n"
                         "sessions aborted 3\n"
                         "bytes of control 270.0 kB, 67.5 kB a client a round\n"
+                        "codec            sketch\n"
+                        "an update        400 B\n"
+                        "on the wire      750.0 kB\n"
+                        "one behind       300 B\n"
+                        "a whole model    5.0 kB\n"
                         "accuracy         50.00 %, best 75.00 % in round 1\n"
                         "loss             0.2500\n");
     fl_store_close(store);
@@ -146,11 +173,30 @@ TEST(status_gives_a_program_one_object_on_a_line)
               "\"selected\":3,\"updates\":2,\"samples\":600,"
               "\"best_accuracy\":0.75,\"best_round\":1,"
               "\"aggregation\":\"secure\",\"sessions_aborted\":1,"
-              "\"bytes_control\":90000,\"clients\":1,"
+              "\"bytes_control\":90000,\"codec\":\"sketch\","
+              "\"payload_up_per_client\":400.0,"
+              "\"wire_up_per_client\":750000.0,\"download_1_behind\":300.0,"
+              "\"download_10_behind\":0.0,\"download_full\":5000.0,"
+              "\"ratio_up\":null,\"ratio_up_wire\":null,\"clients\":1,"
               "\"version\":\"" FL_VERSION "\"}\n");
     fl_store_close(store);
     assert_ok(show(true));
     assert_non_null(strstr(text, "\"running\":false"));
+}
+
+TEST(status_compares_with_the_size_of_the_model)
+{
+    fl_store *store = open_store();
+    use_whole_model();
+    finish_round(store, 0, 0);
+    finish_round(store, 1, 0.75);
+    fl_store_close(store);
+    assert_ok(show(false));
+    assert_non_null(strstr(text, "an update        400 B, 1/86 of float32\n"));
+    assert_non_null(
+        strstr(text, "a whole model    5.0 kB, 1/6.9 of float32\n"));
+    assert_ok(show(true));
+    assert_non_null(strstr(text, "\"ratio_up\":86.42"));
 }
 
 TEST(status_of_a_folder_before_its_first_round)
@@ -185,5 +231,6 @@ RUN_TESTS(IN_FOLDER(status_shows_a_person_how_far_it_is),
           IN_FOLDER(status_shows_what_clients_report_when_nothing_is_held_out),
           IN_FOLDER(status_of_a_federation_in_the_clear_tells_of_no_sessions),
           IN_FOLDER(status_gives_a_program_one_object_on_a_line),
+          IN_FOLDER(status_compares_with_the_size_of_the_model),
           IN_FOLDER(status_of_a_folder_before_its_first_round),
           IN_FOLDER(status_refuses_a_folder_without_an_aggregator))

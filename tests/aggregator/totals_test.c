@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "compress/compress.h"
 #include "tests/test.h"
 
 static fl_round_record make_round(uint32_t round, double accuracy)
@@ -24,6 +25,15 @@ static fl_round_record make_round(uint32_t round, double accuracy)
         .aggregation = round % 2 ? 2 : 1,
         .sessions_aborted = 3,
         .bytes_control = 500,
+        .codec = FL_CODEC_SKETCH,
+        .payload_up = 400,
+        .up_support = 100,
+        .up_rounded = 50,
+        .up_packed = 40,
+        .moved = 7,
+        .download_1 = 25,
+        .download_10 = round > 1 ? 80 : 0,  // nobody can be so far behind
+        .download_full = 200,
     };
 }
 
@@ -119,27 +129,38 @@ TEST(totals_give_a_program_every_key_of_a_round)
     fl_json *line = fl_json_new();
     fl_round_record round = make_round(2, 0.75);
     round.client_loss = (double)NAN;
-    fl_totals_round_json(line, &round);
+    fl_totals_round_json(line, &round, 100);
     assert_json(line, "{\"round\":2,\"accuracy\":0.75,\"loss\":0.5,"
                       "\"client_accuracy\":0.25,\"client_loss\":null,"
                       "\"bytes_up\":1000,\"bytes_down\":2000,\"clients\":10,"
                       "\"selected\":12,\"samples\":6000,\"attempt\":2,"
                       "\"aggregation\":\"secure\",\"sessions_aborted\":3,"
-                      "\"bytes_control\":500}");
+                      "\"bytes_control\":500,\"up_support\":100,"
+                      "\"up_rounded\":50,\"up_packed\":40,\"moved\":7,"
+                      "\"codec\":\"sketch\",\"payload_up_per_client\":40.0,"
+                      "\"wire_up_per_client\":100.0,"
+                      "\"download_1_behind\":25.0,"
+                      "\"download_10_behind\":80.0,\"download_full\":200.0,"
+                      "\"ratio_up\":10.0,\"ratio_up_wire\":4.0}");
 }
 
 TEST(totals_give_a_program_every_key_of_a_run)
 {
     fl_json *line = fl_json_new();
     const fl_totals totals = total((const double[]){0.75, 0.5}, 2);
-    fl_totals_json(line, &totals);
+    fl_totals_json(line, &totals, 100);
     assert_json(line, "{\"round\":2,\"accuracy\":0.5,\"loss\":0.5,"
                       "\"client_accuracy\":0.25,\"client_loss\":1.0,"
                       "\"bytes_up\":2000,\"bytes_down\":4000,\"selected\":24,"
                       "\"updates\":20,\"samples\":12000,"
                       "\"best_accuracy\":0.75,\"best_round\":1,"
                       "\"aggregation\":\"secure\",\"sessions_aborted\":6,"
-                      "\"bytes_control\":1000}");
+                      "\"bytes_control\":1000,\"codec\":\"sketch\","
+                      "\"payload_up_per_client\":40.0,"
+                      "\"wire_up_per_client\":100.0,"
+                      "\"download_1_behind\":25.0,"
+                      "\"download_10_behind\":80.0,\"download_full\":200.0,"
+                      "\"ratio_up\":10.0,\"ratio_up_wire\":4.0}");
 }
 
 TEST(totals_name_how_the_last_round_was_summed)
@@ -157,22 +178,103 @@ TEST(totals_say_null_before_the_first_round)
     fl_totals totals;
     fl_json *line = fl_json_new();
     fl_totals_init(&totals);
-    fl_totals_json(line, &totals);
+    fl_totals_json(line, &totals, 100);
     assert_json(line, "{\"round\":0,\"accuracy\":null,\"loss\":null,"
                       "\"client_accuracy\":null,\"client_loss\":null,"
                       "\"bytes_up\":0,\"bytes_down\":0,\"selected\":0,"
                       "\"updates\":0,\"samples\":0,\"best_accuracy\":null,"
                       "\"best_round\":0,\"aggregation\":null,"
-                      "\"sessions_aborted\":0,\"bytes_control\":0}");
+                      "\"sessions_aborted\":0,\"bytes_control\":0,"
+                      "\"codec\":null,\"payload_up_per_client\":0.0,"
+                      "\"wire_up_per_client\":0.0,\"download_1_behind\":0.0,"
+                      "\"download_10_behind\":0.0,\"download_full\":0.0,"
+                      "\"ratio_up\":null,\"ratio_up_wire\":null}");
 }
 
-RUN_TESTS(cmocka_unit_test(totals_add_up_traffic_and_work),
-          cmocka_unit_test(totals_show_the_last_round_and_the_best),
-          cmocka_unit_test(totals_name_the_first_of_equally_good_rounds),
-          cmocka_unit_test(totals_keep_what_was_measured_last),
-          cmocka_unit_test(totals_of_nothing_measured_are_no_numbers),
-          cmocka_unit_test(totals_leave_the_first_model_out),
-          cmocka_unit_test(totals_give_a_program_every_key_of_a_round),
-          cmocka_unit_test(totals_give_a_program_every_key_of_a_run),
-          cmocka_unit_test(totals_name_how_the_last_round_was_summed),
-          cmocka_unit_test(totals_say_null_before_the_first_round))
+TEST(totals_take_means_of_what_there_is)
+{
+    fl_totals totals;
+    fl_totals_init(&totals);
+    fl_round_record round = make_round(1, 0.5);
+    fl_totals_add(&totals, &round);
+    round = make_round(2, 0.5);
+    round.update_count = 30;  // more clients weigh more
+    round.payload_up = 30 * 80;
+    round.up_support = 300;
+    round.up_rounded = 90;
+    round.download_1 = 75;
+    round.codec = FL_CODEC_TOPK;
+    fl_totals_add(&totals, &round);
+    const fl_ledger ledger = fl_totals_ledger(&totals, 1000);
+    assert_int_equal(totals.codec, FL_CODEC_TOPK);
+    assert_true(ledger.raw == 4000);
+    assert_true(ledger.support == 250);
+    assert_true(ledger.rounded == 80);
+    assert_true(ledger.packed == 70);
+    assert_true(ledger.wire == 50);
+    assert_true(ledger.download_1 == 50);
+    assert_true(ledger.download_10 == 80);  // the second round alone has it
+    assert_true(ledger.download_full == 200);
+}
+
+// As state folders of earlier versions have them.
+TEST(totals_leave_rounds_without_a_ledger_out_of_its_means)
+{
+    fl_totals totals;
+    fl_totals_init(&totals);
+    fl_round_record round = make_round(1, 0.5);
+    fl_totals_add(&totals, &round);
+    round = (fl_round_record){
+        .round = 2, .update_count = 10, .bytes_up = 3000, .accuracy = 0.5};
+    fl_totals_add(&totals, &round);
+    const fl_ledger ledger = fl_totals_ledger(&totals, 1000);
+    assert_int_equal(totals.codec, FL_CODEC_SKETCH);
+    assert_true(ledger.packed == 40);
+    assert_true(ledger.support == 100);
+    assert_true(ledger.wire == 200);  // known of all rounds
+    assert_true(ledger.download_full == 200);
+}
+
+TEST(totals_compare_with_nothing_when_the_model_is_unknown)
+{
+    fl_json *line = fl_json_new();
+    char *text = NULL;
+    const fl_totals totals = total((const double[]){0.5}, 1);
+    fl_totals_json(line, &totals, 0);
+    assert_ok(fl_json_text(&text, line));
+    assert_non_null(strstr(text, "\"ratio_up\":null,\"ratio_up_wire\":null"));
+    assert_non_null(strstr(text, "\"payload_up_per_client\":40.0"));
+    free(text);
+    fl_json_free(line);
+}
+
+TEST(totals_show_ratios_as_fractions)
+{
+    char text[FL_TOTALS_RATIO_CAP];
+    fl_totals_ratio_text(text, 320808, 2814);
+    assert_string_equal(text, "1/114");
+    fl_totals_ratio_text(text, 320808, 45000);
+    assert_string_equal(text, "1/7.1");
+    fl_totals_ratio_text(text, 100, 125);
+    assert_string_equal(text, "1/0.8");
+    fl_totals_ratio_text(text, 100, 0);
+    assert_string_equal(text, "-");
+    fl_totals_ratio_text(text, 0, 100);
+    assert_string_equal(text, "-");
+}
+
+RUN_TESTS(
+    cmocka_unit_test(totals_add_up_traffic_and_work),
+    cmocka_unit_test(totals_show_the_last_round_and_the_best),
+    cmocka_unit_test(totals_name_the_first_of_equally_good_rounds),
+    cmocka_unit_test(totals_keep_what_was_measured_last),
+    cmocka_unit_test(totals_of_nothing_measured_are_no_numbers),
+    cmocka_unit_test(totals_leave_the_first_model_out),
+    cmocka_unit_test(totals_give_a_program_every_key_of_a_round),
+    cmocka_unit_test(totals_give_a_program_every_key_of_a_run),
+    cmocka_unit_test(totals_name_how_the_last_round_was_summed),
+    cmocka_unit_test(totals_say_null_before_the_first_round),
+    cmocka_unit_test(totals_take_means_of_what_there_is),
+    cmocka_unit_test(totals_leave_rounds_without_a_ledger_out_of_its_means),
+    cmocka_unit_test(totals_compare_with_nothing_when_the_model_is_unknown),
+    cmocka_unit_test(totals_show_ratios_as_fractions))

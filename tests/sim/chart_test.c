@@ -102,6 +102,55 @@ TEST(chart_is_drawn_when_little_or_nothing_was_measured)
     put_away(&d);
 }
 
+// Of a client of 1,000 parameters; zeros are unknown.
+static const fl_chart_bytes BYTES[] = {
+    {1, {4000, 200, 30, 40, 90, 35, 0, 600}},
+    {2, {4000, 200, 30, 40, 95, 36, 0, 610}},
+    {3, {4000, 200, 30, 40, 90, 34, 170, 620}}};
+
+static void draw_bytes(drawing *d, const fl_chart_bytes *points, size_t count)
+{
+    *d = (drawing){0};
+    assert_true(fl_scratch_make(d->folder));
+    snprintf(d->path, sizeof d->path, "%s/bytes.svg", d->folder);
+    assert_ok(fl_chart_write_bytes(d->path, "it's bytes", points, count, NULL));
+    assert_ok(fl_file_read(&d->svg, &d->len, d->path, SVG_CAP, NULL));
+    assert_true(shows(d, "</svg>"));
+    assert_true(shows(d, "it's bytes"));
+}
+
+TEST(chart_draws_bytes_of_every_stage_and_direction)
+{
+    drawing d;
+    if (!has_gnuplot()) return;
+    draw_bytes(&d, BYTES, 3);
+    assert_true(shows(&d, "float32"));
+    assert_true(shows(&d, "up: support"));
+    assert_true(shows(&d, "up: rounded"));
+    assert_true(shows(&d, "up: packed"));
+    assert_true(shows(&d, "up: on the wire"));
+    assert_true(shows(&d, "down: one behind"));
+    assert_true(shows(&d, "down: ten behind"));
+    assert_true(shows(&d, "down: whole"));
+    put_away(&d);
+}
+
+TEST(chart_of_bytes_leaves_out_what_is_unknown)
+{
+    const fl_chart_bytes nothing[] = {{.round = 1}, {.round = 2}};
+    drawing d;
+    if (!has_gnuplot()) return;
+    draw_bytes(&d, BYTES, 1);
+    assert_true(shows(&d, "down: one behind"));
+    assert_false(shows(&d, "down: ten behind"));
+    put_away(&d);
+    draw_bytes(&d, nothing, 2);
+    assert_false(shows(&d, "up:"));
+    put_away(&d);
+    draw_bytes(&d, NULL, 0);
+    put_away(&d);
+}
+
 TEST(chart_says_where_it_cannot_be_written)
 {
     fl_reason why = {""};
@@ -109,6 +158,9 @@ TEST(chart_says_where_it_cannot_be_written)
     assert_err(fl_chart_write("/nonexistent/curve.svg", "x", POINTS, 4, &why),
                FL_ERR_SYSTEM);
     assert_reason_names(why, "/nonexistent/curve.svg");
+    assert_err(fl_chart_write_bytes("/nonexistent/b.svg", "x", BYTES, 3, &why),
+               FL_ERR_SYSTEM);
+    assert_reason_names(why, "/nonexistent/b.svg");
 }
 
 TEST(chart_needs_gnuplot_and_says_so)
@@ -127,5 +179,7 @@ TEST(chart_needs_gnuplot_and_says_so)
 RUN_TESTS(cmocka_unit_test(chart_draws_accuracy_and_loss_over_rounds),
           cmocka_unit_test(chart_title_is_shown_and_never_run),
           cmocka_unit_test(chart_is_drawn_when_little_or_nothing_was_measured),
+          cmocka_unit_test(chart_draws_bytes_of_every_stage_and_direction),
+          cmocka_unit_test(chart_of_bytes_leaves_out_what_is_unknown),
           cmocka_unit_test(chart_says_where_it_cannot_be_written),
           cmocka_unit_test(chart_needs_gnuplot_and_says_so))

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -15,7 +16,7 @@ enum { TEXT_CAP = 1 << 20, PATH_CAP = FL_SCRATCH_CAP + 16 };
 
 typedef struct {
     char folder[FL_SCRATCH_CAP];
-    char json[PATH_CAP], csv[PATH_CAP], plot[PATH_CAP];
+    char json[PATH_CAP], csv[PATH_CAP], plot[PATH_CAP], table[PATH_CAP];
     fl_report_options options;
 } desk;
 
@@ -34,6 +35,7 @@ static void desk_init(desk *d)
     snprintf(d->json, sizeof d->json, "%s/run.jsonl", d->folder);
     snprintf(d->csv, sizeof d->csv, "%s/run.csv", d->folder);
     snprintf(d->plot, sizeof d->plot, "%s/run.svg", d->folder);
+    snprintf(d->table, sizeof d->table, "%s/table", d->folder);
     d->options.json = d->json;
     d->options.csv = d->csv;
 }
@@ -66,7 +68,16 @@ static fl_round_record record_of(uint32_t round)
                              .bytes_down = 2000,
                              .aggregation = round,
                              .sessions_aborted = 2,
-                             .bytes_control = 45000};
+                             .bytes_control = 45000,
+                             .codec = FL_CODEC_SKETCH,
+                             .payload_up = 3000 * round,
+                             .up_support = 2000,
+                             .up_rounded = 400,
+                             .up_packed = 310,
+                             .moved = 454,
+                             .download_1 = 360,
+                             .download_10 = round > 1 ? 1800 : 0,
+                             .download_full = 5200};
 }
 
 // A report of two rounds; the second one was not evaluated.
@@ -138,6 +149,13 @@ TEST(report_writes_a_json_line_with_the_documented_keys_for_every_round)
     assert_text(line, "aggregation", "secure");
     assert_number(line, "sessions_aborted", 2);
     assert_number(line, "bytes_control", 45000);
+    assert_text(line, "codec", "sketch");
+    assert_number(line, "payload_up_per_client", 300);
+    assert_number(line, "wire_up_per_client", 100);
+    assert_number(line, "download_1_behind", 360);
+    assert_number(line, "download_10_behind", 0);
+    assert_number(line, "download_full", 5200);
+    assert_number(line, "ratio_up", 4.0 * 9091 / 300);
     assert_number(line, "virtual_s", 1.5);
     assert_true(number(line, "wall_s") >= 0);
     const json_t *cohort = json_object_get(line, "cohort");
@@ -182,6 +200,14 @@ TEST(report_ends_with_a_summary_of_what_was_run)
     assert_text(line, "aggregation", "clear");
     assert_number(line, "sessions_aborted", 4);
     assert_number(line, "bytes_control", 90000);
+    assert_text(line, "codec", "sketch");
+    assert_number(line, "payload_up_per_client", 450);
+    assert_number(line, "wire_up_per_client", 100);
+    assert_number(line, "download_1_behind", 360);
+    assert_number(line, "download_10_behind", 1800);
+    assert_number(line, "download_full", 5200);
+    assert_number(line, "ratio_up", 4.0 * 9091 / 450);
+    assert_number(line, "ratio_up_wire", 4.0 * 9091 / 100);
     assert_number(line, "crypto_client_cpu_s", 2.5);
     assert_number(line, "crypto_server_cpu_s", 0.125);
     assert_number(line, "virtual_s", 3.25);
@@ -202,10 +228,12 @@ TEST(report_writes_a_csv_without_anything_of_this_machine)
         text,
         "round,accuracy,loss,client_accuracy,client_loss,clients,selected,"
         "samples,bytes_up,bytes_down,virtual_s,aggregation,sessions_aborted,"
-        "bytes_control\n"
+        "bytes_control,codec,payload_up,up_support,up_rounded,up_packed,moved,"
+        "download_1_behind,download_10_behind,download_full\n"
         "1,0.250000,2.000000,0.400000,1.500000,10,12,500,1000,2000,1.500,"
-        "secure,2,45000\n"
-        "2,,,0.400000,1.500000,10,12,500,1000,2000,3.000,clear,2,45000\n");
+        "secure,2,45000,sketch,3000,2000,400,310,454,360,0,5200\n"
+        "2,,,0.400000,1.500000,10,12,500,1000,2000,3.000,clear,2,45000,"
+        "sketch,6000,2000,400,310,454,360,1800,5200\n");
     free(text);
     desk_fini(&d);
 }
@@ -213,17 +241,16 @@ TEST(report_writes_a_csv_without_anything_of_this_machine)
 TEST(report_refuses_a_path_that_cannot_be_written_before_the_run)
 {
     static const char *const BAD = "/nonexistent/folder/file";
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         desk d;
         fl_report *report = NULL;
         fl_reason why = {""};
         desk_init(&d);
         if (i == 0) d.options.json = BAD;
         if (i == 1) d.options.csv = BAD;
-        if (i == 2) {
-            if (fl_chart_check(NULL)) continue;
-            d.options.plot = BAD;
-        }
+        if (i >= 2 && fl_chart_check(NULL)) continue;
+        if (i == 2) d.options.plot = BAD;
+        if (i == 3) d.options.plot_bytes = BAD;
         assert_err(fl_report_new(&report, &d.options, &why), FL_ERR_SYSTEM);
         assert_null(report);
         assert_reason_names(why, BAD);
@@ -289,6 +316,89 @@ TEST(report_draws_the_curve_at_the_end)
     desk_fini(&d);
 }
 
+TEST(report_draws_the_bytes_at_the_end)
+{
+    desk d;
+    if (fl_chart_check(NULL)) return;
+    desk_init(&d);
+    d.options.plot_bytes = d.plot;
+    write_report(&d);
+    char *text = text_of(d.plot);
+    assert_non_null(strstr(text, "up: packed"));
+    assert_non_null(strstr(text, "</svg>"));
+    free(text);
+    desk_fini(&d);
+}
+
+// What a report prints on standard output, the caller's to free.
+static char *table_of(desk *d, const fl_round_record *rounds, uint32_t count)
+{
+    fl_report *report;
+    d->options.is_quiet = false;
+    d->options.json = d->options.csv = NULL;
+    assert_ok(fl_report_new(&report, &d->options, NULL));
+    for (uint32_t i = 0; i < count; i++) {
+        assert_ok(fl_report_round(report, &rounds[i], NULL, 0, 1000, NULL));
+    }
+    fflush(stdout);
+    const int out = dup(STDOUT_FILENO);
+    assert_true(out >= 0 && freopen(d->table, "w", stdout));
+    const fl_err err = fl_report_finish(report, 1000, NULL);
+    fflush(stdout);
+    assert_true(dup2(out, STDOUT_FILENO) >= 0);
+    close(out);
+    assert_ok(err);
+    fl_report_free(report);
+    return text_of(d->table);
+}
+
+static void assert_shown(const char *text, const char *part)
+{
+    if (!strstr(text, part)) fail_msg("no \"%s\" in %s", part, text);
+}
+
+TEST(report_shows_a_person_what_every_stage_takes)
+{
+    desk d;
+    desk_init(&d);
+    fl_round_record rounds[] = {record_of(1), record_of(2)};
+    rounds[1].aggregation = FL_AGGREGATION_SECURE;
+    char *text = table_of(&d, rounds, 2);
+    assert_shown(text, "  codec            sketch\n"
+                       "  an update        36.4 kB in float32\n"
+                       "    support        2.0 kB, 1/18\n"
+                       "    rounded        400 B, 1/91\n"
+                       "    packed         450 B, 1/81\n"
+                       "    on the wire    100 B, 1/364\n"
+                       "  against Flower   1/162 of its 72.7 kB, 8 bytes a "
+                       "value\n"
+                       "  a download       36.4 kB in float32\n"
+                       "    one behind     360 B, 1/101\n"
+                       "    ten behind     1.8 kB, 1/20\n"
+                       "    whole          5.2 kB, 1/7.0\n");
+    free(text);
+    desk_fini(&d);
+}
+
+TEST(report_shows_no_stage_that_there_was_not)
+{
+    desk d;
+    desk_init(&d);
+    fl_round_record round = record_of(2);  // in the clear
+    round.download_10 = 0;
+    char *text = table_of(&d, &round, 1);
+    assert_shown(text, "    one behind");
+    assert_null(strstr(text, "ten behind"));
+    assert_null(strstr(text, "Flower"));
+    free(text);
+    round.codec = 0;
+    text = table_of(&d, &round, 1);
+    assert_null(strstr(text, "codec"));
+    assert_null(strstr(text, "an update        "));
+    free(text);
+    desk_fini(&d);
+}
+
 TEST(report_keeps_what_there_is_when_more_rounds_come_than_expected)
 {
     desk d;
@@ -309,5 +419,8 @@ RUN_TESTS(
     cmocka_unit_test(report_notices_a_disk_that_is_full),
     cmocka_unit_test(report_needs_no_files_at_all),
     cmocka_unit_test(report_draws_the_curve_at_the_end),
+    cmocka_unit_test(report_draws_the_bytes_at_the_end),
+    cmocka_unit_test(report_shows_a_person_what_every_stage_takes),
+    cmocka_unit_test(report_shows_no_stage_that_there_was_not),
     cmocka_unit_test(
         report_keeps_what_there_is_when_more_rounds_come_than_expected))
