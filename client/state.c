@@ -14,11 +14,12 @@
 #include "client/state_record.h"
 #include "client/state_session.h"
 
-#define STARTS_KIND "FEDGEst1"
-#define UPDATE_KIND "FEDGEup2"
+#define STARTS_KIND   "FEDGEst1"
+#define UPDATE_KIND   "FEDGEup2"
+#define RESIDUAL_KIND "FEDGEre1"
 
-#define LOCK_NAME   "lock"
-#define STATUS_NAME "status.json"
+#define LOCK_NAME     "lock"
+#define STATUS_NAME   "status.json"
 
 enum {
     NO_LOCK = -1,
@@ -34,7 +35,8 @@ struct fl_state {
     fl_state_objects objects;
     fl_state_pin aggregator, authority;
     char starts[PATH_MAX], session[PATH_MAX];
-    char update[PATH_MAX], update_bytes[PATH_MAX], status[PATH_MAX];
+    char update[PATH_MAX], update_bytes[PATH_MAX], residual[PATH_MAX];
+    char status[PATH_MAX];
 };
 
 static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
@@ -99,6 +101,7 @@ static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
     state->authority.owner = "authority";
     FL_TRY(place(state->update, folder, "update", why));
     FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
+    FL_TRY(place(state->residual, folder, "residual", why));
     return place(state->status, folder, STATUS_NAME, why);
 }
 
@@ -176,6 +179,7 @@ fl_err fl_state_authority_get(const fl_state *state,
 static fl_err forget_aggregator(fl_state *state, fl_reason *why)
 {
     FL_TRY(fl_state_update_drop(state, why));
+    FL_TRY(fl_state_file_delete(state->residual, why));
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));
     if (left.number == 0) return FL_OK;
@@ -243,6 +247,12 @@ fl_err fl_state_object_load(fl_state *state, fl_state_object *object,
                             const uint8_t name[FL_HASH_BYTES], fl_reason *why)
 {
     return fl_state_objects_load(&state->objects, object, name, why);
+}
+
+fl_err fl_state_model_load(fl_state *state, fl_state_object *object,
+                           uint8_t name[FL_HASH_BYTES], fl_reason *why)
+{
+    return fl_state_objects_load_model(&state->objects, object, name, why);
 }
 
 fl_err fl_state_object_begin(fl_state *state, const uint8_t name[FL_HASH_BYTES],
@@ -393,6 +403,40 @@ fl_err fl_state_update_drop(fl_state *state, fl_reason *why)
 {
     FL_TRY(fl_state_file_delete(state->update, why));
     return fl_state_file_delete(state->update_bytes, why);
+}
+
+/* ---- residual ---- */
+
+fl_err fl_state_residual_save(fl_state *state, const uint8_t *bytes, size_t len,
+                              fl_reason *why)
+{
+    fl_err err = FL_ERR_LIMIT;
+    if (len > FL_PROTO_OBJECT_BYTES_MAX) {
+        (void)!fl_reason_set(why, err,
+                             "a residual of %zu bytes is longer than an object "
+                             "may be",
+                             len);
+    } else {
+        err = fl_state_record_write(state->residual, RESIDUAL_KIND, bytes, len,
+                                    false, why);
+    }
+    if (err) (void)unlink(state->residual);
+    return err;
+}
+
+fl_err fl_state_residual_load(fl_state *state, uint8_t **bytes, size_t *len,
+                              fl_reason *why)
+{
+    uint8_t *file = NULL;
+    const uint8_t *payload;
+    const fl_err err =
+        fl_state_record_read(&file, &payload, len, state->residual,
+                             RESIDUAL_KIND, FL_PROTO_OBJECT_BYTES_MAX, why);
+    if (err == FL_ERR_FORMAT) (void)unlink(state->residual);
+    if (err) return err;
+    memmove(file, payload, *len);
+    *bytes = file;
+    return FL_OK;
 }
 
 /* ---- status ---- */

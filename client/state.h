@@ -12,6 +12,7 @@
  *   STATE/objects/HEX       all of it
  *   STATE/update            what the finished update weighs, its hash
  *   STATE/update.bytes      the update
+ *   STATE/residual          what updates have not sent yet
  *   STATE/status.json       what the status command shows
  *
  * Everything is checked when it is read: small files end in the hash of what
@@ -23,9 +24,9 @@
  *     \--some missing-------------/
  *
  * Nothing grows: at most FL_STATE_OBJECTS_KEPT complete objects and one that
- * is being downloaded; one update. A damaged file is reported once, deleted
- * and then not there; only a damaged pin or session stays, since it is for a
- * person to say whom to trust. Files of other names are left alone.
+ * is being downloaded; one update, one residual. A damaged file is reported
+ * once, deleted and then not there; only a damaged pin or session stays, since
+ * it is for a person to say whom to trust. Files of other names are left alone.
  *
  * One thread at a time.
  *
@@ -86,10 +87,10 @@ FL_CHECK fl_err fl_state_pin_get(const fl_state *state,
                                  fl_reason *why);
 
 /*
- * Pins the aggregator for life; forgets the update and the session's number
- * when none was pinned. FL_ERR_STATE: another one is pinned, *why says what to
- * do. FL_ERR_FORMAT: as above, or of fl_state_session_get. FL_ERR_SYSTEM: disk
- * full, ...: nothing is pinned then.
+ * Pins the aggregator for life; forgets the update, the residual and the
+ * session's number when none was pinned. FL_ERR_STATE: another one is pinned,
+ * *why says what to do. FL_ERR_FORMAT: as above, or of fl_state_session_get.
+ * FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
  */
 FL_CHECK fl_err fl_state_pin_set(fl_state *state,
                                  const uint8_t public_key[FL_KEY_BYTES],
@@ -159,6 +160,17 @@ FL_CHECK fl_err fl_state_object_load(fl_state *state, fl_state_object *object,
 void fl_state_object_fini(fl_state_object *object);
 
 /*
+ * Reads the complete model that was begun last, and its name: what changed
+ * since then may be all that has to be downloaded. Nothing is being downloaded
+ * on its account. FL_ERR_NOT_FOUND: there is none. FL_ERR_FORMAT: it is
+ * damaged, and deleted; the one before it is found next time.
+ * FL_ERR_SYSTEM, FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_state_model_load(fl_state *state, fl_state_object *object,
+                                    uint8_t name[FL_HASH_BYTES],
+                                    fl_reason *why);
+
+/*
  * Starts to download an object that is not here, instead of the one being
  * downloaded; takes the room on the disk. FL_ERR_RANGE: not the manifest of
  * this object, or malformed. FL_ERR_STATE: the object is here. FL_ERR_SYSTEM:
@@ -224,6 +236,23 @@ FL_CHECK fl_err fl_state_update_load(fl_state *state, fl_state_update *update,
  * be back, and the aggregator calls it stale. FL_ERR_SYSTEM: still there.
  */
 FL_CHECK fl_err fl_state_update_drop(fl_state *state, fl_reason *why);
+
+/* ---- residual ---- */
+
+/*
+ * Saves it instead of the one before; not durable at once. FL_ERR_LIMIT:
+ * longer than an object may be. FL_ERR_MEMORY, FL_ERR_SYSTEM. After an error
+ * the old one is gone too: it has been sent.
+ */
+FL_CHECK fl_err fl_state_residual_save(fl_state *state, const uint8_t *bytes,
+                                       size_t len, fl_reason *why);
+
+/*
+ * The caller frees *bytes. FL_ERR_NOT_FOUND: there is none. FL_ERR_FORMAT: it
+ * is damaged; there is none from now on. FL_ERR_SYSTEM, FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_state_residual_load(fl_state *state, uint8_t **bytes,
+                                       size_t *len, fl_reason *why);
 
 /* ---- status ---- */
 

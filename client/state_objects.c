@@ -123,6 +123,20 @@ static uint64_t next_serial(const fl_state_objects *objects)
     return newest + 1;
 }
 
+static fl_state_entry *find_newest(fl_state_objects *objects,
+                                   fl_object_kind kind)
+{
+    fl_state_entry *newest = NULL;
+    for (size_t i = 0; i < ENTRY_COUNT; i++) {
+        fl_state_entry *entry = &objects->entries[i];
+        if (!entry->serial || !entry->is_complete || entry->kind != kind) {
+            continue;
+        }
+        if (!newest || entry->serial > newest->serial) newest = entry;
+    }
+    return newest;
+}
+
 static size_t count_entries(const fl_state_objects *objects, bool is_complete,
                             fl_object_kind kind)
 {
@@ -482,21 +496,43 @@ static fl_err resume(fl_state_objects *objects, fl_state_entry *entry, int file,
     return fl_state_objects_finish(objects, entry->name, why);
 }
 
-static fl_err load(fl_state_objects *objects, fl_state_entry *entry,
-                   fl_state_object *object, map *opened, fl_reason *why)
+// What is here of an object; the caller closes *file, -1 after an error.
+static fl_err read_object(const fl_state_objects *objects,
+                          const fl_state_entry *entry, fl_state_object *object,
+                          int *file, fl_reason *why)
 {
     char path[PATH_MAX];
-    FL_TRY(map_read(opened, objects, entry->name, why));
-    FL_TRY(path_of(path, objects, entry->name,
-                   entry->is_complete ? COMPLETE_ENDING : PART_ENDING));
-    FL_TRY(object_init(object, opened, why));
-    const int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0 && errno == ENOENT) {
-        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    map opened;
+    *file = -1;
+    *object = (fl_state_object){.manifest = NULL};
+    fl_err err = map_read(&opened, objects, entry->name, why);
+    if (err) goto out;
+    err = path_of(path, objects, entry->name,
+                  entry->is_complete ? COMPLETE_ENDING : PART_ENDING);
+    if (err) goto out;
+    err = object_init(object, &opened, why);
+    if (err) goto out;
+    *file = open(path, O_RDWR | O_CLOEXEC);
+    if (*file >= 0) {
+        read_chunks(object, *file, &opened.manifest);
+    } else if (errno == ENOENT) {
+        err = fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    } else {
+        err = failure(why, path, "open");
     }
-    if (file < 0) return failure(why, path, "open");
-    read_chunks(object, file, &opened->manifest);
-    return resume(objects, entry, file, object, why);
+
+out:
+    map_fini(&opened);
+    return err;
+}
+
+// After an error there is no object, and none to come back to if it is gone.
+static fl_err end_load(fl_state_objects *objects, fl_state_entry *entry,
+                       fl_state_object *object, fl_err err)
+{
+    if (err) fl_state_object_fini(object);
+    if (err == FL_ERR_FORMAT || err == FL_ERR_NOT_FOUND) forget(objects, entry);
+    return err;
 }
 
 fl_err fl_state_objects_load(fl_state_objects *objects, fl_state_object *object,
@@ -508,13 +544,33 @@ fl_err fl_state_objects_load(fl_state_objects *objects, fl_state_object *object,
                              "%s: this object was not downloaded yet",
                              objects->folder);
     }
-    map opened;
-    *object = (fl_state_object){.manifest = NULL};
-    const fl_err err = load(objects, entry, object, &opened, why);
-    map_fini(&opened);
-    if (err) fl_state_object_fini(object);
-    if (err == FL_ERR_FORMAT || err == FL_ERR_NOT_FOUND) forget(objects, entry);
-    return err;
+    int file;
+    fl_err err = read_object(objects, entry, object, &file, why);
+    if (!err) err = resume(objects, entry, file, object, why);
+    return end_load(objects, entry, object, err);
+}
+
+fl_err fl_state_objects_load_model(fl_state_objects *objects,
+                                   fl_state_object *object,
+                                   uint8_t name[FL_HASH_BYTES], fl_reason *why)
+{
+    fl_state_entry *entry = find_newest(objects, FL_OBJECT_MODEL);
+    if (!entry) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "%s: no model was downloaded yet",
+                             objects->folder);
+    }
+    int file;
+    memcpy(name, entry->name, FL_HASH_BYTES);
+    fl_err err = read_object(objects, entry, object, &file, why);
+    if (file >= 0) close(file);
+    if (!err && object->missing_count > 0) {
+        err = fl_reason_set(why, FL_ERR_FORMAT,
+                            "%s: a model is damaged in %u chunks; it is "
+                            "deleted, the next one is downloaded whole",
+                            objects->folder, object->missing_count);
+    }
+    return end_load(objects, entry, object, err);
 }
 
 /* ---- download ---- */

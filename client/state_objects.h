@@ -55,6 +55,10 @@ FL_CHECK fl_err fl_state_objects_load(fl_state_objects *objects,
                                       fl_state_object *object,
                                       const uint8_t name[FL_HASH_BYTES],
                                       fl_reason *why);
+FL_CHECK fl_err fl_state_objects_load_model(fl_state_objects *objects,
+                                            fl_state_object *object,
+                                            uint8_t name[FL_HASH_BYTES],
+                                            fl_reason *why);
 FL_CHECK fl_err fl_state_objects_begin(fl_state_objects *objects,
                                        const uint8_t name[FL_HASH_BYTES],
                                        const uint8_t *manifest,

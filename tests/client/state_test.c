@@ -940,6 +940,176 @@ TEST(state_refuses_an_update_that_is_too_long)
     fl_state_close(kept);
 }
 
+/* ---- the newest model ---- */
+
+static void assert_newest(fl_state *kept, const object *of)
+{
+    fl_state_object found;
+    uint8_t name[FL_HASH_BYTES] = {0};
+    assert_ok(fl_state_model_load(kept, &found, name, &why));
+    assert_memory_equal(name, of->name, FL_HASH_BYTES);
+    assert_int_equal(found.len, OBJECT_LEN);
+    assert_memory_equal(found.bytes, of->bytes, OBJECT_LEN);
+    fl_state_object_fini(&found);
+}
+
+static void refuse_newest(fl_state *kept, fl_err err, const char *word)
+{
+    fl_state_object found;
+    uint8_t name[FL_HASH_BYTES];
+    assert_err(fl_state_model_load(kept, &found, name, &why), err);
+    assert_reason_names(why, word);
+}
+
+TEST(state_finds_the_model_that_was_begun_last)
+{
+    static object a, b, list;
+    make_object(&a, 0);
+    make_object(&b, 1);
+    make_object_of_kind(&list, 2, FL_OBJECT_ENROLMENT);
+    fl_state *kept = open_clean();
+    refuse_newest(kept, FL_ERR_NOT_FOUND, "no model");
+    download(kept, &b);
+    assert_newest(kept, &b);
+    download(kept, &a);
+    download(kept, &list);
+    assert_newest(kept, &a);
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_newest(kept, &a);
+    fl_state_close(kept);
+}
+
+TEST(state_finds_no_model_that_is_being_downloaded)
+{
+    static object a, b;
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    assert_ok(begin(kept, &b));
+    refuse_newest(kept, FL_ERR_NOT_FOUND, "no model");
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++)
+        assert_ok(put(kept, &b, i));
+    assert_ok(fl_state_object_finish(kept, b.name, &why));
+    assert_ok(begin(kept, &a));
+    assert_newest(kept, &b);
+    assert_ok(put(kept, &a, 0));  // goes on all the same
+    assert_chunks(kept, &a, 1);
+    fl_state_close(kept);
+}
+
+TEST(state_gives_up_a_newest_model_that_is_damaged)
+{
+    static object a, b;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    for (int i = 0; i < 3; i++) {
+        const char *const endings[] = {"", "", ".map"};
+        if (i == 0) download(kept, &a);
+        download(kept, &b);
+        object_path(path, &b, endings[i]);
+        if (i == 0) damage(path, CHUNK + 5);
+        if (i == 1) assert_int_equal(unlink(path), 0);
+        if (i == 2) damage(path, 20);
+        refuse_newest(kept, i == 1 ? FL_ERR_NOT_FOUND : FL_ERR_FORMAT,
+                      i == 1 ? "no such file" : "damaged");
+        refuse_object(kept, &b, FL_ERR_NOT_FOUND);
+        assert_newest(kept, &a);
+    }
+    fl_state_close(kept);
+}
+
+/* ---- residual ---- */
+
+static void assert_residual(fl_state *kept, const char *text)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_ok(fl_state_residual_load(kept, &bytes, &len, &why));
+    assert_int_equal(len, strlen(text));
+    assert_memory_equal(bytes, text, len);
+    free(bytes);
+}
+
+static void refuse_residual(fl_state *kept, fl_err err)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    assert_err(fl_state_residual_load(kept, &bytes, &len, &why), err);
+    assert_reason_names(why, "residual");
+    assert_null(bytes);
+}
+
+static fl_err save_residual(fl_state *kept, const char *text)
+{
+    return fl_state_residual_save(kept, (const uint8_t *)text, strlen(text),
+                                  &why);
+}
+
+TEST(state_keeps_the_last_residual)
+{
+    struct stat about;
+    fl_state *kept = open_clean();
+    refuse_residual(kept, FL_ERR_NOT_FOUND);
+    assert_ok(save_residual(kept, "the first one"));
+    assert_ok(save_residual(kept, "another"));
+    fl_state_close(kept);
+    kept = open_clean();
+    assert_residual(kept, "another");
+    assert_residual(kept, "another");
+    assert_int_equal(stat(inside("residual"), &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    fl_state_close(kept);
+}
+
+TEST(state_uses_no_damaged_residual)
+{
+    fl_state *kept = open_clean();
+    for (off_t at = 0; at < 44; at += 4) {
+        assert_ok(save_residual(kept, "left"));
+        damage(inside("residual"), at);
+        refuse_residual(kept, FL_ERR_FORMAT);
+        assert_false(is_there("residual"));
+    }
+    fl_state_close(kept);
+}
+
+// It has been sent: to add it to another update would send it twice.
+TEST(state_keeps_no_residual_when_the_next_one_cannot_be_saved)
+{
+    fl_state *kept = open_clean();
+    assert_ok(save_residual(kept, "left"));
+    assert_int_equal(mkdir(inside("residual.tmp"), 0700), 0);  // no new file
+    assert_err(save_residual(kept, "next"), FL_ERR_SYSTEM);
+    assert_int_equal(rmdir(inside("residual.tmp")), 0);
+    refuse_residual(kept, FL_ERR_NOT_FOUND);
+
+    assert_ok(save_residual(kept, "left"));
+    const uint8_t byte = 0;
+    assert_err(fl_state_residual_save(
+                   kept, &byte, (size_t)FL_PROTO_OBJECT_BYTES_MAX + 1, &why),
+               FL_ERR_LIMIT);
+    assert_reason_names(why, "longer than an object");
+    refuse_residual(kept, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
+TEST(state_forgets_the_residual_with_the_aggregator)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1}, other[FL_KEY_BYTES] = {2};
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_ok(save_residual(kept, "left"));
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_residual(kept, "left");
+    assert_int_equal(unlink(inside("aggregator.pub")), 0);
+    assert_ok(fl_state_pin_set(kept, other, &why));
+    refuse_residual(kept, FL_ERR_NOT_FOUND);
+    fl_state_close(kept);
+}
+
 /* ---- status ---- */
 
 TEST(state_shows_the_status_beside_a_running_client)
@@ -1264,6 +1434,13 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_refuses_an_update_that_is_too_long),
           IN_FOLDER(state_shows_the_status_beside_a_running_client),
           IN_FOLDER(state_does_not_wear_the_disk_with_a_status_that_stays),
+          IN_FOLDER(state_finds_the_model_that_was_begun_last),
+          IN_FOLDER(state_finds_no_model_that_is_being_downloaded),
+          IN_FOLDER(state_gives_up_a_newest_model_that_is_damaged),
+          IN_FOLDER(state_keeps_the_last_residual),
+          IN_FOLDER(state_uses_no_damaged_residual),
+          IN_FOLDER(state_keeps_no_residual_when_the_next_one_cannot_be_saved),
+          IN_FOLDER(state_forgets_the_residual_with_the_aggregator),
           IN_FOLDER(state_limits_the_status),
           IN_FOLDER(state_survives_a_full_disk),
           IN_FOLDER(state_keeps_the_old_values_when_a_write_fails),
