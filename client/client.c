@@ -35,6 +35,7 @@ void fl_client_free(fl_client *client)
     fl_uplink_fini(client);
     free(client->trained_model);
     fl_result_fini(&client->kept);
+    fl_residual_fini(client);
     fl_identity_fini(&client->options.identity);
     free(client);
 }

@@ -89,7 +89,7 @@ typedef enum {
     FL_CLIENT_OPENED,   // the dialled connection is there
     FL_CLIENT_FRAME,    // bytes, len
     FL_CLIENT_LOST,     // the connection is gone, or never came about
-    FL_CLIENT_FOUND,    // answers FIND: bytes and len, or manifest and parts
+    FL_CLIENT_FOUND,    // answers FIND: model; or parts; or base; or nothing
     FL_CLIENT_TRAINED,  // answers TRAIN: result, or err and why
     FL_CLIENT_BURNED,   // answers BURN: err and why
     FL_CLIENT_STOP,     // leave politely: hang up, then LEAVE
@@ -102,8 +102,11 @@ typedef struct {
     size_t len;
     uint8_t *model;  // FOUND: the whole object, taken; or NULL
     size_t model_len;
-    fl_parts *parts;    // FOUND: a partial download, taken; or NULL
-    fl_result *result;  // TRAINED: moved out, when err is FL_OK
+    fl_parts *parts;  // FOUND: a partial download, taken; or NULL
+    uint8_t *base;    // FOUND: another model, whole, taken; or NULL
+    size_t base_len;
+    const uint8_t *base_name;  // FOUND: its object's; borrowed
+    fl_result *result;         // TRAINED: moved out, when err is FL_OK
     fl_err err;
     const char *why;  // TRAINED, BURNED: the sentence, when err is not FL_OK
 } fl_client_event;
@@ -116,10 +119,13 @@ typedef enum {
     FL_CLIENT_HANG_UP,        // close the connection; LOST follows
     FL_CLIENT_PIN,            // bytes: the aggregator's key, to keep for ever
     FL_CLIENT_PIN_AUTHORITY,  // bytes: the authority's, likewise
-    FL_CLIENT_FIND,           // object: is it on disk? FOUND answers
+    FL_CLIENT_FIND,           // object: is it on disk? takes_base: if not, the
+                              // newest other model? FOUND answers
     FL_CLIENT_BEGIN,          // object, bytes, len: keep this manifest
     FL_CLIENT_PUT,            // object, index, bytes, len: keep this chunk
-    FL_CLIENT_END,            // object: all its chunks are there
+    FL_CLIENT_KEEP,           // object, bytes, len: keep all its chunks
+    FL_CLIENT_END,            // object: all its chunks are there; of a model,
+                              // bytes and len: these
     FL_CLIENT_TRAIN,          // plan, bytes, len: TRAINED answers
     FL_CLIENT_CANCEL,         // the training that goes on; TRAINED still comes
     FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE; a result
@@ -127,6 +133,7 @@ typedef enum {
     FL_CLIENT_DROP_UPDATE,    // it is committed, or of no use any more
     FL_CLIENT_BURN,           // session: on disk before BURNED answers, and the
                               // update that SAVE_UPDATE kept is gone
+    FL_CLIENT_SAVE_RESIDUAL,  // bytes, len: keep, instead of the one before
     FL_CLIENT_LOG,            // level, event, text
     FL_CLIENT_LEAVE,          // stop the program; err says why
 } fl_client_effect_kind;
@@ -144,6 +151,7 @@ typedef struct {
     size_t len;
     const fl_client_past *past;  // BURN
     const uint8_t *object;       // FL_HASH_BYTES
+    bool takes_base;
     uint32_t index;
     const fl_plan *plan;
     const fl_result *result;
@@ -162,6 +170,8 @@ typedef struct {
     fl_client_past past;
     uint32_t client_min;   // the fewest clients to hide an update among
     bool allows_clear;     // updates may be asked for in the clear
+    uint32_t min_fields;   // the fewest numbers that a sketch makes of a group
+    float min_step;        // the finest step that updates are rounded to
     uint64_t start_count;  // of this client's state; makes operations unique
     uint64_t seed;         // of waiting times
     bool leave_when_finished;  // LEAVE after the last round
@@ -197,6 +207,13 @@ void fl_client_free(fl_client *client);
  */
 void fl_client_restore(fl_client *client, uint32_t round,
                        const uint8_t recipe[FL_HASH_BYTES], fl_result *result);
+
+/*
+ * Gives back what SAVE_RESIDUAL kept, before the first event. It is added to
+ * the next update of a codec that has residuals, if it is as long. Takes
+ * `bytes`.
+ */
+void fl_client_restore_residual(fl_client *client, uint8_t *bytes, size_t len);
 
 /* Handles one event; *effects: *count of them, until the next step. */
 void fl_client_step(fl_client *client, const fl_client_event *event,

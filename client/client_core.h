@@ -5,7 +5,10 @@
  *   uplink.c  the link: dial, greet, ping, give up and try again
  *   task.c     the task: from a plan to the end of its round
  *   download.c   the enrolment list and the model on their way down
+ *   shortcut.c   the model made of a patch, or of the model packed
+ *   enrol.c      whom an enrolment list is believed from
  *   upload.c     the update as packed fields, on its way up
+ *   residual.c   what an update has not sent, for the next one
  *   masking.c    the session of secure aggregation in between
  *   emit.c     effects and frames on their way out
  *
@@ -76,6 +79,15 @@ typedef struct {
     // FINDING, FETCHING
     fl_object_kind wanted_kind;
     uint8_t wanted[FL_HASH_BYTES];
+    // What comes: what is wanted, or a shortcut, which becomes that here.
+    // Shortcuts are small: they stay in memory.
+    fl_object_kind coming_kind;
+    uint8_t coming[FL_HASH_BYTES];
+    uint32_t coming_round;
+    bool is_plain;  // a shortcut has failed: no more of them for this task
+    uint8_t *base;  // a model that patches may start from; NULL: none
+    size_t base_len;
+    uint8_t base_name[FL_HASH_BYTES];
     fl_parts *parts;
     uint32_t next_chunk;  // none below it has still to be asked for
     uint32_t on_the_way;  // chunks asked for or sent, not yet answered
@@ -109,6 +121,12 @@ typedef struct {
     int64_t retry_at_ms;  // OFFERING: when to offer again; INT64_MAX: asked
 } fl_task;
 
+/* Floats, little-endian; all zeros: none. */
+typedef struct {
+    uint8_t *bytes;
+    size_t len;
+} fl_residual;
+
 struct fl_client {
     fl_client_options options;
     uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
@@ -120,8 +138,10 @@ struct fl_client {
 
     fl_uplink uplink;
     fl_task task;
-    // What BEGIN, PUT and END name; `wanted` may change in the same step.
+    // What BEGIN, PUT, KEEP and END name; `wanted` may change in the same step.
     uint8_t downloading[FL_HASH_BYTES];
+    fl_residual residual;  // added to the next update
+    fl_residual pending;   // takes its place when that one is committed
     // The list that is held; NULL: none yet.
     const fl_enrolment *enrolment;
     uint8_t enrolment_object[FL_HASH_BYTES];
@@ -223,6 +243,30 @@ void fl_download_resume(fl_client *client);
 void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len);
 void fl_download_chunk(fl_client *client, const fl_chunk *chunk);
 
+/* True: there is another way to the model, which is taken from now on. */
+bool fl_download_refused(fl_client *client, const fl_refusal *refusal);
+
+/* ---- shortcut.c ---- */
+
+/*
+ * Makes the model that is wanted of the shortcut that has come, and has it
+ * kept on disk. The caller owns *bytes. FL_ERR_AUTH: it becomes another one.
+ * FL_ERR_LIMIT: one that is too long. Those of fl_patch_apply and
+ * fl_packed_decode.
+ */
+FL_CHECK fl_err fl_shortcut_finish(fl_client *client, uint8_t **bytes,
+                                   size_t *len, fl_reason *why);
+
+/* ---- enrol.c ---- */
+
+/*
+ * Makes this the list that is held. Nothing is held after an error: those of
+ * options.enrol; FL_ERR_AUTH: another authority's, or this client is not in
+ * it; FL_ERR_STALE: an old one.
+ */
+FL_CHECK fl_err fl_enrol_client(fl_client *client, const uint8_t *bytes,
+                                size_t len, fl_reason *why);
+
 /* ---- upload.c ---- */
 
 /* The codec that the plan asks for. */
@@ -245,6 +289,27 @@ void fl_upload_acknowledged(fl_client *client, uint64_t operation);
 
 /* Offers again after a while. */
 void fl_upload_later(fl_client *client, int64_t delay_ms);
+
+/* ---- residual.c ---- */
+
+/* Adds what earlier updates have not sent; one of another model is dropped. */
+void fl_residual_add(fl_client *client, float *update, size_t count);
+
+/*
+ * Keeps what the task's update does not send, instead of what was pending.
+ * FL_ERR_MEMORY: nothing has changed, and the update must not be sent.
+ */
+FL_CHECK fl_err fl_residual_pend(fl_client *client, const float *left,
+                                 size_t count);
+
+/* The update is with the aggregator: what was pending is the residual. */
+void fl_residual_commit(fl_client *client);
+
+/* The update never gets there. */
+void fl_residual_forget_pending(fl_client *client);
+
+/* Wipes and frees both. */
+void fl_residual_fini(fl_client *client);
 
 /* ---- masking.c ---- */
 

@@ -4,78 +4,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void request(fl_client *client, bool wants_manifest, uint32_t index)
+static bool may_take_shortcut(const fl_task *task)
+{
+    return task->wanted_kind == FL_OBJECT_MODEL && !task->is_plain;
+}
+
+static bool is_shortcut(const fl_task *task)
+{
+    return task->coming_kind != task->wanted_kind;
+}
+
+// Nothing has come yet of what will come now.
+static void forget_parts(fl_task *task)
+{
+    fl_parts_free(task->parts);
+    task->parts = NULL;
+    task->next_chunk = 0;
+    task->on_the_way = 0;
+}
+
+/* ---- requests ---- */
+
+static void request(fl_client *client, const fl_fetch *fetch)
 {
     fl_message message = {
         .type = FL_MESSAGE_FETCH,
         .operation = fl_emit_operation(client),
         .round = client->task.plan.round,
-        .fetch = {.wants_manifest = wants_manifest, .index = index},
+        .fetch = *fetch,
     };
-    memcpy(message.fetch.object, client->task.wanted, FL_HASH_BYTES);
     fl_emit_message(client, &message);
     fl_uplink_expect(client, true);
 }
 
-/* ---- the enrolment list ---- */
-
-// An old list, with somebody in it who was struck off, must not come back.
-static fl_err check_serial(const fl_client *client, const fl_enrolment *list,
-                           fl_reason *why)
+static void request_manifest(fl_client *client)
 {
-    const fl_client_past *past = &client->past;
-    const bool is_same =
-        memcmp(list->hash, past->enrolment_hash, FL_HASH_BYTES) == 0;
-    if (list->serial > past->enrolment_serial ||
-        (list->serial == past->enrolment_serial && is_same)) {
-        return FL_OK;
+    const fl_task *task = &client->task;
+    fl_fetch fetch = {.wants_manifest = true};
+    memcpy(fetch.object, task->wanted, FL_HASH_BYTES);
+    if (may_take_shortcut(task)) {
+        fetch.takes_packed = true;
+        fetch.has_base = task->base != NULL;
+        if (fetch.has_base) memcpy(fetch.base, task->base_name, FL_HASH_BYTES);
     }
-    return fl_reason_set(why, FL_ERR_STALE,
-                         "the enrolment list has serial %llu, one with %llu "
-                         "has been used here",
-                         (unsigned long long)list->serial,
-                         (unsigned long long)past->enrolment_serial);
+    request(client, &fetch);
 }
 
-// The first authority seen is kept, as the aggregator's key is.
-static fl_err check_authority(fl_client *client, const fl_enrolment *list,
-                              fl_reason *why)
+static void request_chunk(fl_client *client, uint32_t index)
 {
-    if (!client->has_authority) {
-        memcpy(client->authority, list->authority, FL_KEY_BYTES);
-        client->has_authority = true;
-        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PIN_AUTHORITY,
-                                           .bytes = client->authority,
-                                           .len = FL_KEY_BYTES});
-        return FL_OK;
-    }
-    if (fl_secret_equal(client->authority, list->authority, FL_KEY_BYTES)) {
-        return FL_OK;
-    }
-    return fl_reason_set(why, FL_ERR_AUTH,
-                         "the enrolment list is signed by another authority "
-                         "than the one that is pinned; if that is right, "
-                         "delete authority.pub from the state directory");
-}
-
-static fl_err enrol(fl_client *client, const uint8_t *bytes, size_t len,
-                    fl_reason *why)
-{
-    const fl_client_options *options = &client->options;
-    client->enrolment = NULL;  // what was held is void from here on
-    FL_TRY(options->enrol(options->enrol_self, &client->enrolment, bytes, len,
-                          why));
-    fl_err err = check_authority(client, client->enrolment, why);
-    if (!err) err = check_serial(client, client->enrolment, why);
-    if (!err &&
-        fl_enrolment_find(client->enrolment, options->identity.public_key) ==
-            FL_ENROLMENT_NONE) {
-        err = fl_reason_set(why, FL_ERR_AUTH,
-                            "this device is not in the enrolment list: the "
-                            "authority enrols it with fedge-keys sign");
-    }
-    if (err) client->enrolment = NULL;
-    return err;
+    fl_fetch fetch = {.index = index};
+    memcpy(fetch.object, client->task.coming, FL_HASH_BYTES);
+    request(client, &fetch);
 }
 
 /* ---- what has come ---- */
@@ -85,9 +64,8 @@ static void take_list(fl_client *client, const uint8_t *bytes, size_t len)
 {
     fl_task *task = &client->task;
     fl_reason why = {""};
-    const fl_err err = enrol(client, bytes, len, &why);
-    fl_parts_free(task->parts);
-    task->parts = NULL;
+    const fl_err err = fl_enrol_client(client, bytes, len, &why);
+    forget_parts(task);
     if (err) {
         client->status.fault_count++;
         fl_emit_log(client, FL_LOG_ERROR, "enrolment_refused",
@@ -104,37 +82,72 @@ static void take_list(fl_client *client, const uint8_t *bytes, size_t len)
 static void take_model(fl_client *client, uint8_t *bytes, size_t len)
 {
     fl_task *task = &client->task;
-    fl_parts_free(task->parts);
-    task->parts = NULL;
+    forget_parts(task);
+    free(task->base);
+    task->base = NULL;
     task->model = bytes;
     task->model_len = len;
     fl_task_downloaded(client);
 }
 
-static void downloaded(fl_client *client)
+static void downloaded_list(fl_client *client)
 {
-    const fl_task *task = &client->task;
-    uint8_t *bytes;
-    size_t len;
+    const fl_parts *parts = client->task.parts;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
                                        .object = client->downloading});
-    if (task->wanted_kind == FL_OBJECT_ENROLMENT) {
-        take_list(client, task->parts->buffer, task->parts->size);
-        return;
-    }
+    take_list(client, parts->buffer, parts->size);
+}
+
+static void downloaded_model(fl_client *client)
+{
+    uint8_t *bytes;
+    size_t len;
     // Complete, and not taken before: this cannot fail.
-    if (fl_parts_take(task->parts, &bytes, &len)) return;
+    if (fl_parts_take(client->task.parts, &bytes, &len)) return;
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
+                                       .object = client->downloading,
+                                       .bytes = bytes,
+                                       .len = len});
     take_model(client, bytes, len);
 }
 
-// Takes the bytes.
-static void found(fl_client *client, uint8_t *bytes, size_t len)
+// The way that is always open: the model as it is. What was asked for on the
+// other one is no longer of interest.
+static void refuse_shortcut(fl_client *client, fl_err err, const char *why)
 {
-    if (client->task.wanted_kind == FL_OBJECT_ENROLMENT) {
-        take_list(client, bytes, len);
-        free(bytes);
+    fl_task *task = &client->task;
+    fl_emit_log(client, FL_LOG_WARN, "patch_refused", "round=%u err=%s why=%s",
+                task->plan.round, fl_err_text(err), why);
+    forget_parts(task);
+    free(task->base);
+    task->base = NULL;
+    task->is_plain = true;
+    task->first_operation = client->operation + 1;
+    if (client->status.is_connected) request_manifest(client);
+}
+
+static void downloaded_shortcut(fl_client *client)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    fl_reason why = {""};
+    const fl_err err = fl_shortcut_finish(client, &bytes, &len, &why);
+    if (err) {
+        refuse_shortcut(client, err, why.text);
     } else {
         take_model(client, bytes, len);
+    }
+}
+
+static void downloaded(fl_client *client)
+{
+    const fl_task *task = &client->task;
+    if (is_shortcut(task)) {
+        downloaded_shortcut(client);
+    } else if (task->wanted_kind == FL_OBJECT_ENROLMENT) {
+        downloaded_list(client);
+    } else {
+        downloaded_model(client);
     }
 }
 
@@ -143,7 +156,7 @@ static void fetch_more(fl_client *client)
     fl_task *task = &client->task;
     if (!client->status.is_connected) return;  // fl_task_resume comes back
     if (!task->parts) {
-        request(client, true, 0);
+        request_manifest(client);
         return;
     }
     if (fl_parts_is_complete(task->parts)) {
@@ -153,81 +166,142 @@ static void fetch_more(fl_client *client)
     while (task->on_the_way < FL_CLIENT_WINDOW) {
         const uint32_t i = fl_parts_next_missing(task->parts, task->next_chunk);
         if (i >= task->parts->chunk_count) break;
-        request(client, false, i);
+        request_chunk(client, i);
         task->next_chunk = i + 1;
         task->on_the_way++;
     }
 }
 
-static fl_err make_parts(fl_client *client, const fl_manifest *manifest,
-                         size_t cap)
+/* ---- manifests ---- */
+
+static const char *name_of(fl_object_kind kind)
 {
-    const fl_client_options *options = &client->options;
-    fl_task *task = &client->task;
-    uint8_t *room = NULL;
-    FL_TRY(fl_parts_new(&task->parts, manifest->size, FL_PROTO_CHUNK_BYTES,
-                        manifest->chunk_hashes, cap));
-    if (task->wanted_kind != FL_OBJECT_ENROLMENT || !options->room) {
-        return FL_OK;
-    }
-    const fl_err err = options->room(options->enrol_self, &room, task->wanted,
-                                     task->parts->size);
-    if (err) {
-        fl_parts_free(task->parts);
-        task->parts = NULL;
-        return err;
-    }
-    fl_parts_share(task->parts, room);
-    return FL_OK;
+    return kind == FL_OBJECT_ENROLMENT ? "enrolment list" : "model";
 }
 
-static fl_err begin_download(fl_client *client, const uint8_t *src, size_t len,
+// Of what is wanted, or of a shortcut to it that was asked for.
+static fl_err check_kind(const fl_task *task, fl_object_kind kind,
+                         bool is_wanted, fl_reason *why)
+{
+    if (is_wanted) {
+        if (kind == task->wanted_kind) return FL_OK;
+        return fl_reason_set(why, FL_ERR_FORMAT, "the object is no %s",
+                             name_of(task->wanted_kind));
+    }
+    if (kind == FL_OBJECT_PACKED) return FL_OK;
+    if (kind == FL_OBJECT_PATCH && task->base) return FL_OK;
+    return fl_reason_set(why, FL_ERR_AUTH,
+                         "the manifest does not have the plan's hash, and is "
+                         "of no patch or packed model that was asked for");
+}
+
+static fl_err check_manifest(fl_client *client, fl_manifest *manifest,
+                             const uint8_t *src, size_t len, bool is_wanted,
                              fl_reason *why)
 {
-    fl_task *task = &client->task;
-    fl_manifest manifest;
-    uint8_t name[FL_HASH_BYTES];
+    const fl_task *task = &client->task;
     const size_t cap = task->wanted_kind == FL_OBJECT_MODEL
                            ? client->options.model_cap
                            : FL_ENROLMENT_BYTES_MAX;
-    fl_hash(name, src, len);
-    if (memcmp(name, task->wanted, FL_HASH_BYTES) != 0) {
+    if (!is_wanted && !may_take_shortcut(task)) {
         return fl_reason_set(why, FL_ERR_AUTH,
                              "the manifest does not have the plan's hash");
     }
     FL_TRY(
-        fl_manifest_decode(&manifest, client->options.scratch, src, len, why));
-    if (manifest.kind != task->wanted_kind) {
-        return fl_reason_set(
-            why, FL_ERR_FORMAT, "the object is no %s",
-            task->wanted_kind == FL_OBJECT_MODEL ? "model" : "enrolment list");
-    }
-    if (manifest.size > cap) {
+        fl_manifest_decode(manifest, client->options.scratch, src, len, why));
+    FL_TRY(check_kind(task, manifest->kind, is_wanted, why));
+    if (manifest->size > cap) {
         return fl_reason_set(why, FL_ERR_LIMIT,
                              "the object has %llu bytes, the maximum is %zu",
-                             (unsigned long long)manifest.size, cap);
+                             (unsigned long long)manifest->size, cap);
     }
-    return make_parts(client, &manifest, cap);
+    return FL_OK;
+}
+
+static fl_err make_parts(fl_client *client, const fl_manifest *manifest,
+                         fl_reason *why)
+{
+    const fl_client_options *options = &client->options;
+    fl_task *task = &client->task;
+    uint8_t *room = NULL;
+    fl_err err =
+        fl_parts_new(&task->parts, manifest->size, FL_PROTO_CHUNK_BYTES,
+                     manifest->chunk_hashes, manifest->size);
+    if (!err && manifest->kind == FL_OBJECT_ENROLMENT && options->room) {
+        err = options->room(options->enrol_self, &room, task->wanted,
+                            task->parts->size);
+        if (!err) fl_parts_share(task->parts, room);
+    }
+    if (!err) return FL_OK;
+    forget_parts(task);
+    return fl_reason_set(why, err, "no memory for an object of %llu bytes",
+                         (unsigned long long)manifest->size);
+}
+
+// What comes from now on.
+static fl_err begin_download(fl_client *client, const uint8_t *name,
+                             const uint8_t *src, size_t len, fl_reason *why)
+{
+    fl_task *task = &client->task;
+    fl_manifest manifest = {.size = 0};
+    const bool is_wanted = memcmp(name, task->wanted, FL_HASH_BYTES) == 0;
+    forget_parts(task);
+    FL_TRY(check_manifest(client, &manifest, src, len, is_wanted, why));
+    FL_TRY(make_parts(client, &manifest, why));
+    memcpy(task->coming, name, FL_HASH_BYTES);
+    task->coming_kind = manifest.kind;
+    task->coming_round = manifest.round;
+    if (is_wanted) {
+        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
+                                           .object = client->downloading,
+                                           .bytes = src,
+                                           .len = len});
+    }
+    return FL_OK;
+}
+
+static void refuse_manifest(fl_client *client, bool is_wanted, fl_err err,
+                            const char *why)
+{
+    if (!is_wanted && may_take_shortcut(&client->task)) {
+        refuse_shortcut(client, err, why);
+        return;
+    }
+    fl_emit_log(client, FL_LOG_ERROR, "model_refused", "round=%u err=%s why=%s",
+                client->task.plan.round, fl_err_text(err), why);
+    fl_task_decline(client);
 }
 
 void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len)
 {
     fl_task *task = &client->task;
     fl_reason why = {""};
-    if (task->state != FL_TASK_FETCHING || task->parts) return;
-    const fl_err err = begin_download(client, src, len, &why);
-    if (err) {
-        fl_emit_log(client, FL_LOG_ERROR, "model_refused",
-                    "round=%u err=%s why=%s", task->plan.round,
-                    fl_err_text(err), why.text);
-        fl_task_decline(client);
-        return;
+    uint8_t name[FL_HASH_BYTES];
+    if (task->state != FL_TASK_FETCHING) return;
+    if (task->parts && !is_shortcut(task)) return;
+    fl_hash(name, src, len);
+    // After a lost link the same shortcut goes on where it was.
+    if (!task->parts || memcmp(name, task->coming, FL_HASH_BYTES) != 0) {
+        const fl_err err = begin_download(client, name, src, len, &why);
+        if (err) {
+            const bool is_wanted =
+                memcmp(name, task->wanted, FL_HASH_BYTES) == 0;
+            refuse_manifest(client, is_wanted, err, why.text);
+            return;
+        }
     }
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
-                                       .object = client->downloading,
-                                       .bytes = src,
-                                       .len = len});
     fetch_more(client);
+}
+
+/* ---- chunks ---- */
+
+static void refuse_chunk(fl_client *client, fl_err err)
+{
+    if (is_shortcut(&client->task)) {
+        refuse_shortcut(client, err, "a chunk that is not of this object");
+    } else {
+        fl_uplink_hang_up(client, "a chunk that is not of this object");
+    }
 }
 
 void fl_download_chunk(fl_client *client, const fl_chunk *chunk)
@@ -235,22 +309,35 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk)
     fl_task *task = &client->task;
     if (task->state != FL_TASK_FETCHING || !task->parts ||
         task->on_the_way == 0 ||
-        memcmp(chunk->object, task->wanted, FL_HASH_BYTES) != 0) {
+        memcmp(chunk->object, task->coming, FL_HASH_BYTES) != 0) {
         return;
     }
-    if (fl_parts_put(task->parts, chunk->index, chunk->bytes, chunk->len,
-                     fl_hash)) {
-        fl_uplink_hang_up(client, "a chunk that is not of this object");
+    const fl_err err = fl_parts_put(task->parts, chunk->index, chunk->bytes,
+                                    chunk->len, fl_hash);
+    if (err) {
+        refuse_chunk(client, err);
         return;
     }
     task->on_the_way--;
     fl_uplink_expect(client, true);
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
-                                       .object = client->downloading,
-                                       .index = chunk->index,
-                                       .bytes = chunk->bytes,
-                                       .len = chunk->len});
+    if (!is_shortcut(task)) {
+        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
+                                           .object = client->downloading,
+                                           .index = chunk->index,
+                                           .bytes = chunk->bytes,
+                                           .len = chunk->len});
+    }
     fetch_more(client);
+}
+
+bool fl_download_refused(fl_client *client, const fl_refusal *refusal)
+{
+    const fl_task *task = &client->task;
+    if (task->state != FL_TASK_FETCHING || !task->parts || !is_shortcut(task)) {
+        return false;
+    }
+    refuse_shortcut(client, (fl_err)refusal->code, refusal->text);
+    return true;
 }
 
 /* ---- what is wanted ---- */
@@ -264,8 +351,9 @@ static void find(fl_client *client, fl_object_kind kind, const uint8_t *object)
     task->next_chunk = 0;
     task->on_the_way = 0;
     fl_uplink_expect(client, false);
-    fl_emit(client,
-            (fl_client_effect){.kind = FL_CLIENT_FIND, .object = task->wanted});
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_FIND,
+                                       .object = task->wanted,
+                                       .takes_base = kind == FL_OBJECT_MODEL});
 }
 
 void fl_download_begin(fl_client *client)
@@ -283,19 +371,43 @@ void fl_download_begin(fl_client *client)
     }
 }
 
+// Takes the bytes.
+static void found(fl_client *client, uint8_t *bytes, size_t len)
+{
+    if (client->task.wanted_kind == FL_OBJECT_ENROLMENT) {
+        take_list(client, bytes, len);
+        free(bytes);
+    } else {
+        take_model(client, bytes, len);
+    }
+}
+
+static void take_base(fl_task *task, const fl_client_event *event)
+{
+    free(task->base);
+    task->base = event->base;
+    task->base_len = event->base_len;
+    if (event->base) memcpy(task->base_name, event->base_name, FL_HASH_BYTES);
+}
+
 void fl_download_found(fl_client *client, const fl_client_event *event)
 {
     fl_task *task = &client->task;
     if (task->state != FL_TASK_FINDING) {  // dropped in between
         free(event->model);
+        free(event->base);
         fl_parts_free(event->parts);
         return;
     }
+    take_base(task, event);
     if (event->model) {
         found(client, event->model, event->model_len);
         return;
     }
+    // What has come of the object itself is not thrown away for a shortcut.
     task->parts = event->parts;
+    task->coming_kind = task->wanted_kind;
+    memcpy(task->coming, task->wanted, FL_HASH_BYTES);
     task->state = FL_TASK_FETCHING;
     memcpy(client->downloading, task->wanted, FL_HASH_BYTES);
     fetch_more(client);
@@ -303,5 +415,9 @@ void fl_download_found(fl_client *client, const fl_client_event *event)
 
 void fl_download_resume(fl_client *client)
 {
-    fetch_more(client);
+    if (client->task.parts && is_shortcut(&client->task)) {
+        request_manifest(client);  // it may have been withdrawn
+    } else {
+        fetch_more(client);
+    }
 }

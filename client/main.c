@@ -17,7 +17,7 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 12 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 14 };
 
 static settings defaults(void)
 {
@@ -27,6 +27,8 @@ static settings defaults(void)
                     .seed = 1,
                     .aggregation = "secure",
                     .min_survivors = FL_SESSION_MIN_CLIENTS,
+                    .min_fields = 16,
+                    .min_step = 1e-7,
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
     };
@@ -59,6 +61,13 @@ static size_t list_options(fl_option *table, settings *s)
         {"client", "min-survivors", FL_OPTION_COUNT, &service->min_survivors, 2,
          FL_SESSION_CLIENTS_MAX, "N",
          "the fewest clients to hide an update among"},
+        {"client", "min-fields", FL_OPTION_COUNT, &service->min_fields, 1, 1e6,
+         "N",
+         "the fewest numbers that a sketch may make of a group of values: with "
+         "fewer it would show single ones"},
+        {"client", "min-step", FL_OPTION_NUMBER, &service->min_step, 0, 1, "X",
+         "the finest step that sums may be rounded to: finer ones tell more "
+         "about each update than a sum of many needs"},
         {"client", "until-finished", FL_OPTION_FLAG,
          &service->leave_when_finished, 0, 0, NULL,
          "exit after the last round instead of waiting for more"},

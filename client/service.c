@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/signals.h"
 #include "client/activity.h"
+#include "client/disk.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
@@ -32,6 +33,7 @@ typedef struct {
 typedef struct service {
     const fl_service_options *options;
     fl_state *state;
+    fl_disk disk;
     fl_identity identity;
     uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
     fl_enrolment *enrolment;
@@ -51,11 +53,6 @@ typedef struct service {
     bool is_training, has_left;
     fl_err left_with;
     int64_t status_at_ms;
-    // Answer owed to the machine when its effects are done.
-    bool is_asked_to_find, has_burned;
-    uint8_t sought[FL_HASH_BYTES];
-    fl_err burn_err;
-    fl_reason burn_why;
 } service;
 
 static int stop_asked;  // its address is what the signal thread posts
@@ -67,122 +64,7 @@ static void ask_to_stop(void *self)
     (void)!fl_net_post(s->net, &stop_asked);
 }
 
-/* ---- the disk ---- */
-
-// The client goes on without its disk; the next start then has less to use.
-static void report_disk(fl_err err, const char *what, const fl_reason *why)
-{
-    if (err) {
-        fl_log(FL_LOG_WARN, "not_saved", "what=%s why=%s", what, why->text);
-    }
-}
-
-static void save_update(service *s, const fl_client_effect *effect)
-{
-    const fl_result *result = effect->result;
-    fl_reason why;
-    if (!result->update) return;  // no memory to go on: dropped again
-    fl_state_update update = {
-        .round = effect->plan->round,
-        .sample_count = result->sample_count,
-        .correct_count = result->correct_count,
-        .loss_sum_micro = result->loss_sum_micro,
-        .bytes = result->update,
-        .len = result->update_len,
-    };
-    fl_plan_recipe(update.recipe, effect->plan);
-    report_disk(fl_state_update_save(s->state, &update, &why), "update", &why);
-}
-
-static void restore_update(service *s)
-{
-    fl_state_update update;
-    fl_reason why;
-    const fl_err err = fl_state_update_load(s->state, &update, &why);
-    if (err) {
-        if (err != FL_ERR_NOT_FOUND) report_disk(err, "update", &why);
-        return;
-    }
-    fl_result result = {
-        .sample_count = update.sample_count,
-        .correct_count = update.correct_count,
-        .loss_sum_micro = update.loss_sum_micro,
-        .update = update.bytes,
-        .update_len = update.len,
-    };
-    fl_client_restore(s->client, update.round, update.recipe, &result);
-}
-
-// The number first: whatever happens next, it is not used again.
-static void burn(service *s, const fl_client_past *past)
-{
-    fl_state_session session = {.number = past->number,
-                                .enrolment_serial = past->enrolment_serial};
-    memcpy(session.enrolment_hash, past->enrolment_hash, FL_HASH_BYTES);
-    s->has_burned = true;
-    s->burn_err = fl_state_session_set(s->state, &session, &s->burn_why);
-    if (!s->burn_err) {
-        s->burn_err = fl_state_update_drop(s->state, &s->burn_why);
-    }
-}
-
-static fl_err enrol(void *self, const fl_enrolment **enrolment,
-                    const uint8_t *bytes, size_t len, fl_reason *why)
-{
-    service *s = self;
-    fl_enrolment_free(s->enrolment);
-    s->enrolment = NULL;
-    FL_TRY(fl_enrolment_decode(&s->enrolment, bytes, len, why));
-    *enrolment = s->enrolment;
-    return FL_OK;
-}
-
-// What is here of a half-finished download, chunk by chunk.
-static fl_parts *resume_parts(const fl_state_object *object)
-{
-    fl_arena arena;
-    fl_manifest manifest;
-    fl_parts *parts = NULL;
-    fl_arena_init(&arena, SCRATCH_CAP);
-    if (fl_manifest_decode(&manifest, &arena, object->manifest,
-                           object->manifest_len, NULL) ||
-        fl_parts_new(&parts, manifest.size, manifest.chunk_bytes,
-                     manifest.chunk_hashes, FL_MODEL_BYTES_MAX)) {
-        goto out;
-    }
-    for (uint32_t i = 0; i < parts->chunk_count; i++) {
-        if (!fl_parts_bitmap_has(object->bitmap, i)) continue;
-        const size_t at = (size_t)i * manifest.chunk_bytes;
-        // One that does not fit is simply asked for again.
-        (void)!fl_parts_put(parts, i, object->bytes + at,
-                            fl_parts_chunk_len(parts, i), fl_hash);
-    }
-
-out:
-    fl_arena_fini(&arena);
-    return parts;
-}
-
-static fl_client_event find(service *s)
-{
-    fl_client_event found = {.kind = FL_CLIENT_FOUND};
-    fl_state_object object;
-    fl_reason why;
-    const fl_err err = fl_state_object_load(s->state, &object, s->sought, &why);
-    if (err) {
-        if (err != FL_ERR_NOT_FOUND) report_disk(err, "model", &why);
-        return found;
-    }
-    if (object.missing_count == 0) {
-        found.model = object.bytes;
-        found.model_len = object.len;
-        object.bytes = NULL;
-    } else {
-        found.parts = resume_parts(&object);
-    }
-    fl_state_object_fini(&object);
-    return found;
-}
+/* ---- status ---- */
 
 static void write_status(service *s)
 {
@@ -195,7 +77,8 @@ static void write_status(service *s)
         .sample_count = s->row_count,
         .status = &status,
     };
-    report_disk(fl_activity_write(s->state, &activity, &why), "status", &why);
+    fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
+                   &why);
 }
 
 /* ---- training ---- */
@@ -229,6 +112,17 @@ static void begin_training(service *s, const fl_client_effect *effect)
 
 /* ---- the machine ---- */
 
+static fl_err enrol(void *self, const fl_enrolment **enrolment,
+                    const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    service *s = self;
+    fl_enrolment_free(s->enrolment);
+    s->enrolment = NULL;
+    FL_TRY(fl_enrolment_decode(&s->enrolment, bytes, len, why));
+    *enrolment = s->enrolment;
+    return FL_OK;
+}
+
 static void dial(service *s)
 {
     fl_reason why;
@@ -241,7 +135,6 @@ static void dial(service *s)
 
 static void do_effect(service *s, const fl_client_effect *effect)
 {
-    fl_reason why;
     switch (effect->kind) {
     case FL_CLIENT_DIAL: dial(s); break;
     case FL_CLIENT_SEND:
@@ -249,38 +142,8 @@ static void do_effect(service *s, const fl_client_effect *effect)
         (void)!fl_net_send(s->net, s->conn, effect->bytes, effect->len);
         break;
     case FL_CLIENT_HANG_UP: fl_net_close(s->net, s->conn); break;
-    case FL_CLIENT_PIN:
-        report_disk(fl_state_pin_set(s->state, effect->bytes, &why), "pin",
-                    &why);
-        break;
-    case FL_CLIENT_PIN_AUTHORITY:
-        report_disk(fl_state_authority_set(s->state, effect->bytes, &why),
-                    "authority", &why);
-        break;
-    case FL_CLIENT_BURN: burn(s, effect->past); break;
-    case FL_CLIENT_FIND:
-        memcpy(s->sought, effect->object, FL_HASH_BYTES);
-        s->is_asked_to_find = true;
-        break;
-    case FL_CLIENT_BEGIN:
-        report_disk(fl_state_object_begin(s->state, effect->object,
-                                          effect->bytes, effect->len, &why),
-                    "model", &why);
-        break;
-    case FL_CLIENT_PUT:
-        // Only what was begun can be added to; that failure was reported.
-        (void)!fl_state_object_put(s->state, effect->object, effect->index,
-                                   effect->bytes, effect->len, &why);
-        break;
-    case FL_CLIENT_END:
-        (void)!fl_state_object_finish(s->state, effect->object, &why);
-        break;
     case FL_CLIENT_TRAIN: begin_training(s, effect); break;
     case FL_CLIENT_CANCEL: atomic_store(&s->training.stop, true); break;
-    case FL_CLIENT_SAVE_UPDATE: save_update(s, effect); break;
-    case FL_CLIENT_DROP_UPDATE:
-        report_disk(fl_state_update_drop(s->state, &why), "update", &why);
-        break;
     case FL_CLIENT_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
         break;
@@ -288,6 +151,17 @@ static void do_effect(service *s, const fl_client_effect *effect)
         s->has_left = true;
         s->left_with = effect->err;
         break;
+    case FL_CLIENT_PIN:
+    case FL_CLIENT_PIN_AUTHORITY:
+    case FL_CLIENT_FIND:
+    case FL_CLIENT_BEGIN:
+    case FL_CLIENT_PUT:
+    case FL_CLIENT_KEEP:
+    case FL_CLIENT_END:
+    case FL_CLIENT_SAVE_UPDATE:
+    case FL_CLIENT_DROP_UPDATE:
+    case FL_CLIENT_SAVE_RESIDUAL:
+    case FL_CLIENT_BURN: fl_disk_do(&s->disk, effect); break;
     }
 }
 
@@ -305,15 +179,8 @@ static void step(service *s, fl_client_event event)
 static void tell(service *s, fl_client_event event)
 {
     step(s, event);
-    while (s->is_asked_to_find) {
-        s->is_asked_to_find = false;
-        step(s, find(s));
-    }
-    if (s->has_burned) {
-        s->has_burned = false;
-        step(s, (fl_client_event){.kind = FL_CLIENT_BURNED,
-                                  .err = s->burn_err,
-                                  .why = s->burn_why.text});
+    while (fl_disk_answer(&s->disk, &event)) {
+        step(s, event);
     }
     if (s->is_dialling && s->conn == 0) {  // not even begun: lost at once
         s->is_dialling = false;
@@ -507,6 +374,7 @@ static fl_err open_state(service *s, fl_reason *why)
 {
     char path[4096];
     FL_TRY(fl_state_open(&s->state, s->options->state, why));
+    s->disk.state = s->state;
     if (fl_state_warning(s->state)[0]) {
         fl_log(FL_LOG_WARN, "state_repaired", "why=%s",
                fl_state_warning(s->state));
@@ -524,6 +392,8 @@ static fl_err make_machine(service *s, fl_reason *why)
     fl_client_options options = {
         .client_min = (uint32_t)s->options->min_survivors,
         .allows_clear = strcmp(s->options->aggregation, "clear") == 0,
+        .min_fields = (uint32_t)s->options->min_fields,
+        .min_step = (float)s->options->min_step,
         .start_count = fl_state_start_count(s->state),
         .seed = s->number,
         .leave_when_finished = s->options->leave_when_finished,
@@ -540,7 +410,7 @@ static fl_err make_machine(service *s, fl_reason *why)
     const fl_err err = fl_client_new(&s->client, &options);
     fl_identity_fini(&options.identity);
     if (err) return fl_reason_set(why, err, "no memory for a client");
-    restore_update(s);
+    fl_disk_restore(&s->disk, s->client);
     return FL_OK;
 }
 

@@ -52,6 +52,7 @@ void fl_task_drop(fl_client *client)
     }
     fl_party_free(task->party);
     fl_parts_free(task->parts);
+    free(task->base);
     free(task->model);
     fl_result_fini(&task->result);
     free(task->answer_bytes);
@@ -258,6 +259,7 @@ static void refused(fl_client *client, const fl_refusal *refusal)
 {
     fl_task *task = &client->task;
     if (task->state == FL_TASK_IDLE) return;
+    if (fl_download_refused(client, refusal)) return;
     // Not yet complete there: the grant will say what is missing.
     if (is_uploading(client) && refusal->code == FL_ERR_NOT_FOUND) {
         fl_upload_later(client, FL_CLIENT_RETRY_MS);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "client/client.h"
 #include "sim/chance.h"
+#include "sim/models.h"
 #include "sim/rolls.h"
 
 typedef enum {
@@ -56,13 +57,18 @@ typedef struct board_state {
     fl_step vanish_step;    // goes before it sends this; 0: stays
     int64_t vanish_ms;      // for so long
     bool is_asked_to_find;  // FIND was said: FOUND comes next
-    bool has_burned;        // BURN was said: BURNED comes next
-    bool is_lost;           // a dial that was not even begun: LOST comes next
+    bool takes_base;        // FIND was for a model
+    uint8_t sought[FL_HASH_BYTES];
+    uint8_t held[FL_HASH_BYTES];  // the model on its disk, so to say; zeros
+                                  // before the first
+    bool has_burned;              // BURN was said: BURNED comes next
+    bool is_lost;  // a dial that was not even begun: LOST comes next
 } board_state;
 
 struct fl_boards {
     fl_boards_options options;
     fl_rolls rolls;
+    fl_models models;
     int64_t crypto_ns;
     training *trainings;  // all that are not freed yet
     board_state *list;
@@ -208,6 +214,42 @@ static fl_err enrol(void *self, const fl_enrolment **enrolment,
     return fl_rolls_enrol(&board->boards->rolls, &board->roll, enrolment, why);
 }
 
+/* ---- what a board would have on its disk ---- */
+
+static void hold(fl_boards *boards, board_state *board,
+                 const fl_client_effect *effect)
+{
+    if (!effect->bytes) return;  // a list: see rolls
+    memcpy(board->held, effect->object, FL_HASH_BYTES);
+    fl_models_add(&boards->models, effect->object, effect->bytes, effect->len);
+}
+
+static void seek(board_state *board, const fl_client_effect *effect)
+{
+    board->is_asked_to_find = true;
+    board->takes_base = effect->takes_base;
+    memcpy(board->sought, effect->object, FL_HASH_BYTES);
+}
+
+static fl_client_event find(const fl_boards *boards, const board_state *board)
+{
+    fl_client_event found = {.kind = FL_CLIENT_FOUND};
+    size_t len = 0;
+    if (!board->takes_base) return found;
+    uint8_t *bytes = fl_models_copy(&boards->models, board->held, &len);
+    if (memcmp(board->held, board->sought, FL_HASH_BYTES) == 0) {
+        found.model = bytes;
+        found.model_len = len;
+    } else {
+        found.base = bytes;
+        found.base_len = len;
+        found.base_name = board->held;
+    }
+    return found;
+}
+
+/* ---- effects and events ---- */
+
 static void do_client_effect(fl_boards *boards, board_state *board,
                              const fl_client_effect *effect)
 {
@@ -218,7 +260,9 @@ static void do_client_effect(fl_boards *boards, board_state *board,
         (void)!fl_net_send(board->net, board->conn, effect->bytes, effect->len);
         break;
     case FL_CLIENT_HANG_UP: fl_net_close(board->net, board->conn); break;
-    case FL_CLIENT_FIND: board->is_asked_to_find = true; break;
+    case FL_CLIENT_FIND: seek(board, effect); break;
+    case FL_CLIENT_KEEP:
+    case FL_CLIENT_END: hold(boards, board, effect); break;
     case FL_CLIENT_BURN: board->has_burned = true; break;
     case FL_CLIENT_TRAIN: begin_training(boards, board, effect); break;
     case FL_CLIENT_CANCEL: cancel_training(boards, board); break;
@@ -229,9 +273,9 @@ static void do_client_effect(fl_boards *boards, board_state *board,
     case FL_CLIENT_PIN_AUTHORITY:
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
-    case FL_CLIENT_END:
     case FL_CLIENT_SAVE_UPDATE:
     case FL_CLIENT_DROP_UPDATE:
+    case FL_CLIENT_SAVE_RESIDUAL:
     case FL_CLIENT_LEAVE: break;  // nothing outlives a simulation
     }
 }
@@ -258,7 +302,7 @@ static void tell_client(fl_boards *boards, board_state *board,
     step_client(boards, board, event);
     while (board->is_asked_to_find) {
         board->is_asked_to_find = false;
-        step_client(boards, board, (fl_client_event){.kind = FL_CLIENT_FOUND});
+        step_client(boards, board, find(boards, board));
     }
     if (board->has_burned) {
         board->has_burned = false;
@@ -425,6 +469,7 @@ void fl_boards_free(fl_boards *boards)
         fl_client_free(boards->list[i].client);
         fl_rolls_leave(&boards->rolls, &boards->list[i].roll);
     }
+    fl_models_fini(&boards->models);
     fl_map_fini(&boards->number_of_key);
     free(boards->list);
     free(boards->keys);

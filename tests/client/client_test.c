@@ -779,6 +779,7 @@ TEST(client_refuses_a_manifest_that_does_not_have_the_plans_hash)
     fl_host *host = new_joined_host();
     fl_host_mail(host, FL_MAIL_PLAN, 1);
     host->model.manifest[host->model.manifest_len - 1] ^= 1;
+    fl_host_serve(host, fl_host_next(host));  // no patch either
     fl_host_serve(host, fl_host_next(host));
     assert_non_null(strstr(host->why, "hash"));
     assert_int_equal(host->counts[FL_CLIENT_BEGIN], 0);

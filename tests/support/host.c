@@ -130,12 +130,18 @@ static void drop_update(fl_host *host)
     host->disk = NULL;
 }
 
+static void keep_residual(fl_host *host, const fl_client_effect *effect)
+{
+    free(host->residual);
+    host->residual_len = effect->len;
+    host->residual = copy_of(effect->bytes, effect->len);
+}
+
 // One object at a time, and every effect names it.
 static void download(fl_host *host, const fl_client_effect *effect)
 {
     uint8_t hash[FL_HASH_BYTES];
-    if (effect->kind != FL_CLIENT_END)
-        fl_hash(hash, effect->bytes, effect->len);
+    if (effect->bytes) fl_hash(hash, effect->bytes, effect->len);
     if (effect->kind == FL_CLIENT_BEGIN) {
         host->is_downloading = true;
         memcpy(host->begun, effect->object, FL_HASH_BYTES);
@@ -143,7 +149,8 @@ static void download(fl_host *host, const fl_client_effect *effect)
     assert_non_null(find_parcel(host, effect->object));
     if (host->is_downloading)  // or it was on disk before the test
         assert_memory_equal(effect->object, host->begun, FL_HASH_BYTES);
-    if (effect->kind == FL_CLIENT_END) host->is_downloading = false;
+    if (effect->kind == FL_CLIENT_END || effect->kind == FL_CLIENT_KEEP)
+        host->is_downloading = false;
 }
 
 static void read_log(fl_host *host, const fl_client_effect *effect)
@@ -188,9 +195,10 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
         host->has_hung_up = true;
         break;
     case FL_CLIENT_PIN: memcpy(host->pin, effect->bytes, FL_KEY_BYTES); break;
-    case FL_CLIENT_FIND: return true;
+    case FL_CLIENT_FIND: host->takes_base = effect->takes_base; return true;
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
+    case FL_CLIENT_KEEP:
     case FL_CLIENT_END: download(host, effect); break;
     case FL_CLIENT_TRAIN:
         assert_false(host->is_training);
@@ -206,6 +214,7 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
     case FL_CLIENT_CANCEL: assert_true(host->is_training); break;
     case FL_CLIENT_SAVE_UPDATE: keep_update(host, effect); break;
     case FL_CLIENT_DROP_UPDATE: drop_update(host); break;
+    case FL_CLIENT_SAVE_RESIDUAL: keep_residual(host, effect); break;
     case FL_CLIENT_LOG: read_log(host, effect); break;
     case FL_CLIENT_LEAVE:
         host->has_left = true;
@@ -232,8 +241,12 @@ void fl_host_tell(fl_host *host, fl_client_event event)
     event = (fl_client_event){.kind = FL_CLIENT_FOUND,
                               .model = host->found_model,
                               .model_len = host->found_model_len,
-                              .parts = host->found_parts};
+                              .parts = host->found_parts,
+                              .base = host->found_base,
+                              .base_len = host->found_base_len,
+                              .base_name = host->base_name};
     host->found_model = NULL;
+    host->found_base = NULL;
     host->found_parts = NULL;
     fl_host_tell(host, event);
 }
@@ -293,7 +306,9 @@ void fl_host_fini(fl_host *host)
     fl_arena_fini(&host->kept);
     fl_parts_free(host->found_parts);
     free(host->found_model);
+    free(host->found_base);
     free(host->disk);
+    free(host->residual);
 }
 
 void fl_host_wait(fl_host *host, int64_t ms)
@@ -496,7 +511,12 @@ void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
 
 void fl_host_serve(fl_host *host, const fl_message *fetch)
 {
-    const fl_parcel *parcel = find_parcel(host, fetch->fetch.object);
+    fl_host_serve_as(host, fetch, find_parcel(host, fetch->fetch.object));
+}
+
+void fl_host_serve_as(fl_host *host, const fl_message *fetch,
+                      const fl_parcel *parcel)
+{
     fl_message answer = {.type = FL_MESSAGE_MANIFEST};
     if (fetch->fetch.wants_manifest) {
         answer.manifest.bytes = parcel->manifest;

@@ -64,11 +64,14 @@ typedef struct {
     fl_client_past burns[FL_HOST_BURNS];  // numbers that went to the disk
     bool keeps_burn_waiting;              // fl_host_burned is the test's matter
     bool is_burning;
-    fl_err burn_err;           // what the disk says
-    fl_enrolment *enrolment;   // the client's
-    fl_device card;            // of the client
-    uint8_t *disk;             // the update that is kept; NULL: none
-    size_t disk_len;           //
+    fl_err burn_err;          // what the disk says
+    fl_enrolment *enrolment;  // the client's
+    fl_device card;           // of the client
+    uint8_t *disk;            // the update that is kept; NULL: none
+    size_t disk_len;          //
+    uint8_t *residual;        // the one that is kept; NULL: none
+    size_t residual_len;
+    bool takes_base;           // of the last FIND
     char why[1024];            // pairs of the last line about trouble
     char session[64];          // event of the last line about a session
     char session_pairs[1024];  // and its pairs
@@ -77,6 +80,9 @@ typedef struct {
     uint8_t *found_model;
     size_t found_model_len;
     fl_parts *found_parts;
+    uint8_t *found_base;
+    size_t found_base_len;
+    uint8_t base_name[FL_HASH_BYTES];
 } fl_host;
 
 /* A key of its own, no pin, 10 samples; a test may change them first. */
@@ -137,6 +143,10 @@ void fl_host_grant(fl_host *host, const fl_message *open, uint32_t window,
 
 /* Answers a FETCH as an honest aggregator does. */
 void fl_host_serve(fl_host *host, const fl_message *fetch);
+
+/* As if this object were the one that was asked for. */
+void fl_host_serve_as(fl_host *host, const fl_message *fetch,
+                      const fl_parcel *parcel);
 
 /* The oldest message in the inbox, taken out; NULL: it is empty. */
 const fl_message *fl_host_next(fl_host *host);

@@ -244,7 +244,9 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
     case FL_CLIENT_HANG_UP:  // below, when all effects are done
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
+    case FL_CLIENT_KEEP:
     case FL_CLIENT_END:
+    case FL_CLIENT_SAVE_RESIDUAL:
     case FL_CLIENT_CANCEL:
     case FL_CLIENT_LOG:
     case FL_CLIENT_LEAVE: break;

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/client_core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+// It tells as much about the data here as an update does.
+static void forget(fl_residual *residual)
+{
+    if (residual->bytes) fl_secret_wipe(residual->bytes, residual->len);
+    free(residual->bytes);
+    *residual = (fl_residual){.bytes = NULL};
+}
+
+void fl_residual_fini(fl_client *client)
+{
+    forget(&client->residual);
+    forget(&client->pending);
+}
+
+void fl_client_restore_residual(fl_client *client, uint8_t *bytes, size_t len)
+{
+    forget(&client->residual);
+    client->residual = (fl_residual){.bytes = bytes, .len = len};
+}
+
+void fl_residual_add(fl_client *client, float *update, size_t count)
+{
+    const fl_residual *residual = &client->residual;
+    if (!residual->bytes) return;
+    if (residual->len / sizeof *update != count ||
+        residual->len % sizeof *update != 0) {
+        forget(&client->residual);  // of another model
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        float left;
+        const uint32_t bits = fl_bytes_get_u32(residual->bytes + 4 * i);
+        memcpy(&left, &bits, sizeof left);
+        update[i] += left;
+    }
+}
+
+fl_err fl_residual_pend(fl_client *client, const float *left, size_t count)
+{
+    size_t len;
+    FL_TRY(fl_size_mul(&len, count, sizeof *left));
+    uint8_t *bytes = malloc(len);
+    if (!bytes) return FL_ERR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &left[i], sizeof bits);
+        fl_bytes_put_u32(bytes + 4 * i, bits);
+    }
+    forget(&client->pending);
+    client->pending = (fl_residual){.bytes = bytes, .len = len};
+    return FL_OK;
+}
+
+void fl_residual_commit(fl_client *client)
+{
+    if (!client->pending.bytes) return;
+    forget(&client->residual);
+    client->residual = client->pending;
+    client->pending = (fl_residual){.bytes = NULL};
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_RESIDUAL,
+                                       .bytes = client->residual.bytes,
+                                       .len = client->residual.len});
+}
+
+void fl_residual_forget_pending(fl_client *client)
+{
+    forget(&client->pending);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "client/client_core.h"
+#include "tests/support/host.h"
+#include "tests/test.h"
+
+enum { COUNT = 3, LEN = COUNT * 4 };
+
+static const float LEFT[COUNT] = {0.5F, -2.0F, 1e-7F};
+// LEFT as it is kept: the format does not depend on the machine.
+static const uint8_t KEPT[LEN] = {0x00, 0x00, 0x00, 0x3f, 0x00, 0x00,
+                                  0x00, 0xc0, 0x95, 0xbf, 0xd6, 0x33};
+
+static fl_host *new_host(void)
+{
+    const fl_client_options options = fl_host_options();
+    fl_host *host = calloc(1, sizeof *host);
+    assert_non_null(host);
+    fl_host_init(host, &options);
+    return host;
+}
+
+static void free_host(fl_host *host)
+{
+    fl_host_fini(host);
+    free(host);
+}
+
+static void restore(fl_host *host, size_t len)
+{
+    uint8_t *bytes = malloc(len);
+    assert_non_null(bytes);
+    memcpy(bytes, KEPT, len);
+    fl_client_restore_residual(host->client, bytes, len);
+}
+
+// What an update of ones becomes.
+static void assert_added(fl_host *host, const float *residual)
+{
+    float update[COUNT] = {1.0F, 1.0F, 1.0F};
+    fl_residual_add(host->client, update, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const float sum = 1.0F + residual[i];
+        assert_memory_equal(&update[i], &sum, sizeof sum);
+    }
+}
+
+static const float NONE[COUNT] = {0};
+
+TEST(residual_is_added_once_its_update_is_committed)
+{
+    fl_host *host = new_host();
+    assert_added(host, NONE);
+    assert_ok(fl_residual_pend(host->client, LEFT, COUNT));
+    assert_added(host, NONE);
+    fl_residual_commit(host->client);
+    assert_added(host, LEFT);
+    assert_added(host, LEFT);  // until another one takes its place
+    free_host(host);
+}
+
+TEST(residual_stays_when_the_next_update_is_lost)
+{
+    fl_host *host = new_host();
+    assert_ok(fl_residual_pend(host->client, LEFT, COUNT));
+    fl_residual_commit(host->client);
+    assert_ok(fl_residual_pend(host->client, NONE, COUNT));
+    fl_residual_forget_pending(host->client);
+    fl_residual_commit(host->client);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_of_an_update_that_is_made_again_is_the_last_one)
+{
+    fl_host *host = new_host();
+    assert_ok(fl_residual_pend(host->client, NONE, COUNT));
+    assert_ok(fl_residual_pend(host->client, LEFT, COUNT));
+    fl_residual_commit(host->client);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_goes_to_the_disk_when_it_is_committed)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    client->effect_count = 0;
+    assert_ok(fl_residual_pend(client, LEFT, COUNT));
+    assert_int_equal(client->effect_count, 0);
+    fl_residual_commit(client);
+    assert_int_equal(client->effect_count, 1);
+    assert_int_equal(client->effects[0].kind, FL_CLIENT_SAVE_RESIDUAL);
+    assert_int_equal(client->effects[0].len, LEN);
+    assert_memory_equal(client->effects[0].bytes, KEPT, LEN);
+    fl_residual_commit(client);  // of another codec: nothing was pending
+    assert_int_equal(client->effect_count, 1);
+    free_host(host);
+}
+
+TEST(residual_comes_back_from_the_disk)
+{
+    fl_host *host = new_host();
+    restore(host, LEN);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_of_another_model_is_dropped)
+{
+    for (size_t len = LEN - 4; len < LEN; len++) {
+        fl_host *host = new_host();
+        restore(host, len);
+        assert_added(host, NONE);
+        assert_null(host->client->residual.bytes);
+        free_host(host);
+    }
+}
+
+RUN_TESTS(
+    cmocka_unit_test(residual_is_added_once_its_update_is_committed),
+    cmocka_unit_test(residual_stays_when_the_next_update_is_lost),
+    cmocka_unit_test(residual_of_an_update_that_is_made_again_is_the_last_one),
+    cmocka_unit_test(residual_goes_to_the_disk_when_it_is_committed),
+    cmocka_unit_test(residual_comes_back_from_the_disk),
+    cmocka_unit_test(residual_of_another_model_is_dropped))
