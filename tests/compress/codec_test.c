@@ -5,6 +5,7 @@
 
 #include "compress/update/codec.h"
 #include "tests/support/updates.h"
+#include "tests/support/vector.h"
 #include "tests/test.h"
 
 enum { COUNT = FL_UPDATES_COUNT, CLIENTS = 5 };
@@ -125,6 +126,48 @@ TEST(codec_bits_that_it_does_not_have_are_refused)
                    FL_ERR_RANGE);
         assert_reason_names(why, cases[i].word);
         assert_reason_names(why, cases[i].text);
+    }
+}
+
+/* ---- bytes ---- */
+
+enum { EXAMPLE = 14 };
+
+static fl_codec example_codec(fl_codec_kind kind)
+{
+    fl_codec codec = fl_updates_codec(kind);
+    codec.param_count = EXAMPLE;
+    codec.density = 0.5F;
+    codec.density_small = 1.0F;
+    codec.weight_max = 100;
+    codec.client_cap = 3;
+    codec.seed = 7;
+    codec.layout =
+        (fl_layout){4,
+                    {4 * 4 + FL_GROUP_SMALL, 8 * 4 + FL_GROUP_LARGE,
+                     1 * 4 + FL_GROUP_EXACT, 1 * 4 + FL_GROUP_SKIPPED}};
+    return codec;
+}
+
+TEST(codec_in_the_clear_writes_the_documented_bytes)
+{
+    const fl_update_metrics metrics = {50, 40, 25.5};
+    for (size_t k = CLEAR; k < ALL_COUNT; k++) {
+        const fl_codec codec = example_codec(ALL[k]);
+        float update[EXAMPLE] = {0.875F, -0.25F,  0,     0.125F, 0,
+                                 -0.5F,  0.125F,  0,     0.875F, 0,
+                                 -0.25F, -0.125F, 0.75F, 9.0F};
+        char name[64];
+        size_t len;
+        (void)snprintf(name, sizeof name, "clear_%s", fl_codec_name(ALL[k]));
+        uint8_t *expected = fl_vector_read(&len, "docs/format.md", name);
+        const fl_updates_coded coded =
+            fl_updates_encode(&codec, update, &metrics, 2);
+        assert_non_null(expected);
+        assert_int_equal(coded.len, len);
+        assert_memory_equal(coded.bytes, expected, len);
+        free(coded.bytes);
+        free(expected);
     }
 }
 
@@ -523,6 +566,7 @@ RUN_TESTS(
     cmocka_unit_test(codec_bits_follow_a_colon),
     cmocka_unit_test(codec_that_nobody_knows_is_refused_with_the_names),
     cmocka_unit_test(codec_bits_that_it_does_not_have_are_refused),
+    cmocka_unit_test(codec_in_the_clear_writes_the_documented_bytes),
     cmocka_unit_test(codec_sums_are_weighted_means),
     cmocka_unit_test(codec_sums_do_not_depend_on_the_order),
     cmocka_unit_test(codec_depends_on_nothing_but_its_arguments),
