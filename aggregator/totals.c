@@ -107,7 +107,7 @@ fl_ledger fl_totals_round_ledger(const fl_round_record *round,
     return fl_totals_ledger(&totals, param_count);
 }
 
-static double ratio(double whole, double part)
+static double times_smaller(double whole, double part)
 {
     return whole > 0 && part > 0 ? whole / part : (double)NAN;
 }
@@ -115,7 +115,7 @@ static double ratio(double whole, double part)
 void fl_totals_ratio_text(char dst[FL_TOTALS_RATIO_CAP], double whole,
                           double part)
 {
-    const double times = ratio(whole, part);
+    const double times = times_smaller(whole, part);
     if (isnan(times)) {
         snprintf(dst, FL_TOTALS_RATIO_CAP, "-");
     } else {
@@ -131,8 +131,10 @@ static void set_ledger(fl_json *line, uint32_t codec, const fl_ledger *ledger)
     fl_json_number_set(line, "download_1_behind", ledger->download_1);
     fl_json_number_set(line, "download_10_behind", ledger->download_10);
     fl_json_number_set(line, "download_full", ledger->download_full);
-    fl_json_number_set(line, "ratio_up", ratio(ledger->raw, ledger->packed));
-    fl_json_number_set(line, "ratio_up_wire", ratio(ledger->raw, ledger->wire));
+    fl_json_number_set(line, "ratio_up",
+                       times_smaller(ledger->raw, ledger->packed));
+    fl_json_number_set(line, "ratio_up_wire",
+                       times_smaller(ledger->raw, ledger->wire));
 }
 
 // How the sum came about; the same keys for a round and for a run.
