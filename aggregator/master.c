@@ -9,9 +9,10 @@
 #include "base/bytes.h"
 
 static const char label[12] = "fedge-master";  // without its final 0
-enum { VERSION = 1 };
-
-enum { HEAD_BYTES = sizeof label + 4 * 4 + 3 * 8 };
+enum {
+    VERSION = 1,
+    HEAD_BYTES = sizeof label + 4 * sizeof(uint32_t) + 3 * sizeof(uint64_t),
+};
 
 struct fl_master {
     size_t param_count;
@@ -40,33 +41,37 @@ static fl_err check_release(double release, fl_reason *why)
                          release);
 }
 
-// Memory for the parameters of this model; no grid yet.
-static fl_err make(fl_master **master, const fl_model *model, double release,
-                   fl_reason *why)
+// Room for this model's parameters, no grid yet. NULL: no memory.
+static fl_master *make(const fl_model *model, double release)
 {
-    FL_TRY(check_release(release, why));
     const size_t count = fl_model_param_count(model);
-    fl_master *made = calloc(1, sizeof *made);
-    if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
-    made->param_count = count;
-    made->release = release;
-    made->params = malloc(count * sizeof *made->params + 1);
-    made->scratch = malloc(
-        (count + fl_model_tensor_count(model)) * sizeof *made->scratch + 1);
-    if (!made->params || !made->scratch) {
-        fl_master_free(made);
-        return fl_reason_set(why, FL_ERR_MEMORY,
-                             "no memory for a master of %zu parameters", count);
+    const size_t scratch_count = count + fl_model_tensor_count(model);
+    fl_master *master = calloc(1, sizeof *master);
+    if (!master) return NULL;
+    master->param_count = count;
+    master->release = release;
+    master->params = malloc(count * sizeof *master->params + 1);
+    master->scratch = malloc(scratch_count * sizeof *master->scratch + 1);
+    if (!master->params || !master->scratch) {
+        fl_master_free(master);
+        return NULL;
     }
-    *master = made;
-    return FL_OK;
+    return master;
+}
+
+static fl_err no_memory(const fl_model *model, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_MEMORY,
+                         "no memory for a master model of %zu parameters",
+                         fl_model_param_count(model));
 }
 
 fl_err fl_master_new(fl_master **master, fl_model *model, double relative_step,
                      double release, fl_reason *why)
 {
-    fl_master *made = NULL;
-    FL_TRY(make(&made, model, release, why));
+    FL_TRY(check_release(release, why));
+    fl_master *made = make(model, release);
+    if (!made) return no_memory(model, why);
     float *params = fl_model_params(model);
     if (relative_step != 0) {  // NaN is a step that fl_grid_new refuses
         const fl_err err = fl_grid_new(&made->grid, model, relative_step, why);
@@ -242,8 +247,9 @@ fl_err fl_master_decode(fl_master **master, const fl_model *model,
     FL_TRY(read_head(&found, &in, why));
     FL_TRY(check_head(&found, model, round, in.left, why));
 
-    fl_master *made = NULL;
-    FL_TRY(make(&made, model, release, why));
+    FL_TRY(check_release(release, why));
+    fl_master *made = make(model, release);
+    if (!made) return no_memory(model, why);
     made->scale = found.scale;
     fl_err err = read_grid(made, model, found.step_count, &in, why);
     if (!err && !read_floats(made->params, made->param_count, &in)) {

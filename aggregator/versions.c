@@ -41,10 +41,18 @@ static void drop_oldest(fl_versions *versions)
     fl_object_withdraw(&oldest->patch);
 }
 
-// Not compared as floats: 0 and -0 are different bytes of a model.
-static bool differs(const float *a, const float *b)
+static uint32_t bits_of(float value)
 {
-    return memcmp(a, b, sizeof *a) != 0;
+    uint32_t bits;
+    _Static_assert(sizeof bits == sizeof value, "a float of 32 bits");
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// Not as floats: 0 and -0 are different bytes of a model.
+static bool differs(float a, float b)
+{
+    return bits_of(a) != bits_of(b);
 }
 
 // What the newest version until now has to tell when it is not any more.
@@ -53,14 +61,14 @@ static fl_err remember_changes(fl_version *version, const float *before,
 {
     size_t count = 0;
     for (size_t i = 0; i < param_count; i++) {
-        count += differs(&before[i], &after[i]);
+        count += differs(before[i], after[i]);
     }
     version->undo = malloc(count * sizeof *version->undo + 1);
     if (!version->undo) return FL_ERR_MEMORY;
     version->undo_count = count;
     fl_version_change *change = version->undo;
     for (size_t i = 0; i < param_count; i++) {
-        if (!differs(&before[i], &after[i])) continue;
+        if (!differs(before[i], after[i])) continue;
         *change++ = (fl_version_change){(uint32_t)i, before[i]};
     }
     return FL_OK;

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "tests/support/scratch.h"
+#include "tests/support/vector.h"
 #include "tests/test.h"
 
 #define STEP    (1.0 / 16)
@@ -369,23 +370,34 @@ TEST(master_without_a_grid_comes_back_from_its_bytes)
 
 TEST(master_has_the_bytes_that_are_written_down)
 {
-    static const uint8_t head[AT_STEPS] =
-        "fedge-master"
-        "\x01\x00\x00\x00\x07\x00\x00\x00\x0a\x00\x00\x00\x06\x00\x00\x00"
-        "\x4a\x2b\x00\x00\x00\x00\x00\x00"
-        "\x00\x00\x00\x00\x00\x00\xc0\x3f\x00\x00\x00\x00\x00\x00\xd0\x3f";
+    enum { STEPS = 6, PARAMS = 11082 };
     world w = open_world(STEP);
-    size_t step_count;
+    size_t head_len = 0, step_count;
+    uint8_t *head = fl_vector_read(&head_len, "docs/format.md", "master");
     const float *steps = fl_grid_steps(fl_master_grid(w.master), &step_count);
-    assert_int_equal(fl_model_param_count(w.model), 0x2b4a);
-    assert_int_equal(step_count, 6);
-    assert_memory_equal(w.saved.at, head, sizeof head);
-    assert_memory_equal(w.saved.at + AT_STEPS, steps, 6 * 4);
-    assert_memory_equal(w.saved.at + AT_STEPS + 6 * 4,
-                        fl_master_params(w.master), (size_t)0x2b4a * 4);
-    assert_int_equal(w.saved.len, AT_STEPS + (6 + 0x2b4a) * 4);
+    assert_non_null(head);
+    assert_int_equal(head_len, AT_STEPS);
+    assert_int_equal(step_count, STEPS);
+    assert_int_equal(fl_model_param_count(w.model), PARAMS);
+    assert_int_equal(w.saved.len, AT_STEPS + (STEPS + PARAMS) * 4);
+    assert_memory_equal(w.saved.at, head, head_len);
+    for (size_t i = 0; i < STEPS + PARAMS; i++) {
+        const float expected =
+            i < STEPS ? steps[i] : fl_master_params(w.master)[i - STEPS];
+        uint32_t bits;
+        memcpy(&bits, &expected, sizeof bits);
+        assert_int_equal(fl_bytes_get_u32(w.saved.at + AT_STEPS + 4 * i), bits);
+    }
+    free(head);
+    close_world(&w);
+}
+
+TEST(master_refuses_to_be_written_where_it_does_not_fit)
+{
+    world w = open_world(STEP);
     assert_err(fl_master_encode(w.master, 7, w.saved.at, w.saved.len - 1),
                FL_ERR_SPACE);
+    assert_err(fl_master_encode(w.master, 7, w.saved.at, 0), FL_ERR_SPACE);
     close_world(&w);
 }
 
@@ -627,6 +639,7 @@ RUN_TESTS(cmocka_unit_test(master_starts_as_the_model_moved_onto_its_grid),
           cmocka_unit_test(master_comes_back_from_its_bytes_as_it_was),
           cmocka_unit_test(master_without_a_grid_comes_back_from_its_bytes),
           cmocka_unit_test(master_has_the_bytes_that_are_written_down),
+          cmocka_unit_test(master_refuses_to_be_written_where_it_does_not_fit),
           cmocka_unit_test(master_refuses_bytes_that_are_cut_or_too_many),
           cmocka_unit_test(master_refuses_a_head_that_is_wrong),
           cmocka_unit_test(master_refuses_numbers_that_are_none),
