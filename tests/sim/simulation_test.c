@@ -117,6 +117,25 @@ TEST(simulation_repeats_rounds_that_missed_their_quorum)
     simulated_fini(&w);
 }
 
+// A board keeps what it has got, as one with a disk does.
+TEST(simulation_downloads_a_model_once_to_each_board)
+{
+    simulated w;
+    simulated_init(&w, 8, 160, 0);
+    w.options.federation.aggregation = FL_AGGREGATION_CLEAR;
+    w.options.federation.round_count = 1;
+    w.options.federation.cohort = 6;
+    w.options.federation.quorum = 6;
+    w.options.federation.deadline_ms = 10000;
+    w.options.fleet.dropout = 0.3;
+    simulated_run(&w);
+    assert_ok(w.err);
+    assert_true(w.rounds[0].attempt > 1);
+    // Six boards a try, of eight.
+    assert_true(w.rounds[0].bytes_down < 10 * w.model_len);
+    simulated_fini(&w);
+}
+
 TEST(simulation_stops_after_the_round_in_which_it_is_told_to)
 {
     simulated w, whole;
@@ -241,6 +260,7 @@ RUN_TESTS(
     cmocka_unit_test(simulation_with_another_seed_is_another_one),
     cmocka_unit_test(simulation_goes_on_without_a_client_that_can_never_train),
     cmocka_unit_test(simulation_repeats_rounds_that_missed_their_quorum),
+    cmocka_unit_test(simulation_downloads_a_model_once_to_each_board),
     cmocka_unit_test(simulation_stops_after_the_round_in_which_it_is_told_to),
     cmocka_unit_test(simulation_ends_when_a_round_cannot_be_reported),
     cmocka_unit_test(simulation_counts_every_byte_of_its_rounds),
