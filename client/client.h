@@ -168,10 +168,10 @@ typedef struct {
     const uint8_t *pin;  // the aggregator's key; NULL: take the first seen
     const uint8_t *authority;  // the enrolment authority's, likewise
     fl_client_past past;
-    uint32_t client_min;   // the fewest clients to hide an update among
-    bool allows_clear;     // updates may be asked for in the clear
-    uint32_t min_fields;   // the fewest numbers that a sketch makes of a group
-    float min_step;        // the finest step that updates are rounded to
+    uint32_t client_min;  // the fewest clients to hide an update among
+    bool allows_clear;    // updates may be asked for in the clear
+    uint32_t min_fields;  // the fewest numbers that a sketch makes of a group;
+    float min_step;       // the finest step that updates are rounded to; 0: any
     uint64_t start_count;  // of this client's state; makes operations unique
     uint64_t seed;         // of waiting times
     bool leave_when_finished;  // LEAVE after the last round

@@ -174,12 +174,14 @@ fl_err fl_state_authority_get(const fl_state *state,
 
 /*
  * Before a new pin: after a crash nothing of the one before is left. Another
- * aggregator counts its sessions, another authority its lists, anew.
+ * aggregator counts its sessions, another authority its lists, anew; and it is
+ * not told which models of other federations were here.
  */
 static fl_err forget_aggregator(fl_state *state, fl_reason *why)
 {
     FL_TRY(fl_state_update_drop(state, why));
     FL_TRY(fl_state_file_delete(state->residual, why));
+    fl_state_objects_clear(&state->objects);
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));
     if (left.number == 0) return FL_OK;

@@ -87,10 +87,10 @@ FL_CHECK fl_err fl_state_pin_get(const fl_state *state,
                                  fl_reason *why);
 
 /*
- * Pins the aggregator for life; forgets the update, the residual and the
- * session's number when none was pinned. FL_ERR_STATE: another one is pinned,
- * *why says what to do. FL_ERR_FORMAT: as above, or of fl_state_session_get.
- * FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
+ * Pins the aggregator for life; forgets the objects, the update, the residual
+ * and the session's number when none was pinned. FL_ERR_STATE: another one is
+ * pinned, *why says what to do. FL_ERR_FORMAT: as above, or of
+ * fl_state_session_get. FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
  */
 FL_CHECK fl_err fl_state_pin_set(fl_state *state,
                                  const uint8_t public_key[FL_KEY_BYTES],

@@ -380,6 +380,13 @@ fl_err fl_state_objects_open(fl_state_objects *objects, const char *folder,
     return err ? fl_reason_set(why, err, "%s: out of memory", folder) : FL_OK;
 }
 
+void fl_state_objects_clear(fl_state_objects *objects)
+{
+    for (size_t i = 0; i < ENTRY_COUNT; i++) {
+        if (objects->entries[i].serial) forget(objects, &objects->entries[i]);
+    }
+}
+
 void fl_state_objects_close(fl_state_objects *objects)
 {
     end_download(&objects->download);

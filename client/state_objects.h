@@ -47,6 +47,9 @@ FL_CHECK fl_err fl_state_objects_open(fl_state_objects *objects,
                                       const char *folder, fl_reason *warning,
                                       fl_reason *why);
 
+/* Deletes all of them. */
+void fl_state_objects_clear(fl_state_objects *objects);
+
 /* Accepts one that is closed already. */
 void fl_state_objects_close(fl_state_objects *objects);
 

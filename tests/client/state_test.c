@@ -1021,6 +1021,32 @@ TEST(state_gives_up_a_newest_model_that_is_damaged)
     fl_state_close(kept);
 }
 
+// A client names the model that it holds: one of another federation is nothing
+// that this aggregator should hear of.
+TEST(state_forgets_the_models_with_the_aggregator)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1}, other[FL_KEY_BYTES] = {2};
+    static object a, b;
+    char path[PATH_MAX];
+    make_object(&a, 0);
+    make_object(&b, 1);
+    fl_state *kept = open_clean();
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    download(kept, &a);
+    assert_ok(begin(kept, &b));
+    assert_ok(fl_state_pin_set(kept, key, &why));
+    assert_newest(kept, &a);
+    assert_int_equal(unlink(inside("aggregator.pub")), 0);
+    assert_ok(fl_state_pin_set(kept, other, &why));
+    refuse_newest(kept, FL_ERR_NOT_FOUND, "no model");
+    refuse_object(kept, &b, FL_ERR_NOT_FOUND);
+    object_path(path, &a, "");
+    assert_int_not_equal(access(path, F_OK), 0);
+    download(kept, &b);
+    assert_newest(kept, &b);
+    fl_state_close(kept);
+}
+
 /* ---- residual ---- */
 
 static void assert_residual(fl_state *kept, const char *text)
@@ -1437,6 +1463,7 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_finds_the_model_that_was_begun_last),
           IN_FOLDER(state_finds_no_model_that_is_being_downloaded),
           IN_FOLDER(state_gives_up_a_newest_model_that_is_damaged),
+          IN_FOLDER(state_forgets_the_models_with_the_aggregator),
           IN_FOLDER(state_keeps_the_last_residual),
           IN_FOLDER(state_uses_no_damaged_residual),
           IN_FOLDER(state_keeps_no_residual_when_the_next_one_cannot_be_saved),
