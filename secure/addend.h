@@ -14,8 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* sum[0..word_count) += the words at `bytes`, 8 each, which need not be
- * aligned. */
+/* sum[0..word_count) += the words at `bytes`, 8 each, of any alignment. */
 void fl_addend_add(uint64_t *sum, const uint8_t *bytes, size_t word_count);
 
 /* To and from bytes, 8 a word. */

@@ -110,8 +110,8 @@ bool fl_secagg_can_unmask(const fl_secagg *secagg);
  * session until it has returned. So many threads share it; the result is the
  * same with any number. On success the session is DONE.
  * FL_ERR_STATE: too few shares; FL_ERR_MEMORY, FL_ERR_SYSTEM (threads): nothing
- * changed. FL_ERR_AUTH: *why names clients whose shares give no seed of theirs.
- * ABORTED after this one.
+ * changed. FL_ERR_AUTH: *why names clients whose shares give no seed of theirs;
+ * ABORTED then.
  */
 FL_CHECK fl_err fl_secagg_unmask(fl_secagg *secagg, unsigned thread_count,
                                  fl_reason *why);

@@ -12,9 +12,9 @@
  *   keys_ms           a client among 100: fresh keys, the others' signatures
  *                     checked, shares dealt and sealed; median of the clients
  *   control_kb        what a client among 100 sends and receives but its
- * vector, with 64 bytes a message for the frame; the most of all unmask_ms the
- * aggregator takes the masks of 100 clients away, 10 of whom vanished after
- * SHARES, on one thread; measured once
+ *                     vector, with 64 bytes a message for the frame; the most
+ *   unmask_ms         the aggregator takes the masks of 100 clients away, 10 of
+ *                     whom vanished after SHARES, on one thread; measured once
  *
  * SPDX-License-Identifier: Apache-2.0
  */

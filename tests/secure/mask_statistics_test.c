@@ -1,5 +1,5 @@
 /*
- * What the aggregator sees of one client when all fields are zero is noise, by
+ * What the aggregator sees of one client when all words are zero is noise, by
  * every count that has given away the masks of others. Everything is derived
  * from constants as in a session, so the counts are always the same.
  *
