@@ -5,8 +5,8 @@
  *
  *   patch    steps, then for each tensor which coordinates have moved and by
  *            how many steps (adaptive range coder with neighbours as context)
- *   packed   the model's ONNX file without its numbers (zstd), then steps and
- *            multiples of all tensors (the same coder)
+ *   packed   the model's ONNX file, all zeros (zstd), and a patch that turns
+ *            these into the parameters
  *
  * Safe on any bytes. docs/format.md, "Patches" and "Packed models".
  *
@@ -28,7 +28,7 @@ size_t fl_patch_bound(const fl_model *model);
 size_t fl_packed_bound(const fl_model *model);
 
 /*
- * What turns `from` into `to`, parameters of this model on this grid.
+ * What turns `from` into `to`, parameters of this model on its grid.
  * FL_ERR_SPACE: dst_cap is below fl_patch_bound. FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
@@ -36,17 +36,20 @@ FL_CHECK fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
                                 const float *from, const float *to);
 
 /*
- * Turns the ONNX file `base` into the one that the patch was made for. The
- * caller frees *bytes. FL_ERR_FORMAT: the patch is malformed, or not one of a
- * model like this. FL_ERR_MEMORY, FL_ERR_LIMIT, and those of fl_model_decode
- * for `base`.
+ * Turns the ONNX file `base` into the one that the patch was made for; of
+ * another base it makes something else, which its hash tells. The caller frees
+ * *bytes. FL_ERR_FORMAT: the patch is malformed, or not one of a model like
+ * this. FL_ERR_MEMORY, FL_ERR_LIMIT, and those of fl_model_decode for `base`.
  */
 FL_CHECK fl_err fl_patch_apply(uint8_t **bytes, size_t *len,
                                const uint8_t *base, size_t base_len,
                                const uint8_t *patch, size_t patch_len,
                                fl_reason *why);
 
-/* The model with `params`, which are on the grid, packed. */
+/*
+ * The model with `params`, which are on its grid, packed; its own are not
+ * looked at. FL_ERR_SPACE: dst_cap is below fl_packed_bound. FL_ERR_MEMORY.
+ */
 FL_CHECK fl_err fl_packed_encode(uint8_t *dst, size_t dst_cap, size_t *len,
                                  const fl_model *model, const fl_grid *grid,
                                  const float *params);
