@@ -23,6 +23,12 @@ static void forget_parts(fl_task *task)
     task->on_the_way = 0;
 }
 
+static void forget_base(fl_task *task)
+{
+    free(task->base);
+    task->base = NULL;
+}
+
 /* ---- requests ---- */
 
 static void request(fl_client *client, const fl_fetch *fetch)
@@ -83,8 +89,7 @@ static void take_model(fl_client *client, uint8_t *bytes, size_t len)
 {
     fl_task *task = &client->task;
     forget_parts(task);
-    free(task->base);
-    task->base = NULL;
+    forget_base(task);
     task->model = bytes;
     task->model_len = len;
     fl_task_downloaded(client);
@@ -119,8 +124,7 @@ static void refuse_shortcut(fl_client *client, fl_err err, const char *why)
     fl_emit_log(client, FL_LOG_WARN, "patch_refused", "round=%u err=%s why=%s",
                 task->plan.round, fl_err_text(err), why);
     forget_parts(task);
-    free(task->base);
-    task->base = NULL;
+    forget_base(task);
     task->is_plain = true;
     task->first_operation = client->operation + 1;
     if (client->status.is_connected) request_manifest(client);
@@ -252,6 +256,7 @@ static fl_err begin_download(fl_client *client, const uint8_t *name,
     task->coming_kind = manifest.kind;
     task->coming_round = manifest.round;
     if (is_wanted) {
+        forget_base(task);  // as long as the model, and of no use any more
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
                                            .object = client->downloading,
                                            .bytes = src,

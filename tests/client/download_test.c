@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "aggregator/versions.h"
 #include "compress/compress.h"
 #include "tests/support/host.h"
 #include "tests/test.h"
@@ -256,6 +257,40 @@ TEST(download_needs_no_shortcut_to_a_model_that_is_on_its_way)
     free_scene(s);
 }
 
+static fl_parcel parcel_of(const fl_published *published)
+{
+    fl_parcel parcel = {
+        .bytes = published->bytes,
+        .len = published->len,
+        .manifest = published->manifest,
+        .manifest_len = published->manifest_len,
+        .chunk_count = fl_manifest_chunk_count(published->len),
+    };
+    memcpy(parcel.name, published->name, FL_HASH_BYTES);
+    return parcel;
+}
+
+TEST(download_takes_the_shortcuts_that_aggregators_make)
+{
+    for (int has_base = 0; has_base < 2; has_base++) {
+        scene *s = new_scene(has_base);
+        fl_versions versions = {.count = 0};
+        const fl_published *published = NULL;
+        assert_ok(fl_versions_push(&versions, s->base.name, s->model, s->grid,
+                                   s->params, ROUND - 3));
+        assert_ok(fl_versions_push(&versions, s->host.model.name, s->model,
+                                   s->grid, fl_model_params(s->model), ROUND));
+        assert_ok(has_base
+                      ? fl_versions_patch(&versions, s->base.name, &published)
+                      : fl_versions_packed(&versions, &published));
+        const fl_parcel shortcut = parcel_of(published);
+        serve_all(s, &shortcut);
+        assert_kept(s);
+        fl_versions_fini(&versions);
+        free_scene(s);
+    }
+}
+
 /* ---- lost links ---- */
 
 TEST(download_goes_on_with_a_shortcut_after_the_link_was_lost)
@@ -479,6 +514,7 @@ RUN_TESTS(
     cmocka_unit_test(download_makes_the_model_of_a_packed_one),
     cmocka_unit_test(download_takes_the_plain_model_where_a_shortcut_would_do),
     cmocka_unit_test(download_needs_no_shortcut_to_a_model_that_is_on_its_way),
+    cmocka_unit_test(download_takes_the_shortcuts_that_aggregators_make),
     cmocka_unit_test(download_goes_on_with_a_shortcut_after_the_link_was_lost),
     cmocka_unit_test(download_takes_another_shortcut_after_the_link_was_lost),
     cmocka_unit_test(download_takes_the_plain_way_after_the_link_was_lost),
