@@ -13,9 +13,8 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/file.h"
-#include "client/state_record.h"
+#include "client/state_map.h"
 
-#define MAP_KIND        "FEDGEmp1"
 #define COMPLETE_ENDING ""
 #define PART_ENDING     ".part"
 #define MAP_ENDING      ".map"
@@ -24,8 +23,6 @@
 enum {
     HASH_DIGITS = 2 * FL_HASH_BYTES,
     ENTRY_COUNT = FL_STATE_ENTRIES,
-    SERIAL_BYTES = 8,
-    DECODE_CAP = 1024 * 1024,  // memory for a manifest; its bound is 164 KiB
 };
 
 static fl_err path_of(char path[PATH_MAX], const fl_state_objects *objects,
@@ -61,14 +58,6 @@ static size_t chunk_len(uint64_t size, uint32_t index)
 {
     const uint64_t left = size - (uint64_t)index * FL_PROTO_CHUNK_BYTES;
     return left < FL_PROTO_CHUNK_BYTES ? (size_t)left : FL_PROTO_CHUNK_BYTES;
-}
-
-static bool is_named(const uint8_t hash[FL_HASH_BYTES], const void *src,
-                     size_t src_len)
-{
-    uint8_t found[FL_HASH_BYTES] = {0};
-    fl_hash(found, src, src_len);
-    return memcmp(found, hash, sizeof found) == 0;
 }
 
 static fl_err read_at(int file, uint8_t *dst, size_t len, off_t at)
@@ -219,74 +208,14 @@ static void forget(fl_state_objects *objects, fl_state_entry *entry)
     *entry = (fl_state_entry){.serial = 0};
 }
 
-/* ---- maps ---- */
-
-// A manifest as it travelled, and as it reads.
-typedef struct {
-    uint8_t *file;
-    const uint8_t *encoded;
-    size_t len;
-    uint64_t serial;
-    fl_arena arena;
-    fl_manifest manifest;
-} map;
-
-static void map_fini(map *opened)
-{
-    free(opened->file);
-    fl_arena_fini(&opened->arena);
-}
-
-static fl_err map_read(map *opened, const fl_state_objects *objects,
+// To be freed also after an error.
+static fl_err read_map(fl_state_map *map, const fl_state_objects *objects,
                        const uint8_t name[FL_HASH_BYTES], fl_reason *why)
 {
     char path[PATH_MAX];
-    *opened = (map){.file = NULL};
-    fl_arena_init(&opened->arena, DECODE_CAP);
+    *map = (fl_state_map){.file = NULL};
     FL_TRY(path_of(path, objects, name, MAP_ENDING));
-    const uint8_t *payload;
-    size_t payload_len;
-    FL_TRY(fl_state_record_read(
-        &opened->file, &payload, &payload_len, path, MAP_KIND,
-        fl_manifest_bound(FL_PROTO_CHUNKS_MAX) + SERIAL_BYTES, why));
-
-    fl_reader in = fl_reader_over(payload, payload_len);
-    opened->serial = fl_reader_u64(&in);
-    opened->len = in.left;
-    opened->encoded = fl_reader_bytes(&in, opened->len);
-    if (fl_reader_finish(&in) || opened->serial == 0 ||
-        !is_named(name, opened->encoded, opened->len)) {
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "%s: damaged, not the manifest of this object; it "
-                             "is not used",
-                             path);
-    }
-    return fl_manifest_decode(&opened->manifest, &opened->arena,
-                              opened->encoded, opened->len, why);
-}
-
-static fl_err map_write(const fl_state_objects *objects,
-                        const uint8_t name[FL_HASH_BYTES], uint64_t serial,
-                        const uint8_t *manifest, size_t manifest_len,
-                        fl_reason *why)
-{
-    char path[PATH_MAX];
-    FL_TRY(path_of(path, objects, name, MAP_ENDING));
-    size_t len;
-    FL_TRY(fl_size_add(&len, manifest_len, SERIAL_BYTES));
-    uint8_t *payload = malloc(len);
-    if (!payload) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "%s: out of memory", path);
-    }
-    fl_writer out = fl_writer_over(payload, len);
-    fl_writer_u64(&out, serial);
-    fl_writer_bytes(&out, manifest, manifest_len);
-    fl_err err = fl_writer_finish(&out);
-    if (!err) {
-        err = fl_state_record_write(path, MAP_KIND, payload, len, false, why);
-    }
-    free(payload);
-    return err;
+    return fl_state_map_read(map, path, name, why);
 }
 
 /* ---- open and close ---- */
@@ -320,8 +249,8 @@ static bool exists(const fl_state_objects *objects,
 static fl_err admit_map(fl_state_objects *objects,
                         const uint8_t name[FL_HASH_BYTES], fl_reason *warning)
 {
-    map opened;
-    const fl_err err = map_read(&opened, objects, name, warning);
+    fl_state_map opened;
+    const fl_err err = read_map(&opened, objects, name, warning);
     if (!err) {
         fl_state_entry entry = {
             .serial = opened.serial,
@@ -333,7 +262,7 @@ static fl_err admit_map(fl_state_objects *objects,
             admit(objects, &entry);
         }
     }
-    map_fini(&opened);
+    fl_state_map_fini(&opened);
     return err == FL_ERR_MEMORY ? err : FL_OK;
 }
 
@@ -402,7 +331,7 @@ void fl_state_object_fini(fl_state_object *object)
     *object = (fl_state_object){.manifest = NULL};
 }
 
-static fl_err object_init(fl_state_object *object, const map *opened,
+static fl_err object_init(fl_state_object *object, const fl_state_map *opened,
                           fl_reason *why)
 {
     const fl_manifest *manifest = &opened->manifest;
@@ -433,8 +362,9 @@ static void read_chunks(fl_state_object *object, int file,
         const size_t len = chunk_len(manifest->size, i);
         uint8_t *chunk = object->bytes + at;
         if (!read_at(file, chunk, len, (off_t)at) &&
-            is_named(manifest->chunk_hashes + (size_t)i * FL_HASH_BYTES, chunk,
-                     len)) {
+            fl_state_map_is_named(manifest->chunk_hashes +
+                                      (size_t)i * FL_HASH_BYTES,
+                                  chunk, len)) {
             add_chunk(object->bitmap, i);
         } else {
             memset(chunk, 0, len);
@@ -509,10 +439,10 @@ static fl_err read_object(const fl_state_objects *objects,
                           int *file, fl_reason *why)
 {
     char path[PATH_MAX];
-    map opened;
+    fl_state_map opened;
     *file = -1;
     *object = (fl_state_object){.manifest = NULL};
-    fl_err err = map_read(&opened, objects, entry->name, why);
+    fl_err err = read_map(&opened, objects, entry->name, why);
     if (err) goto out;
     err = path_of(path, objects, entry->name,
                   entry->is_complete ? COMPLETE_ENDING : PART_ENDING);
@@ -529,7 +459,7 @@ static fl_err read_object(const fl_state_objects *objects,
     }
 
 out:
-    map_fini(&opened);
+    fl_state_map_fini(&opened);
     return err;
 }
 
@@ -587,13 +517,13 @@ static fl_err check_manifest(uint64_t *size, fl_object_kind *kind,
                              const uint8_t *manifest, size_t manifest_len,
                              fl_reason *why)
 {
-    if (!is_named(name, manifest, manifest_len)) {
+    if (!fl_state_map_is_named(name, manifest, manifest_len)) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "the manifest is not that of the object asked "
                              "for");
     }
     fl_arena arena;
-    fl_arena_init(&arena, DECODE_CAP);
+    fl_arena_init(&arena, FL_STATE_MAP_DECODE_CAP);
     fl_manifest decoded = {.size = 0};
     const fl_err err =
         fl_manifest_decode(&decoded, &arena, manifest, manifest_len, why);
@@ -614,8 +544,9 @@ static fl_err make_files(int *file, const fl_state_objects *objects,
     *file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (*file < 0) return failure(why, path, "make");
     FL_TRY(reserve(*file, size, path, why));
-    return map_write(objects, name, next_serial(objects), manifest,
-                     manifest_len, why);
+    FL_TRY(path_of(path, objects, name, MAP_ENDING));
+    return fl_state_map_write(path, next_serial(objects), manifest,
+                              manifest_len, why);
 }
 
 fl_err fl_state_objects_begin(fl_state_objects *objects,
