@@ -20,15 +20,15 @@ _Static_assert(FL_CODEC_WEIGHT_MAX <= 1 << 20 && FL_METRICS_LOSS_BITS <= 26,
 
 /* ---- sizes ---- */
 
-size_t fl_clear_bound(const fl_codec *codec, const fl_codec_coder *coder)
+size_t fl_clear_bound(const fl_codec *codec, const fl_codec_row *row)
 {
-    return METRICS_BYTES_MAX + coder->bound(codec) +
+    return METRICS_BYTES_MAX + row->bound(codec) +
            fl_layout_count(&codec->layout, FL_GROUP_EXACT) * sizeof(float);
 }
 
-size_t fl_clear_scratch(const fl_codec *codec, const fl_codec_coder *coder)
+size_t fl_clear_scratch(const fl_codec *codec, const fl_codec_row *row)
 {
-    return codec->param_count + (coder->scratch ? coder->scratch(codec) : 0);
+    return codec->param_count + (row->scratch ? row->scratch(codec) : 0);
 }
 
 size_t fl_clear_sums(const fl_codec *codec)
@@ -97,8 +97,8 @@ fl_err fl_clear_encode(fl_writer *out, const fl_codec *codec,
     while (fl_run_next(&run)) {
         fl_floats_put(out, values + run.first, run.count);
     }
-    row->coder->encode(out, values, codec, place, rounding,
-                       scratch + codec->param_count);
+    row->encode(out, values, codec, place, rounding,
+                scratch + codec->param_count);
     if (row->has_residual) keep_residual(update, values, codec);
     return FL_OK;
 }
@@ -115,7 +115,7 @@ static fl_metrics_counts get_metrics(fl_reader *in)
 }
 
 static fl_err decode_values(float *values, const fl_codec *codec,
-                            const fl_codec_coder *coder, fl_reader *in,
+                            const fl_codec_row *row, fl_reader *in,
                             float *scratch, fl_reason *why)
 {
     fl_run run = fl_run_over(&codec->layout, FL_RUN_EXACT);
@@ -123,7 +123,7 @@ static fl_err decode_values(float *values, const fl_codec *codec,
         fl_floats_get(values + run.first, run.count, in);
     }
     zero(values, &codec->layout, FL_RUN_SKIPPED);
-    FL_TRY(coder->decode(values, in, codec, scratch, why));
+    FL_TRY(row->decode(values, in, codec, scratch, why));
     if (fl_reader_finish(in)) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "the update is not of the length, or not in the "
@@ -133,15 +133,15 @@ static fl_err decode_values(float *values, const fl_codec *codec,
     return FL_OK;
 }
 
-static double largest(const fl_codec *codec, const fl_codec_coder *coder)
+static double largest(const fl_codec *codec, const fl_codec_row *row)
 {
-    return ldexp((double)codec->clip, (int)coder->reach);
+    return ldexp((double)codec->clip, (int)row->reach);
 }
 
 static fl_err check_values(const float *values, const fl_codec *codec,
-                           const fl_codec_coder *coder, fl_reason *why)
+                           const fl_codec_row *row, fl_reason *why)
 {
-    const float most = (float)largest(codec, coder);
+    const float most = (float)largest(codec, row);
     for (size_t i = 0; i < codec->param_count; i++) {
         // NaN is not below anything.
         if (!(fabsf(values[i]) <= most)) {
@@ -156,32 +156,31 @@ static fl_err check_values(const float *values, const fl_codec *codec,
 
 // What a value's fixed point is multiplied with, so that the largest values of
 // client_cap clients with the largest weights fit.
-static int fraction_bits(const fl_codec *codec, const fl_codec_coder *coder)
+static int fraction_bits(const fl_codec *codec, const fl_codec_row *row)
 {
     int exponent;
-    (void)frexp(largest(codec, coder) * codec->weight_max * codec->client_cap,
+    (void)frexp(largest(codec, row) * codec->weight_max * codec->client_cap,
                 &exponent);
     const int bits = SUM_BITS - exponent;
     return bits < FRACTION_BITS_MAX ? bits : FRACTION_BITS_MAX;
 }
 
 fl_err fl_clear_add(uint64_t *sums, const fl_codec *codec,
-                    const fl_codec_coder *coder, fl_reader *in, float *scratch,
+                    const fl_codec_row *row, fl_reader *in, float *scratch,
                     fl_reason *why)
 {
     fl_update_metrics metrics;
     float *values = scratch;
     const fl_metrics_counts counts = get_metrics(in);
     FL_TRY(fl_metrics_restore(&metrics, &counts, codec->weight_max, 1, why));
-    FL_TRY(decode_values(values, codec, coder, in, scratch + codec->param_count,
+    FL_TRY(decode_values(values, codec, row, in, scratch + codec->param_count,
                          why));
-    FL_TRY(check_values(values, codec, coder, why));
+    FL_TRY(check_values(values, codec, row, why));
 
     sums[0] += counts.weight;
     sums[1] += counts.correct;
     sums[2] += counts.loss;
-    const double unit =
-        ldexp((double)counts.weight, fraction_bits(codec, coder));
+    const double unit = ldexp((double)counts.weight, fraction_bits(codec, row));
     for (size_t i = 0; i < codec->param_count; i++) {
         sums[METRICS + i] += (uint64_t)llrint((double)values[i] * unit);
     }
@@ -191,16 +190,16 @@ fl_err fl_clear_add(uint64_t *sums, const fl_codec *codec,
 /* ---- decode ---- */
 
 fl_err fl_clear_decode(float *mean, fl_update_metrics *metrics,
-                       const fl_codec *codec, const fl_codec_coder *coder,
+                       const fl_codec *codec, const fl_codec_row *row,
                        const uint64_t *sums, uint32_t client_count,
                        fl_reason *why)
 {
     const fl_metrics_counts all = {sums[0], sums[1], sums[2]};
     FL_TRY(fl_metrics_restore(metrics, &all, codec->weight_max, client_count,
                               why));
-    const double unit = ldexp((double)all.weight, fraction_bits(codec, coder));
+    const double unit = ldexp((double)all.weight, fraction_bits(codec, row));
     // Each client's value was rounded to an integer.
-    const double most = largest(codec, coder) * unit + client_count;
+    const double most = largest(codec, row) * unit + client_count;
     for (size_t i = 0; i < codec->param_count; i++) {
         const double sum = (double)(int64_t)sums[METRICS + i];
         if (!(fabs(sum) <= most)) {

@@ -14,8 +14,8 @@
 
 #include "compress/update/codec_table.h"
 
-size_t fl_clear_bound(const fl_codec *codec, const fl_codec_coder *coder);
-size_t fl_clear_scratch(const fl_codec *codec, const fl_codec_coder *coder);
+size_t fl_clear_bound(const fl_codec *codec, const fl_codec_row *row);
+size_t fl_clear_scratch(const fl_codec *codec, const fl_codec_row *row);
 size_t fl_clear_sums(const fl_codec *codec);
 
 FL_CHECK fl_err fl_clear_encode(fl_writer *out, const fl_codec *codec,
@@ -25,12 +25,11 @@ FL_CHECK fl_err fl_clear_encode(fl_writer *out, const fl_codec *codec,
                                 float *scratch, fl_reason *why);
 
 FL_CHECK fl_err fl_clear_add(uint64_t *sums, const fl_codec *codec,
-                             const fl_codec_coder *coder, fl_reader *in,
+                             const fl_codec_row *row, fl_reader *in,
                              float *scratch, fl_reason *why);
 
 FL_CHECK fl_err fl_clear_decode(float *mean, fl_update_metrics *metrics,
-                                const fl_codec *codec,
-                                const fl_codec_coder *coder,
+                                const fl_codec *codec, const fl_codec_row *row,
                                 const uint64_t *sums, uint32_t client_count,
                                 fl_reason *why);
 

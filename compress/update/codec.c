@@ -9,16 +9,24 @@
 #include "compress/update/clear.h"
 #include "compress/update/codec_table.h"
 
-// A codec is a line here, and a file with the functions of its coder.
-static const fl_codec_row TABLE[] = {
-    {"sketch", FL_CODEC_SKETCH, 0, 0, 0, false, NULL},
-    {"dense", FL_CODEC_DENSE, 8, 2, 20, false, NULL},
-    {"sketch1bit", FL_CODEC_SKETCH1BIT, 0, 0, 0, false, &fl_sketch1bit_coder},
-    {"topk", FL_CODEC_TOPK, 0, 0, 0, true, &fl_topk_coder},
-    {"stc", FL_CODEC_STC, 0, 0, 0, true, &fl_stc_coder},
-    {"qsgd", FL_CODEC_QSGD, 4, 2, 8, false, &fl_qsgd_coder},
-    {"fp16", FL_CODEC_FP16, 0, 0, 0, false, &fl_fp16_coder},
-    {"none", FL_CODEC_NONE, 0, 0, 0, false, &fl_none_coder},
+static const fl_codec_row SKETCH = {
+    .name = "sketch",
+    .kind = FL_CODEC_SKETCH,
+    .has_density = true,
+};
+
+static const fl_codec_row DENSE = {
+    .name = "dense",
+    .kind = FL_CODEC_DENSE,
+    .bits = 8,
+    .bits_min = 2,
+    .bits_max = 20,
+};
+
+// A codec is a line here, and a file with what the line names.
+static const fl_codec_row *const TABLE[] = {
+    &SKETCH,       &DENSE,         &fl_codec_sketch1bit, &fl_codec_topk,
+    &fl_codec_stc, &fl_codec_qsgd, &fl_codec_fp16,       &fl_codec_none,
 };
 enum { TABLE_COUNT = sizeof TABLE / sizeof *TABLE, WORD_BYTES = 8 };
 
@@ -27,36 +35,41 @@ static const size_t BYTES_MAX = (size_t)320 * 1024 * 1024;
 
 /* ---- which codec ---- */
 
-static const fl_codec_row *find(fl_codec_kind kind)
+const fl_codec_row *fl_codec_find(fl_codec_kind kind)
 {
     for (size_t i = 0; i < TABLE_COUNT; i++) {
-        if (TABLE[i].kind == kind) return &TABLE[i];
+        if (TABLE[i]->kind == kind) return TABLE[i];
     }
     return NULL;
 }
 
+static bool is_summable(const fl_codec_row *row)
+{
+    return !row->encode;
+}
+
 static const fl_codec_row *row_of(const fl_codec *codec)
 {
-    const fl_codec_row *row = find(codec->kind);
+    const fl_codec_row *row = fl_codec_find(codec->kind);
     assert(row);  // fl_codec_check has seen the codec
     return row;
 }
 
 const char *fl_codec_name(fl_codec_kind kind)
 {
-    const fl_codec_row *row = find(kind);
+    const fl_codec_row *row = fl_codec_find(kind);
     return row ? row->name : NULL;
 }
 
 bool fl_codec_is_summable(fl_codec_kind kind)
 {
-    const fl_codec_row *row = find(kind);
-    return row && !row->coder;
+    const fl_codec_row *row = fl_codec_find(kind);
+    return row && is_summable(row);
 }
 
 bool fl_codec_has_residual(fl_codec_kind kind)
 {
-    const fl_codec_row *row = find(kind);
+    const fl_codec_row *row = fl_codec_find(kind);
     return row && row->has_residual;
 }
 
@@ -66,7 +79,7 @@ static fl_err refuse_name(const char *text, fl_reason *why)
     fl_writer out = fl_writer_over((uint8_t *)names, sizeof names - 1);
     for (size_t i = 0; i < TABLE_COUNT; i++) {
         if (i > 0) fl_writer_bytes(&out, ", ", 2);
-        fl_writer_bytes(&out, TABLE[i].name, strlen(TABLE[i].name));
+        fl_writer_bytes(&out, TABLE[i]->name, strlen(TABLE[i]->name));
     }
     return fl_reason_set(why, FL_ERR_NOT_FOUND,
                          "there is no codec \"%s\"; there are %s", text, names);
@@ -100,7 +113,7 @@ fl_err fl_codec_parse(fl_codec_kind *kind, uint32_t *bits, const char *text,
 {
     const size_t len = strcspn(text, ":");
     for (size_t i = 0; i < TABLE_COUNT; i++) {
-        const fl_codec_row *row = &TABLE[i];
+        const fl_codec_row *row = TABLE[i];
         if (strlen(row->name) != len || strncmp(row->name, text, len) != 0) {
             continue;
         }
@@ -118,8 +131,8 @@ fl_err fl_codec_parse(fl_codec_kind *kind, uint32_t *bits, const char *text,
 size_t fl_codec_bound(const fl_codec *codec)
 {
     const fl_codec_row *row = row_of(codec);
-    const size_t bytes = row->coder ? fl_clear_bound(codec, row->coder)
-                                    : fl_update_words(codec) * WORD_BYTES;
+    const size_t bytes = is_summable(row) ? fl_update_words(codec) * WORD_BYTES
+                                          : fl_clear_bound(codec, row);
     return bytes <= BYTES_MAX ? bytes : 0;
 }
 
@@ -132,13 +145,14 @@ static size_t word_floats(const fl_codec *codec)
 size_t fl_codec_scratch(const fl_codec *codec)
 {
     const fl_codec_row *row = row_of(codec);
-    return row->coder ? fl_clear_scratch(codec, row->coder)
-                      : word_floats(codec) + fl_update_scratch(codec);
+    return is_summable(row) ? word_floats(codec) + fl_update_scratch(codec)
+                            : fl_clear_scratch(codec, row);
 }
 
 size_t fl_codec_sums(const fl_codec *codec)
 {
-    return row_of(codec)->coder ? fl_clear_sums(codec) : fl_update_words(codec);
+    return is_summable(row_of(codec)) ? fl_update_words(codec)
+                                      : fl_clear_sums(codec);
 }
 
 /* ---- summable codecs, in the clear ---- */
@@ -188,11 +202,11 @@ fl_err fl_codec_encode(uint8_t *dst, size_t dst_cap, size_t *len,
                              dst_cap, bound);
     }
     fl_writer out = fl_writer_over(dst, dst_cap);
-    const fl_err err = row->coder
-                           ? fl_clear_encode(&out, codec, row, update, metrics,
-                                             place, rounding, scratch, why)
-                           : encode_words(&out, codec, update, metrics, place,
-                                          rounding, scratch, why);
+    const fl_err err = is_summable(row)
+                           ? encode_words(&out, codec, update, metrics, place,
+                                          rounding, scratch, why)
+                           : fl_clear_encode(&out, codec, row, update, metrics,
+                                             place, rounding, scratch, why);
     if (err) return err;
     assert(!out.failed && out.len <= bound);
     *len = out.len;
@@ -204,8 +218,8 @@ fl_err fl_codec_add(uint64_t *sums, const fl_codec *codec, const uint8_t *src,
 {
     const fl_codec_row *row = row_of(codec);
     fl_reader in = fl_reader_over(src, src_len);
-    return row->coder ? fl_clear_add(sums, codec, row->coder, &in, scratch, why)
-                      : add_words(sums, codec, &in, why);
+    return is_summable(row) ? add_words(sums, codec, &in, why)
+                            : fl_clear_add(sums, codec, row, &in, scratch, why);
 }
 
 fl_err fl_codec_decode(float *mean, fl_update_metrics *metrics,
@@ -214,7 +228,7 @@ fl_err fl_codec_decode(float *mean, fl_update_metrics *metrics,
                        float *scratch, fl_reason *why)
 {
     const fl_codec_row *row = row_of(codec);
-    if (!row->coder) {
+    if (is_summable(row)) {
         return fl_update_decode(mean, metrics, spread, codec, sums,
                                 client_count, scratch, why);
     }
@@ -224,6 +238,5 @@ fl_err fl_codec_decode(float *mean, fl_update_metrics *metrics,
                              client_count, codec->client_cap);
     }
     *spread = (fl_update_spread){{0}, {0}};
-    return fl_clear_decode(mean, metrics, codec, row->coder, sums, client_count,
-                           why);
+    return fl_clear_decode(mean, metrics, codec, row, sums, client_count, why);
 }

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 
 #include "compress/update/codec.h"
+#include "compress/update/codec_table.h"
 #include "compress/update/layout.h"
 
 enum { VALUE_MAX_CAP = 1 << 30 };
@@ -26,21 +27,20 @@ static fl_err check_float(const char *name, float number, float most,
                          name, (double)number, (double)most);
 }
 
-static bool has_density(fl_codec_kind kind)
-{
-    return kind == FL_CODEC_SKETCH || kind == FL_CODEC_SKETCH1BIT ||
-           kind == FL_CODEC_TOPK || kind == FL_CODEC_STC;
-}
-
 static fl_err check_kind(const fl_codec *codec, fl_reason *why)
 {
-    FL_TRY(check_number("kind", (uint64_t)codec->kind, FL_CODEC_SKETCH,
-                        FL_CODEC_NONE, why));
-    if (codec->kind == FL_CODEC_DENSE)
-        FL_TRY(check_number("bits", codec->bits, 2, 20, why));
-    if (codec->kind == FL_CODEC_QSGD)
-        FL_TRY(check_number("bits", codec->bits, 2, 8, why));
-    if (!has_density(codec->kind)) return FL_OK;
+    const fl_codec_row *row = fl_codec_find(codec->kind);
+    if (!row) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "the codec has kind %d, which this version does "
+                             "not know",
+                             (int)codec->kind);
+    }
+    if (row->bits > 0) {
+        FL_TRY(check_number("bits", codec->bits, row->bits_min, row->bits_max,
+                            why));
+    }
+    if (!row->has_density) return FL_OK;
     FL_TRY(check_float("a density of", codec->density, 1.0F, why));
     return check_float("a density of SMALL of", codec->density_small, 1.0F,
                        why);

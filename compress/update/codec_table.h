@@ -1,7 +1,6 @@
 /*
- * What a codec for the clear is: a line in the table of codec.c, and a file
- * with the functions that the line names. docs/compression.md, "Adding a
- * codec", goes through one.
+ * What a codec for the clear is: a file with a fl_codec_row, and a line in the
+ * table of codec.c. docs/compression.md, "Adding a codec", goes through one.
  *
  * A codec codes the values of LARGE and SMALL coordinates. All the rest is
  * done around it, for all codecs alike (clear.c): metrics, EXACT coordinates,
@@ -22,7 +21,20 @@
 #include "compress/update/codec.h"
 #include "compress/update/layout.h"
 
+/* A codec. The functions are NULL when it is summable: those of update.c. */
 typedef struct {
+    const char *name;
+    fl_codec_kind kind;
+    uint32_t bits, bits_min, bits_max;  // what "name" means; 0: it has none
+    bool has_density;
+    bool has_residual;
+
+    // Numbers of a group that are sent, at most; NULL: all.
+    size_t (*kept)(const fl_codec *codec, fl_group group);
+
+    // Of such a number, when it is rounded; 0: those of the codec.
+    uint32_t value_bits;
+
     // Bytes of LARGE and SMALL coordinates at most.
     size_t (*bound)(const fl_codec *codec);
 
@@ -42,23 +54,17 @@ typedef struct {
 
     // Decoded values are at most clip * 2^reach.
     unsigned reach;
-} fl_codec_coder;
-
-/* A line of the table. */
-typedef struct {
-    const char *name;
-    fl_codec_kind kind;
-    uint32_t bits, bits_min, bits_max;  // what "name" means; 0: it has none
-    bool has_residual;
-    const fl_codec_coder *coder;  // NULL: summable, by update.c
 } fl_codec_row;
 
-extern const fl_codec_coder fl_none_coder;
-extern const fl_codec_coder fl_fp16_coder;
-extern const fl_codec_coder fl_topk_coder;
-extern const fl_codec_coder fl_stc_coder;
-extern const fl_codec_coder fl_qsgd_coder;
-extern const fl_codec_coder fl_sketch1bit_coder;
+/* NULL for what is none. */
+const fl_codec_row *fl_codec_find(fl_codec_kind kind);
+
+extern const fl_codec_row fl_codec_sketch1bit;
+extern const fl_codec_row fl_codec_topk;
+extern const fl_codec_row fl_codec_stc;
+extern const fl_codec_row fl_codec_qsgd;
+extern const fl_codec_row fl_codec_fp16;
+extern const fl_codec_row fl_codec_none;
 
 /* ---- the coordinates that a codec codes ---- */
 

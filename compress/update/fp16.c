@@ -34,5 +34,12 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
 }
 
 // To the nearest, so a hair above the clip, or its double where that is tiny.
-const fl_codec_coder fl_fp16_coder = {
-    .bound = bound, .encode = encode, .decode = decode, .reach = 1};
+const fl_codec_row fl_codec_fp16 = {
+    .name = "fp16",
+    .kind = FL_CODEC_FP16,
+    .value_bits = 16,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+    .reach = 1,
+};

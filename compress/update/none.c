@@ -28,5 +28,11 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
     return FL_OK;
 }
 
-const fl_codec_coder fl_none_coder = {
-    .bound = bound, .encode = encode, .decode = decode};
+const fl_codec_row fl_codec_none = {
+    .name = "none",
+    .kind = FL_CODEC_NONE,
+    .value_bits = 32,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+};

@@ -242,5 +242,14 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
 }
 
 // The largest of a bucket is rounded up.
-const fl_codec_coder fl_qsgd_coder = {
-    .bound = bound, .encode = encode, .decode = decode, .reach = 1};
+const fl_codec_row fl_codec_qsgd = {
+    .name = "qsgd",
+    .kind = FL_CODEC_QSGD,
+    .bits = 4,
+    .bits_min = 2,
+    .bits_max = 8,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+    .reach = 1,
+};

@@ -13,6 +13,7 @@
 #include "compress/update/codec_table.h"
 #include "compress/update/narrow.h"
 #include "compress/update/support.h"
+#include "compress/update/update.h"
 
 enum {
     SCALE_BITS = 16,
@@ -47,11 +48,6 @@ static uint64_t seed_of(const fl_codec *codec, uint32_t place)
     return fl_random_u64(&random);
 }
 
-static float density_of(const fl_codec *codec, fl_group group)
-{
-    return group == FL_GROUP_LARGE ? codec->density : codec->density_small;
-}
-
 static void blocks_init(blocks *b, const fl_codec *codec, fl_group group,
                         uint64_t seed)
 {
@@ -59,7 +55,7 @@ static void blocks_init(blocks *b, const fl_codec *codec, fl_group group,
     b->rotation = (fl_rotation){seed, FL_RANDOM_SIGNS, (uint32_t)group};
     fl_support_init(&b->support, seed, (uint32_t)group,
                     fl_layout_count(&codec->layout, group),
-                    density_of(codec, group));
+                    fl_update_density(codec, group));
     b->index = 0;
     b->at = b->size = 0;
 }
@@ -74,13 +70,19 @@ static bool blocks_next(blocks *b)
     return true;
 }
 
+static size_t kept(const fl_codec *codec, fl_group group)
+{
+    return fl_support_kept(fl_layout_count(&codec->layout, group),
+                           fl_update_density(codec, group));
+}
+
 static size_t bound(const fl_codec *codec)
 {
     uint64_t bits = 0;
     for (fl_group group = FL_GROUP_LARGE; group <= FL_GROUP_SMALL; group++) {
         const size_t count = fl_layout_count(&codec->layout, group);
         const size_t padded = fl_rotation_padded(count);
-        bits += fl_support_kept(count, density_of(codec, group));
+        bits += kept(codec, group);
         for (size_t at = 0; at < padded; at += fl_rotation_block(padded - at)) {
             bits += SCALE_BITS;
         }
@@ -197,8 +199,15 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
     return FL_OK;
 }
 
-const fl_codec_coder fl_sketch1bit_coder = {.bound = bound,
-                                            .scratch = scratch_floats,
-                                            .encode = encode,
-                                            .decode = decode,
-                                            .reach = REACH};
+const fl_codec_row fl_codec_sketch1bit = {
+    .name = "sketch1bit",
+    .kind = FL_CODEC_SKETCH1BIT,
+    .has_density = true,
+    .kept = kept,
+    .value_bits = 1,
+    .bound = bound,
+    .scratch = scratch_floats,
+    .encode = encode,
+    .decode = decode,
+    .reach = REACH,
+};

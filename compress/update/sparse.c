@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compress/update/rice.h"
+#include "compress/update/update.h"
 
 enum {
     DIGIT_BITS = 8,
@@ -20,9 +21,8 @@ static const uint32_t MAGNITUDE = 0x7fffffff;
 size_t fl_sparse_kept(const fl_codec *codec, fl_group group)
 {
     const size_t count = fl_layout_count(&codec->layout, group);
-    const float density =
-        group == FL_GROUP_LARGE ? codec->density : codec->density_small;
-    const size_t kept = (size_t)llround((double)density * (double)count);
+    const double density = (double)fl_update_density(codec, group);
+    const size_t kept = (size_t)llround(density * (double)count);
     return kept < 1 && count > 0 ? 1 : kept;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compress/update/codec.h"
-#include "compress/update/sparse.h"
-#include "compress/update/support.h"
+#include "compress/update/codec_table.h"
 #include "compress/update/update.h"
 #include "compress/update/words.h"
 
@@ -15,19 +14,10 @@ uint64_t fl_codec_radix(uint32_t per_word)
 // Numbers of one of LARGE and SMALL that are sent.
 static size_t group_support(const fl_codec *codec, fl_group group)
 {
-    switch (codec->kind) {
-    case FL_CODEC_SKETCH:
-    case FL_CODEC_DENSE:
-    case FL_CODEC_SKETCH1BIT:
-        return fl_support_kept(fl_layout_count(&codec->layout, group),
-                               fl_update_density(codec, group));
-    case FL_CODEC_TOPK:
-    case FL_CODEC_STC: return fl_sparse_kept(codec, group);
-    case FL_CODEC_QSGD:
-    case FL_CODEC_FP16:
-    case FL_CODEC_NONE: break;
-    }
-    return fl_layout_count(&codec->layout, group);
+    const fl_codec_row *row = fl_codec_find(codec->kind);
+    if (!row->encode) return fl_update_form_of(codec).kept[group];
+    return row->kept ? row->kept(codec, group)
+                     : fl_layout_count(&codec->layout, group);
 }
 
 static size_t sketched_support(const fl_codec *codec)
@@ -64,18 +54,9 @@ static uint64_t integer_bits(const fl_codec *codec)
 
 static uint64_t value_bits(const fl_codec *codec)
 {
-    enum { FLOAT = 32, HALF = 16, BYTE = 8, SIGN = 1 };
-    switch (codec->kind) {
-    case FL_CODEC_SKETCH:
-    case FL_CODEC_DENSE: return integer_bits(codec);
-    case FL_CODEC_SKETCH1BIT:
-    case FL_CODEC_STC: return SIGN;
-    case FL_CODEC_TOPK: return BYTE;
-    case FL_CODEC_QSGD: return codec->bits;
-    case FL_CODEC_FP16: return HALF;
-    case FL_CODEC_NONE: break;
-    }
-    return FLOAT;
+    const fl_codec_row *row = fl_codec_find(codec->kind);
+    if (!row->encode) return integer_bits(codec);
+    return row->value_bits ? row->value_bits : codec->bits;
 }
 
 fl_codec_stages fl_codec_get_stages(const fl_codec *codec)

@@ -83,5 +83,15 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
 }
 
 // A mean of equal sizes may be rounded up.
-const fl_codec_coder fl_stc_coder = {
-    .bound = bound, .encode = encode, .decode = decode, .reach = 1};
+const fl_codec_row fl_codec_stc = {
+    .name = "stc",
+    .kind = FL_CODEC_STC,
+    .has_density = true,
+    .has_residual = true,
+    .kept = fl_sparse_kept,
+    .value_bits = VALUE_BITS,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+    .reach = 1,
+};

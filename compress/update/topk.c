@@ -111,5 +111,15 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
 }
 
 // The largest of a run is rounded up.
-const fl_codec_coder fl_topk_coder = {
-    .bound = bound, .encode = encode, .decode = decode, .reach = 1};
+const fl_codec_row fl_codec_topk = {
+    .name = "topk",
+    .kind = FL_CODEC_TOPK,
+    .has_density = true,
+    .has_residual = true,
+    .kept = fl_sparse_kept,
+    .value_bits = VALUE_BITS,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+    .reach = 1,
+};
