@@ -50,16 +50,16 @@ static fl_updates_coded encode_client(const fl_codec *codec, uint32_t client)
 
 TEST(codec_names_are_read_back)
 {
-    static const char *const NAMES[] = {
+    static const char *const names[] = {
         "sketch", "dense", "sketch1bit", "topk", "stc", "qsgd", "fp16", "none"};
-    static const uint32_t BITS[] = {0, 8, 0, 0, 0, 4, 0, 0};
+    static const uint32_t defaults[] = {0, 8, 0, 0, 0, 4, 0, 0};
     for (size_t i = 0; i < ALL_COUNT; i++) {
         fl_codec_kind kind = 0;
         uint32_t bits = 99;
-        assert_string_equal(fl_codec_name(ALL[i]), NAMES[i]);
-        assert_ok(fl_codec_parse(&kind, &bits, NAMES[i], NULL));
+        assert_string_equal(fl_codec_name(ALL[i]), names[i]);
+        assert_ok(fl_codec_parse(&kind, &bits, names[i], NULL));
         assert_int_equal(kind, ALL[i]);
-        assert_int_equal(bits, BITS[i]);
+        assert_int_equal(bits, defaults[i]);
     }
     assert_null(fl_codec_name((fl_codec_kind)0));
     assert_null(fl_codec_name((fl_codec_kind)9));
@@ -92,15 +92,15 @@ TEST(codec_bits_follow_a_colon)
 
 TEST(codec_that_nobody_knows_is_refused_with_the_names)
 {
-    static const char *const UNKNOWN[] = {"",      "sketch2", "top",
+    static const char *const unknown[] = {"",      "sketch2", "top",
                                           "topkk", "TOPK",    ":4"};
-    for (size_t i = 0; i < sizeof UNKNOWN / sizeof *UNKNOWN; i++) {
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         fl_codec_kind kind;
         uint32_t bits;
         fl_reason why = {""};
-        assert_err(fl_codec_parse(&kind, &bits, UNKNOWN[i], &why),
+        assert_err(fl_codec_parse(&kind, &bits, unknown[i], &why),
                    FL_ERR_NOT_FOUND);
-        assert_reason_names(why, UNKNOWN[i]);
+        assert_reason_names(why, unknown[i]);
         assert_reason_names(why, "sketch, dense, sketch1bit, topk, stc, qsgd, "
                                  "fp16, none");
     }
@@ -314,10 +314,10 @@ TEST(codec_without_a_residual_leaves_the_update)
 
 TEST(codec_limits_values_to_the_clip)
 {
-    static const fl_codec_kind PLAIN[] = {FL_CODEC_NONE, FL_CODEC_FP16,
+    static const fl_codec_kind plain[] = {FL_CODEC_NONE, FL_CODEC_FP16,
                                           FL_CODEC_TOPK};
     for (size_t k = 0; k < 3; k++) {
-        fl_codec codec = fl_updates_codec(PLAIN[k]);
+        fl_codec codec = fl_updates_codec(plain[k]);
         float update[COUNT] = {0}, mean[COUNT];
         codec.clip = 0.25F;
         update[5000] = FLT_MAX;
@@ -335,11 +335,11 @@ TEST(codec_limits_values_to_the_clip)
 // The fixed point has to hold what is largest, with whatever clip.
 TEST(codec_sums_hold_the_largest_updates_of_all_clients)
 {
-    static const float CLIPS[] = {0x1p20F, 3.7F, 1e-6F};
+    static const float clips[] = {0x1p20F, 3.7F, 1e-6F};
     for (size_t k = CLEAR; k < ALL_COUNT; k++) {
         for (size_t j = 0; j < 3; j++) {
             fl_codec codec = fl_updates_codec(ALL[k]);
-            codec.clip = CLIPS[j];
+            codec.clip = clips[j];
             codec.weight_max = FL_CODEC_WEIGHT_MAX;
             codec.client_cap = FL_CODEC_CLIENTS_MAX;
             float update[COUNT], one[COUNT], all[COUNT];
@@ -388,12 +388,12 @@ static fl_err try_encode(const fl_codec *codec, float *update,
 
 TEST(codec_names_the_coordinate_that_is_no_number)
 {
-    static const float BAD[] = {NAN, INFINITY, -INFINITY};
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t k = 0; k < ALL_COUNT; k++) {
         const fl_codec codec = fl_updates_codec(ALL[k]);
         float update[COUNT] = {0};
         fl_reason why = {""};
-        update[9876] = BAD[k % 3];
+        update[9876] = bad[k % 3];
         assert_err(try_encode(&codec, update, &TEN, 0, &why), FL_ERR_RANGE);
         assert_reason_names(why, "coordinate 9876");
     }
@@ -401,17 +401,17 @@ TEST(codec_names_the_coordinate_that_is_no_number)
 
 TEST(codec_refuses_metrics_that_no_training_gives)
 {
-    static const fl_update_metrics BAD[] = {
+    static const fl_update_metrics bad[] = {
         {0, 0, 0.0},
         {10, 11, 0.0},
         {10, 1, NAN},
         {FL_UPDATE_EXAMPLES_MAX + 1, 0, 0.0}};
     for (size_t k = 0; k < ALL_COUNT; k++) {
         const fl_codec codec = fl_updates_codec(ALL[k]);
-        for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
             float update[COUNT] = {0};
             fl_reason why = {""};
-            assert_err(try_encode(&codec, update, &BAD[i], 0, &why),
+            assert_err(try_encode(&codec, update, &bad[i], 0, &why),
                        FL_ERR_RANGE);
             assert_true(why.text[0] != 0);
         }
@@ -430,7 +430,7 @@ TEST(codec_refuses_a_small_buffer)
 TEST(codec_has_no_bound_beyond_an_object)
 {
     fl_codec codec = fl_updates_codec(FL_CODEC_NONE);
-    codec.param_count = 81 * 1024 * 1024;
+    codec.param_count = (size_t)81 * 1024 * 1024;
     fl_layout_init_plain(&codec.layout, codec.param_count);
     assert_int_equal(fl_codec_bound(&codec), 0);
     codec.kind = FL_CODEC_FP16;
@@ -485,7 +485,7 @@ static size_t write_none(uint8_t *dst, const uint8_t *head, size_t head_len,
 
 TEST(codec_refuses_values_beyond_the_clip)
 {
-    static const float BAD[] = {1.0001F, -1.0001F, NAN, INFINITY, FLT_MAX};
+    static const float bad[] = {1.0001F, -1.0001F, NAN, INFINITY, FLT_MAX};
     static const uint8_t head[] = {10, 3, 0};
     static uint8_t bytes[COUNT * sizeof(float)];
     const fl_codec codec = fl_updates_codec(FL_CODEC_NONE);
@@ -493,15 +493,15 @@ TEST(codec_refuses_values_beyond_the_clip)
     // EXACT ones come first; then 200 SMALL and 10,000 LARGE
     size_t len = write_none(bytes, head, sizeof head, FL_UPDATES_EXACT + 5, 1);
     assert_ok(fl_updates_add(sums, &codec, bytes, len, NULL));
-    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fl_reason why = {""};
         len =
-            write_none(bytes, head, sizeof head, FL_UPDATES_EXACT + 5, BAD[i]);
+            write_none(bytes, head, sizeof head, FL_UPDATES_EXACT + 5, bad[i]);
         assert_refused(&codec, bytes, len);
         assert_err(fl_updates_add(sums, &codec, bytes, len, &why),
                    FL_ERR_RANGE);
         assert_reason_names(why, "coordinate 5 ");
-        len = write_none(bytes, head, sizeof head, 0, BAD[i]);
+        len = write_none(bytes, head, sizeof head, 0, bad[i]);
         assert_refused(&codec, bytes, len);
     }
     free(sums);
@@ -512,7 +512,7 @@ TEST(codec_refuses_metrics_that_one_client_cannot_have)
     static const struct {
         size_t len;
         uint8_t head[12];
-    } BAD[] = {
+    } bad[] = {
         {3, {0, 0, 0}},                       // no example
         {4, {0xe9, 0x07, 0, 0}},              // 1001 of at most 1000
         {3, {10, 11, 0}},                     // 11 correct of 10
@@ -521,8 +521,8 @@ TEST(codec_refuses_metrics_that_one_client_cannot_have)
     };
     static uint8_t bytes[COUNT * sizeof(float)];
     const fl_codec codec = fl_updates_codec(FL_CODEC_NONE);
-    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-        const size_t len = write_none(bytes, BAD[i].head, BAD[i].len, 0, 0.0F);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const size_t len = write_none(bytes, bad[i].head, bad[i].len, 0, 0.0F);
         assert_refused(&codec, bytes, len);
     }
 }

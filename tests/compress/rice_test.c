@@ -54,10 +54,10 @@ TEST(rice_is_ones_a_zero_and_low_bits)
 TEST(rice_roundtrips_at_any_density)
 {
     static float x[LEN], back[LEN];
-    static const double DENSITIES[] = {0.0, 1e-4, 0.01, 0.1, 0.5, 0.9, 1.0};
+    static const double densities[] = {0.0, 1e-4, 0.01, 0.1, 0.5, 0.9, 1.0};
     uint8_t bytes[BYTES_MAX];
-    for (size_t i = 0; i < sizeof DENSITIES / sizeof *DENSITIES; i++) {
-        const size_t count = scatter(x, LEN, DENSITIES[i], i);
+    for (size_t i = 0; i < sizeof densities / sizeof *densities; i++) {
+        const size_t count = scatter(x, LEN, densities[i], i);
         const unsigned k = fl_rice_fit(x, LEN);
         const size_t len = encode(bytes, x, LEN, k);
         assert_true(len <= (fl_rice_bound(count, LEN) + 7) / 8);
@@ -93,10 +93,10 @@ TEST(rice_bound_holds_for_any_positions)
 TEST(rice_fits_the_k_that_is_best)
 {
     static float x[LEN];
-    static const double DENSITIES[] = {0.002, 0.01, 0.03, 0.1, 0.3};
+    static const double densities[] = {0.002, 0.01, 0.03, 0.1, 0.3};
     uint8_t bytes[BYTES_MAX];
-    for (size_t i = 0; i < sizeof DENSITIES / sizeof *DENSITIES; i++) {
-        scatter(x, LEN, DENSITIES[i], 7);
+    for (size_t i = 0; i < sizeof densities / sizeof *densities; i++) {
+        scatter(x, LEN, densities[i], 7);
         const size_t best = encode(bytes, x, LEN, fl_rice_fit(x, LEN));
         for (unsigned k = 0; k <= 12; k++) {
             assert_true(best <= encode(bytes, x, LEN, k));
@@ -114,14 +114,14 @@ static double entropy_bytes(size_t count)
 TEST(rice_is_within_five_per_cent_of_the_entropy)
 {
     static float x[LEN];
-    static const double DENSITIES[] = {0.002, 0.005, 0.01, 0.02, 0.05, 0.1};
+    static const double densities[] = {0.002, 0.005, 0.01, 0.02, 0.05, 0.1};
     uint8_t bytes[BYTES_MAX];
-    for (size_t i = 0; i < sizeof DENSITIES / sizeof *DENSITIES; i++) {
-        const size_t count = scatter(x, LEN, DENSITIES[i], 3);
+    for (size_t i = 0; i < sizeof densities / sizeof *densities; i++) {
+        const size_t count = scatter(x, LEN, densities[i], 3);
         const size_t len = encode(bytes, x, LEN, fl_rice_fit(x, LEN));
         const double ratio = (double)len / entropy_bytes(count);
         print_message("density %g: %zu bytes, %.3f of the entropy\n",
-                      DENSITIES[i], len, ratio);
+                      densities[i], len, ratio);
         assert_true(ratio <= 1.05);
     }
 }
