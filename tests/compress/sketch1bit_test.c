@@ -113,26 +113,33 @@ TEST(sketch1bit_of_zeros_is_zeros)
     assert_memory_equal(mean, update, sizeof mean);
 }
 
-// So few that the mean of all clients could not be told otherwise.
+// A client may say the largest scale, of 16 values for 2^20: alone it would be
+// 2^16 in each coordinate of a block.
 TEST(sketch1bit_limits_what_a_tiny_density_makes)
 {
-    enum { COUNT = 1 << 20 };
-    fl_codec codec = plain_codec(COUNT, 1e-9F);
-    float *update = malloc(COUNT * sizeof *update);
-    float *mean = malloc(COUNT * sizeof *mean);
-    float most = 0.0F;
+    enum { COUNT = 1 << 20, SCALE_AT = 7 };  // behind 10, 3, 12.5; place
+    const fl_codec codec = plain_codec(COUNT, 1e-9F);
+    const fl_update_metrics metrics = {10, 3, 12.5};
+    fl_update_metrics back;
+    fl_update_spread spread;
+    float *update = calloc(COUNT, sizeof *update), most = 0.0F;
+    uint64_t *sums = calloc(fl_codec_sums(&codec), sizeof *sums);
     assert_non_null(update);
-    assert_non_null(mean);
+    assert_non_null(sums);
+    const fl_updates_coded coded =
+        fl_updates_encode(&codec, update, &metrics, 0);
+    coded.bytes[SCALE_AT] = 0xb4;  // 90
+    coded.bytes[SCALE_AT + 1] = 0x42;
+    assert_ok(fl_updates_add(sums, &codec, coded.bytes, coded.len, NULL));
+    assert_ok(
+        fl_codec_decode(update, &back, &spread, &codec, sums, 1, NULL, NULL));
     for (size_t i = 0; i < COUNT; i++) {
-        update[i] = 1.0F;
+        most = fmaxf(most, fabsf(update[i]));
     }
-    fl_updates_pass(mean, &codec, update, 0);
-    for (size_t i = 0; i < COUNT; i++) {
-        most = fmaxf(most, fabsf(mean[i]));
-    }
-    assert_true(most <= 0x1p14F);
+    assert_true(most == 0x1p14F);
+    free(coded.bytes);
+    free(sums);
     free(update);
-    free(mean);
 }
 
 /* ---- refusals ---- */
