@@ -6,27 +6,24 @@ enum {
     LOGIT_MAX = 12 * LOG_ONE,  // of a sum: a chance of 1/4097
     WEIGHT_ONE = 65536,
     WEIGHT_FIRST = 22938,      // 0.35
-    LEARNING_STEPS = 1 << 21,  // 1/512 of the gradient, in units of the rest
+    LEARNING_STEPS = 1 << 21,  // logits and chances are 2^28: 1/512 in a weight
 };
 
 /* ---- logarithms ---- */
 
-// log2(x) for 1 <= x < 2^19: whole powers, and a parabola in between.
+// log2(x) for 1 <= x < 2^20: whole powers, and a parabola in between.
 static int32_t log2_of(uint32_t x)
 {
-    int32_t whole = 0;
-    while (x >> (whole + 1) != 0) {
-        whole++;
-    }
+    const int32_t whole = 31 - __builtin_clz(x);
     const int32_t part = (int32_t)(x * LOG_ONE >> whole) - LOG_ONE;
     return whole * LOG_ONE + part + part * (LOG_ONE - part) / 11941;
 }
 
-// 65536 / (1 + 2^-logit), the same way.
+// 65536 / (1 + 2^-logit), the same way: 2^-size is 2^part, shifted.
 static uint32_t chance_of(int32_t logit)
 {
     const int32_t size = logit < 0 ? -logit : logit;
-    const int32_t part = LOG_ONE - size % LOG_ONE;  // 2^-size = 2^part / 2^..
+    const int32_t part = LOG_ONE - size % LOG_ONE;
     const int32_t power = LOG_ONE + part - part * (LOG_ONE - part) / 12150;
     const uint32_t odds = (uint32_t)power * 16 >> (size / LOG_ONE + 1);
     const uint32_t likely = UINT32_MAX / (65536 + odds);
