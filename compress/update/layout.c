@@ -69,8 +69,8 @@ size_t fl_layout_count(const fl_layout *layout, fl_group group)
     size_t count = 0;
     for (uint32_t i = 0; i < layout->run_count; i++) {
         const uint32_t run = layout->runs[i];
-        if (fl_layout_run_group(run) == group)
-            count += fl_layout_run_count(run);
+        if (fl_layout_run_group(run) != group) continue;
+        count += fl_layout_run_count(run);
     }
     return count;
 }
