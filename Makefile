@@ -27,19 +27,21 @@ PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
-# The engine and the masks need nothing but libc, so that much of the tree can
-# be built for an arm64 whose libraries are not here. `make arm64` uses it.
+# The engine, updates and masks need nothing but libc, so that much of the tree
+# can be built for an arm64 whose libraries are not here. `make arm64` uses it.
 ifeq ($(VARIANT),arm64)
 CC      := aarch64-linux-gnu-gcc
 AR      := aarch64-linux-gnu-ar
 SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
            data/dataset.c data/names.c data/number.c \
-           compress/update/fields.c secure/addend.c $(filter secure/mask/%,$(SRC))
+           $(filter compress/update/%,$(SRC)) \
+           secure/addend.c $(filter secure/mask/%,$(SRC))
 TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
            $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
-           secure/mask secure/addend compress/fields))
-TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c)
+           $(addprefix compress/,fields hadamard rotation support words sketch)\
+           secure/mask secure/addend))
+TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c vector.c)
 PROTOS  :=
 endif
 DIGEST  := tests/arm64/digest.c

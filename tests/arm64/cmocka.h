@@ -67,12 +67,18 @@ print_error(const char *format, ...)
         }                                                                  \
     } while (0)
 
-#define fail()                          assert_true(!"it fails")
-#define assert_false(what)              assert_true(!(what))
-#define assert_null(what)               assert_true((what) == NULL)
-#define assert_non_null(what)           assert_true((what) != NULL)
-#define assert_int_equal(a, b)          assert_true((a) == (b))
-#define assert_memory_equal(a, b, size) assert_true(memcmp(a, b, size) == 0)
+#define fail() assert_true(!"it fails")
+#define fail_msg(...)             \
+    do {                          \
+        print_error(__VA_ARGS__); \
+        fail();                   \
+    } while (0)
+#define assert_false(what)                  assert_true(!(what))
+#define assert_null(what)                   assert_true((what) == NULL)
+#define assert_non_null(what)               assert_true((what) != NULL)
+#define assert_int_equal(a, b)              assert_true((a) == (b))
+#define assert_memory_equal(a, b, size)     assert_true(memcmp(a, b, size) == 0)
+#define assert_memory_not_equal(a, b, size) assert_true(memcmp(a, b, size) != 0)
 #define assert_float_equal(a, b, epsilon) \
     assert_true(fabsf((a) - (b)) <= (epsilon))
 #define assert_string_equal(a, b) assert_true(strcmp(a, b) == 0)

@@ -15,7 +15,7 @@ static void put_all(const int64_t *values, unsigned per_word)
     for (size_t i = 0; i < COUNT; i++)
         fl_words_put(&out, values[i]);
     fl_words_writer_finish(&out);
-    assert_int_equal(out.next - words, fl_words_count(COUNT, per_word));
+    assert_true(out.next == words + fl_words_count(COUNT, per_word));
 }
 
 static void assert_read(const int64_t *expected, unsigned per_word)
