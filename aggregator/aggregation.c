@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregator/aggregator_core.h"
+#include "aggregator/fitting.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,94 +13,103 @@ static bool is_secure(const fl_aggregator *aggregator)
 
 /* ---- the sum ---- */
 
-static const uint32_t FIELD_MAX = UINT32_C(1) << 31;  // of the codec
-
-static uint32_t smaller(uint32_t a, uint32_t b)
+static fl_fitting_options fitting_options(const fl_aggregator_options *options,
+                                          bool has_frozen_norms)
 {
-    return a < b ? a : b;
-}
-
-static fl_err make_room(fl_sum *sum)
-{
-    const size_t count = sum->fields.field_count;
-    if (count <= sum->field_cap) return FL_OK;
-    uint64_t *words = realloc(sum->words, count * sizeof *words);
-    if (words) sum->words = words;
-    uint64_t *sums = realloc(sum->sums, count * sizeof *sums);
-    if (sums) sum->sums = sums;
-    if (!words || !sums) return FL_ERR_MEMORY;
-    sum->field_cap = count;
-    return FL_OK;
-}
-
-// The codec for so many clients, and how its fields lie in words.
-static fl_err lay_out(fl_dense_codec *codec, fl_fields *fields,
-                      const fl_aggregator_options *options, size_t param_count,
-                      uint32_t client_cap)
-{
-    *codec = (fl_dense_codec){
-        .param_count = param_count,
-        .field_max =
-            smaller(fl_fields_max(options->value_bits, client_cap), FIELD_MAX),
+    return (fl_fitting_options){
+        .kind = options->codec,
+        .bits = options->codec_bits,
+        .density = options->density,
+        .density_small = options->density_small,
+        .clip = options->value_clip,
         .weight_max = options->weight_max,
-        .clip = (float)options->value_clip,
+        .is_overflow_free = options->is_overflow_free,
+        .has_frozen_norms = has_frozen_norms,
     };
-    return fl_fields_init(fields, fl_dense_field_count(codec),
-                          (uint64_t)client_cap * codec->field_max + 1,
-                          client_cap, codec->field_max);
 }
 
 uint64_t fl_aggregation_bytes(const fl_aggregator_options *options,
-                              size_t param_count)
+                              const fl_model *model)
 {
-    fl_dense_codec codec;
-    fl_fields fields;
+    const fl_master_scale unknown = {.clients = 0};
+    const fl_fitting_options fitting = fitting_options(options, false);
     const double selected =
         ceil(options->cohort * (1.0 + options->over_select));
-    const fl_err err =
-        lay_out(&codec, &fields, options, param_count, (uint32_t)selected);
-    return err ? UINT64_MAX : fields.word_count * sizeof(uint64_t);
+    fl_codec codec;
+    fl_fitting_codec(&codec, &fitting, model, &unknown, (uint32_t)selected, 0);
+    const size_t bytes =
+        fl_codec_check(&codec, NULL) ? 0 : fl_codec_bound(&codec);
+    return bytes ? bytes : UINT64_MAX;
+}
+
+// Under secure aggregation it is the session that sums.
+static fl_err make_room(fl_sum *sum)
+{
+    const size_t count = fl_codec_sums(&sum->codec);
+    if (count > sum->sum_cap) {
+        uint64_t *sums = realloc(sum->sums, count * sizeof *sums);
+        if (!sums) return FL_ERR_MEMORY;
+        sum->sums = sums;
+        sum->sum_cap = count;
+    }
+    memset(sum->sums, 0, count * sizeof *sum->sums);
+    return FL_OK;
+}
+
+// Before a sum is on, so that codec and seed are those of what comes.
+static void fit_codec(fl_aggregator *aggregator)
+{
+    fl_sum *sum = &aggregator->sum;
+    const fl_plan plan = fl_round_recipe(aggregator);
+    const fl_fitting_options fitting =
+        fitting_options(&aggregator->options, plan.norm == FL_NORM_FROZEN);
+    fl_master_scale scale = fl_master_get_scale(aggregator->master);
+    if (sum->has_lost_scale) scale.clients = 0;
+    fl_fitting_codec(&sum->codec, &fitting, aggregator->model, &scale,
+                     sum->client_cap, fl_plan_codec_seed(&plan));
 }
 
 fl_err fl_aggregation_begin(fl_aggregator *aggregator)
 {
-    const fl_aggregator_options *options = &aggregator->options;
     fl_sum *sum = &aggregator->sum;
     sum->client_cap = aggregator->cohort_len;
-    sum->client_min = is_secure(aggregator) ? options->quorum : 1;
+    sum->client_min = is_secure(aggregator) ? aggregator->options.quorum : 1;
     if (sum->client_cap < sum->client_min) return FL_ERR_STATE;
-    FL_TRY(lay_out(&sum->codec, &sum->fields, options,
-                   fl_model_param_count(aggregator->model), sum->client_cap));
-    FL_TRY(make_room(sum));
     sum->number++;
-    if (is_secure(aggregator)) return FL_OK;
-    memset(sum->words, 0, sum->fields.word_count * sizeof *sum->words);
+    sum->payload_up = 0;
+    fit_codec(aggregator);
+    FL_TRY(fl_codec_check(&sum->codec, NULL));
+    if (!is_secure(aggregator)) return make_room(sum);
+    sum->word_count = fl_update_words(&sum->codec);
     return FL_OK;
+}
+
+fl_err fl_aggregation_check(const fl_aggregator *aggregator, uint64_t bytes,
+                            fl_reason *why)
+{
+    const fl_codec *codec = &aggregator->sum.codec;
+    const uint64_t most = fl_codec_bound(codec);
+    if (bytes == most || (bytes < most && !fl_codec_is_summable(codec->kind))) {
+        return FL_OK;
+    }
+    return fl_reason_set(
+        why, FL_ERR_RANGE, "the update has %llu bytes, not %s%llu",
+        (unsigned long long)bytes,
+        fl_codec_is_summable(codec->kind) ? "" : "at most ",
+        (unsigned long long)most);
 }
 
 fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
                           size_t len, fl_reason *why)
 {
     fl_sum *sum = &aggregator->sum;
-    const size_t word_count = sum->fields.word_count;
-    if (len != word_count * sizeof *sum->words) {
-        return fl_reason_set(why, FL_ERR_FORMAT, "the update has %zu bytes",
-                             len);
-    }
-    uint64_t *words = malloc(word_count * sizeof *words);
-    if (!words) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    fl_addend_decode(words, bytes, word_count);
-    fl_err err = fl_fields_unpack(sum->sums, &sum->fields, words);
-    free(words);
-    for (size_t i = 0; !err && i < sum->fields.field_count; i++) {
-        if (sum->sums[i] > sum->codec.field_max) err = FL_ERR_RANGE;
-    }
-    if (err) {
-        return fl_reason_set(why, err,
-                             "the update has a field above its maximum");
-    }
-    fl_addend_add(sum->words, bytes, word_count);
-    return FL_OK;
+    float *scratch = malloc(fl_codec_scratch(&sum->codec) * sizeof *scratch);
+    if (!scratch) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    const fl_err err =
+        fl_codec_add(sum->sums, &sum->codec, bytes, len, scratch, why);
+    free(scratch);
+    if (!err) sum->payload_up += len;
+    return err;
 }
 
 // NULL: there is none.
@@ -113,34 +123,41 @@ static const uint64_t *find_sum(const fl_aggregator *aggregator,
         return fl_secagg_sum(sum->secagg);
     }
     *client_count = aggregator->committed_count;
-    return sum->words;
+    return sum->sums;
 }
 
-// Any words can be somebody's masked vector: their sum need not hold fields.
-static fl_err unpack(const fl_sum *sum, const uint64_t *words, fl_reason *why)
+// What was learned of the size of sums is for the next round.
+static fl_err learn(fl_aggregator *aggregator, const fl_update_spread *spread,
+                    uint32_t client_count, fl_reason *why)
 {
-    if (!words) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
-    if (!fl_fields_unpack(sum->sums, &sum->fields, words)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_RANGE,
-                         "a word of the sum holds no fields: somebody's "
-                         "vector was not fields");
+    fl_sum *sum = &aggregator->sum;
+    if (!fl_codec_is_summable(sum->codec.kind)) return FL_OK;
+    sum->has_lost_scale = fl_fitting_has_wrapped(spread);
+    if (sum->has_lost_scale) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "updates are much larger than in the round before "
+                             "and their sum has wrapped; the round is tried "
+                             "again with wider fields");
+    }
+    const fl_master_scale scale = fl_fitting_learn(spread, client_count);
+    fl_master_set_scale(aggregator->master, &scale);
+    return FL_OK;
 }
 
-fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
-                            fl_dense_metrics *metrics, fl_reason *why)
+fl_err fl_aggregation_mean(fl_aggregator *aggregator, float *mean,
+                           fl_update_metrics *metrics, fl_reason *why)
 {
     const fl_sum *sum = &aggregator->sum;
-    const size_t param_count = sum->codec.param_count;
+    fl_update_spread spread;
     uint32_t client_count;
-    FL_TRY(unpack(sum, find_sum(aggregator, &client_count), why));
-    float *mean = malloc(param_count * sizeof *mean);
-    if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    const fl_err err = fl_dense_decode(mean, metrics, &sum->codec, sum->sums,
-                                       client_count, why);
-    for (size_t i = 0; !err && i < param_count; i++) {
-        params[i] += mean[i];
-    }
-    free(mean);
+    const uint64_t *sums = find_sum(aggregator, &client_count);
+    if (!sums) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
+    float *scratch = malloc(fl_codec_scratch(&sum->codec) * sizeof *scratch);
+    if (!scratch) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    fl_err err = fl_codec_decode(mean, metrics, &spread, &sum->codec, sums,
+                                 client_count, scratch, why);
+    free(scratch);
+    if (!err) err = learn(aggregator, &spread, client_count, why);
     if (!err) aggregator->committed_count = client_count;
     return err;
 }
@@ -224,16 +241,16 @@ static fl_session describe(fl_aggregator *aggregator)
     fl_session session = {
         .client_min = sum->client_min,
         .client_cap = sum->client_cap,
-        .word_count = (uint32_t)sum->fields.word_count,
+        .word_count = (uint32_t)sum->word_count,
         .phase_ms = aggregator->options.phase_ms,
         .round = fl_round_number(aggregator),
         .number = sum->number,
     };
-    const fl_plan plan = fl_round_plan(aggregator);
-    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
+    const fl_plan plan = fl_round_recipe(aggregator);
+    uint8_t recipe[FL_HASH_BYTES], task[FL_CODEC_TASK_MAX];
     fl_plan_recipe(recipe, &plan);
-    fl_dense_task(task, &sum->codec, recipe);
-    fl_hash(session.task, task, sizeof task);
+    const size_t task_len = fl_codec_task(task, &sum->codec, recipe);
+    fl_hash(session.task, task, task_len);
     memcpy(session.model, aggregator->published.name, FL_HASH_BYTES);
     memcpy(session.enrolment, aggregator->enrolment->hash, FL_HASH_BYTES);
     aggregator->options.random_bytes(aggregator->options.random_self,

@@ -29,16 +29,15 @@ static fl_err check_options(const fl_aggregator_options *options,
                              "cohort of %u",
                              options->min_survivors, options->cohort);
     }
-    const fl_dense_codec codec = {.param_count = 1,
-                                   .field_max = 1,
-                                   .weight_max = options->weight_max,
-                                   .clip = (float)options->value_clip};
-    FL_TRY(fl_dense_check(&codec, why));
-    if (options->value_bits < 1 || options->value_bits > 24 ||
-        options->min_survivors > FL_SESSION_CLIENTS_MAX) {
+    if (options->min_survivors > FL_SESSION_CLIENTS_MAX) {
         return fl_reason_set(why, FL_ERR_RANGE,
-                             "values of %u bits: 1 to 24 can be added up",
-                             options->value_bits);
+                             "%u survivors: a session has %d clients at most",
+                             options->min_survivors, FL_SESSION_CLIENTS_MAX);
+    }
+    if (options->aggregation == FL_AGGREGATION_SECURE &&
+        !fl_codec_is_summable(options->codec)) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "updates of this codec cannot be masked");
     }
     if (options->deadline_ms < 1 || options->gather_ms < 0) {
         return fl_reason_set(why, FL_ERR_RANGE, "the deadline must be above 0");
@@ -52,16 +51,60 @@ static uint64_t first_mail(uint64_t start_count)
     return start_count << 32;
 }
 
+static fl_err check_memory(const fl_aggregator_options *options,
+                           const fl_model *model, fl_reason *why)
+{
+    const uint64_t bytes = fl_aggregation_bytes(options, model);
+    if (bytes == UINT64_MAX) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "updates of this model and codec do not go "
+                             "together, or are too large to be sent");
+    }
+    if (bytes <= options->upload_bytes_cap) return FL_OK;
+    // Every client would be told to come later, for ever.
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "%zu bytes of memory for updates on their way do "
+                         "not hold one of %llu bytes: raise --upload-mb",
+                         options->upload_bytes_cap, (unsigned long long)bytes);
+}
+
+static fl_err make_master(fl_aggregator *aggregator, fl_model *model,
+                          fl_reason *why)
+{
+    const fl_aggregator_options *options = &aggregator->options;
+    if (!options->master) {
+        return fl_master_new(&aggregator->master, model, options->grid,
+                             options->release, why);
+    }
+    const fl_err err = fl_master_decode(
+        &aggregator->master, model, aggregator->rounds_done, options->release,
+        options->master, options->master_len, why);
+    aggregator->options.master = NULL;  // it was borrowed
+    return err;
+}
+
+static fl_err publish_first(fl_aggregator *aggregator)
+{
+    const size_t len = fl_model_bytes(aggregator->model);
+    uint8_t *bytes = malloc(len);
+    if (!bytes) return FL_ERR_MEMORY;
+    fl_err err = fl_model_encode(aggregator->model, bytes, len);
+    if (!err) {
+        err = fl_round_publish(aggregator, aggregator->rounds_done, bytes, len);
+    }
+    if (err) free(bytes);
+    return err;
+}
+
 fl_err fl_aggregator_new(fl_aggregator **aggregator,
                          const fl_aggregator_options *options,
-                         uint32_t rounds_done, fl_model *model,
-                         const uint8_t *bytes, size_t len, fl_reason *why)
+                         uint32_t rounds_done, fl_model *model, fl_reason *why)
 {
     FL_TRY(check_options(options, why));
+    FL_TRY(check_memory(options, model, why));
     fl_err err = FL_ERR_MEMORY;
-    uint8_t *copy = malloc(len);
     fl_aggregator *new = calloc(1, sizeof *new);
-    if (!new || !copy) goto out;
+    if (!new) goto out;
     new->options = *options;
     if (options->aggregation == FL_AGGREGATION_SECURE &&
         new->options.quorum < options->min_survivors) {
@@ -76,33 +119,23 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     new->contributors =
         calloc(FL_SESSION_CLIENTS_MAX, sizeof *new->contributors);
     if (!new->contributors) goto out;
-    const uint64_t update_bytes =
-        fl_aggregation_bytes(options, fl_model_param_count(model));
-    if (update_bytes > options->upload_bytes_cap) {
-        // Every client would be told to come later, for ever.
-        err = fl_reason_set(why, FL_ERR_RANGE,
-                            "%zu bytes of memory for updates on their way do "
-                            "not hold one of %llu bytes: raise --upload-mb",
-                            options->upload_bytes_cap,
-                            (unsigned long long)update_bytes);
+    err = fl_roll_init(new, why);
+    if (!err) err = make_master(new, model, why);
+    if (err) goto out;
+    new->model = model;
+    err = publish_first(new);
+    if (err) {
+        new->model = NULL;  // still the caller's
         goto out;
     }
-    err = fl_roll_init(new, why);
-    if (err) goto out;
-    memcpy(copy, bytes, len);
-    err = fl_object_publish(&new->published, FL_OBJECT_MODEL, rounds_done, copy,
-                            len);
-    if (err) goto out;
-    copy = NULL;
-    new->model = model;
     *aggregator = new;
     new = NULL;
 
 out:
     if (err == FL_ERR_MEMORY) {
-        fl_reason_set(why, err, "no memory for a model of %zu bytes", len);
+        fl_reason_set(why, err, "no memory for a model of %zu parameters",
+                      fl_model_param_count(model));
     }
-    free(copy);
     fl_aggregator_free(new);
     return err;
 }
@@ -120,14 +153,16 @@ void fl_aggregator_free(fl_aggregator *aggregator)
     fl_map_fini(&aggregator->peer_of_conn);
     fl_map_fini(&aggregator->member_of_key);
     fl_secagg_free(aggregator->sum.secagg);
-    free(aggregator->sum.words);
     free(aggregator->sum.sums);
     free(aggregator->sum.step);
+    fl_versions_fini(&aggregator->versions);
+    fl_master_free(aggregator->master);
     fl_model_free(aggregator->model);
     fl_object_withdraw(&aggregator->published);
     fl_object_withdraw(&aggregator->roll);
     fl_enrolment_free(aggregator->enrolment);
     free(aggregator->next_bytes);
+    free(aggregator->next_master);
     free(aggregator->effects);
     fl_identity_fini(&aggregator->options.identity);
     free(aggregator);
@@ -224,4 +259,9 @@ size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
 {
     *keys = (const uint8_t(*)[FL_KEY_BYTES])aggregator->contributors;
     return aggregator->contributor_count;
+}
+
+const fl_master *fl_aggregator_master(const fl_aggregator *aggregator)
+{
+    return aggregator->master;
 }

@@ -31,6 +31,7 @@
 
 #include "aggregator/evaluation.h"
 #include "aggregator/federation.h"
+#include "aggregator/master.h"
 #include "aggregator/store.h"
 #include "aggregator/totals.h"
 #include "base/arena.h"
@@ -78,7 +79,8 @@ typedef enum {
                                 // answers, nobody else touches it until then
     FL_AGGREGATOR_SAVE_LIST,    // bytes, len: the enrolment list to start with
                                 // next time, on disk before the next effect
-    FL_AGGREGATOR_SAVE_ROUND,   // round, bytes, len (ONNX): SAVED answers
+    FL_AGGREGATOR_SAVE_ROUND,   // round, bytes, len (ONNX), master: SAVED
+                                // answers
     FL_AGGREGATOR_SAVE_CLIENT,  // client
     FL_AGGREGATOR_LOG,          // level, event, text
     FL_AGGREGATOR_LEAVE,        // stop the program
@@ -91,6 +93,8 @@ typedef struct {
     size_t len;
     fl_model *model;
     fl_secagg *secagg;
+    const uint8_t *master;
+    size_t master_len;
     const fl_round_record *round;
     const fl_client_record *client;
     fl_log_level level;
@@ -121,39 +125,39 @@ typedef struct {
     void *random_self;
 
     fl_aggregation aggregation;
-    uint32_t value_bits;     // precision of a value, at least
-    double value_clip;       // largest |value| of an update
-    uint32_t weight_max;     // examples that count of one client
-    uint32_t min_survivors;  // SECURE: a quorum of at least so many
-    uint32_t phase_ms;       // SECURE: how long a phase of a session may take
-    fl_codec_kind codec;     // SECURE: one that is summable
-    uint32_t codec_bits;     // of codecs that have them
-    double density;          // share of LARGE that an update sends
-    double density_small;    // and of SMALL
-    double release;          // share of the published model that a round moves
-    double grid;             // step of the published model (fl_grid); 0: none
-    bool is_overflow_free;   // sums can never wrap
-    double lr_decay;         // factor of the learning rate, round to round
+    fl_codec_kind codec;
+    uint32_t codec_bits;
+    double density, density_small;  // share of coordinates that is sent
+    bool is_overflow_free;          // sums cannot wrap
+    double release;                 // share that moves in a round
+    double grid;                    // step of the published model; 0: none
+    double lr_decay;                // of the learning rate, a round
+    double value_clip;              // largest |value| of an update
+    uint32_t weight_max;            // examples that count of one client
+    uint32_t min_survivors;         // SECURE: a quorum of at least so many
+    uint32_t phase_ms;  // SECURE: how long a phase of a session may take
     // SECURE: signs the list of those who come, and so lets anybody in; NULL:
     // `list` says who may, and only an authority elsewhere can change it.
     const fl_identity *authority;
     const uint8_t *list;  // the enrolment list so far; NULL: none
     size_t list_len;
+    const uint8_t *master;  // as it was saved with the model; NULL: none
+    size_t master_len;
 } fl_aggregator_options;
 
 typedef struct fl_aggregator fl_aggregator;
 
 /*
  * Goes on after `rounds_done` rounds with `model`, which it takes when the
- * result is FL_OK; `bytes` is that model as it was saved, copied. `list` is
- * copied, `authority` borrowed for life. The caller owns *aggregator:
- * fl_aggregator_free. FL_ERR_RANGE: an option makes no sense. FL_ERR_FORMAT,
- * FL_ERR_AUTH: the list, *why says what is wrong with it.
+ * result is FL_OK; without a master (options) the model is moved onto a grid
+ * first. `list` and `master` are copied, `authority` is borrowed for life. The
+ * caller owns *aggregator: fl_aggregator_free. FL_ERR_RANGE: an option makes no
+ * sense. FL_ERR_FORMAT, FL_ERR_AUTH: the list or the master, *why says what is
+ * wrong with it.
  */
 FL_CHECK fl_err fl_aggregator_new(fl_aggregator **aggregator,
                                   const fl_aggregator_options *options,
                                   uint32_t rounds_done, fl_model *model,
-                                  const uint8_t *bytes, size_t len,
                                   fl_reason *why);
 
 /* Wipes the identity. Accepts NULL. */
@@ -186,6 +190,9 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator);
  */
 const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator,
                                    size_t *len);
+
+/* What the model follows, to be saved with it. Valid until the next step. */
+const fl_master *fl_aggregator_master(const fl_aggregator *aggregator);
 
 /*
  * The clients whose updates made the round that was saved last, by public

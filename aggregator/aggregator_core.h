@@ -74,6 +74,7 @@ typedef struct {
     uint32_t peer;     // slot; NONE: not connected
     int64_t lost_ms;   // when the connection went
     fl_part part;
+    uint32_t seat;      // in the cohort
     bool has_declined;  // the round that is on
     fl_upload *upload;
     uint8_t committed[FL_HASH_BYTES];  // the last update that went into a sum
@@ -96,12 +97,13 @@ typedef enum {
 
 /* The sum of the round. */
 typedef struct {
-    fl_dense_codec codec;
-    fl_fields fields;
+    fl_codec codec;
+    size_t word_count;  // of an update that can be masked
     uint32_t client_min, client_cap;
-    uint64_t *words;      // CLEAR: packed
-    uint64_t *sums;       // unpacked; field_count
-    size_t field_cap;     // fields that words and sums have room for
+    uint64_t *sums;       // CLEAR: fl_codec_sums of them
+    size_t sum_cap;       // that there is room for
+    uint64_t payload_up;  // bytes of the updates that were taken
+    bool has_lost_scale;  // the last sum wrapped: take wide fields
     uint64_t number;      // of the session or attempt, the last one given out
     fl_secagg *secagg;    // SECURE, from SESSION to the end of the round
     uint32_t told_count;  // of the cohort, what the phase has to tell
@@ -142,15 +144,16 @@ struct fl_aggregator {
     uint8_t (*contributors)[FL_KEY_BYTES];
     size_t contributor_count;
 
-    fl_model *model;  // the global model; published as it was saved
+    fl_model *model;    // the global model; published as it was saved
+    fl_master *master;  // what it follows
     fl_published published;
     fl_versions versions;     // published and before, for those who hold one
     fl_enrolment *enrolment;  // SECURE
     fl_published roll;
     // What is being saved; becomes the above when it is.
     fl_round_record record;
-    uint8_t *next_bytes;
-    size_t next_len;
+    uint8_t *next_bytes, *next_master;
+    size_t next_len, next_master_len;
 
     size_t upload_bytes;  // taken by updates on their way
 
@@ -210,8 +213,16 @@ void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
 /* The number of the round that is on, or comes next. */
 uint32_t fl_round_number(const fl_aggregator *aggregator);
 
-/* The plan of the round that is on, its deadline counted from now. */
-fl_plan fl_round_plan(const fl_aggregator *aggregator);
+/* How the round trains: the plan but for what follows from its sum. */
+fl_plan fl_round_recipe(const fl_aggregator *aggregator);
+
+/* This member's plan of the round that is on, its deadline counted from now. */
+fl_plan fl_round_plan(const fl_aggregator *aggregator, const fl_member *member);
+
+/* Makes the model, saved as `bytes`, the one that clients download; taken when
+ * the result is FL_OK. */
+FL_CHECK fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
+                                 uint8_t *bytes, size_t len);
 
 /* Looks whether the phase can end: after any event. */
 void fl_round_advance(fl_aggregator *aggregator);
@@ -229,14 +240,18 @@ void fl_round_close(fl_aggregator *aggregator);
 
 /* ---- aggregation.c ---- */
 
-/* Bytes of one update of so many parameters, in the largest cohort. */
+/* Most bytes of one update of this model, in the largest cohort. */
 uint64_t fl_aggregation_bytes(const fl_aggregator_options *options,
-                              size_t param_count);
+                              const fl_model *model);
 
 /* An empty sum for the cohort that has been picked. */
 FL_CHECK fl_err fl_aggregation_begin(fl_aggregator *aggregator);
 
-/* CLEAR: adds one update. FL_ERR_RANGE: a field is too large for one. */
+/* FL_ERR_RANGE: an update of this round does not have so many bytes. */
+FL_CHECK fl_err fl_aggregation_check(const fl_aggregator *aggregator,
+                                     uint64_t bytes, fl_reason *why);
+
+/* CLEAR: adds one update. Errors of fl_codec_add. */
 FL_CHECK fl_err fl_aggregation_add(fl_aggregator *aggregator,
                                    const uint8_t *bytes, size_t len,
                                    fl_reason *why);
@@ -268,9 +283,13 @@ bool fl_aggregation_is_due(const fl_aggregator *aggregator,
 /* When a phase wants to be looked at again. */
 int64_t fl_aggregation_deadline(const fl_aggregator *aggregator);
 
-/* The weighted mean, added to `params`; and the clients' metrics. */
-FL_CHECK fl_err fl_aggregation_apply(fl_aggregator *aggregator, float *params,
-                                     fl_dense_metrics *metrics, fl_reason *why);
+/*
+ * The weighted mean (a float a parameter) and the clients' metrics; the master
+ * learns what the sum was like. FL_ERR_RANGE: no sum of clients, or one that
+ * has wrapped.
+ */
+FL_CHECK fl_err fl_aggregation_mean(fl_aggregator *aggregator, float *mean,
+                                    fl_update_metrics *metrics, fl_reason *why);
 
 /* Whether this member's update is in the sum. */
 bool fl_aggregation_has(const fl_aggregator *aggregator,

@@ -10,7 +10,6 @@
 
 #include "base/file.h"
 
-enum { VALUE_BITS = 14 };  // of a value of an update, at least
 
 void fl_federation_list(fl_option *table, fl_federation *f)
 {
@@ -251,7 +250,6 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
         f->norm_rounds ? (uint32_t)f->norm_rounds : UINT32_MAX;
     options->seed = f->seed;
     options->aggregation = aggregation;
-    options->value_bits = VALUE_BITS;
     options->value_clip = f->value_clip;
     options->weight_max = (uint32_t)f->weight_max;
     options->min_survivors = fewest_survivors(f);

@@ -217,18 +217,11 @@ static fl_err check_offer(const fl_aggregator *aggregator,
     }
     FL_TRY(fl_manifest_decode(manifest, aggregator->options.scratch,
                               open->manifest, open->manifest_len, why));
-    const uint64_t expected =
-        aggregator->sum.fields.word_count * sizeof(uint64_t);
     if (manifest->kind != kind || manifest->round != request->round) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "the manifest is not of an update of this round");
     }
-    if (manifest->size != expected) {
-        return fl_reason_set(
-            why, FL_ERR_RANGE, "the update has %llu bytes, not %llu",
-            (unsigned long long)manifest->size, (unsigned long long)expected);
-    }
-    return FL_OK;
+    return fl_aggregation_check(aggregator, manifest->size, why);
 }
 
 static fl_err begin_upload(fl_aggregator *aggregator, fl_member *member,

@@ -307,7 +307,7 @@ static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
                                    .kind = member->mail_kind,
                                    .round = member->mail_round}};
     if (member->mail_kind == FL_MAIL_PLAN) {
-        message.mail.plan = fl_round_plan(aggregator);
+        message.mail.plan = fl_round_plan(aggregator, member);
     }
     if (member->mail_kind == FL_MAIL_STEP &&
         fl_aggregation_message(aggregator, member, &message.mail.step)) {

@@ -10,27 +10,50 @@ uint32_t fl_round_number(const fl_aggregator *aggregator)
     return aggregator->rounds_done + 1;
 }
 
-fl_plan fl_round_plan(const fl_aggregator *aggregator)
+fl_plan fl_round_recipe(const fl_aggregator *aggregator)
 {
-    const fl_sum *sum = &aggregator->sum;
-    fl_plan plan = aggregator->options.training;
-    const int64_t left_ms = aggregator->phase_until_ms - aggregator->now_ms;
+    const fl_aggregator_options *options = &aggregator->options;
+    fl_plan plan = options->training;
     plan.round = fl_round_number(aggregator);
     memcpy(plan.model, aggregator->published.name, FL_HASH_BYTES);
-    plan.param_count = sum->codec.param_count;
+    plan.param_count = fl_model_param_count(aggregator->model);
+    plan.lr = (float)((double)plan.lr * pow(options->lr_decay, plan.round - 1));
+    plan.seed = options->seed + plan.round;
+    plan.norm =
+        plan.round > options->norm_rounds ? FL_NORM_FROZEN : FL_NORM_TRAIN;
+    plan.aggregation = options->aggregation;
+    plan.number = aggregator->sum.number;
+    return plan;
+}
+
+static void write_codec(fl_plan *plan, const fl_codec *codec)
+{
+    plan->codec = codec->kind;
+    plan->codec_bits = codec->bits;
+    plan->density = codec->density;
+    plan->density_small = codec->density_small;
+    plan->value_clip = codec->clip;
+    plan->weight_max = codec->weight_max;
+    plan->per_word = codec->per_word;
+    plan->value_max = codec->value_max;
+    plan->step_large = codec->step_large;
+    plan->step_small = codec->step_small;
+    plan->run_count = codec->layout.run_count;
+    memcpy(plan->runs, codec->layout.runs, sizeof plan->runs);
+}
+
+fl_plan fl_round_plan(const fl_aggregator *aggregator, const fl_member *member)
+{
+    const fl_sum *sum = &aggregator->sum;
+    fl_plan plan = fl_round_recipe(aggregator);
+    const int64_t left_ms = aggregator->phase_until_ms - aggregator->now_ms;
     plan.deadline_ms = left_ms < 1            ? 1
                        : left_ms > UINT32_MAX ? UINT32_MAX
                                               : (uint32_t)left_ms;
-    plan.seed = aggregator->options.seed + plan.round;
-    plan.norm = plan.round > aggregator->options.norm_rounds ? FL_NORM_FROZEN
-                                                             : FL_NORM_TRAIN;
-    plan.aggregation = aggregator->options.aggregation;
-    plan.number = sum->number;
     plan.client_cap = sum->client_cap;
     plan.client_min = sum->client_min;
-    plan.field_max = sum->codec.field_max;
-    plan.weight_max = sum->codec.weight_max;
-    plan.value_clip = sum->codec.clip;
+    plan.place = member->seat;
+    write_codec(&plan, &sum->codec);
     if (plan.aggregation == FL_AGGREGATION_SECURE) {
         memcpy(plan.enrolment, aggregator->roll.name, FL_HASH_BYTES);
     }
@@ -123,6 +146,7 @@ static void open_round(fl_aggregator *aggregator)
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         fl_member *member = &aggregator->members[aggregator->cohort[i]];
         member->part = FL_PART_SELECTED;
+        member->seat = i;
         member->has_declined = false;
         fl_peer_mail(aggregator, member, FL_MAIL_PLAN,
                      fl_round_number(aggregator));
@@ -238,31 +262,67 @@ static void begin_saving(fl_aggregator *aggregator)
              (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_ROUND,
                                     .round = record,
                                     .bytes = aggregator->next_bytes,
-                                    .len = aggregator->next_len});
+                                    .len = aggregator->next_len,
+                                    .master = aggregator->next_master,
+                                    .master_len = aggregator->next_master_len});
 }
 
 static fl_err encode_next(fl_aggregator *aggregator)
 {
     aggregator->next_len = fl_model_bytes(aggregator->model);
     aggregator->next_bytes = malloc(aggregator->next_len);
-    if (!aggregator->next_bytes) return FL_ERR_MEMORY;
-    return fl_model_encode(aggregator->model, aggregator->next_bytes,
-                           aggregator->next_len);
+    aggregator->next_master_len = fl_master_bytes(aggregator->master);
+    aggregator->next_master = malloc(aggregator->next_master_len);
+    if (!aggregator->next_bytes || !aggregator->next_master) {
+        return FL_ERR_MEMORY;
+    }
+    FL_TRY(fl_model_encode(aggregator->model, aggregator->next_bytes,
+                           aggregator->next_len));
+    return fl_master_encode(aggregator->master, fl_round_number(aggregator),
+                            aggregator->next_master,
+                            aggregator->next_master_len);
 }
 
-// Statistics come as what can be averaged, see fl_model_variances_to_squares.
-static fl_err apply_mean(fl_aggregator *aggregator, fl_dense_metrics *metrics,
-                         fl_reason *why)
+// The master takes the round's mean; what is published follows it.
+static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
+                         size_t *moved, fl_reason *why)
 {
-    float *params = fl_model_params(aggregator->model);
-    fl_model_variances_to_squares(aggregator->model, params);
-    const fl_err err = fl_aggregation_apply(aggregator, params, metrics, why);
-    fl_model_squares_to_variances(aggregator->model, params);
+    const size_t param_count = fl_model_param_count(aggregator->model);
+    float *mean = malloc(param_count * sizeof *mean);
+    if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    const fl_err err = fl_aggregation_mean(aggregator, mean, metrics, why);
+    if (!err) {
+        fl_master_add(aggregator->master, aggregator->model, mean);
+        *moved = fl_master_release(aggregator->master,
+                                   fl_model_params(aggregator->model));
+    }
+    free(mean);
     return err;
 }
 
+// What the codec made of an update, and what it took to bring clients the model
+// of this round.
+static void record_bytes(fl_aggregator *aggregator, fl_round_record *record)
+{
+    fl_sum *sum = &aggregator->sum;
+    const fl_codec_stages stages = fl_codec_get_stages(&sum->codec);
+    const uint64_t masked = sum->word_count * sizeof(uint64_t);
+    record->codec = sum->codec.kind;
+    record->up_support = stages.support;
+    record->up_rounded = stages.rounded;
+    record->payload_up = sum->payload_up;
+    if (record->aggregation == FL_AGGREGATION_SECURE) {
+        record->payload_up = masked * record->update_count;
+    }
+    record->up_packed = record->payload_up / record->update_count;
+    if (!is_evaluated_round(aggregator)) return;
+    record->download_1 = fl_versions_patch_bytes(&aggregator->versions, 1);
+    record->download_10 = fl_versions_patch_bytes(&aggregator->versions, 10);
+    record->download_full = fl_versions_packed_bytes(&aggregator->versions);
+}
+
 static void record_round(fl_aggregator *aggregator,
-                         const fl_dense_metrics *metrics)
+                         const fl_update_metrics *metrics, size_t moved)
 {
     const double weight = (double)metrics->weight;
     aggregator->record = (fl_round_record){
@@ -277,21 +337,24 @@ static void record_round(fl_aggregator *aggregator,
         .accuracy = NAN,
         .took_ms = aggregator->now_ms - aggregator->opened_ms,
         .aggregation = aggregator->options.aggregation,
+        .moved = moved,
     };
+    record_bytes(aggregator, &aggregator->record);
 }
 
 void fl_round_close(fl_aggregator *aggregator)
 {
-    fl_dense_metrics metrics = {.weight = 0};
+    fl_update_metrics metrics = {.weight = 0};
+    size_t moved = 0;
     fl_reason why = {""};
-    fl_err err = apply_mean(aggregator, &metrics, &why);
+    fl_err err = apply_mean(aggregator, &metrics, &moved, &why);
     if (err == FL_ERR_RANGE) {  // no clients can have made that sum
         fl_reply_log(aggregator, FL_LOG_ERROR, "sum_refused", "round=%u why=%s",
                      fl_round_number(aggregator), why.text);
         fl_round_fail(aggregator);
         return;
     }
-    record_round(aggregator, &metrics);
+    if (!err) record_round(aggregator, &metrics, moved);
     if (!err) err = encode_next(aggregator);
     if (err) {  // out of memory: the old model is still what is published
         fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
@@ -364,6 +427,19 @@ static void finish(fl_aggregator *aggregator)
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
 
+fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
+                        uint8_t *bytes, size_t len)
+{
+    FL_TRY(fl_object_publish(&aggregator->published, FL_OBJECT_MODEL, round,
+                             bytes, len));
+    // Without memory for it clients download the whole model: no failure.
+    (void)!fl_versions_push(&aggregator->versions, aggregator->published.name,
+                            aggregator->model,
+                            fl_master_grid(aggregator->master),
+                            fl_model_params(aggregator->model), round);
+    return FL_OK;
+}
+
 static void log_closed(fl_aggregator *aggregator)
 {
     const fl_round_record *record = &aggregator->record;
@@ -385,11 +461,9 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
 {
     if (aggregator->phase != FL_PHASE_SAVING) return;
     if (!err) {
-        aggregator->rounds_done++;
-        err = fl_object_publish(&aggregator->published, FL_OBJECT_MODEL,
-                                aggregator->rounds_done, aggregator->next_bytes,
-                                aggregator->next_len);
-        if (err) aggregator->rounds_done--;
+        err = fl_round_publish(aggregator, fl_round_number(aggregator),
+                               aggregator->next_bytes, aggregator->next_len);
+        if (!err) aggregator->rounds_done++;
     }
     if (err) {  // nothing is lost: the round waits, clients stay
         fl_reply_log(aggregator, FL_LOG_ERROR, "save_failed",
@@ -400,6 +474,8 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
         return;
     }
     aggregator->next_bytes = NULL;
+    free(aggregator->next_master);
+    aggregator->next_master = NULL;
     aggregator->bytes_up = 0;
     aggregator->bytes_down = 0;
     aggregator->sum.bytes_control = 0;

@@ -36,6 +36,12 @@ typedef struct {
     fl_reason why;
 } unmasking;
 
+// The aggregator's state as the store had it; NULL: none.
+typedef struct {
+    uint8_t *bytes;
+    size_t len;
+} saved_master;
+
 typedef struct server {
     const fl_server_options *options;
     fl_store *store;
@@ -60,8 +66,8 @@ typedef struct server {
     // Answer owed to the machine when its effects are done.
     bool must_save;
     fl_round_record round;
-    const uint8_t *model;
-    size_t model_len;
+    const uint8_t *model, *master;
+    size_t model_len, master_len;
     uint32_t client_count;  // known to the store when we leave
     uint64_t param_count;
 } server;
@@ -149,8 +155,9 @@ static fl_err save(server *s)
 {
     fl_reason why;
     s->round.finished_ms = fl_clock_wall_ms();
-    const fl_err err = fl_store_finish_round(s->store, &s->round, s->model,
-                                             s->model_len, NULL, 0, &why);
+    const fl_err err =
+        fl_store_finish_round(s->store, &s->round, s->model, s->model_len,
+                              s->master, s->master_len, &why);
     if (err) {
         fl_log(FL_LOG_ERROR, "store_failed", "round=%u why=%s", s->round.round,
                why.text);
@@ -263,6 +270,8 @@ static void do_effect(server *s, const fl_aggregator_effect *effect)
         s->round = *effect->round;
         s->model = effect->bytes;
         s->model_len = effect->len;
+        s->master = effect->master;
+        s->master_len = effect->master_len;
         break;
     case FL_AGGREGATOR_SAVE_CLIENT: save_client(s, effect->client); break;
     case FL_AGGREGATOR_LOG:
@@ -412,43 +421,48 @@ static fl_err pin_settings(server *s, fl_reason *why)
                                       s->store, why);
 }
 
-static fl_err make_first(server *s, uint8_t **bytes, size_t *len,
-                         fl_reason *why)
+// Round 0: the first model, saved before anyone trains it. And not before all
+// else fits together: who mistypes an option can start again in this folder.
+static fl_err save_first(server *s, fl_reason *why)
 {
-    fl_model *model = NULL;
-    FL_TRY(fl_federation_model(&s->options->federation, &model, s->test, why));
-    *len = fl_model_bytes(model);
-    *bytes = malloc(*len);
-    fl_err err = *bytes ? fl_model_encode(model, *bytes, *len) : FL_ERR_MEMORY;
+    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
+    const fl_master *master = fl_aggregator_master(s->aggregator);
+    const size_t master_len = fl_master_bytes(master);
+    size_t len;
+    const uint8_t *bytes = fl_aggregator_model(s->aggregator, &len);
+    uint8_t *encoded = malloc(master_len);
+    fl_err err = encoded ? fl_master_encode(master, 0, encoded, master_len)
+                         : FL_ERR_MEMORY;
     if (err) {
-        fl_reason_set(why, err, "cannot encode a model of %zu bytes", *len);
+        (void)!fl_reason_set(why, err, "no memory to save %zu bytes",
+                             master_len);
     }
-    fl_model_free(model);
+    if (!err) err = pin_settings(s, why);
+    if (!err) {
+        err = fl_store_finish_round(s->store, &first, bytes, len, encoded,
+                                    master_len, why);
+    }
+    free(encoded);
     return err;
 }
 
-// Round 0: the first model, saved before anyone trains it. And not before all
-// else fits together: who mistypes an option can start again in this folder.
-static fl_err save_first(server *s, const uint8_t *bytes, size_t len,
-                         fl_reason *why)
-{
-    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
-    FL_TRY(pin_settings(s, why));
-    return fl_store_finish_round(s->store, &first, bytes, len, NULL, 0, why);
-}
-
 // What to go on with: the model of s->round as it is saved, or a first one.
-static fl_err load_model(server *s, uint8_t **bytes, size_t *len,
+static fl_err load_model(server *s, fl_model **model, saved_master *master,
                          bool *is_first, fl_reason *why)
 {
-    uint8_t *master = NULL;
-    size_t master_len;
-    const fl_err err = fl_store_last_round(s->store, &s->round, bytes, len,
-                                           &master, &master_len, why);
-    free(master);
+    uint8_t *bytes = NULL;
+    size_t len;
+    fl_err err = fl_store_last_round(s->store, &s->round, &bytes, &len,
+                                     &master->bytes, &master->len, why);
     *is_first = err == FL_ERR_NOT_FOUND;
-    if (*is_first) return make_first(s, bytes, len, why);
-    return err ? err : pin_settings(s, why);
+    if (*is_first) {
+        return fl_federation_model(&s->options->federation, model, s->test,
+                                   why);
+    }
+    if (!err) err = pin_settings(s, why);
+    if (!err) err = fl_model_decode(model, bytes, len, why);
+    free(bytes);
+    return err;
 }
 
 static fl_err load_test(server *s, fl_reason *why)
@@ -460,8 +474,8 @@ static fl_err load_test(server *s, fl_reason *why)
 }
 
 // Takes the model when the result is FL_OK.
-static fl_err make_machine(server *s, fl_model *model, const uint8_t *bytes,
-                           size_t len, fl_reason *why)
+static fl_err make_machine(server *s, fl_model *model,
+                           const saved_master *master, fl_reason *why)
 {
     const fl_server_options *options = s->options;
     fl_aggregator_options machine = {
@@ -476,23 +490,23 @@ static fl_err make_machine(server *s, fl_model *model, const uint8_t *bytes,
         .authority = s->roll.holds_authority ? &s->roll.authority : NULL,
         .list = s->roll.list,
         .list_len = s->roll.list_len,
+        .master = master->bytes,
+        .master_len = master->len,
     };
     fl_federation_apply(&options->federation, &machine);
     if (!s->test) machine.evaluate_every = 0;
-    const fl_err err = fl_aggregator_new(
-        &s->aggregator, &machine, s->round.round, model, bytes, len, why);
+    const fl_err err =
+        fl_aggregator_new(&s->aggregator, &machine, s->round.round, model, why);
     fl_identity_fini(&machine.identity);
     return err;
 }
 
 static fl_err set_up_rounds(server *s, fl_reason *why)
 {
-    uint8_t *bytes = NULL;
-    size_t len;
+    saved_master master = {.len = 0};
     bool is_first;
     fl_model *model = NULL;
-    fl_err err = load_model(s, &bytes, &len, &is_first, why);
-    if (!err) err = fl_model_decode(&model, bytes, len, why);
+    fl_err err = load_model(s, &model, &master, &is_first, why);
     if (err) goto out;
     s->param_count = fl_model_param_count(model);
     if (s->test) {
@@ -504,14 +518,14 @@ static fl_err set_up_rounds(server *s, fl_reason *why)
     fl_totals_init(&s->totals);
     err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
     if (err) goto out;
-    err = make_machine(s, model, bytes, len, why);
+    err = make_machine(s, model, &master, why);
     if (err) goto out;
     model = NULL;
-    if (is_first) err = save_first(s, bytes, len, why);
+    if (is_first) err = save_first(s, why);
 
 out:
     fl_model_free(model);
-    free(bytes);
+    free(master.bytes);
     return err;
 }
 

@@ -7,7 +7,7 @@
  *   download.c   the enrolment list and the model on their way down
  *   shortcut.c   the model made of a patch, or of the model packed
  *   enrol.c      whom an enrolment list is believed from
- *   upload.c     the update as packed fields, on its way up
+ *   upload.c     the update, encoded, on its way up
  *   residual.c   what an update has not sent, for the next one
  *   masking.c    the session of secure aggregation in between
  *   emit.c     effects and frames on their way out
@@ -270,12 +270,9 @@ FL_CHECK fl_err fl_enrol_client(fl_client *client, const uint8_t *bytes,
 /* ---- upload.c ---- */
 
 /* The codec that the plan asks for. */
-fl_dense_codec fl_upload_codec(const fl_plan *plan);
+void fl_upload_codec(fl_codec *codec, const fl_plan *plan);
 
-/* How its fields lie in words. FL_ERR_RANGE: they do not fit. */
-FL_CHECK fl_err fl_upload_lay_out(fl_fields *fields, const fl_plan *plan);
-
-/* Makes task.upload of the result: packed fields, masked by a party. */
+/* Makes task.upload of the result, masked by a party if there is one. */
 FL_CHECK fl_err fl_upload_pack(fl_client *client, fl_reason *why);
 
 /* Packs the result in the clear and offers it. */

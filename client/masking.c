@@ -84,15 +84,14 @@ static fl_err begin_party(fl_client *client)
 {
     fl_task *task = &client->task;
     const fl_plan *plan = &task->plan;
-    const fl_dense_codec codec = fl_upload_codec(plan);
-    uint8_t recipe[FL_HASH_BYTES], text[FL_DENSE_TASK_BYTES];
-    fl_fields fields;
-    FL_TRY(fl_upload_lay_out(&fields, plan));
+    fl_codec codec;
+    fl_upload_codec(&codec, plan);
+    uint8_t recipe[FL_HASH_BYTES], text[FL_CODEC_TASK_MAX];
     fl_party_options options = {
         .identity = &client->options.identity,
         .enrolment = client->enrolment,
         .round = plan->round,
-        .word_count = (uint32_t)fields.word_count,
+        .word_count = (uint32_t)fl_update_words(&codec),
         .client_min = client->options.client_min,
         .number_after = client->past.number,
         .random_bytes = client->options.random_bytes,
@@ -102,8 +101,8 @@ static fl_err begin_party(fl_client *client)
     memcpy(options.model, plan->model, FL_HASH_BYTES);
     // The plan has come to this client alone, the invite's hash to all.
     fl_plan_recipe(recipe, plan);
-    fl_dense_task(text, &codec, recipe);
-    fl_hash(options.task, text, sizeof text);
+    const size_t text_len = fl_codec_task(text, &codec, recipe);
+    fl_hash(options.task, text, text_len);
     return fl_party_new(&task->party, &options);
 }
 

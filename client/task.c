@@ -50,6 +50,7 @@ void fl_task_drop(fl_client *client)
     if (task->result.update && !task->is_burned) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
     }
+    fl_residual_forget_pending(client);
     fl_party_free(task->party);
     fl_parts_free(task->parts);
     free(task->base);
@@ -158,12 +159,37 @@ void fl_task_trained(fl_client *client, const fl_client_event *event)
 
 /* ---- plans ---- */
 
+// A sum of few numbers, or of very fine ones, says more about each client.
+static const char *find_codec_objection(const fl_client_options *options,
+                                        const fl_plan *plan)
+{
+    fl_codec codec;
+    fl_upload_codec(&codec, plan);
+    if (fl_codec_check(&codec, NULL)) return "its numbers make no update";
+    if (plan->aggregation == FL_AGGREGATION_CLEAR) return NULL;
+    if (!fl_codec_is_summable(codec.kind)) {
+        return "it asks for updates that cannot be masked";
+    }
+    const size_t fewest = codec.param_count < options->min_fields
+                              ? codec.param_count
+                              : options->min_fields;
+    if (fl_codec_support(&codec) < fewest) {
+        return "its sketch isolates values: it has fewer numbers than "
+               "--min-fields";
+    }
+    if (codec.step_large < options->min_step ||
+        codec.step_small < options->min_step) {
+        return "it rounds updates more finely than --min-step";
+    }
+    return NULL;
+}
+
 // What this client's owner has not agreed to is not trained for either.
 static const char *find_objection(const fl_client *client, const fl_plan *plan)
 {
     const fl_client_options *options = &client->options;
-    const fl_dense_codec codec = fl_upload_codec(plan);
-    if (fl_dense_check(&codec, NULL)) return "its numbers make no update";
+    const char *objection = find_codec_objection(options, plan);
+    if (objection) return objection;
     if (plan->aggregation == FL_AGGREGATION_CLEAR) {
         return options->allows_clear
                    ? NULL

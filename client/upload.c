@@ -6,17 +6,40 @@
 
 #include "base/bytes.h"
 
-/* ---- from the result to fields ---- */
+/* ---- from the result to bytes ---- */
 
-fl_dense_codec fl_upload_codec(const fl_plan *plan)
+_Static_assert((int)FL_PROTO_RUNS_MAX == (int)FL_LAYOUT_RUNS_MAX,
+               "a plan's runs are a layout's");
+
+void fl_upload_codec(fl_codec *codec, const fl_plan *plan)
 {
-    return (fl_dense_codec){
+    *codec = (fl_codec){
+        .kind = (fl_codec_kind)plan->codec,
         .param_count = (size_t)plan->param_count,
-        .field_max = plan->field_max,
-        .weight_max = plan->weight_max,
+        .bits = plan->codec_bits,
+        .density = plan->density,
+        .density_small = plan->density_small,
         .clip = plan->value_clip,
+        .weight_max = plan->weight_max,
+        .client_cap = plan->client_cap,
+        .seed = fl_plan_codec_seed(plan),
+        .per_word = plan->per_word,
+        .value_max = plan->value_max,
+        .step_large = plan->step_large,
+        .step_small = plan->step_small,
+        .layout = {.run_count = plan->run_count},
     };
+    memcpy(codec->layout.runs, plan->runs, sizeof codec->layout.runs);
 }
+
+// What an update is made of and what is made from it, until both are wiped.
+typedef struct {
+    fl_codec codec;
+    fl_update_metrics metrics;
+    fl_random rounding;
+    float *update, *scratch;
+    size_t scratch_len;  // bytes
+} packing;
 
 static void decode_floats(float *dst, const uint8_t *src, size_t count)
 {
@@ -26,44 +49,106 @@ static void decode_floats(float *dst, const uint8_t *src, size_t count)
     }
 }
 
-// The task's result as fields; the caller frees *values.
-static fl_err encode(const fl_client *client, uint32_t **values, fl_reason *why)
+static void finish_packing(packing *p)
+{
+    if (p->update) {
+        fl_secret_wipe(p->update, p->codec.param_count * sizeof *p->update);
+    }
+    if (p->scratch) fl_secret_wipe(p->scratch, p->scratch_len);
+    free(p->update);
+    free(p->scratch);
+}
+
+// To be finished whatever the result.
+static fl_err begin_packing(packing *p, const fl_client *client, fl_reason *why)
 {
     const fl_plan *plan = &client->task.plan;
     const fl_result *result = &client->task.result;
-    const fl_dense_codec codec = fl_upload_codec(plan);
-    const fl_dense_metrics metrics = {
-        .weight = result->sample_count,
-        .correct = result->correct_count,
-        .loss_sum = (double)result->loss_sum_micro * 1e-6,
+    *p = (packing){
+        .metrics = {.weight = result->sample_count,
+                    .correct = result->correct_count,
+                    .loss_sum = (double)result->loss_sum_micro * 1e-6},
     };
-    if (result->update_len != codec.param_count * sizeof(float)) {
+    fl_upload_codec(&p->codec, plan);
+    const size_t count = p->codec.param_count;
+    if (result->update_len != count * sizeof(float)) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "the update has %zu bytes, the plan speaks of "
                              "%zu parameters",
-                             result->update_len, codec.param_count);
+                             result->update_len, count);
     }
     uint64_t id;
-    fl_random rounding;
     memcpy(&id, client->options.identity.public_key, sizeof id);
-    fl_random_init(&rounding, fl_local_seed(plan), FL_RANDOM_ROUNDING, id);
-    float *update = malloc(codec.param_count * sizeof *update);
-    uint32_t *made = malloc(fl_dense_field_count(&codec) * sizeof *made);
-    fl_err err = FL_ERR_MEMORY;
-    if (update && made) {
-        decode_floats(update, result->update, codec.param_count);
-        err = fl_dense_encode(made, &codec, update, &metrics, &rounding, why);
-    } else {
-        (void)!fl_reason_set(why, err, "no memory for an update's fields");
+    fl_random_init(&p->rounding, fl_local_seed(plan), FL_RANDOM_ROUNDING, id);
+    p->scratch_len = fl_codec_scratch(&p->codec) * sizeof *p->scratch;
+    p->update = malloc(count * sizeof *p->update);
+    p->scratch = malloc(p->scratch_len);
+    if (!p->update || !p->scratch) {
+        return fl_reason_set(why, FL_ERR_MEMORY,
+                             "no memory to encode %zu parameters", count);
     }
-    if (update) fl_secret_wipe(update, codec.param_count * sizeof *update);
-    free(update);
-    if (err) {
-        free(made);
-        return err;
-    }
-    *values = made;
+    decode_floats(p->update, result->update, count);
     return FL_OK;
+}
+
+static fl_err make_upload_room(fl_task *task, size_t len, fl_reason *why)
+{
+    task->upload = malloc(len);
+    task->upload_len = len;
+    if (task->upload) return FL_OK;
+    return fl_reason_set(why, FL_ERR_MEMORY,
+                         "no memory for an update of %zu bytes", len);
+}
+
+// Words that are masked before anybody sees them.
+static fl_err pack_masked(fl_client *client, packing *p, fl_reason *why)
+{
+    fl_task *task = &client->task;
+    const size_t word_count = fl_update_words(&p->codec);
+    const size_t len = word_count * sizeof(uint64_t);
+    FL_TRY(make_upload_room(task, len, why));
+    uint64_t *words = malloc(len);
+    if (!words) return fl_reason_set(why, FL_ERR_MEMORY, "no memory for words");
+    fl_err err =
+        fl_update_encode(words, &p->codec, p->update, &p->metrics,
+                         task->plan.place, &p->rounding, p->scratch, why);
+    if (!err) {
+        err = fl_party_mask(task->party, words, word_count);
+        if (err) (void)!fl_reason_set(why, err, "the words cannot be masked");
+    }
+    if (err) {
+        fl_secret_wipe(words, len);
+    } else {
+        fl_addend_encode(task->upload, words, word_count);
+    }
+    free(words);
+    return err;
+}
+
+static fl_err pack_clear(fl_client *client, packing *p, fl_reason *why)
+{
+    fl_task *task = &client->task;
+    const size_t cap = fl_codec_bound(&p->codec);
+    const bool has_residual = fl_codec_has_residual(p->codec.kind);
+    FL_TRY(make_upload_room(task, cap, why));
+    if (has_residual) fl_residual_add(client, p->update, p->codec.param_count);
+    FL_TRY(fl_codec_encode(task->upload, cap, &task->upload_len, &p->codec,
+                           p->update, &p->metrics, task->plan.place,
+                           &p->rounding, p->scratch, why));
+    if (!has_residual) return FL_OK;
+    return fl_residual_pend(client, p->update, p->codec.param_count);
+}
+
+fl_err fl_upload_pack(fl_client *client, fl_reason *why)
+{
+    packing p;
+    fl_err err = begin_packing(&p, client, why);
+    if (!err) {
+        err = client->task.party ? pack_masked(client, &p, why)
+                                 : pack_clear(client, &p, why);
+    }
+    finish_packing(&p);
+    return err;
 }
 
 /* ---- the offer ---- */
@@ -136,53 +221,6 @@ void fl_upload_begin(fl_client *client)
     } else {
         offer(client);
     }
-}
-
-fl_err fl_upload_lay_out(fl_fields *fields, const fl_plan *plan)
-{
-    const fl_dense_codec codec = fl_upload_codec(plan);
-    const uint64_t radix = (uint64_t)plan->client_cap * plan->field_max + 1;
-    return fl_fields_init(fields, fl_dense_field_count(&codec), radix,
-                          plan->client_cap, plan->field_max);
-}
-
-fl_err fl_upload_pack(fl_client *client, fl_reason *why)
-{
-    fl_task *task = &client->task;
-    fl_fields fields;
-    uint32_t *values = NULL;
-    uint64_t *words = NULL;
-    fl_err err = fl_upload_lay_out(&fields, &task->plan);
-    if (err) return fl_reason_set(why, err, "the plan's fields do not fit");
-    const size_t len = fields.word_count * sizeof *words;
-    words = calloc(fields.word_count, sizeof *words);
-    task->upload = malloc(len);
-    task->upload_len = len;
-    if (!words || !task->upload) {
-        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu words",
-                            fields.word_count);
-        goto out;
-    }
-    err = encode(client, &values, why);
-    if (err) goto out;
-    err = fl_fields_pack(words, &fields, values, task->plan.field_max);
-    if (!err && task->party) {
-        err = fl_party_mask(task->party, words, fields.word_count);
-    }
-    if (err) {
-        (void)!fl_reason_set(why, err, "the update cannot be packed");
-        goto out;
-    }
-    fl_addend_encode(task->upload, words, fields.word_count);
-
-out:
-    if (values) {  // what the mask hides
-        fl_secret_wipe(values, fields.field_count * sizeof *values);
-    }
-    if (words && err) fl_secret_wipe(words, len);
-    free(values);
-    free(words);
-    return err;
 }
 
 void fl_upload_begin_clear(fl_client *client)
@@ -285,6 +323,7 @@ void fl_upload_granted(fl_client *client, const fl_grant *grant)
 static void committed(fl_client *client)
 {
     client->status.update_count++;
+    fl_residual_commit(client);
     fl_emit_log(client, FL_LOG_INFO, "update_committed", "round=%u bytes=%zu",
                 client->task.plan.round, client->task.upload_len);
     if (client->task.party) {

@@ -126,9 +126,6 @@ static const char *check_sum(const fl_plan *plan)
     if (!is_within(plan->client_min, 1, plan->client_cap)) {
         return "plan.client_min is not within 1 .. client_cap";
     }
-    if (!is_within(plan->field_max, 1, UINT32_C(1) << 31)) {
-        return "plan.field_max is not within 1 .. 2^31";
-    }
     if (!is_within(plan->weight_max, 1, FL_PROTO_SAMPLES_MAX)) {
         return "plan.weight_max is not within 1 .. 2^20";
     }
@@ -149,7 +146,7 @@ static const char *check_runs(const fl_plan *plan)
         if (count < 1) return "plan.runs has a run of no coordinates";
         sum += count;
     }
-    return plan->run_count == 0 || sum == plan->param_count
+    return sum == plan->param_count
                ? NULL
                : "plan.runs do not add up to param_count";
 }

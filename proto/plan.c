@@ -84,7 +84,6 @@ Fedge__Plan fl_plan_to_pb(const fl_plan *plan)
     pb.number = plan->number;
     pb.client_cap = plan->client_cap;
     pb.client_min = plan->client_min;
-    pb.field_max = plan->field_max;
     pb.weight_max = plan->weight_max;
     pb.value_clip = plan->value_clip;
     put_codec(&pb, plan);
@@ -118,7 +117,6 @@ fl_err fl_plan_from_pb(fl_plan *plan, const Fedge__Plan *pb,
     plan->number = pb->number;
     plan->client_cap = pb->client_cap;
     plan->client_min = pb->client_min;
-    plan->field_max = pb->field_max;
     plan->weight_max = pb->weight_max;
     plan->value_clip = pb->value_clip;
     FL_TRY(take_codec(plan, pb, source));

@@ -143,7 +143,6 @@ typedef struct {
     uint64_t number;      // of the session: above that of every plan before
     uint32_t client_cap;  // clients in the sum at most, 1 .. 16384
     uint32_t client_min;  // and at least, 1 .. client_cap
-    uint32_t field_max;   // largest value of a field, >= 1
     uint32_t weight_max;  // 1 .. FL_PROTO_SAMPLES_MAX
     float value_clip;     // largest |value| of an update, > 0
     // How updates become bytes: compress/ knows what these say.
@@ -166,6 +165,9 @@ typedef struct {
  * the sum would be the update of that one.
  */
 void fl_plan_recipe(uint8_t hash[FL_PROTO_HASH_BYTES], const fl_plan *plan);
+
+/* The seed of what the plan's codec draws, the same for the whole cohort. */
+uint64_t fl_plan_codec_seed(const fl_plan *plan);
 
 typedef enum {
     FL_MAIL_PLAN = 1,      // you are in the cohort: the plan

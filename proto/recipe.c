@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/random.h"
 #include "proto/proto.h"
 #include "secure/secure.h"
 
@@ -42,4 +43,11 @@ void fl_plan_recipe(uint8_t hash[FL_PROTO_HASH_BYTES], const fl_plan *plan)
     fl_writer_u64(&out, plan->seed);
     assert(!fl_writer_finish(&out) && out.len == RECIPE_BYTES);
     fl_hash(hash, bytes, sizeof bytes);
+}
+
+uint64_t fl_plan_codec_seed(const fl_plan *plan)
+{
+    fl_random mix;
+    fl_random_init(&mix, plan->seed, FL_RANDOM_SKETCH, plan->number);
+    return fl_random_u64(&mix);
 }

@@ -188,9 +188,6 @@ static void aggregator_event(fl_simulation *simulation,
 static fl_err add_aggregator(fl_simulation *simulation, fl_reason *why)
 {
     fl_aggregator_options options = simulation->options.federation;
-    const size_t len = fl_model_bytes(simulation->first_model);
-    uint8_t *bytes = malloc(len);
-    if (!bytes) return FL_ERR_MEMORY;
     options.scratch = &simulation->scratch;
     options.random_bytes = fl_chance_bytes;
     options.random_self = &simulation->nonces;
@@ -199,13 +196,8 @@ static fl_err add_aggregator(fl_simulation *simulation, fl_reason *why)
     fl_chance_identity(&options.identity, options.seed, 0);
     fl_chance_identity(&simulation->authority, options.seed, UINT64_MAX);
     options.authority = &simulation->authority;
-    fl_err err = fl_model_encode(simulation->first_model, bytes, len);
-    if (!err) {
-        err = fl_aggregator_new(&simulation->aggregator, &options, 0,
-                                simulation->first_model, bytes, len, why);
-    }
-    free(bytes);
-    if (err) return err;
+    FL_TRY(fl_aggregator_new(&simulation->aggregator, &options, 0,
+                             simulation->first_model, why));
     simulation->first_model = NULL;  // the aggregator's now
     const fl_link link = {0};        // a server: as fast as the boards allow
     FL_TRY(fl_memnet_add(simulation->memnet, &simulation->net, &link, NULL));

@@ -11,9 +11,7 @@ static fl_lab *new_lab(const fl_identity *authority, const uint8_t *list,
     fl_lab *lab = calloc(1, sizeof *lab);
     assert_non_null(lab);
     assert_ok(fl_secure_start());
-    fl_aggregator_options options = fl_lab_options();
-    options.aggregation = FL_AGGREGATION_SECURE;
-    options.cohort = 4;
+    fl_aggregator_options options = fl_lab_secure_options(4);
     options.quorum = options.min_survivors = 2;
     options.phase_ms = 1000;
     options.authority = authority;

@@ -6,9 +6,7 @@
  *                     the stream of one key, added to a client's vector by each
  *                     kernel that FEDGE_CPU allows; libsodium only writes it
  *   mask_kN_ms        a client's vector masked with N partners: N + 1 streams
- *   fields_pack_gb_s, fields_unpack_gb_s
  *                     4-bit values of 100 clients, in bytes of values (u32)
- *   fields_bytes_per_value
  *   keys_ms           a client among 100: fresh keys, the others' signatures
  *                     checked, shares dealt and sealed; median of the clients
  *   control_kb        what a client among 100 sends and receives but its
@@ -36,8 +34,7 @@ enum {
 };
 
 // Everything that is measured works on these.
-static uint64_t words[WORDS], sums[VALUES];
-static uint32_t values[VALUES];
+static uint64_t words[WORDS];
 static uint8_t keys[PARTNERS_MAX + 1][FL_MASK_KEY_BYTES];
 
 /* The median, in microseconds of CPU, of `count` calls after one more. */
@@ -112,36 +109,7 @@ static void bench_masks(unsigned partners)
            median_us(mask_vector, &partners, CALLS) * 1e-3);
 }
 
-/* ---- fields ---- */
-
-enum { CLIENTS = 100, FIELD_MAX = 15 };
-
-static void pack(const void *self)
-{
-    if (fl_fields_pack(words, self, values, FIELD_MAX)) abort();
-}
-
-static void unpack(const void *self)
-{
-    if (fl_fields_unpack(sums, self, words)) abort();
-}
-
-static fl_err bench_fields(void)
-{
-    enum { CALLS = 25 };
-    fl_fields fields;
-    FL_TRY(fl_fields_init(&fields, VALUES, CLIENTS * FIELD_MAX + 1, CLIENTS,
-                          FIELD_MAX));
-    for (size_t i = 0; i < VALUES; i++)
-        values[i] = (uint32_t)(i * 7 % (FIELD_MAX + 1));
-    printf("fields_pack_gb_s %.3f GB/s\n",
-           gb_per_s(sizeof values, median_us(pack, &fields, CALLS)));
-    printf("fields_unpack_gb_s %.3f GB/s\n",
-           gb_per_s(sizeof values, median_us(unpack, &fields, CALLS)));
-    printf("fields_bytes_per_value %.4f B\n",
-           (double)(fields.word_count * sizeof *words) / VALUES);
-    return FL_OK;
-}
+enum { CLIENTS = 100 };
 
 /* ---- a whole session ---- */
 
@@ -206,7 +174,6 @@ int main(void)
         bench_stream();
         bench_masks(20);
         bench_masks(100);
-        err = bench_fields();
     }
     if (!err) err = bench_control();
     if (!err) err = bench_unmask();

@@ -337,7 +337,6 @@ TEST(masking_goes_through_a_session_and_gives_its_update_to_the_sum)
 {
     fl_host *host = new_host();
     fl_chorus chorus;
-    fl_dense_metrics metrics;
     get_ready(host, 1, 1);
     play_to(&chorus, host, FL_STEP_UNMASK);
     assert_string_equal(fl_client_activity(host->client), "idle");
@@ -350,15 +349,9 @@ TEST(masking_goes_through_a_session_and_gives_its_update_to_the_sum)
                         FL_HASH_BYTES);
 
     const uint64_t *words = fl_secagg_sum(chorus.secagg);
-    uint64_t *sums = malloc(chorus.fields.field_count * sizeof *sums);
-    float *mean = malloc(chorus.codec.param_count * sizeof *mean);
-    assert_true(words && sums && mean);
-    assert_ok(fl_fields_unpack(sums, &chorus.fields, words));
-    assert_ok(fl_dense_decode(mean, &metrics, &chorus.codec, sums, 1, NULL));
-    assert_int_equal(metrics.weight, 10);
-    assert_int_equal(metrics.correct, 5);
-    free(sums);
-    free(mean);
+    assert_non_null(words);
+    assert_int_equal(words[0], 10);  // the weight
+    assert_int_equal(words[1], 5);   // the correct count
     fl_chorus_fini(&chorus);
     free_host(host);
 }

@@ -81,8 +81,7 @@ static void free_bench(bench *b)
 
 static fl_plan secure_plan(const bench *b)
 {
-    fl_plan plan = fl_host_plan(&b->host, ROUND);
-    plan.aggregation = FL_AGGREGATION_SECURE;
+    fl_plan plan = fl_host_secure_plan(&b->host, ROUND);
     memcpy(plan.enrolment, b->list.name, FL_HASH_BYTES);
     return plan;
 }
@@ -133,7 +132,7 @@ TEST(recipe_names_all_that_decides_what_an_update_becomes)
     // When, with whom, and how it travels do not matter.
     fl_plan same = plan;
     same.round = same.deadline_ms = same.client_cap = same.client_min = 9;
-    same.number = same.field_max = same.weight_max = 9;
+    same.number = same.codec = same.weight_max = 9;
     same.aggregation = FL_AGGREGATION_CLEAR;
     fl_plan_recipe(other, &same);
     assert_memory_equal(recipe, other, sizeof recipe);
@@ -143,20 +142,16 @@ TEST(recipe_names_all_that_decides_what_an_update_becomes)
 static void invite(bench *b, const fl_plan *plan)
 {
     fl_host *host = &b->host;
-    const fl_dense_codec codec = fl_packing_codec(plan);
     fl_session session = {
         .client_min = plan->client_min,
         .client_cap = plan->client_cap,
-        .word_count = (uint32_t)fl_packing_fields(plan).word_count,
+        .word_count = (uint32_t)fl_packing_words(plan),
         .phase_ms = 1000,
         .round = plan->round,
         .number = plan->number,
     };
-    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     uint8_t bytes[FL_INVITE_BYTES];
-    fl_plan_recipe(recipe, plan);
-    fl_dense_task(task, &codec, recipe);
-    fl_hash(session.task, task, sizeof task);
+    fl_packing_task(session.task, plan);
     // The same model, or the test is about that hash alone.
     memcpy(session.model, host->model.name, FL_HASH_BYTES);
     memcpy(session.enrolment, b->enrolment->hash, FL_HASH_BYTES);

@@ -232,7 +232,6 @@ static fl_plan plan(void)
                     .number = 9,
                     .client_cap = 10,
                     .client_min = 8,
-                    .field_max = 264224,
                     .weight_max = 1000,
                     .value_clip = 4.0F,
                     .codec = 1,

@@ -121,7 +121,6 @@ static fl_plan largest_plan(void)
         .number = UINT64_MAX,
         .client_cap = FL_PROTO_CLIENTS_MAX,
         .client_min = FL_PROTO_CLIENTS_MAX,
-        .field_max = UINT32_C(1) << 31,
         .weight_max = FL_PROTO_SAMPLES_MAX,
         .value_clip = 3e38F,
         .codec = UINT8_MAX,
@@ -361,8 +360,6 @@ TEST(message_refuses_a_plan_with_a_count_out_of_range)
     REFUSES_PLAN(client_cap, FL_PROTO_CLIENTS_MAX + 1);
     REFUSES_PLAN(client_min, 0);
     REFUSES_PLAN(client_min, FL_PROTO_CLIENTS_MAX + 1);
-    REFUSES_PLAN(field_max, 0);
-    REFUSES_PLAN(field_max, (UINT32_C(1) << 31) + 1);
     REFUSES_PLAN(weight_max, 0);
     REFUSES_PLAN(weight_max, FL_PROTO_SAMPLES_MAX + 1);
     REFUSES_PLAN(codec, 256);
@@ -472,9 +469,10 @@ TEST(message_takes_a_plan_of_the_smallest_values)
         .number = 1,
         .client_cap = 1,
         .client_min = 1,
-        .field_max = 1,
         .weight_max = 1,
         .value_clip = 1e-38F,
+        .run_count = 1,
+        .runs = {4},
     };
     assert_bound_holds(&m);
 }

@@ -186,18 +186,6 @@ static void mask_add(void)
     fl_mask_add_from(words, 100, 8, key, false);
 }
 
-static void fields_pack(void)
-{
-    enum { COUNT = 100, CLIENTS = 50, MOST = 255 };
-    fl_fields fields;
-    uint32_t values[COUNT];
-    uint64_t words[COUNT];
-    memset(values, 0, sizeof values);
-    hide(values, sizeof values);
-    unseen = fl_fields_init(&fields, COUNT, CLIENTS * MOST + 1, CLIENTS, MOST);
-    unseen = fl_fields_pack(words, &fields, values, MOST);
-}
-
 /* ---- a client's side of a whole session ---- */
 
 enum {
@@ -319,7 +307,6 @@ static const check CHECKS[] = {
     {"identity", identity, 0},
     {"noise", noise, 0},
     {"mask", mask_add, 0},
-    {"fields", fields_pack, 1},  // a value that is too large
     {"session", session, SESSION_TOLD},
     {"key file", key_file_encode, 0},
     {"secret equal", secret_equal, 0},

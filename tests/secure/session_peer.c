@@ -66,15 +66,6 @@ static uint32_t small(void)
     return (uint32_t)value;
 }
 
-static double real(void)
-{
-    char *end;
-    const char *digits = word();
-    const double value = strtod(digits, &end);
-    if (*end || end == digits) give_up("not a number");
-    return value;
-}
-
 static void key(uint8_t dst[32])
 {
     must(fl_hex_decode(dst, 32, word()), "not 64 digits");
@@ -301,67 +292,6 @@ static void sum(peer *p)
         printf(" %" PRIu64, words[i]);
 }
 
-/* ---- updates as fields ---- */
-
-static fl_dense_codec open_codec(void)
-{
-    fl_dense_codec codec = {0};
-    codec.param_count = number();
-    codec.field_max = small();
-    codec.weight_max = small();
-    codec.clip = (float)real();
-    fl_reason why = {0};
-    must(fl_dense_check(&codec, &why), why.text);
-    return codec;
-}
-
-static void encode(peer *p)
-{
-    (void)p;
-    const fl_dense_codec codec = open_codec();
-    fl_dense_metrics metrics = {.weight = number(), .correct = number()};
-    metrics.loss_sum = real();
-    float *update = allocate(codec.param_count, sizeof *update);
-    for (size_t i = 0; i < codec.param_count; i++)
-        update[i] = (float)real();
-    const size_t count = fl_dense_field_count(&codec);
-    uint32_t *fields = allocate(count, sizeof *fields);
-
-    fl_random rounding;
-    fl_random_init(&rounding, 1, FL_RANDOM_TEST, 0);
-    fl_reason why = {0};
-    print_result(
-        fl_dense_encode(fields, &codec, update, &metrics, &rounding, &why),
-        &why);
-    for (size_t i = 0; i < count; i++)
-        printf(" %" PRIu32, fields[i]);
-    free(fields);
-    free(update);
-}
-
-static void decode(peer *p)
-{
-    (void)p;
-    const fl_dense_codec codec = open_codec();
-    const uint32_t clients = small();
-    const size_t count = fl_dense_field_count(&codec);
-    uint64_t *sum = allocate(count, sizeof *sum);
-    for (size_t i = 0; i < count; i++)
-        sum[i] = number();
-    float *mean = allocate(codec.param_count, sizeof *mean);
-
-    fl_dense_metrics metrics = {0};
-    fl_reason why = {0};
-    print_result(fl_dense_decode(mean, &metrics, &codec, sum, clients, &why),
-                 &why);
-    printf(" %" PRIu64 " %" PRIu64 " %.17g", metrics.weight, metrics.correct,
-           metrics.loss_sum);
-    for (size_t i = 0; i < codec.param_count; i++)
-        printf(" %.9g", (double)mean[i]);
-    free(mean);
-    free(sum);
-}
-
 /* ---- lines ---- */
 
 static const struct {
@@ -371,7 +301,6 @@ static const struct {
     {"party", open_party},   {"step", step},       {"mask", mask},
     {"secagg", open_secagg}, {"message", message}, {"receive", receive},
     {"drop", drop},          {"advance", advance}, {"sum", sum},
-    {"encode", encode},      {"decode", decode},
 };
 
 static void obey(peer *p, char *line)

@@ -173,19 +173,18 @@ TEST(simulation_counts_every_byte_of_its_rounds)
     simulated w;
     simulated_init(&w, 20, 400, 0);
     simulated_run(&w);
-    const uint64_t params =
-        4 * (uint64_t)(SIMULATED_COLUMNS * 128 + 128 + 128 * 64 + 64 +
-                       64 * SIMULATED_CLASSES + SIMULATED_CLASSES);
     for (size_t i = 0; i < w.round_count; i++) {
         const fl_round_record *round = &w.rounds[i];
         assert_int_equal(round->update_count, w.cohort_lens[i]);
         assert_int_equal(round->sample_count, 20 * round->update_count);
-        // Each update once, three values to a word, and not much besides; the
-        // model to each asked.
-        const uint64_t up = round->update_count * params * 2 / 3;
-        assert_in_range(round->bytes_up, up, up + up / 5);
-        const uint64_t down = round->selected_count * w.model_len;
-        assert_in_range(round->bytes_down, down, down + down / 5);
+        // Each update once, and the steps of the session; a model to each that
+        // was asked, or what has changed.
+        const uint64_t up = round->update_count * round->up_packed;
+        assert_int_equal(round->payload_up, up);
+        assert_in_range(round->bytes_up, up + round->bytes_control / 3,
+                        up + round->bytes_control + 1000 * w.cohort_lens[i]);
+        assert_true(round->bytes_down < round->selected_count * w.model_len);
+        assert_in_range(round->download_full, 1, w.model_len / 3);
         assert_true(round->took_ms > 0);
     }
     simulated_fini(&w);
@@ -219,11 +218,11 @@ TEST(simulation_refuses_a_model_made_for_other_data)
                FL_ERR_RANGE);
     assert_reason_names(why, "quorum");
     w.options.federation.quorum = 1;
-    w.options.federation.upload_bytes_cap = 20000;  // an update has 24,256
+    w.options.federation.upload_bytes_cap = 1000;  // less than an update
     assert_err(fl_simulation_new(&simulation, &w.options,
                                  simulated_model(SIMULATED_COLUMNS), &why),
                FL_ERR_RANGE);
-    assert_reason_names(why, "24256");
+    assert_reason_names(why, "--upload-mb");
     simulated_fini(&w);
 }
 

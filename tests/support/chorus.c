@@ -19,11 +19,8 @@ static void draw_bytes(void *self, void *dst, size_t len)
 
 void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
 {
-    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     *chorus = (fl_chorus){
         .host = host,
-        .codec = fl_packing_codec(plan),
-        .fields = fl_packing_fields(plan),
         .session = {.client_min = plan->client_min,
                     .client_cap = plan->client_cap,
                     .phase_ms = FL_CHORUS_PHASE_MS,
@@ -35,12 +32,10 @@ void fl_chorus_init(fl_chorus *chorus, fl_host *host, const fl_plan *plan)
     assert_non_null(chorus->message);
     assert_ok(fl_enrolment_decode(&chorus->enrolment, host->list.bytes,
                                   host->list.len, NULL));
-    session->word_count = (uint32_t)chorus->fields.word_count;
+    session->word_count = (uint32_t)fl_packing_words(plan);
     memcpy(session->model, plan->model, FL_HASH_BYTES);
     memcpy(session->enrolment, chorus->enrolment->hash, FL_HASH_BYTES);
-    fl_plan_recipe(recipe, plan);
-    fl_dense_task(task, &chorus->codec, recipe);
-    fl_hash(session->task, task, sizeof task);
+    fl_packing_task(session->task, plan);
     draw_bytes(chorus, session->id, sizeof session->id);
 }
 

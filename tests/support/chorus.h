@@ -17,8 +17,6 @@ enum { FL_CHORUS_PHASE_MS = 1000 };
 
 typedef struct {
     fl_host *host;
-    fl_dense_codec codec;
-    fl_fields fields;
     fl_session session;  // what the invite will say; a test may change it
     fl_enrolment *enrolment;
     fl_identity identities[FL_HOST_PEERS];

@@ -428,7 +428,8 @@ void fl_host_refuse(fl_host *host, const fl_message *request, fl_err code)
 
 static size_t param_count(uint32_t chunks)
 {
-    return chunks * (FL_PROTO_CHUNK_BYTES / sizeof(float)) - FL_HOST_DIGITS;
+    // The numbers before the values take a few bytes.
+    return chunks * (FL_PROTO_CHUNK_BYTES / sizeof(float)) - FL_HOST_SPARE;
 }
 
 fl_plan fl_host_plan(const fl_host *host, uint32_t round)
@@ -443,9 +444,13 @@ fl_plan fl_host_plan(const fl_host *host, uint32_t round)
                     .number = round,
                     .client_cap = 8,
                     .client_min = 2,
-                    .field_max = FL_HOST_FIELD_MAX,
                     .weight_max = 10,
-                    .value_clip = 1.0F};
+                    .value_clip = 1.0F,
+                    .codec = FL_CODEC_NONE,
+                    .density = 1.0F,
+                    .density_small = 1.0F,
+                    .run_count = 1};
+    plan.runs[0] = (uint32_t)plan.param_count * 4 + FL_GROUP_LARGE;
     memcpy(plan.model, host->model.name, FL_HASH_BYTES);
     return plan;
 }
@@ -455,6 +460,11 @@ fl_plan fl_host_secure_plan(const fl_host *host, uint32_t round)
     fl_plan plan = fl_host_plan(host, round);
     plan.aggregation = FL_AGGREGATION_SECURE;
     plan.client_min = 3;
+    plan.codec = FL_CODEC_DENSE;
+    plan.codec_bits = 8;
+    plan.per_word = 3;
+    plan.value_max = 1 << 16;
+    plan.step_large = plan.step_small = 1e-4F;
     memcpy(plan.enrolment, host->list.name, FL_HASH_BYTES);
     return plan;
 }

@@ -19,9 +19,8 @@
 enum {
     FL_HOST_INBOX = 160,
     FL_HOST_CHUNKS = 20,
-    // Two fields to a word, and four that are not values.
-    FL_HOST_FIELD_MAX = 1 << 28,
-    FL_HOST_DIGITS = 4,
+    // Fewer floats than fill the chunks: numbers come before them.
+    FL_HOST_SPARE = 8,
     FL_HOST_PEERS = 3,  // devices in the list beside the client
     FL_HOST_BURNS = 8,
 };

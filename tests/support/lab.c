@@ -139,7 +139,11 @@ fl_aggregator_options fl_lab_options(void)
         .client_cap = 16,
         .upload_bytes_cap = 1 << 24,
         .aggregation = FL_AGGREGATION_CLEAR,
-        .value_bits = 24,
+        .codec = FL_CODEC_NONE,
+        .density = 1.0,
+        .density_small = 1.0,
+        .release = 1.0,
+        .lr_decay = 1.0,
         .value_clip = 1.0,
         .weight_max = 10,
         .phase_ms = 10000,
@@ -154,6 +158,9 @@ fl_aggregator_options fl_lab_secure_options(uint32_t cohort)
     fl_aggregator_options options = fl_lab_options();
     fl_identity_init(&authority, (const uint8_t[FL_SEED_BYTES]){98});
     options.aggregation = FL_AGGREGATION_SECURE;
+    options.codec = FL_CODEC_DENSE;
+    options.codec_bits = 20;
+    options.is_overflow_free = true;
     options.cohort = cohort;
     options.min_survivors = 3;
     options.authority = &authority;
@@ -177,14 +184,10 @@ void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options)
                                                .input = {28, 28, 1},
                                                .class_count = 10},
                            NULL));
-    const size_t len = fl_model_bytes(model);
-    uint8_t *bytes = malloc(len);
-    assert_non_null(bytes);
-    assert_ok(fl_model_encode(model, bytes, len));
+    assert_ok(fl_aggregator_new(&lab->aggregator, &mine, 0, model, NULL));
+    size_t len;
+    const uint8_t *bytes = fl_aggregator_model(lab->aggregator, &len);
     keep_model(lab, bytes, len);
-    assert_ok(
-        fl_aggregator_new(&lab->aggregator, &mine, 0, model, bytes, len, NULL));
-    free(bytes);
     tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
 }
 
@@ -354,41 +357,26 @@ void fl_parcel_wrap(fl_parcel *parcel, fl_object_kind kind, uint32_t round,
     free(hashes);
 }
 
-void fl_parcel_fields(uint32_t *values, const fl_dense_codec *codec,
-                      float value)
+// The plan, for an update of another length.
+static fl_plan stretch(const fl_plan *plan, size_t param_count)
 {
-    fl_random rounding;
-    float *update = malloc(codec->param_count * sizeof *update);
-    assert_non_null(update);
-    for (size_t i = 0; i < codec->param_count; i++)
-        update[i] = value;
-    fl_random_init(&rounding, 1, FL_RANDOM_TEST, 1);
-    assert_ok(fl_dense_encode(values, codec, update,
-                              &(fl_dense_metrics){10, 5, 20.0}, &rounding,
-                              NULL));
-    free(update);
+    fl_plan own = *plan;
+    if (own.param_count == param_count) return own;
+    own.param_count = param_count;
+    own.run_count = 1;
+    own.runs[0] = (uint32_t)param_count * 4 + FL_GROUP_LARGE;
+    return own;
 }
 
 void fl_parcel_init(fl_parcel *parcel, const fl_plan *plan, size_t param_count,
                     float value)
 {
     const bool is_honest = fabsf(value) <= plan->value_clip;
-    fl_plan own = *plan;
-    own.param_count = param_count;
-    const fl_dense_codec codec = fl_packing_codec(&own);
-    const fl_fields fields = fl_packing_fields(&own);
-    uint32_t *values = calloc(fields.field_count, sizeof *values);
-    uint64_t *words = calloc(fields.word_count, sizeof *words);
-    const size_t len = fields.word_count * sizeof *words;
-    uint8_t *bytes = malloc(len);
-    assert_true(values && words && bytes);
-    if (is_honest) fl_parcel_fields(values, &codec, value);
-    assert_ok(fl_fields_pack(words, &fields, values, plan->field_max));
-    if (!is_honest) words[0] = fields.radix - 1;  // a sum's largest field
-    fl_addend_encode(bytes, words, fields.word_count);
+    const fl_plan own = stretch(plan, param_count);
+    size_t len;
+    uint8_t *bytes = fl_packing_bytes(&len, &own, is_honest ? value : 0.0F);
+    if (!is_honest) memset(bytes, 0xff, len < 64 ? len : 64);
     fl_parcel_wrap(parcel, FL_OBJECT_UPDATE, plan->round, bytes, len);
-    free(values);
-    free(words);
 }
 
 void fl_parcel_fini(fl_parcel *parcel)

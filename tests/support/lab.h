@@ -100,7 +100,7 @@ const fl_message *fl_hand_next(fl_hand *hand);
 /* Takes messages out up to the first of this type; NULL: there is none. */
 const fl_message *fl_hand_take(fl_hand *hand, fl_message_type type);
 
-/* An update as the fields that a plan asks for, ready to be offered. */
+/* An update as a plan asks for it, ready to be offered. */
 typedef struct {
     uint8_t *bytes;
     size_t len;
@@ -109,10 +109,6 @@ typedef struct {
     uint8_t name[FL_HASH_BYTES];
     uint32_t chunk_count;
 } fl_parcel;
-
-/* The fields of such an update, as fl_parcel_init packs them. */
-void fl_parcel_fields(uint32_t *values, const fl_dense_codec *codec,
-                      float value);
 
 /*
  * An update of param_count values, all `value`, by a client with 10 examples,

@@ -50,11 +50,11 @@ static const uint8_t *fill_bulk(size_t len, fl_random *random)
     return bulk;
 }
 
-// Up to `count_max` runs of any group that add up to the plan's parameters.
+// 1 to `count_max` runs of any group that add up to the plan's parameters.
 static void fill_runs(fl_plan *plan, uint32_t count_max, fl_random *random)
 {
     uint64_t left = plan->param_count;
-    const uint32_t count = fl_random_below(random, count_max + 1);
+    const uint32_t count = 1 + fl_random_below(random, count_max);
     for (uint32_t i = 0; i < count && left > 0; i++) {
         const uint64_t some = i + 1 == count ? left : number(1, left, random);
         plan->runs[i] = (uint32_t)(4 * some) + fl_random_below(random, 4);
@@ -97,7 +97,6 @@ static fl_plan random_plan(fl_random *random)
         .aggregation = (fl_aggregation)(1 + fl_random_below(random, 2)),
         .number = number(1, UINT64_MAX, random),
         .client_cap = number_32(1, FL_PROTO_CLIENTS_MAX, random),
-        .field_max = number_32(1, UINT32_C(1) << 31, random),
         .weight_max = number_32(1, FL_PROTO_SAMPLES_MAX, random),
         .value_clip = positive(random),
     };
@@ -261,9 +260,8 @@ static bool is_same_plan(const fl_plan *a, const fl_plan *b)
            a->schedule_factor == b->schedule_factor && a->seed == b->seed &&
            a->norm == b->norm && a->aggregation == b->aggregation &&
            a->number == b->number && a->client_cap == b->client_cap &&
-           a->client_min == b->client_min && a->field_max == b->field_max &&
-           a->weight_max == b->weight_max && a->value_clip == b->value_clip &&
-           is_same_codec(a, b) &&
+           a->client_min == b->client_min && a->weight_max == b->weight_max &&
+           a->value_clip == b->value_clip && is_same_codec(a, b) &&
            memcmp(a->enrolment, b->enrolment, sizeof a->enrolment) == 0;
 }
 

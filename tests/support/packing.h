@@ -1,6 +1,5 @@
 /*
- * What a plan says about the form of updates: the codec, and how its fields lie
- * in words.
+ * What a plan says about the form of updates: one as words, or as bytes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,8 +9,17 @@
 #include "compress/compress.h"
 #include "proto/proto.h"
 
-fl_dense_codec fl_packing_codec(const fl_plan *plan);
+/* Words of an update that this plan asks for. */
+size_t fl_packing_words(const fl_plan *plan);
 
-fl_fields fl_packing_fields(const fl_plan *plan);
+/* The hash that a session names the plan's codec and recipe by. */
+void fl_packing_task(uint8_t task[FL_PROTO_HASH_BYTES], const fl_plan *plan);
+
+/*
+ * An update whose values are all `value`, by a client with 10 examples, 5 of
+ * them right, and a loss of 20: as words; as bytes, which the caller frees.
+ */
+void fl_packing_encode(uint64_t *words, const fl_plan *plan, float value);
+uint8_t *fl_packing_bytes(size_t *len, const fl_plan *plan, float value);
 
 #endif

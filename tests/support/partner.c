@@ -58,8 +58,6 @@ static void begin(fl_partner *partner)
 {
     const fl_lab *lab = partner->hand->lab;
     const fl_plan *plan = &partner->plan;
-    const fl_dense_codec codec = fl_packing_codec(plan);
-    uint8_t recipe[FL_HASH_BYTES], task[FL_DENSE_TASK_BYTES];
     fl_identity aggregator;
     fl_identity_init(&aggregator, (const uint8_t[FL_SEED_BYTES]){99});
     assert_ok(
@@ -68,7 +66,7 @@ static void begin(fl_partner *partner)
         .identity = &partner->hand->identity,
         .enrolment = partner->list,
         .round = plan->round,
-        .word_count = (uint32_t)fl_packing_fields(plan).word_count,
+        .word_count = (uint32_t)fl_packing_words(plan),
         .client_min = plan->client_min,
         .number_after = plan->number - 1,
         .random_bytes = draw_bytes,
@@ -76,30 +74,24 @@ static void begin(fl_partner *partner)
     };
     memcpy(options.federation, aggregator.public_key, FL_KEY_BYTES);
     memcpy(options.model, plan->model, FL_HASH_BYTES);
-    fl_plan_recipe(recipe, plan);
-    fl_dense_task(task, &codec, recipe);
-    fl_hash(options.task, task, sizeof task);
+    fl_packing_task(options.task, plan);
     assert_ok(fl_party_new(&partner->party, &options));
 }
 
 static void mask(fl_partner *partner)
 {
-    const fl_dense_codec codec = fl_packing_codec(&partner->plan);
-    const fl_fields fields = fl_packing_fields(&partner->plan);
-    uint32_t *values = calloc(fields.field_count, sizeof *values);
-    uint64_t *words = malloc(fields.word_count * sizeof *words);
-    const size_t len = fields.word_count * sizeof *words;
+    const size_t word_count = fl_packing_words(&partner->plan);
+    const size_t len = word_count * sizeof(uint64_t);
+    uint64_t *words = malloc(len);
     uint8_t *bytes = malloc(len);
-    assert_true(values && words && bytes);
-    fl_parcel_fields(values, &codec, partner->value);
-    assert_ok(fl_fields_pack(words, &fields, values, codec.field_max));
-    for (size_t i = 0; partner->is_lying && i < fields.word_count; i++)
+    assert_true(words && bytes);
+    fl_packing_encode(words, &partner->plan, partner->value);
+    for (size_t i = 0; partner->is_lying && i < word_count; i++)
         words[i] += UINT64_C(1) << 63;
-    assert_ok(fl_party_mask(partner->party, words, fields.word_count));
-    fl_addend_encode(bytes, words, fields.word_count);
+    assert_ok(fl_party_mask(partner->party, words, word_count));
+    fl_addend_encode(bytes, words, word_count);
     fl_parcel_wrap(&partner->vector, FL_OBJECT_MASKED, partner->plan.round,
                    bytes, len);
-    free(values);
     free(words);
 }
 

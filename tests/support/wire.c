@@ -161,8 +161,7 @@ static void start_aggregator(fl_wires *wires)
     options.list_len = wires->list_len;
     assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
     assert_ok(fl_aggregator_new(&wires->aggregator, &options,
-                                wires->rounds_done, model, wires->bytes,
-                                wires->len, NULL));
+                                wires->rounds_done, model, NULL));
     tell_aggregator(wires, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
 }
 

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Accuracy against bytes: every codec and the defaults, simulated.
+
+    make bench-compression                  the bars: LeNet, 100 rounds, 3 seeds
+    make bench-compression WHICH=settings   other models, cohorts, data
+    make bench-compression WHICH=codecs SEEDS=4,5 ROUNDS=60
+
+Each run is one fedge-sim; what it printed stays in build/bench/compression and
+is not run again while the program is the same. Writes a table into
+docs/compression.md (docs/compression-settings.md) and, for the bars, the
+picture docs/compression.svg. Ends with 1 when a bar is missed.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import hashlib
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+
+BUILD = os.environ.get("B", "build/release")
+WHICH = os.environ.get("WHICH", "codecs")
+SEEDS = [int(s) for s in os.environ.get("SEEDS", "1,2,3").split(",")]
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
+FOLDER = "build/bench/compression"
+
+# The setting that the bars are for.
+COMMON = {
+    "dataset": "fashion-mnist", "model": "lenet", "clients": "100",
+    "samples": "600", "partition": "dirichlet:0.3", "cohort": "10",
+    "local-epochs": "3", "batch": "20", "lr": "0.1", "lr-decay": "0.99",
+}
+DENSE = {"aggregation": "clear", "codec": "none", "grid": "0"}
+
+# Name, options, then bars: smallest ratio up, most points below dense.
+CODECS = [
+    ("dense float32", DENSE, None),
+    ("secure: sketch (default)", {}, (100, 0.5)),
+    ("secure: sketch, overflow-free", {"overflow-free": None}, (70, 0.5)),
+    ("secure: sketch 2 %", {"density": "0.02"}, (200, 1.0)),
+    ("secure: dense:5", {"codec": "dense:5"}, None),
+    ("clear: sketch1bit (default)", {"aggregation": "clear"}, (300, 0.5)),
+    ("clear: sketch1bit 2 %", {"aggregation": "clear", "density": "0.02"},
+     (600, 1.0)),
+    ("clear: topk 5 %", {"aggregation": "clear", "codec": "topk"}, None),
+    ("clear: topk 1 %",
+     {"aggregation": "clear", "codec": "topk", "density": "0.01"}, None),
+    ("clear: stc 1 %",
+     {"aggregation": "clear", "codec": "stc", "density": "0.01"}, None),
+    ("clear: qsgd:4", {"aggregation": "clear", "codec": "qsgd:4"}, None),
+    ("clear: fp16", {"aggregation": "clear", "codec": "fp16"}, None),
+]
+
+SMALL = {"samples": "300", "local-epochs": "1"}
+
+
+def setting(title, options):
+    """A setting: without compression, then the two defaults."""
+    return [(f"{title}: {name}", {**options, **codec}, None)
+            for name, codec in (("dense float32", DENSE), ("secure", {}),
+                                ("clear", {"aggregation": "clear"}))]
+
+
+SETTINGS = [run for title, options in [
+    ("MLP", {"model": "mlp"}),
+    ("ResNet-8", {"model": "resnet8", **SMALL}),
+    ("MobileNetV2-tiny", {"model": "mobilenetv2-tiny", **SMALL}),
+    ("50 a round", {"cohort": "50"}),
+    ("100 a round", {"cohort": "100"}),
+    ("Dirichlet 0.1", {"partition": "dirichlet:0.1"}),
+    ("Dirichlet 1.0", {"partition": "dirichlet:1.0"}),
+    ("10 % dropouts", {"dropout": "0.1"}),
+    ("unequal sizes", {"samples": "0"}),
+    ("1,000 clients", {"clients": "1000", "samples": "60"}),
+] for run in setting(title, options)]
+
+
+def command(options, seed):
+    """The fedge-sim that does it."""
+    words = [f"{BUILD}/fedge-sim", "--rounds", str(ROUNDS), "--seed", str(seed),
+             "--quiet", "--json", "-"]
+    for key, value in {**COMMON, **options}.items():
+        words.append(f"--{key}")
+        if value is not None:
+            words.append(value)
+    return words
+
+
+def run(options, seed, program):
+    """The JSON lines of one simulation, from the last time if it is there."""
+    words = command(options, seed)
+    key = hashlib.sha256((program + shlex.join(words)).encode()).hexdigest()
+    path = f"{FOLDER}/{key[:24]}.jsonl"
+    if not os.path.exists(path):
+        print("bench:", shlex.join(words), file=sys.stderr, flush=True)
+        with open(path + ".tmp", "w", encoding="utf-8") as out:
+            subprocess.run(words, stdout=out, check=True)
+        os.rename(path + ".tmp", path)
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def final(lines):
+    """Mean accuracy of the last ten rounds, in percent."""
+    last = [line["accuracy"] for line in lines if line["event"] == "round"]
+    return 100 * statistics.mean(last[-10:])
+
+
+def summarise(name, runs):
+    """One line of the table."""
+    ends = [lines[-1] for lines in runs]
+
+    def mean(key):
+        return statistics.mean(end[key] for end in ends)
+
+    raw = 4 * ends[0]["params"]
+    return {
+        "name": name, "raw": raw,
+        "accuracy": statistics.mean(final(lines) for lines in runs),
+        "payload": mean("payload_up_per_client"),
+        "wire": mean("wire_up_per_client"),
+        "one": mean("download_1_behind"), "ten": mean("download_10_behind"),
+        "full": mean("download_full"),
+    }
+
+
+def times(row, key):
+    """How many times smaller than float32; a dash for what was not there."""
+    return f"{row['raw'] / row[key]:.0f}" if row[key] else "-"
+
+
+def table(rows):
+    """As markdown."""
+    text = ["| | accuracy, % | bytes up | smaller | on the wire | smaller "
+            "| down, 1 behind | 10 behind | whole |",
+            "|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        text.append(
+            f"| {row['name']} | {row['accuracy']:.2f} | {row['payload']:,.0f} "
+            f"| {times(row, 'payload')} | {row['wire']:,.0f} "
+            f"| {times(row, 'wire')} "
+            f"| {row['one']:,.0f} ({times(row, 'one')}) "
+            f"| {row['ten']:,.0f} ({times(row, 'ten')}) "
+            f"| {row['full']:,.0f} ({times(row, 'full')}) |")
+    return "\n".join(text) + "\n"
+
+
+def check(rows, runs):
+    """The bars, each said; returns how many were missed."""
+    dense, missed = rows[0], 0
+    for row, (_, _, bar) in zip(rows, runs):
+        if not bar:
+            continue
+        ratio = row["raw"] / row["payload"]
+        loss = dense["accuracy"] - row["accuracy"]
+        good = ratio >= bar[0] and loss <= bar[1]
+        missed += not good
+        print(f"{'ok    ' if good else 'MISSED'} {row['name']}: {ratio:.0f} "
+              f"times smaller (bar {bar[0]}), {loss:+.2f} points below dense "
+              f"(bar {bar[1]})")
+    for key, bar in (("one", 100), ("ten", 20), ("full", 7)):
+        row = rows[1]
+        ratio = row["raw"] / row[key] if row[key] else 0
+        missed += ratio < bar
+        print(f"{'ok    ' if ratio >= bar else 'MISSED'} down, {key}: "
+              f"{ratio:.1f} times smaller (bar {bar})")
+    return missed
+
+
+def draw(rows, path):
+    """Accuracy over bytes, each codec a point with its name."""
+    points = "".join(
+        f"{row['payload']} {row['accuracy']} \"{row['name']}\"\n"
+        for row in rows)
+    script = f"""set terminal svg size 860,520 font 'sans-serif,12' background '#fff'
+set logscale x
+set grid
+set key off
+set xlabel 'bytes of one upload'
+set ylabel 'accuracy, %'
+set offsets graph 0.25, 0.25, 0.05, 0.05
+plot '-' using 1:2:3 with labels point pointtype 7 offset 0.6,0.6 left
+{points}e
+"""
+    with open(path, "wb") as out:
+        subprocess.run(["gnuplot"], input=script.encode(), stdout=out,
+                       check=True)
+
+
+def put(path, text):
+    """Replaces what stands between the markers."""
+    with open(path, encoding="utf-8") as page:
+        old = page.read()
+    new = re.sub(r"(<!-- measured -->\n).*?(<!-- /measured -->)",
+                 lambda m: m.group(1) + text + m.group(2), old, flags=re.S)
+    with open(path, "w", encoding="utf-8") as page:
+        page.write(new)
+
+
+def stamp():
+    """Machine, load and versions, as with every figure."""
+    cpu = next((line.split(":")[1].strip()
+                for line in open("/proc/cpuinfo", encoding="utf-8")
+                if line.startswith("model name")), "unknown CPU")
+    version = subprocess.run(["git", "describe", "--always", "--dirty"],
+                             capture_output=True, text=True,
+                             check=False).stdout.strip()
+    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
+    return (f"\n{cpu}, {os.cpu_count()} cores, load {load}; fedge {version}; "
+            f"{ROUNDS} rounds, mean of seeds {', '.join(map(str, SEEDS))}.\n")
+
+
+def main():
+    runs = {"codecs": CODECS, "settings": SETTINGS}[WHICH]
+    wanted = os.environ.get("ONLY")
+    if wanted:
+        runs = [r for r in runs if re.search(wanted, r[0])]
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(f"{BUILD}/fedge-sim", "rb") as binary:
+        program = hashlib.sha256(binary.read()).hexdigest()
+    rows = []
+    for name, options, _ in runs:
+        rows.append(summarise(name, [run(options, s, program) for s in SEEDS]))
+        print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(rows) + stamp())
+    if wanted:
+        return 0
+    if WHICH == "settings":
+        put("docs/compression-settings.md", table(rows) + stamp())
+        return 0
+    put("docs/compression.md", table(rows) + stamp())
+    draw(rows, "docs/compression.svg")
+    return 1 if check(rows, runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
