@@ -170,7 +170,7 @@ typedef struct {
     fl_client_past past;
     uint32_t client_min;  // the fewest clients to hide an update among
     bool allows_clear;    // updates may be asked for in the clear
-    uint32_t min_fields;  // the fewest numbers that a sketch makes of a group;
+    uint32_t min_fields;  // the fewest numbers that a sketch makes of an update
     float min_step;       // the finest step that updates are rounded to; 0: any
     uint64_t start_count;  // of this client's state; makes operations unique
     uint64_t seed;         // of waiting times

@@ -63,7 +63,7 @@ static size_t list_options(fl_option *table, settings *s)
          "the fewest clients to hide an update among"},
         {"client", "min-fields", FL_OPTION_COUNT, &service->min_fields, 1, 1e6,
          "N",
-         "the fewest numbers that a sketch may make of a group of values: with "
+         "the fewest numbers that a sketch may make of an update: with "
          "fewer it would show single ones"},
         {"client", "min-step", FL_OPTION_NUMBER, &service->min_step, 0, 1, "X",
          "the finest step that sums may be rounded to: finer ones tell more "

@@ -24,7 +24,7 @@ typedef struct {
     const char *authority;    // the enrolment authority's, likewise
     const char *aggregation;  // "secure", or "clear": asked for either way
     uint64_t min_survivors;   // fewest clients to hide among
-    uint64_t min_fields;      // fewest numbers of a sketch's group
+    uint64_t min_fields;      // fewest numbers of an update
     double min_step;          // finest step that updates are rounded to
     fl_data_settings data;
     uint64_t clients, slice, seed;

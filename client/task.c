@@ -160,49 +160,64 @@ void fl_task_trained(fl_client *client, const fl_client_event *event)
 /* ---- plans ---- */
 
 // A sum of few numbers, or of very fine ones, says more about each client.
-static const char *find_codec_objection(const fl_client_options *options,
-                                        const fl_plan *plan)
+static fl_err check_sketch(const fl_client_options *options,
+                           const fl_codec *codec, fl_reason *why)
+{
+    if (!fl_codec_is_summable(codec->kind)) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "it asks for updates that cannot be masked");
+    }
+    const size_t fewest = codec->param_count < options->min_fields
+                              ? codec->param_count
+                              : options->min_fields;
+    if (fl_codec_support(codec) < fewest) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "its sketch isolates values: it has fewer numbers "
+                             "than --min-fields");
+    }
+    if (codec->step_large < options->min_step ||
+        codec->step_small < options->min_step) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "it rounds updates more finely than --min-step");
+    }
+    return FL_OK;
+}
+
+static fl_err check_codec(const fl_client_options *options, const fl_plan *plan,
+                          fl_reason *why)
 {
     fl_codec codec;
     fl_upload_codec(&codec, plan);
-    if (fl_codec_check(&codec, NULL)) return "its numbers make no update";
-    if (plan->aggregation == FL_AGGREGATION_CLEAR) return NULL;
-    if (!fl_codec_is_summable(codec.kind)) {
-        return "it asks for updates that cannot be masked";
+    const fl_err err = fl_codec_check(&codec, why);
+    if (err) {
+        return fl_reason_prefix(why, err, "its numbers make no update");
     }
-    const size_t fewest = codec.param_count < options->min_fields
-                              ? codec.param_count
-                              : options->min_fields;
-    if (fl_codec_support(&codec) < fewest) {
-        return "its sketch isolates values: it has fewer numbers than "
-               "--min-fields";
-    }
-    if (codec.step_large < options->min_step ||
-        codec.step_small < options->min_step) {
-        return "it rounds updates more finely than --min-step";
-    }
-    return NULL;
+    if (plan->aggregation == FL_AGGREGATION_CLEAR) return FL_OK;
+    return check_sketch(options, &codec, why);
 }
 
 // What this client's owner has not agreed to is not trained for either.
-static const char *find_objection(const fl_client *client, const fl_plan *plan)
+static fl_err check_plan(const fl_client *client, const fl_plan *plan,
+                         fl_reason *why)
 {
     const fl_client_options *options = &client->options;
-    const char *objection = find_codec_objection(options, plan);
-    if (objection) return objection;
+    FL_TRY(check_codec(options, plan, why));
     if (plan->aggregation == FL_AGGREGATION_CLEAR) {
-        return options->allows_clear
-                   ? NULL
-                   : "it asks for updates in the clear, where the aggregator "
-                     "sees each of them; --aggregation clear allows that";
+        if (options->allows_clear) return FL_OK;
+        return fl_reason_set(why, FL_ERR_STATE,
+                             "it asks for updates in the clear, where the "
+                             "aggregator sees each of them; --aggregation "
+                             "clear allows that");
     }
     if (plan->client_min < options->client_min) {
-        return "it hides updates among fewer clients than --min-survivors";
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "it hides updates among fewer clients than "
+                             "--min-survivors");
     }
     if (plan->number <= client->past.number) {
-        return "its session is not a new one";
+        return fl_reason_set(why, FL_ERR_STALE, "its session is not a new one");
     }
-    return NULL;
+    return FL_OK;
 }
 
 // The training goes on when this plan has the same recipe, whatever else has
@@ -224,10 +239,10 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (task->state != FL_TASK_IDLE && task->plan.number == plan->number) {
         return;  // on it already
     }
-    const char *objection = find_objection(client, plan);
-    if (objection) {
+    fl_reason why = {""};
+    if (check_plan(client, plan, &why)) {
         fl_emit_log(client, FL_LOG_ERROR, "plan_refused", "round=%u why=%s",
-                    plan->round, objection);
+                    plan->round, why.text);
         fl_task_drop(client);
         say_no(client, plan->round);
         return;
