@@ -103,10 +103,21 @@ static void downloaded_list(fl_client *client)
     take_list(client, parts->buffer, parts->size);
 }
 
+static void log_downloaded(fl_client *client)
+{
+    const fl_task *task = &client->task;
+    const char *way = task->coming_kind == FL_OBJECT_PATCH    ? "patch"
+                      : task->coming_kind == FL_OBJECT_PACKED ? "packed"
+                                                              : "model";
+    fl_emit_log(client, FL_LOG_INFO, "downloaded", "round=%u as=%s bytes=%zu",
+                task->plan.round, way, task->parts->size);
+}
+
 static void downloaded_model(fl_client *client)
 {
     uint8_t *bytes;
     size_t len;
+    log_downloaded(client);
     // Complete, and not taken before: this cannot fail.
     if (fl_parts_take(client->task.parts, &bytes, &len)) return;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_END,
@@ -139,6 +150,7 @@ static void downloaded_shortcut(fl_client *client)
     if (err) {
         refuse_shortcut(client, err, why.text);
     } else {
+        log_downloaded(client);
         take_model(client, bytes, len);
     }
 }

@@ -36,10 +36,23 @@ assert_same one three
     fail "another seed gives the same model"
 [ "$(wc -l <"$scratch/one.csv")" -eq 5 ] || fail "not four rounds"
 
+# Whatever makes bytes of the updates, and whatever of them stays on a client.
+make_table "$scratch/table.csv" 2000
+for codec in topk sketch1bit dense:8; do
+    for threads in 1 3; do
+        simulate "codec-$threads" --dataset "csv:$scratch/table.csv" \
+            --model mlp --partition iid --aggregation clear --codec $codec \
+            --threads $threads
+    done
+    assert_same codec-1 codec-3
+    [ "$(cut -d, -f15 "$scratch/codec-1.csv" | sort -u | tr '\n' ' ')" = \
+        "codec ${codec%:*} " ] || fail "not $codec: $(cat "$scratch/codec-1.csv")"
+done
+
 # Masks come off without a trace: the same model as without them.
 for mode in secure clear; do
     "$B/fedge-sim" --clients 20 --cohort 10 --rounds 3 --samples 60 \
-        --aggregation $mode --json "$scratch/$mode.jsonl" \
+        --aggregation $mode --codec sketch --json "$scratch/$mode.jsonl" \
         --out "$scratch/$mode.onnx" --quiet || fail "simulation $mode"
     rounds_of "$scratch/$mode.jsonl" | grep -q "\"aggregation\":\"$mode\"" ||
         fail "not $mode: $(cat "$scratch/$mode.jsonl")"

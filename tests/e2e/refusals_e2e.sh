@@ -37,6 +37,14 @@ expect_exit $USAGE aggregator run --state "$scratch/none" --lr nan
 expect_said --lr '"nan"'
 expect_exit $USAGE aggregator run --state "$scratch/none" --cohort 2 --quorum 3
 expect_said "--quorum 3" "--cohort 2"
+expect_exit $USAGE aggregator run --state "$scratch/none" --codec topk
+expect_said "--codec topk" "added up" "sketch, dense" "--aggregation clear"
+expect_exit $USAGE aggregator run --state "$scratch/none" --codec nonsense
+expect_said "--codec" 'no codec "nonsense"' sketch1bit fp16
+expect_exit $USAGE aggregator run --state "$scratch/none" --codec dense:99
+expect_said "--codec" dense:99 "from 2 to 20"
+expect_exit $USAGE aggregator run --state "$scratch/none" --density 0
+expect_said --density '"0"' "1e-06 to 1"
 expect_exit $USAGE simulate --schedule cosine
 expect_said --schedule-steps
 expect_exit $USAGE simulate --log-level loud
