@@ -349,7 +349,7 @@ void fl_round_close(fl_aggregator *aggregator)
     fl_reason why = {""};
     fl_err err = apply_mean(aggregator, &metrics, &moved, &why);
     if (err == FL_ERR_RANGE) {  // no clients can have made that sum
-        fl_reply_log(aggregator, FL_LOG_ERROR, "sum_refused", "round=%u why=%s",
+        fl_reply_log(aggregator, FL_LOG_WARN, "sum_refused", "round=%u why=%s",
                      fl_round_number(aggregator), why.text);
         fl_round_fail(aggregator);
         return;

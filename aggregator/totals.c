@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/progress.h"
 #include "compress/compress.h"
 #include "proto/proto.h"
 
@@ -121,6 +122,17 @@ void fl_totals_ratio_text(char dst[FL_TOTALS_RATIO_CAP], double whole,
     } else {
         snprintf(dst, FL_TOTALS_RATIO_CAP, "1/%.*f", times < 10, times);
     }
+}
+
+void fl_totals_flower_text(char dst[FL_TOTALS_FLOWER_CAP],
+                           const fl_ledger *ledger)
+{
+    char size[16], ratio[FL_TOTALS_RATIO_CAP];
+    const double flower = 2 * ledger->raw;
+    fl_bytes_text(size, flower);
+    fl_totals_ratio_text(ratio, flower, ledger->packed);
+    snprintf(dst, FL_TOTALS_FLOWER_CAP, "%s of its %s, 8 bytes a value", ratio,
+             size);
 }
 
 static void set_ledger(fl_json *line, uint32_t codec, const fl_ledger *ledger)

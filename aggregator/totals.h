@@ -56,6 +56,14 @@ enum { FL_TOTALS_RATIO_CAP = 32 };
 void fl_totals_ratio_text(char dst[FL_TOTALS_RATIO_CAP], double whole,
                           double part);
 
+/*
+ * What an update takes of the same under Flower's secure aggregation, which
+ * sends an integer of 64 bits for each value: "1/195 of its 641.6 kB, ...".
+ */
+enum { FL_TOTALS_FLOWER_CAP = 80 };
+void fl_totals_flower_text(char dst[FL_TOTALS_FLOWER_CAP],
+                           const fl_ledger *ledger);
+
 /* Sets the keys of a round: "round", "accuracy", "bytes_up", ... */
 void fl_totals_round_json(fl_json *line, const fl_round_record *round,
                           uint64_t param_count);

@@ -264,24 +264,13 @@ static void print_size(FILE *out, const char *name, double bytes, double raw)
     fprintf(out, "    %-14s %s, %s\n", name, size, ratio);
 }
 
-// Flower's secure aggregation sends an integer of 64 bits for each value.
-static void print_against_flower(FILE *out, const fl_ledger *ledger)
-{
-    char size[16], ratio[FL_TOTALS_RATIO_CAP];
-    const double flower = 2 * ledger->raw;
-    fl_bytes_text(size, flower);
-    fl_totals_ratio_text(ratio, flower, ledger->packed);
-    fprintf(out, "  against Flower   %s of its %s, 8 bytes a value\n", ratio,
-            size);
-}
-
 static void print_ledger(FILE *out, const fl_report *report)
 {
     const fl_totals *totals = &report->totals;
     const fl_ledger ledger =
         fl_totals_ledger(totals, report->options.param_count);
     const char *codec = fl_codec_name((fl_codec_kind)totals->codec);
-    char raw[16];
+    char raw[16], flower[FL_TOTALS_FLOWER_CAP];
     if (!codec) return;
     fl_bytes_text(raw, ledger.raw);
     fprintf(out,
@@ -293,7 +282,8 @@ static void print_ledger(FILE *out, const fl_report *report)
     print_size(out, "packed", ledger.packed, ledger.raw);
     print_size(out, "on the wire", ledger.wire, ledger.raw);
     if (totals->aggregation == FL_AGGREGATION_SECURE) {
-        print_against_flower(out, &ledger);
+        fl_totals_flower_text(flower, &ledger);
+        fprintf(out, "  against Flower   %s\n", flower);
     }
     fprintf(out, "  a download       %s in float32\n", raw);
     print_size(out, "one behind", ledger.download_1, ledger.raw);

@@ -195,6 +195,8 @@ TEST(status_compares_with_the_size_of_the_model)
     assert_non_null(strstr(text, "an update        400 B, 1/86 of float32\n"));
     assert_non_null(
         strstr(text, "a whole model    5.0 kB, 1/6.9 of float32\n"));
+    assert_non_null(strstr(
+        text, "against Flower   1/173 of its 69.1 kB, 8 bytes a value\n"));
     assert_ok(show(true));
     assert_non_null(strstr(text, "\"ratio_up\":86.42"));
 }

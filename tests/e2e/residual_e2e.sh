@@ -51,6 +51,14 @@ done
 ! grep -E 'not_saved|state_repaired' "$scratch"/client-*.log ||
     fail "a kill has damaged a state folder"
 
+
+# It is read at the start: a damaged one is noticed, and done without.
+kill_now "$pid_0"
+printf damaged | dd of="$residual" bs=1 seek=99 conv=notrunc 2>/dev/null
+start 0
+wait_until 30 grep -q what=residual "$scratch/client-0.log" ||
+    fail "a damaged residual is used"
+wait_until 30 test -s "$residual" || fail "no new residual"
 client_pids="$pid_0 $pid_1 $pid_2"  # and no longer those that were killed
 
 # has_master ROUND: of this round one is on the aggregator's disk.
