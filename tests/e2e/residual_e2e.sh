@@ -9,7 +9,7 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 make_table "$scratch/table.csv" 300
-kills=6
+kills=6 pid_0='' pid_1='' pid_2=''
 
 start_all() {
     start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
