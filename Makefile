@@ -105,7 +105,8 @@ LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
-.PHONY: arm64 arm64-programs bench-train bench-infer bench-secure bench-run
+.PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
+.PHONY: bench-compression bench-run
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -152,6 +153,11 @@ bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
 bench-secure:             ## secure aggregation: masks and fields against bounds
 	@tools/install-packages build test
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.secure
+bench-compression:        ## accuracy against bytes, every codec (WHICH=settings)
+	@tools/install-packages build demo test
+	@$(MAKE) --no-print-directory programs
+	@B=$B tests/bench/compression.py
+	@$(MAKE) --no-print-directory bench-run PURPOSE=.compression
 bench-run: programs $(BENCHES) $(NEEDS)
 	@B=$B tests/bench/run tests/bench/figures$(PURPOSE)
 

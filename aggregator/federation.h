@@ -42,8 +42,8 @@ typedef struct {
         .round_count = 50, .cohort = 10, .evaluate_every = 1,             \
         .deadline_s = 600.0, .seed = 1, .aggregation = "secure",          \
         .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,           \
-        .density = 0.05, .density_small = 0.25, .release = 0.05,          \
-        .grid = 0.1667,                                                   \
+        .density = 0.05, .density_small = 0.25, .release = 0.04,          \
+        .grid = 0.6,                                                      \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */

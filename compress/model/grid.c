@@ -83,8 +83,8 @@ static double rms_of(const float *values, size_t count)
 static float step_of(const fl_tensor_info *tensor, const float *values,
                      double relative)
 {
-    if (tensor->role == FL_TENSOR_STATISTIC) return (float)(relative / 256.0);
-    const float plain = (float)(relative / 64.0);
+    if (tensor->role == FL_TENSOR_STATISTIC) return (float)(relative / 1024.0);
+    const float plain = (float)(relative / 256.0);
     if (tensor->role != FL_TENSOR_WEIGHT) return plain;
     const float step = (float)(relative * rms_of(values, tensor->count));
     return step < FL_GRID_STEP_MIN ? plain : step;

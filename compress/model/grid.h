@@ -57,8 +57,8 @@ static inline int32_t fl_grid_multiple(float value, float step)
 /*
  * The grid for a model whose first parameters are `model`'s. `relative` > 0 is
  * the step of a weight tensor in units of its root mean square; a tensor of
- * zeros, a bias or norm parameter has the step relative / 64, a statistic one
- * of relative / 256. Tensors as fl_model_tensor lists them. The caller owns
+ * zeros, a bias or norm parameter has the step relative / 256, a statistic one
+ * of relative / 1024. Tensors as fl_model_tensor lists them. The caller owns
  * *grid: fl_grid_free. FL_ERR_RANGE: relative is not above 0 and at most 1, or
  * a tensor needs a step above FL_GRID_STEP_MAX. FL_ERR_MEMORY.
  */

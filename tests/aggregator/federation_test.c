@@ -265,7 +265,7 @@ TEST(federation_says_what_it_keeps_for_life)
     assert_ok(fl_federation_each_setting(&federation, keep, &all, &why));
     assert_string_equal(all.text,
                         "model=lenet seed=77 codec=sketch density=0.02 "
-                        "codec-small=0.25 release=0.05 grid=0.1667 "
+                        "codec-small=0.25 release=0.04 grid=0.6 "
                         "lr-decay=1 ");
     federation.codec = "dense:5";
     assert_err(fl_federation_each_setting(&federation, keep, &some, &why),
