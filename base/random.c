@@ -57,11 +57,13 @@ uint64_t fl_random_u64(fl_random *random)
 
 uint32_t fl_random_below(fl_random *random, uint32_t bound)
 {
-    const uint32_t reject_below = (UINT32_MAX - bound + 1) % bound;
-    uint64_t product;
-    do {
-        product = (uint64_t)fl_random_u32(random) * bound;
-    } while ((uint32_t)product < reject_below);
+    uint64_t product = (uint64_t)fl_random_u32(random) * bound;
+    if ((uint32_t)product < bound) {  // rarely: only then the division
+        const uint32_t reject_below = (UINT32_MAX - bound + 1) % bound;
+        while ((uint32_t)product < reject_below) {
+            product = (uint64_t)fl_random_u32(random) * bound;
+        }
+    }
     return (uint32_t)(product >> 32);
 }
 
