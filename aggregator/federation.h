@@ -29,8 +29,9 @@ typedef struct {
     const char *aggregation;
     uint64_t weight_max, min_survivors;
     double value_clip, phase_s;
-    const char *codec;  // NULL: what suits the aggregation
-    double density, density_small, release, grid;
+    const char *codec;              // NULL: what suits the aggregation
+    double density, density_small;  // 0: what suits the codec
+    double release, grid;
     bool is_overflow_free;
 } fl_federation;
 
@@ -42,8 +43,7 @@ typedef struct {
         .round_count = 50, .cohort = 10, .evaluate_every = 1,             \
         .deadline_s = 600.0, .seed = 1, .aggregation = "secure",          \
         .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,           \
-        .density = 0.05, .density_small = 0.25, .release = 0.04,          \
-        .grid = 0.6,                                                      \
+        .release = 0.04, .grid = 0.6,                                     \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */

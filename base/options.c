@@ -245,6 +245,7 @@ static void limits_text(char *dst, size_t dst_cap, const fl_option *option)
 {
     char range[FL_OPTION_RANGE_CAP];
     const char *text;
+    double number;
     dst[0] = 0;
     switch (option->kind) {
     case FL_OPTION_FLAG:
@@ -259,8 +260,13 @@ static void limits_text(char *dst, size_t dst_cap, const fl_option *option)
         break;
     case FL_OPTION_NUMBER:
         fl_option_range_text(range, option);
-        snprintf(dst, dst_cap, "%s, default %.15g", range,
-                 *(const double *)option->value);
+        number = *(const double *)option->value;
+        // What nobody can say is not said: its help knows what holds then.
+        if (number < option->min) {
+            snprintf(dst, dst_cap, "%s", range);
+        } else {
+            snprintf(dst, dst_cap, "%s, default %.15g", range, number);
+        }
         break;
     case FL_OPTION_TEXT:
         text = *(const char *const *)option->value;

@@ -37,7 +37,8 @@ typedef struct {
                           // NULL: command line only
     const char *key;      // without dashes: "local-epochs"
     fl_option_kind kind;
-    void *value;           // the variable to set; holds the default before
+    void *value;           // the variable to set; holds the default before; a
+                           // NUMBER below min: nothing that help could name
     double min, max;       // COUNT and NUMBER
     const char *argument;  // shown in --help: "N", "FILE"; NULL for FLAG
     const char *help;      // one sentence without a full stop

@@ -408,7 +408,24 @@ TEST(federation_names_a_model_file_that_is_not_there)
 #define WITH_FILES(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+TEST(federation_takes_the_shares_that_suit_its_codec)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_aggregator_options options = {.round_count = 0};
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.codec, FL_CODEC_SKETCH);
+    assert_true(options.density == 0.05 && options.density_small == 0.25);
+    federation.aggregation = "clear";
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.codec, FL_CODEC_SKETCH1BIT);
+    assert_true(options.density == 0.07 && options.density_small == 1.0);
+    federation.density = federation.density_small = 0.5;
+    fl_federation_apply(&federation, &options);
+    assert_true(options.density == 0.5 && options.density_small == 0.5);
+}
+
 RUN_TESTS(
+    cmocka_unit_test(federation_takes_the_shares_that_suit_its_codec),
     cmocka_unit_test(federation_is_sound_when_nothing_is_said),
     cmocka_unit_test(federation_knows_its_schedules),
     cmocka_unit_test(federation_asks_for_the_steps_of_a_schedule),

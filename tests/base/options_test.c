@@ -391,6 +391,22 @@ TEST(options_teaches_what_there_is)
         assert_true(strlen(line) <= 80);
 }
 
+TEST(options_names_no_default_that_could_not_be_said)
+{
+    static char help[4000];
+    double share = 0;
+    const fl_option table[] = {{NULL, "share", FL_OPTION_NUMBER, &share, 0.25,
+                                1, "X", "of what there is"}};
+    memset(help, 0, sizeof help);
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    fl_options_help(out, table, 1);
+    rewind(out);
+    assert_true(fread(help, 1, sizeof help - 1, out) > 0);
+    fclose(out);
+    assert_non_null(strstr(help, "(0.25 to 1)\n"));
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 RUN_TESTS(IN_FOLDER(options_keeps_the_defaults),
@@ -415,4 +431,5 @@ RUN_TESTS(IN_FOLDER(options_keeps_the_defaults),
           IN_FOLDER(options_names_the_variable_that_is_wrong),
           IN_FOLDER(options_hears_a_call_for_help),
           IN_FOLDER(options_accepts_no_reason),
-          IN_FOLDER(options_teaches_what_there_is))
+          IN_FOLDER(options_teaches_what_there_is),
+          IN_FOLDER(options_names_no_default_that_could_not_be_said))
