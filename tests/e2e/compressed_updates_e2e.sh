@@ -53,7 +53,8 @@ for client in 0 1 2; do
 done
 wait_until 60 has_rounds "$state" 4 || fail "no four rounds"
 for client in 0 1 2; do
-    [ "$(downloads $client packed)" -eq 1 ] || fail "client $client: no model packed"
+    [ "$(downloads $client packed)" -eq 1 ] ||
+        fail "client $client: $(downloads $client packed) models packed, not one"
     [ "$(downloads $client patch)" -ge 2 ] || fail "client $client: no patches"
     [ "$(last_bytes $client packed)" -lt $((raw / 5)) ] ||
         fail "packed: $(last_bytes $client packed) bytes"
@@ -68,19 +69,21 @@ patches=$(downloads 2 patch)
 start 3
 wait_until 60 has_rounds "$state" $((away + 5)) ||
     fail "no rounds with the new client"
-[ "$(downloads 3 packed)" -eq 1 ] || fail "the new client: no model packed"
+[ "$(downloads 3 packed)" -eq 1 ] ||
+    fail "the new client: $(downloads 3 packed) models packed, not one"
 
 # The one that was away comes back: what it has missed is a patch. The other's
 # models are damaged while it is stopped.
 stop 3
 for file in "$scratch"/client-3/objects/*; do
     size=$(wc -c <"$file")
-    printf damaged | dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+    printf damaged |
+        dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
 done
 [ "$size" -gt 0 ] || fail "no models to damage"
 start 2
 wait_until 60 has_downloaded 2 patch "$patches" ||
-    fail "back after $(finished_rounds "$state") rounds, away since $away: no patch"
+    fail "away since round $away, back in $(finished_rounds "$state"): no patch"
 [ "$(downloads 2 packed)" -eq 1 ] ||
     fail "the client that was away downloads everything again"
 wait_until 60 has_updated 2 "$(updates 2)" || fail "client 2 has no part"
