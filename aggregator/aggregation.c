@@ -92,11 +92,11 @@ fl_err fl_aggregation_check(const fl_aggregator *aggregator, uint64_t bytes,
     if (bytes == most || (bytes < most && !fl_codec_is_summable(codec->kind))) {
         return FL_OK;
     }
-    return fl_reason_set(
-        why, FL_ERR_RANGE, "the update has %llu bytes, not %s%llu",
-        (unsigned long long)bytes,
-        fl_codec_is_summable(codec->kind) ? "" : "at most ",
-        (unsigned long long)most);
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "the update has %llu bytes, not %s%llu",
+                         (unsigned long long)bytes,
+                         fl_codec_is_summable(codec->kind) ? "" : "at most ",
+                         (unsigned long long)most);
 }
 
 fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
@@ -139,7 +139,9 @@ static fl_err learn(fl_aggregator *aggregator, const fl_update_spread *spread,
                              "and their sum has wrapped; the round is tried "
                              "again with wider fields");
     }
-    const fl_master_scale scale = fl_fitting_learn(spread, client_count);
+    const fl_master_scale before = fl_master_get_scale(aggregator->master);
+    const fl_master_scale scale =
+        fl_fitting_learn(&before, spread, client_count);
     fl_master_set_scale(aggregator->master, &scale);
     return FL_OK;
 }

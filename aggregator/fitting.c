@@ -12,6 +12,7 @@ enum {
 };
 
 static const double WIDE_STEP = 1e-4;  // ranges of +-100, of updates of 0.001
+static const double WIDE_DEVIATIONS = 4.0;  // to either side, of such sums
 static const double STEP_MIN = 1e-6;
 static const double GROWTH = 1.15;  // that a sum may have over the one before
 // A normal sum leaves +-3.5 deviations once in 2,000 times.
@@ -19,6 +20,9 @@ static const double DEVIATIONS = 7.0;
 // A client's numbers, when they must not leave their share of the range.
 static const double CLIENT_DEVIATIONS = 4.0;
 static const double EDGE_MAX = 0.04;
+// Sums of few numbers, such as biases, differ from round to round: what has
+// been large may be so again.
+static const double MEMORY = 0.8;
 
 /* ---- widths ---- */
 
@@ -71,9 +75,8 @@ static float fit_step(const fl_codec *codec, bool is_overflow_free, double rms)
                       (double)fl_codec_radix(codec->per_word));
 }
 
-static void fit_widths(fl_codec *codec, const fl_fitting_options *options)
+static void limit_values(fl_codec *codec, const fl_fitting_options *options)
 {
-    codec->per_word = fields_per_word(field_bits(options, codec->client_cap));
     codec->value_max = VALUE_MAX;
     if (!options->is_overflow_free) return;
     const uint64_t half = (fl_codec_radix(codec->per_word) - 1) / 2;
@@ -81,16 +84,27 @@ static void fit_widths(fl_codec *codec, const fl_fitting_options *options)
     if (codec->value_max == 0) codec->value_max = 1;
 }
 
+// Nothing is known: all clients may send their largest updates.
+static void fit_wide(fl_codec *codec, const fl_fitting_options *options)
+{
+    codec->per_word = WIDE_PER_WORD;
+    limit_values(codec, options);
+    const double most = (double)codec->clip * (double)codec->client_cap;
+    const double step =
+        2.0 * WIDE_DEVIATIONS * most / (double)fl_codec_radix(WIDE_PER_WORD);
+    codec->step_large = codec->step_small =
+        (float)(step < WIDE_STEP ? WIDE_STEP : step);
+}
+
 static void fit(fl_codec *codec, const fl_fitting_options *options,
                 const fl_master_scale *scale)
 {
     if (!is_known(codec, scale)) {
-        codec->per_word = WIDE_PER_WORD;
-        codec->value_max = VALUE_MAX;
-        codec->step_large = codec->step_small = (float)WIDE_STEP;
+        fit_wide(codec, options);
         return;
     }
-    fit_widths(codec, options);
+    codec->per_word = fields_per_word(field_bits(options, codec->client_cap));
+    limit_values(codec, options);
     // More clients than in the last sum may all pull in one direction.
     const double more = (double)codec->client_cap / (double)scale->clients;
     const double growth = more > 1.0 ? GROWTH * more : GROWTH;
@@ -121,13 +135,17 @@ void fl_fitting_codec(fl_codec *codec, const fl_fitting_options *options,
 
 /* ---- what a sum tells ---- */
 
-fl_master_scale fl_fitting_learn(const fl_update_spread *spread,
+fl_master_scale fl_fitting_learn(const fl_master_scale *before,
+                                 const fl_update_spread *spread,
                                  uint32_t client_count)
 {
-    return (fl_master_scale){
-        .rms = {spread->rms[0], spread->rms[1]},
-        .clients = client_count,
-    };
+    fl_master_scale scale = {.clients = client_count};
+    for (size_t i = 0; i < 2; i++) {
+        const double remembered =
+            before->clients > 0 ? MEMORY * before->rms[i] : 0.0;
+        scale.rms[i] = fmax(spread->rms[i], remembered);
+    }
+    return scale;
 }
 
 bool fl_fitting_has_wrapped(const fl_update_spread *spread)

@@ -35,8 +35,9 @@ void fl_fitting_codec(fl_codec *codec, const fl_fitting_options *options,
                       const fl_model *model, const fl_master_scale *scale,
                       uint32_t client_cap, uint64_t seed);
 
-/* What this sum of so many clients says about the next. */
-fl_master_scale fl_fitting_learn(const fl_update_spread *spread,
+/* What this sum of so many clients, and those before, say about the next. */
+fl_master_scale fl_fitting_learn(const fl_master_scale *before,
+                                 const fl_update_spread *spread,
                                  uint32_t client_count);
 
 /*

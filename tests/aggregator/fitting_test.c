@@ -128,6 +128,37 @@ TEST(fitting_takes_what_is_no_number_for_unknown)
     }
 }
 
+TEST(fitting_has_room_for_the_largest_updates_while_nothing_is_known)
+{
+    fl_fitting_options options = sketch_options();
+    const fl_master_scale unknown = {.clients = 0};
+    const uint32_t clients[] = {2, 100, 10000};
+    for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
+        options.is_overflow_free = false;
+        const fl_codec codec = fit(&options, &unknown, clients[i]);
+        const double radix = (double)fl_codec_radix(codec.per_word);
+        assert_true(4 * options.clip * clients[i] <=
+                    1.0001 * (double)codec.step_large * radix / 2);
+        options.is_overflow_free = true;
+        const fl_codec exact = fit(&options, &unknown, clients[i]);
+        assert_true((uint64_t)exact.value_max * clients[i] <
+                    fl_codec_radix(exact.per_word) / 2);
+    }
+}
+
+static const fl_update_spread quiet = {.rms = {0.1, 0.3}, .edge = {0, 0}};
+
+TEST(fitting_remembers_that_sums_have_been_larger)
+{
+    const fl_master_scale next = fl_fitting_learn(&known, &quiet, 7);
+    assert_true(fabs(next.rms[0] - 0.4) < 1e-9);
+    assert_true(fabs(next.rms[1] - 0.3) < 1e-9);
+    assert_int_equal(next.clients, 7);
+    const fl_master_scale nothing = {.rms = {9, 9}, .clients = 0};
+    const fl_master_scale first = fl_fitting_learn(&nothing, &quiet, 7);
+    assert_true(first.rms[0] == 0.1 && first.rms[1] == 0.3);
+}
+
 TEST(fitting_tells_a_sum_that_has_wrapped)
 {
     // Of a normal sum 3 in 10,000 lie in the outer tenth; of noise one in ten.
@@ -147,4 +178,7 @@ RUN_TESTS(cmocka_unit_test(fitting_takes_wide_fields_while_nothing_is_known),
           cmocka_unit_test(fitting_gives_dense_the_bits_that_were_asked_for),
           cmocka_unit_test(fitting_never_rounds_finer_than_clients_accept),
           cmocka_unit_test(fitting_takes_what_is_no_number_for_unknown),
+          cmocka_unit_test(
+              fitting_has_room_for_the_largest_updates_while_nothing_is_known),
+          cmocka_unit_test(fitting_remembers_that_sums_have_been_larger),
           cmocka_unit_test(fitting_tells_a_sum_that_has_wrapped))
