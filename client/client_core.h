@@ -140,8 +140,11 @@ struct fl_client {
     fl_task task;
     // What BEGIN, PUT, KEEP and END name; `wanted` may change in the same step.
     uint8_t downloading[FL_HASH_BYTES];
-    fl_residual residual;  // added to the next update
-    fl_residual pending;   // takes its place when that one is committed
+    fl_residual residual;        // added to the next update
+    fl_residual pending;         // takes its place when that one is committed
+    fl_residual before;          // what it was then, until that round is over
+    uint64_t pending_operation;  // fl_residual_await; 0: none
+    uint32_t residual_round;     // of the commit that may be undone; 0: none
     // The list that is held; NULL: none yet.
     const fl_enrolment *enrolment;
     uint8_t enrolment_object[FL_HASH_BYTES];
@@ -302,10 +305,24 @@ FL_CHECK fl_err fl_residual_pend(fl_client *client, const float *left,
 /* The update is with the aggregator: what was pending is the residual. */
 void fl_residual_commit(fl_client *client);
 
+/* What was committed is in a model: there is no way back. */
+void fl_residual_settle(fl_client *client);
+
+/* This round has failed, and what was committed in it is lost: the residual is
+ * what it was before. */
+void fl_residual_undo(fl_client *client, uint32_t round);
+
+/* The answer to this COMMIT is on its way when the next task begins already:
+ * what is pending outlives its own. */
+void fl_residual_await(fl_client *client, uint64_t operation);
+
+/* An ACK: perhaps the one that is awaited. */
+void fl_residual_answered(fl_client *client, uint64_t operation);
+
 /* The update never gets there. */
 void fl_residual_forget_pending(fl_client *client);
 
-/* Wipes and frees both. */
+/* Wipes and frees all. */
 void fl_residual_fini(fl_client *client);
 
 /* ---- masking.c ---- */

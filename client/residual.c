@@ -18,6 +18,7 @@ void fl_residual_fini(fl_client *client)
 {
     forget(&client->residual);
     forget(&client->pending);
+    forget(&client->before);
 }
 
 void fl_client_restore_residual(fl_client *client, uint8_t *bytes, size_t len)
@@ -56,21 +57,66 @@ fl_err fl_residual_pend(fl_client *client, const float *left, size_t count)
     }
     forget(&client->pending);
     client->pending = (fl_residual){.bytes = bytes, .len = len};
+    client->pending_operation = 0;
     return FL_OK;
 }
 
-void fl_residual_commit(fl_client *client)
+static void save(fl_client *client)
 {
-    if (!client->pending.bytes) return;
-    forget(&client->residual);
-    client->residual = client->pending;
-    client->pending = (fl_residual){.bytes = NULL};
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_RESIDUAL,
                                        .bytes = client->residual.bytes,
                                        .len = client->residual.len});
 }
 
+void fl_residual_commit(fl_client *client)
+{
+    if (!client->pending.bytes) return;
+    forget(&client->before);
+    client->before = client->residual;
+    client->residual = client->pending;
+    client->pending = (fl_residual){.bytes = NULL};
+    client->pending_operation = 0;
+    client->residual_round = client->task.plan.round;
+    save(client);
+}
+
+void fl_residual_settle(fl_client *client)
+{
+    forget(&client->before);
+    client->residual_round = 0;
+}
+
+void fl_residual_undo(fl_client *client, uint32_t round)
+{
+    fl_residual *residual = &client->residual;
+    if (client->residual_round == 0 || client->residual_round != round) return;
+    if (client->before.bytes) {
+        forget(residual);
+        *residual = client->before;
+        client->before = (fl_residual){.bytes = NULL};
+    } else {
+        memset(residual->bytes, 0, residual->len);  // there was none
+    }
+    client->residual_round = 0;
+    save(client);
+}
+
+void fl_residual_await(fl_client *client, uint64_t operation)
+{
+    client->pending_operation = operation;
+}
+
+void fl_residual_answered(fl_client *client, uint64_t operation)
+{
+    if (client->pending_operation == 0 ||
+        client->pending_operation != operation) {
+        return;
+    }
+    fl_residual_commit(client);
+    fl_residual_settle(client);  // another round is on
+}
+
 void fl_residual_forget_pending(fl_client *client)
 {
-    forget(&client->pending);
+    if (client->pending_operation == 0) forget(&client->pending);
 }

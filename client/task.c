@@ -239,6 +239,11 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (task->state != FL_TASK_IDLE && task->plan.number == plan->number) {
         return;  // on it already
     }
+    if (plan->round == client->residual_round) {  // once more
+        fl_residual_undo(client, plan->round);
+    } else {
+        fl_residual_settle(client);
+    }
     fl_reason why = {""};
     if (check_plan(client, plan, &why)) {
         fl_emit_log(client, FL_LOG_ERROR, "plan_refused", "round=%u why=%s",
@@ -250,6 +255,9 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (is_in_training(client, plan)) {
         task->plan = *plan;
         return;
+    }
+    if (task->state == FL_TASK_COMMITTING) {
+        fl_residual_await(client, task->commit_operation);
     }
     keep_result(client);
     fl_task_drop(client);
@@ -267,6 +275,7 @@ static void planned(fl_client *client, const fl_plan *plan)
 
 static void closed(fl_client *client, uint32_t round)
 {
+    fl_residual_undo(client, round);  // who is in a model does not hear this
     if (client->task.state == FL_TASK_IDLE || client->task.plan.round > round) {
         return;
     }
@@ -326,6 +335,9 @@ static void acknowledged(fl_client *client, uint64_t operation)
 
 void fl_task_answer(fl_client *client, const fl_message *message)
 {
+    if (message->type == FL_MESSAGE_ACK) {
+        fl_residual_answered(client, message->operation);
+    }
     if (message->operation < client->task.first_operation) return;
     if (message->type == FL_MESSAGE_ACK) {
         acknowledged(client, message->operation);

@@ -100,6 +100,72 @@ TEST(residual_goes_to_the_disk_when_it_is_committed)
     free_host(host);
 }
 
+static void commit_in_round(fl_client *client, const float *left,
+                            uint32_t round)
+{
+    client->task.plan.round = round;
+    assert_ok(fl_residual_pend(client, left, COUNT));
+    fl_residual_commit(client);
+}
+
+TEST(residual_is_what_it_was_when_its_round_fails)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    commit_in_round(client, LEFT, 3);
+    fl_residual_undo(client, 2);  // another round
+    assert_added(host, LEFT);
+    client->effect_count = 0;
+    fl_residual_undo(client, 3);
+    assert_added(host, NONE);  // there was none
+    assert_int_equal(client->effect_count, 1);
+    assert_int_equal(client->effects[0].kind, FL_CLIENT_SAVE_RESIDUAL);
+
+    commit_in_round(client, LEFT, 3);
+    fl_residual_settle(client);
+    commit_in_round(client, NONE, 4);
+    fl_residual_undo(client, 4);
+    assert_added(host, LEFT);
+    fl_residual_undo(client, 4);  // once
+    fl_residual_undo(client, 0);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_that_is_in_a_model_cannot_be_undone)
+{
+    fl_host *host = new_host();
+    commit_in_round(host->client, LEFT, 3);
+    fl_residual_settle(host->client);
+    fl_residual_undo(host->client, 3);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_is_committed_by_an_answer_that_comes_late)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    assert_ok(fl_residual_pend(client, LEFT, COUNT));
+    fl_residual_answered(client, 0);
+    fl_residual_await(client, 5);
+    fl_residual_forget_pending(client);  // the next task has begun
+    fl_residual_answered(client, 4);
+    assert_added(host, NONE);
+    fl_residual_answered(client, 5);
+    assert_added(host, LEFT);
+    fl_residual_undo(client, client->task.plan.round);
+    assert_added(host, LEFT);
+
+    assert_ok(fl_residual_pend(client, NONE, COUNT));
+    fl_residual_await(client, 6);
+    assert_ok(fl_residual_pend(client, NONE, COUNT));  // no answer came
+    fl_residual_answered(client, 6);
+    fl_residual_forget_pending(client);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
 TEST(residual_comes_back_from_the_disk)
 {
     fl_host *host = new_host();
@@ -124,5 +190,8 @@ RUN_TESTS(
     cmocka_unit_test(residual_stays_when_the_next_update_is_lost),
     cmocka_unit_test(residual_of_an_update_that_is_made_again_is_the_last_one),
     cmocka_unit_test(residual_goes_to_the_disk_when_it_is_committed),
+    cmocka_unit_test(residual_is_what_it_was_when_its_round_fails),
+    cmocka_unit_test(residual_that_is_in_a_model_cannot_be_undone),
+    cmocka_unit_test(residual_is_committed_by_an_answer_that_comes_late),
     cmocka_unit_test(residual_comes_back_from_the_disk),
     cmocka_unit_test(residual_of_another_model_is_dropped))
