@@ -69,6 +69,11 @@ static inline uint32_t fl_bytes_get_u32(const uint8_t *src)
            (uint32_t)src[3] << 24;
 }
 
+static inline uint64_t fl_bytes_get_u64(const uint8_t *src)
+{
+    return fl_bytes_get_u32(src) | (uint64_t)fl_bytes_get_u32(src + 4) << 32;
+}
+
 /* a * b and a + b for sizes; FL_ERR_LIMIT: the result does not fit size_t. */
 FL_CHECK fl_err fl_size_mul(size_t *product, size_t a, size_t b);
 FL_CHECK fl_err fl_size_add(size_t *sum, size_t a, size_t b);

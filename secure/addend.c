@@ -5,15 +5,10 @@
 
 enum { WORD_BYTES = 8 };
 
-static uint64_t get_word(const uint8_t *src)
-{
-    return fl_bytes_get_u32(src) | (uint64_t)fl_bytes_get_u32(src + 4) << 32;
-}
-
 void fl_addend_add(uint64_t *sum, const uint8_t *bytes, size_t word_count)
 {
     for (size_t i = 0; i < word_count; i++) {
-        sum[i] += get_word(bytes + i * WORD_BYTES);
+        sum[i] += fl_bytes_get_u64(bytes + i * WORD_BYTES);
     }
 }
 
@@ -28,6 +23,6 @@ void fl_addend_encode(uint8_t *dst, const uint64_t *words, size_t word_count)
 void fl_addend_decode(uint64_t *words, const uint8_t *src, size_t word_count)
 {
     for (size_t i = 0; i < word_count; i++) {
-        words[i] = get_word(src + i * WORD_BYTES);
+        words[i] = fl_bytes_get_u64(src + i * WORD_BYTES);
     }
 }

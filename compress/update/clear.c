@@ -7,6 +7,7 @@
 #include "compress/update/bits.h"
 #include "compress/update/floats.h"
 #include "compress/update/metrics.h"
+#include "compress/update/update.h"
 
 enum {
     SUM_BITS = 62,  // of a sum of all clients, but for its rounding
@@ -51,13 +52,8 @@ static void zero(float *values, const fl_layout *layout, unsigned groups)
 static fl_err limit(float *values, const float *update, const fl_codec *codec,
                     fl_reason *why)
 {
+    FL_TRY(fl_update_check_values(update, codec->param_count, why));
     for (size_t i = 0; i < codec->param_count; i++) {
-        if (!isfinite(update[i])) {
-            return fl_reason_set(why, FL_ERR_RANGE,
-                                 "coordinate %zu of the update is %g, not a "
-                                 "number; a lower learning rate may help",
-                                 i, (double)update[i]);
-        }
         values[i] = fminf(fmaxf(update[i], -codec->clip), codec->clip);
     }
     return FL_OK;

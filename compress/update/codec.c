@@ -8,6 +8,8 @@
 #include "base/bytes.h"
 #include "compress/update/clear.h"
 #include "compress/update/codec_table.h"
+#include "compress/update/metrics.h"
+#include "compress/update/update.h"
 
 static const fl_codec_row SKETCH = {
     .name = "sketch",
@@ -29,9 +31,6 @@ static const fl_codec_row *const TABLE[] = {
     &fl_codec_stc, &fl_codec_qsgd, &fl_codec_fp16,       &fl_codec_none,
 };
 enum { TABLE_COUNT = sizeof TABLE / sizeof *TABLE, WORD_BYTES = 8 };
-
-// What an object holds at most.
-static const size_t BYTES_MAX = (size_t)320 * 1024 * 1024;
 
 /* ---- which codec ---- */
 
@@ -133,7 +132,7 @@ size_t fl_codec_bound(const fl_codec *codec)
     const fl_codec_row *row = row_of(codec);
     const size_t bytes = is_summable(row) ? fl_update_words(codec) * WORD_BYTES
                                           : fl_clear_bound(codec, row);
-    return bytes <= BYTES_MAX ? bytes : 0;
+    return bytes <= FL_UPDATE_BYTES_MAX ? bytes : 0;
 }
 
 // The words lie at the beginning, where memory is aligned for them.
@@ -172,8 +171,21 @@ static fl_err encode_words(fl_writer *out, const fl_codec *codec,
     return FL_OK;
 }
 
-static fl_err add_words(uint64_t *sums, const fl_codec *codec, fl_reader *in,
-                        fl_reason *why)
+// Words that are not masked can be looked at before they spoil a sum.
+static fl_err check_metrics(const fl_codec *codec, const uint8_t *words,
+                            fl_reason *why)
+{
+    fl_update_metrics metrics;
+    const fl_metrics_counts counts = {
+        .weight = fl_bytes_get_u64(words),
+        .correct = fl_bytes_get_u64(words + WORD_BYTES),
+        .loss = fl_bytes_get_u64(words + 2 * WORD_BYTES),
+    };
+    return fl_metrics_restore(&metrics, &counts, codec->weight_max, 1, why);
+}
+
+static fl_err add_words(uint64_t *sums, const fl_codec *codec,
+                        const fl_reader *in, fl_reason *why)
 {
     const size_t count = fl_update_words(codec);
     if (in->left != count * WORD_BYTES) {
@@ -181,8 +193,10 @@ static fl_err add_words(uint64_t *sums, const fl_codec *codec, fl_reader *in,
                              "an update of %zu bytes: %zu words have %zu",
                              in->left, count, count * WORD_BYTES);
     }
+    const uint8_t *words = in->at;
+    FL_TRY(check_metrics(codec, words, why));
     for (size_t i = 0; i < count; i++) {
-        sums[i] += fl_reader_u64(in);
+        sums[i] += fl_bytes_get_u64(words + i * WORD_BYTES);
     }
     return FL_OK;
 }

@@ -14,9 +14,6 @@
 
 /* ---- form ---- */
 
-// What an object holds at most.
-static const size_t BYTES_MAX = (size_t)320 * 1024 * 1024;
-
 float fl_update_density(const fl_codec *codec, fl_group group)
 {
     if (codec->kind == FL_CODEC_DENSE) return 1.0F;
@@ -54,7 +51,7 @@ size_t fl_update_words(const fl_codec *codec)
     const fl_update_form form = fl_update_form_of(codec);
     const size_t words =
         FL_UPDATE_METRICS + form.exact.words + form.sketched.words;
-    return words <= BYTES_MAX / sizeof(uint64_t) ? words : 0;
+    return words <= FL_UPDATE_BYTES_MAX / sizeof(uint64_t) ? words : 0;
 }
 
 // The integers of one group at a time, and beside them whichever is more: a
@@ -115,7 +112,7 @@ static int64_t round_to(double x, double most)
 
 /* ---- encode ---- */
 
-static fl_err check_values(const float *update, size_t count, fl_reason *why)
+fl_err fl_update_check_values(const float *update, size_t count, fl_reason *why)
 {
     for (size_t i = 0; i < count; i++) {
         if (!isfinite(update[i])) {
@@ -187,7 +184,7 @@ fl_err fl_update_encode(uint64_t *words, const fl_codec *codec,
 {
     fl_metrics_counts counts;
     FL_TRY(fl_metrics_count(&counts, metrics, codec->weight_max, why));
-    FL_TRY(check_values(update, codec->param_count, why));
+    FL_TRY(fl_update_check_values(update, codec->param_count, why));
     *words++ = counts.weight;
     *words++ = counts.correct;
     *words++ = counts.loss;

@@ -23,6 +23,13 @@ enum {
     FL_UPDATE_SKETCHED_GROUPS = 2,  // LARGE and SMALL
 };
 
+/* What an object holds at most, and so an update. */
+#define FL_UPDATE_BYTES_MAX ((size_t)320 * 1024 * 1024)
+
+/* FL_ERR_RANGE: a value is NaN or infinite; *why names the coordinate. */
+FL_CHECK fl_err fl_update_check_values(const float *update, size_t count,
+                                       fl_reason *why);
+
 /* Integers of one kind in words. */
 typedef struct {
     size_t count;  // integers
