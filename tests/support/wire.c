@@ -78,24 +78,35 @@ static fl_wire_end *end_of(fl_wires *wires, fl_conn conn)
 
 static void tell_client(fl_wire_end *end, fl_client_event event);
 
+static void keep(uint8_t **kept, size_t *kept_len, const uint8_t *bytes,
+                 size_t len)
+{
+    uint8_t *copy = malloc(len);
+    assert_non_null(copy);
+    memcpy(copy, bytes, len);
+    free(*kept);
+    *kept = copy;
+    *kept_len = len;
+}
+
 static void save_round(fl_wires *wires, const fl_aggregator_effect *effect)
 {
     assert_int_equal(effect->round->round, wires->rounds_done + 1);
+    assert_true(wires->rounds_done < FL_WIRE_ROUNDS);
     wires->rounds[wires->rounds_done++] = *effect->round;
-    free(wires->bytes);
-    wires->len = effect->len;
-    wires->bytes = malloc(wires->len);
-    assert_non_null(wires->bytes);
-    memcpy(wires->bytes, effect->bytes, effect->len);
+    keep(&wires->bytes, &wires->len, effect->bytes, effect->len);
+    keep(&wires->master, &wires->master_len, effect->master,
+         effect->master_len);
 }
 
 static void save_list(fl_wires *wires, const fl_aggregator_effect *effect)
 {
-    free(wires->list);
-    wires->list_len = effect->len;
-    wires->list = malloc(wires->list_len);
-    assert_non_null(wires->list);
-    memcpy(wires->list, effect->bytes, wires->list_len);
+    keep(&wires->list, &wires->list_len, effect->bytes, effect->len);
+}
+
+static void count_log(fl_wires *wires, const fl_aggregator_effect *effect)
+{
+    wires->failed_count += strcmp(effect->event, "round_failed") == 0;
 }
 
 static void tell_aggregator(fl_wires *wires, fl_aggregator_event event);
@@ -128,6 +139,7 @@ static void tell_aggregator(fl_wires *wires, fl_aggregator_event event)
         if (effect->kind == FL_AGGREGATOR_EVALUATE) must_evaluate = true;
         if (effect->kind == FL_AGGREGATOR_UNMASK) secagg = effect->secagg;
         if (effect->kind == FL_AGGREGATOR_SAVE_LIST) save_list(wires, effect);
+        if (effect->kind == FL_AGGREGATOR_LOG) count_log(wires, effect);
         if (effect->kind == FL_AGGREGATOR_LEAVE) wires->has_left = true;
         if (effect->kind != FL_AGGREGATOR_SAVE_ROUND) continue;
         save_round(wires, effect);
@@ -159,6 +171,8 @@ static void start_aggregator(fl_wires *wires)
     options.start_count = ++wires->start_count;
     options.list = wires->list;
     options.list_len = wires->list_len;
+    options.master = wires->master;
+    options.master_len = wires->master_len;
     assert_ok(fl_model_decode(&model, wires->bytes, wires->len, NULL));
     assert_ok(fl_aggregator_new(&wires->aggregator, &options,
                                 wires->rounds_done, model, NULL));
@@ -167,15 +181,22 @@ static void start_aggregator(fl_wires *wires)
 
 /* ---- a client ---- */
 
-static fl_result make_result(size_t param_count)
+float fl_wires_update(const fl_wires *wires, size_t i)
 {
-    const float value = FL_WIRE_VALUE;
+    const float spread = wires->has_disks ? (float)(i * 37 % 101) / 100 : 0.5F;
+    return wires->value * (0.5F + spread);
+}
+
+static fl_result make_result(const fl_wires *wires, size_t param_count)
+{
     fl_result result = {.sample_count = 10, .correct_count = 5};
-    result.update_len = param_count * sizeof value;
+    result.update_len = param_count * sizeof(float);
     result.update = malloc(result.update_len);
     assert_non_null(result.update);
-    for (size_t i = 0; i < param_count; i++)
+    for (size_t i = 0; i < param_count; i++) {
+        const float value = fl_wires_update(wires, i);
         memcpy(result.update + i * sizeof value, &value, sizeof value);
+    }
     return result;
 }
 
@@ -209,6 +230,55 @@ static void burn(fl_wire_end *end, const fl_client_past *past)
     end->burn_count++;
 }
 
+/* ---- its disk ---- */
+
+void fl_wires_put_model(fl_wires *wires, uint32_t client,
+                        const uint8_t name[FL_HASH_BYTES], const uint8_t *bytes,
+                        size_t len)
+{
+    fl_wire_end *end = &wires->ends[client];
+    keep(&end->model, &end->model_len, bytes, len);
+    memcpy(end->model_name, name, FL_HASH_BYTES);
+}
+
+static void keep_model(fl_wire_end *end, const fl_client_effect *effect)
+{
+    if (!effect->bytes) return;  // a list
+    if (effect->kind == FL_CLIENT_KEEP)
+        end->patched_count++;
+    else
+        end->plain_count++;
+    if (!end->wires->has_disks) return;
+    fl_wires_put_model(end->wires, (uint32_t)(end - end->wires->ends),
+                       effect->object, effect->bytes, effect->len);
+}
+
+// Answers FIND.
+static fl_client_event find_model(const fl_wire_end *end,
+                                  const fl_client_effect *effect)
+{
+    fl_client_event found = {.kind = FL_CLIENT_FOUND};
+    if (!end->model) return found;
+    const bool is_it =
+        memcmp(end->model_name, effect->object, FL_HASH_BYTES) == 0;
+    if (is_it)
+        keep(&found.model, &found.model_len, end->model, end->model_len);
+    else if (effect->takes_base)
+        keep(&found.base, &found.base_len, end->model, end->model_len);
+    found.base_name = end->model_name;
+    return found;
+}
+
+// Whatever way the model has come.
+static void check_model(const fl_wires *wires, const fl_client_effect *effect)
+{
+    size_t len;
+    const uint8_t *bytes = fl_aggregator_model(wires->aggregator, &len);
+    if (effect->plan->round != wires->rounds_done + 1) return;
+    assert_int_equal(effect->len, len);
+    assert_memory_equal(effect->bytes, bytes, len);
+}
+
 static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
 {
     fl_wires *wires = end->wires;
@@ -222,8 +292,12 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
         memcpy(end->pin, effect->bytes, FL_KEY_BYTES);
         end->has_pin = true;
         break;
-    case FL_CLIENT_FIND: end->must_find = true; break;
+    case FL_CLIENT_FIND:
+        end->must_find = true;
+        end->found = find_model(end, effect);
+        break;
     case FL_CLIENT_TRAIN:
+        check_model(wires, effect);
         assert_false(end->is_training);
         end->is_training = true;
         end->train_count++;
@@ -243,12 +317,16 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
     case FL_CLIENT_HANG_UP:  // below, when all effects are done
     case FL_CLIENT_BEGIN:
     case FL_CLIENT_PUT:
-    case FL_CLIENT_KEEP:
-    case FL_CLIENT_END:
-    case FL_CLIENT_SAVE_RESIDUAL:
     case FL_CLIENT_CANCEL:
-    case FL_CLIENT_LOG:
     case FL_CLIENT_LEAVE: break;
+    case FL_CLIENT_KEEP:
+    case FL_CLIENT_END: keep_model(end, effect); break;
+    case FL_CLIENT_SAVE_RESIDUAL:
+        keep(&end->residual, &end->residual_len, effect->bytes, effect->len);
+        break;
+    case FL_CLIENT_LOG:
+        end->patch_refused_count += strcmp(effect->event, "patch_refused") == 0;
+        break;
     }
 }
 
@@ -268,7 +346,7 @@ static void tell_client(fl_wire_end *end, fl_client_event event)
         assert_true(fl_client_deadline(end->client) > wires->now_ms);
     if (end->must_find) {
         end->must_find = false;
-        tell_client(end, (fl_client_event){.kind = FL_CLIENT_FOUND});
+        tell_client(end, end->found);
     }
     if (end->must_burn) {
         end->must_burn = false;
@@ -300,9 +378,15 @@ static void start_client(fl_wire_end *end)
                      (const uint8_t[FL_SEED_BYTES]){end->key});
     assert_ok(fl_client_new(&end->client, &options));
     if (end->kept_round) {
-        fl_result result = make_result(param_count_of(wires));
+        fl_result result = make_result(wires, param_count_of(wires));
         fl_client_restore(end->client, end->kept_round, end->kept_recipe,
                           &result);
+    }
+    if (end->residual && wires->has_disks) {
+        uint8_t *copy = NULL;
+        size_t len;
+        keep(&copy, &len, end->residual, end->residual_len);
+        fl_client_restore_residual(end->client, copy, len);
     }
     tell_client(end, (fl_client_event){.kind = FL_CLIENT_TICK});
 }
@@ -319,7 +403,7 @@ static void open_wire(fl_wire_end *end)
 
 static void end_training(fl_wire_end *end)
 {
-    fl_result result = make_result(end->plan.param_count);
+    fl_result result = make_result(end->wires, end->plan.param_count);
     end->is_training = false;
     end->trained_count++;
     tell_client(
@@ -379,7 +463,7 @@ void fl_wires_step(fl_wires *wires)
         return;
     }
     for (uint32_t i = 0; i < wires->client_count; i++) {
-        if (!wires->ends[i].is_training) continue;
+        if (!wires->ends[i].is_training || wires->ends[i].is_stuck) continue;
         end_training(&wires->ends[i]);
         return;
     }
@@ -444,7 +528,8 @@ void fl_wires_init(fl_wires *wires, const fl_aggregator_options *options,
     *wires = (fl_wires){.options = *options,
                         .client_count = client_count,
                         .random = 1,
-                        .now_ms = 1000};
+                        .now_ms = 1000,
+                        .value = FL_WIRE_VALUE};
     fl_arena_init(&wires->scratch, ARENA_CAP);
     assert_ok(fl_model_new(&model,
                            &(fl_model_options){.name = "mlp",
@@ -468,6 +553,8 @@ void fl_wires_fini(fl_wires *wires)
     for (uint32_t i = 0; i < wires->client_count; i++) {
         fl_client_free(wires->ends[i].client);
         fl_enrolment_free(wires->ends[i].enrolment);
+        free(wires->ends[i].model);
+        free(wires->ends[i].residual);
     }
     fl_aggregator_free(wires->aggregator);
     while (wires->first)
@@ -475,6 +562,7 @@ void fl_wires_fini(fl_wires *wires)
     fl_arena_fini(&wires->scratch);
     free(wires->bytes);
     free(wires->list);
+    free(wires->master);
 }
 
 float fl_wires_param(const fl_wires *wires)

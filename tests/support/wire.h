@@ -3,8 +3,10 @@
  *
  * Frames travel one by one, in the order in which they were sent. Time moves
  * on when nothing is on its way. Training takes no time and gives an update of
- * one value. A cut takes everything with it that is on its way on that wire.
- * No client may ever burn a number that is not above its last one.
+ * one value (with disks: of values around it), to a client that has the very
+ * model that was saved last. A cut takes everything with it that is on its way
+ * on that wire. No client may ever burn a number that is not above its last
+ * one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +16,7 @@
 #include "aggregator/aggregator.h"
 #include "client/client.h"
 
-enum { FL_WIRE_CLIENTS = 5 };
+enum { FL_WIRE_CLIENTS = 5, FL_WIRE_ROUNDS = 64 };
 
 typedef struct fl_wire_frame fl_wire_frame;
 
@@ -25,6 +27,7 @@ typedef struct {
     uint64_t start_count;
     fl_conn conn;
     bool is_dialling, is_training, must_find, must_burn;
+    fl_client_event found;  // the answer to FIND
     fl_enrolment *enrolment;
     fl_plan plan;  // of the training
     uint32_t train_count, trained_count, saved_count;
@@ -35,6 +38,13 @@ typedef struct {
     uint8_t kept_recipe[FL_HASH_BYTES];
     fl_client_past past;
     uint32_t burn_count;
+    // The newest model and the residual, when wires keep them.
+    uint8_t *model, *residual;
+    size_t model_len, residual_len;
+    uint8_t model_name[FL_HASH_BYTES];
+    uint32_t patched_count, plain_count;  // how models came
+    uint32_t patch_refused_count;
+    bool is_stuck;  // its training does not end
 } fl_wire_end;
 
 typedef struct fl_wires {
@@ -56,7 +66,13 @@ typedef struct fl_wires {
     size_t len;
     uint8_t *list;
     size_t list_len;
-    fl_round_record rounds[8];
+    uint8_t *master;
+    size_t master_len;
+    fl_round_record rounds[FL_WIRE_ROUNDS];
+    uint32_t failed_count;  // rounds, and all that begins again
+    // A test may change these.
+    bool has_disks;  // clients keep models and residuals
+    float value;     // what an update adds to every parameter, about
 } fl_wires;
 
 /* As fl_lab_options; rounds, cohort, ... are the test's matter. */
@@ -80,7 +96,15 @@ void fl_wires_restart_aggregator(fl_wires *wires);
 /* A parameter of the model that was saved last. */
 float fl_wires_param(const fl_wires *wires);
 
-/* What every update adds to every parameter. */
+/* What the client's disk holds from now on: this model under this name. */
+void fl_wires_put_model(fl_wires *wires, uint32_t client,
+                        const uint8_t name[FL_HASH_BYTES], const uint8_t *bytes,
+                        size_t len);
+
+/* What a training adds to parameter i, with disks. */
+float fl_wires_update(const fl_wires *wires, size_t i);
+
+/* What every update adds to every parameter, unless a test says otherwise. */
 #define FL_WIRE_VALUE 0.5F
 
 #endif
