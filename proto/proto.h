@@ -160,7 +160,7 @@ typedef struct {
 
 /*
  * Names all in a plan that decides what an update becomes: the model and how
- * to train it (docs/format.md, "Fields"). Clients whose plans have different
+ * to train it (docs/format.md, "Updates"). Clients whose plans have different
  * recipes share no session: with a tiny learning rate for all but one of them
  * the sum would be the update of that one.
  */

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "proto/proto.h"
 #include "secure/key_file.h"
 #include "secure/secure.h"
@@ -265,6 +266,16 @@ TEST(format_recipe_is_as_documented)
     assert_documented("plan_recipe", recipe, sizeof recipe);
 }
 
+TEST(format_codec_seed_is_as_documented)
+{
+    const fl_plan example = plan();
+    uint8_t seed[8];
+    fl_writer out = fl_writer_over(seed, sizeof seed);
+    fl_writer_u64(&out, fl_plan_codec_seed(&example));
+    assert_ok(fl_writer_finish(&out));
+    assert_documented("plan_codec_seed", seed, sizeof seed);
+}
+
 TEST(format_step_is_as_documented)
 {
     const uint8_t body[] = {1, 2, 3};
@@ -389,6 +400,7 @@ int main(void)
         cmocka_unit_test(format_refusal_is_as_documented),
         cmocka_unit_test(format_mail_is_as_documented),
         cmocka_unit_test(format_recipe_is_as_documented),
+        cmocka_unit_test(format_codec_seed_is_as_documented),
         cmocka_unit_test(format_step_is_as_documented),
         cmocka_unit_test(format_ping_and_pong_are_as_documented),
         cmocka_unit_test(format_object_and_its_name_are_as_documented),

@@ -6,12 +6,15 @@
  *   step NUMBER BYTES                      message DEVICE
  *   mask WORD WORD ...                     receive DEVICE NUMBER BYTES
  *                                          drop DEVICE
- *   encode CODEC NUMBERS VALUE VALUE ...   advance
- *   decode CODEC CLIENTS SUM SUM ...       sum
+ *                                          advance
+ *   codec RECIPE NUMBERS RUN RUN ...       sum
+ *   encode METRICS PLACE VALUE VALUE ...
+ *   decode CLIENTS SUM SUM ...
  *
- * Bytes are hexadecimal digits, `-` when there are none; numbers are decimal.
- * Every answer is `ok ...` or `refused WHY`. What cannot be understood ends
- * the program: the other end is a test, too.
+ * `codec` says of which updates the two below it are, and answers the bytes of
+ * its task. Bytes are hexadecimal digits, `-` when there are none; numbers are
+ * decimal. Every answer is `ok ...` or `refused WHY`. What cannot be understood
+ * ends the program: the other end is a test, too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -66,6 +69,15 @@ static uint32_t small(void)
     return (uint32_t)value;
 }
 
+static double real(void)
+{
+    char *end;
+    const char *digits = word();
+    const double value = strtod(digits, &end);
+    if (*end || end == digits) give_up("not a number");
+    return value;
+}
+
 static void key(uint8_t dst[32])
 {
     must(fl_hex_decode(dst, 32, word()), "not 64 digits");
@@ -111,6 +123,7 @@ typedef struct {
     fl_enrolment *enrolment;
     fl_party *party;
     fl_secagg *secagg;
+    fl_codec codec;
     struct {
         uint8_t seed[FL_SEED_BYTES];
         uint64_t count;
@@ -292,6 +305,93 @@ static void sum(peer *p)
         printf(" %" PRIu64, words[i]);
 }
 
+/* ---- updates as words ---- */
+
+// The numbers are in the order of the task.
+static void open_codec(peer *p)
+{
+    fl_codec *codec = &p->codec;
+    uint8_t recipe[FL_CODEC_RECIPE_BYTES], task[FL_CODEC_TASK_MAX];
+    key(recipe);
+    codec->kind = (fl_codec_kind)small();
+    codec->param_count = number();
+    codec->bits = small();
+    codec->density = (float)real();
+    codec->density_small = (float)real();
+    codec->clip = (float)real();
+    codec->weight_max = small();
+    codec->client_cap = small();
+    codec->seed = number();
+    codec->per_word = small();
+    codec->value_max = small();
+    codec->step_large = (float)real();
+    codec->step_small = (float)real();
+    codec->layout.run_count = small();
+    if (codec->layout.run_count > FL_LAYOUT_RUNS_MAX) give_up("many runs");
+    for (uint32_t i = 0; i < codec->layout.run_count; i++)
+        codec->layout.runs[i] = small();
+
+    fl_reason why = {0};
+    must(fl_codec_check(codec, &why), why.text);
+    printf("ok ");
+    print_bytes(task, fl_codec_task(task, codec, recipe));
+}
+
+static void encode(peer *p)
+{
+    const fl_codec *codec = &p->codec;
+    fl_update_metrics metrics = {.weight = number(), .correct = number()};
+    metrics.loss_sum = real();
+    const uint32_t place = small();
+    float *update = allocate(codec->param_count, sizeof *update);
+    for (size_t i = 0; i < codec->param_count; i++)
+        update[i] = (float)real();
+    const size_t count = fl_update_words(codec);
+    uint64_t *words = allocate(count, sizeof *words);
+    float *scratch = allocate(fl_update_scratch(codec), sizeof *scratch);
+
+    // A client may draw as it likes; the other end repeats these draws.
+    fl_random rounding;
+    fl_random_init(&rounding, codec->seed, FL_RANDOM_ROUNDING, place);
+    fl_reason why = {0};
+    const fl_err err = fl_update_encode(words, codec, update, &metrics, place,
+                                        &rounding, scratch, &why);
+    print_result(err, &why);
+    for (size_t i = 0; !err && i < count; i++)
+        printf(" %" PRIu64, words[i]);
+    free(scratch);
+    free(words);
+    free(update);
+}
+
+static void decode(peer *p)
+{
+    const fl_codec *codec = &p->codec;
+    const uint32_t clients = small();
+    const size_t count = fl_update_words(codec);
+    uint64_t *sums = allocate(count, sizeof *sums);
+    for (size_t i = 0; i < count; i++)
+        sums[i] = number();
+    float *mean = allocate(codec->param_count, sizeof *mean);
+    float *scratch = allocate(fl_update_scratch(codec), sizeof *scratch);
+
+    fl_update_metrics metrics = {0};
+    fl_update_spread spread;
+    fl_reason why = {0};
+    const fl_err err = fl_update_decode(mean, &metrics, &spread, codec, sums,
+                                        clients, scratch, &why);
+    print_result(err, &why);
+    if (!err) {
+        printf(" %" PRIu64 " %" PRIu64 " %.17g", metrics.weight,
+               metrics.correct, metrics.loss_sum);
+    }
+    for (size_t i = 0; !err && i < codec->param_count; i++)
+        printf(" %.9g", (double)mean[i]);
+    free(scratch);
+    free(mean);
+    free(sums);
+}
+
 /* ---- lines ---- */
 
 static const struct {
@@ -301,6 +401,7 @@ static const struct {
     {"party", open_party},   {"step", step},       {"mask", mask},
     {"secagg", open_secagg}, {"message", message}, {"receive", receive},
     {"drop", drop},          {"advance", advance}, {"sum", sum},
+    {"codec", open_codec},   {"encode", encode},   {"decode", decode},
 };
 
 static void obey(peer *p, char *line)

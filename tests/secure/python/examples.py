@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""The examples of docs/format.md, "Secure aggregation: one session", "Fields"
-and "Enrolment list", made from nothing:
+"""The examples of docs/format.md, "Secure aggregation: one session",
+"Updates" and "Enrolment list", made from nothing:
 
     examples.py docs/format.md
 
 SPDX-License-Identifier: Apache-2.0
 """
-import random
 import re
 import struct
 import sys
 from types import SimpleNamespace
 
 from enrolment import Enrolment, Identity, device_of, enrolment_write
-from fields import Codec, pack, recipe_of
 from notation import bitmap
 from party import Party
-from primitives import u16, u32
+from primitives import u16, u32, u64
+from sketch import EXACT, LARGE, SKIPPED, SMALL
 from transcript import CONFIRM, INBOX, INVITE, MASKED, ROSTER, SHARES
 from transcript import SURVIVORS, WORD, Invite, stream
+from update import SKETCH, Codec, codec_seed, recipe_of, sum_of
 
 
 def blocks(document):
@@ -85,21 +85,30 @@ def check_session(example):
     assert confirm == (CONFIRM, example["session_confirm"])
 
 
-def check_fields(example):
+def check_plan(example):
     numbers = 2, 32, 0.25, 0.875, 2**-12, 1.5, 2, 100, 0.5, 0
-    recipe = recipe_of(bytes([0x33]) * 32, numbers, 0x0123456789ABCDEF)
+    seed = 0x0123456789ABCDEF
+    recipe = recipe_of(bytes([0x33]) * 32, numbers, seed)
     assert recipe == example["plan_recipe"]
-    codec = Codec(4, 16, 100, clip=1.0, recipe=bytes([0x55]) * 32)
-    assert codec.task_bytes() == example["fields_task"]
-    update, seen = [0.5, 0.0, -3.0, 1 / 32], set()
-    for seed in range(100):
-        chance = random.Random(seed)
-        fields = bytes(codec.encode(update, 50, 40, 25.5, chance))
-        assert fields[:-1] == example["fields"][:-1]
-        seen.add(fields[-1])
-    assert seen == {8, 9}
-    words = pack(list(range(12)), 46)
-    assert struct.pack("<2Q", *words) == example["fields_words"]
+    assert u64(codec_seed(seed, 9)) == example["plan_codec_seed"]
+
+
+def check_updates(example):
+    runs = (14, LARGE), (8, SMALL), (4, EXACT), (4, SKIPPED), (10, LARGE)
+    numbers = 0, 0.5, 1, 1, 100, 3, 7, 12, 1000, 1 / 16, 1 / 16
+    codec = Codec(SKETCH, *numbers, runs)
+    assert codec.task_bytes(bytes([0x55]) * 32) == example["update_task"]
+    words = []
+    for place, metrics in enumerate(
+        ((50, 40, 25.5), (100, 75, 60.25), (20, 9, 30))
+    ):
+        update = [(7 * (i + place) % 41 - 20) / 32 for i in range(40)]
+        words.append(codec.encode(update, metrics, place))
+    assert struct.pack("<7Q", *words[0]) == example["update_words"]
+    sums = sum_of(words)
+    assert struct.pack("<7Q", *sums) == example["update_sums"]
+    mean, _ = codec.decode(sums, 3)
+    assert struct.pack("<40f", *mean) == example["update_mean"]
 
 
 def check_enrolment(example):
@@ -114,5 +123,6 @@ def check_enrolment(example):
 if __name__ == "__main__":
     examples = blocks(sys.argv[1])
     check_session(examples)
-    check_fields(examples)
+    check_plan(examples)
+    check_updates(examples)
     check_enrolment(examples)

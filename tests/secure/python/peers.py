@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The C library as a client and as an aggregator: tests/secure/session_peer.c
-behind the methods of Party and Aggregator.
+"""The C library as a client, as an aggregator and as a codec:
+tests/secure/session_peer.c behind the methods of Party, Aggregator and Codec.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import subprocess
 
 from notation import Refused
+from sketch import singles
 from transcript import ADVERTISE
 
 
@@ -82,3 +83,21 @@ class PeerAggregator(Peer):
 
     def sum(self):
         return [int(word) for word in self.ask("sum")]
+
+
+class PeerCodec(Peer):
+    def __init__(self, program, codec):
+        super().__init__(program)
+        recipe = bytes(range(32))
+        task = self.ask("codec", recipe, *codec.numbers())
+        assert bytes.fromhex(task[0]) == codec.task_bytes(recipe)
+
+    def encode(self, update, metrics, place):
+        answer = self.ask("encode", *metrics, place, *update)
+        return [int(word) for word in answer]
+
+    def decode(self, sums, clients):
+        answer = self.ask("decode", clients, *sums)
+        weight, correct, loss, *mean = answer
+        told = int(weight), int(correct), float(loss)
+        return singles(list(map(float, mean))), told

@@ -1,26 +1,29 @@
 #!/usr/bin/env python3
 """Whole sessions, of Python with itself and with the C library.
 
-The Python in this folder is a second implementation of a session, slow and
-short, written from docs/format.md alone with the names that the document uses.
-It shares no code with the programs: when the two understand each other, the
-document is enough. It keeps secrets in ordinary memory, and guards nothing.
+The Python in this folder is a second implementation of sessions and of what
+they sum, slow and short, written from docs/format.md alone with the names that
+the document uses. It shares no code with the programs: when the two understand
+each other, the document is enough. It keeps secrets in ordinary memory, and
+guards nothing.
 
     session.py [SESSION_PEER]    without the program: only Python
 
 SPDX-License-Identifier: Apache-2.0
 """
 import random
+import struct
 import sys
 
 from aggregator import Aggregator
 from enrolment import Enrolment, Identity, device_of, enrolment_write
-from fields import Codec
 from notation import Refused
 from party import Party
-from peers import Peer, PeerAggregator, PeerParty
+from peers import Peer, PeerAggregator, PeerCodec, PeerParty
+from sketch import EXACT, LARGE, SKIPPED, SMALL, singles
 from transcript import ADVERTISE, CHOICE, CONFIRM, MASKED, SHARES, UNMASK
-from transcript import WORD, Invite
+from transcript import Invite
+from update import DENSE, SKETCH, Codec, sum_of
 
 
 def run(aggregator, clients, words, gone):
@@ -44,7 +47,7 @@ def run(aggregator, clients, words, gone):
 
 
 class World:
-    """Identities, a list, and a session about nothing in particular."""
+    """Identities, a list, a session, and what each client has trained."""
 
     def __init__(self, client_count, seed, **changes):
         self.chance = random.Random(seed)
@@ -56,27 +59,26 @@ class World:
             device_of(identity, f"board-{i}")
             for i, identity in enumerate(self.identities)
         ]
+        self.codec = small_model(client_count, self.chance.getrandbits(64))
         self.list = enrolment_write(self.authority, 1, devices)
         self.enrolment = Enrolment(self.list)
         self.invite = Invite(
             client_min=3,
             client_cap=client_count,
-            word_count=25,
+            word_count=self.codec.word_count(),
             phase_ms=1000,
             round=5,
             number=9,
             session=draw(32),
             federation=self.aggregator.public,
             model=draw(32),
-            task=draw(32),
+            task=self.codec.task(draw(32)),
             enrolment=self.enrolment.hash,
         )
         for name, value in changes.items():
             setattr(self.invite, name, value)
-        self.words = [
-            [self.chance.randrange(WORD) for _ in range(self.invite.word_count)]
-            for _ in range(client_count)
-        ]
+        results = random_results(self.codec, client_count, self.chance)
+        self.results = list(results)
 
     def party(self, device, program=None):
         """In Python, or in C when a program is given."""
@@ -93,28 +95,69 @@ class World:
             return PeerAggregator(program, self.aggregator, self.list, *common)
         return Aggregator(self.aggregator, self.enrolment, *common)
 
-    def plain_sum(self, survivors):
-        rows = [self.words[i] for i in survivors]
-        return [sum(column) % WORD for column in zip(*rows)]
+    def encoded(self, team):
+        """Every client's words, in Python or in C as the client is."""
+        codecs = {program: self.coder(program) for program in set(team)}
+        rows = [
+            codecs[program].encode(*self.results[i], place=i)
+            for i, program in enumerate(team)
+        ]
+        close(codecs.values())
+        return rows
+
+    def coder(self, program=None):
+        return PeerCodec(program, self.codec) if program else self.codec
+
+
+def small_model(client_count, seed):
+    """The codec of a few layers; so many sums of 5 at most fit their room."""
+    runs = [(216, LARGE), (24, SMALL), (84, LARGE), (10, SMALL), (12, EXACT)]
+    return Codec(
+        SKETCH, 0, 0.25, 1, 1, 100, client_count, seed, 6, 5, 0.125, 0.25,
+        [*runs, (20, SKIPPED), (3, SMALL)],
+    )  # fmt: skip
+
+
+def close(things):
+    for thing in things:
+        if isinstance(thing, Peer):
+            thing.close()
 
 
 def play(world, leads, team, gone):
     """One whole session: who leads and who takes part (a program, or None for
-    Python), and {device: step} of those who vanish before they send that."""
+    Python), and {device: step} of those who vanish before they send that.
+    Returns the sum, which is that of the survivors, and these."""
+    words = world.encoded(team)
     leader = world.leader(leads)
     clients = {i: world.party(i, program) for i, program in enumerate(team)}
+    survivors = [i for i in clients if gone.get(i, UNMASK) > MASKED]
     try:
-        return run(leader, clients, world.words, gone)
+        sums = run(leader, clients, words, gone)
     finally:
-        for peer in (leader, *clients.values()):
-            if isinstance(peer, Peer):
-                peer.close()
+        close([leader, *clients.values()])
+    assert sums == sum_of(words[i] for i in survivors)
+    return sums, survivors
+
+
+def check_same(one, other):
+    """Means and metrics, to the last bit."""
+    (mean, told), (other_mean, other_told) = one, other
+    form = f"<{len(mean)}f"
+    assert struct.pack(form, *mean) == struct.pack(form, *other_mean)
+    assert told == other_told
 
 
 def check_sum(world, leads, team, gone):
-    words = play(world, leads, team, gone)
-    survivors = [i for i in range(len(team)) if gone.get(i, UNMASK) > MASKED]
-    assert words == world.plain_sum(survivors)
+    """What is left of a session is the mean of those who stayed."""
+    sums, survivors = play(world, leads, team, gone)
+    decoded = world.codec.decode(sums, len(survivors))
+    weights = [world.results[i][1][0] for i in survivors]
+    assert decoded[1][0] == sum(min(weight, 100) for weight in weights)
+    coders = [world.coder(program) for program in {leads, *team}]
+    for coder in coders:
+        check_same(coder.decode(sums, len(survivors)), decoded)
+    close(coders)
 
 
 def check_refusal(world, leads, team, gone):
@@ -146,33 +189,71 @@ def check_many(leads, program):
     check_sum(world, leads, team, gone)
 
 
-def check_fields(program):
-    """C turns updates into the fields that the document says, and back."""
-    chance, peer = random.Random(3), Peer(program)
-    for L, clip in ((1, 2.0), (15, 0.5), (254, 1.0), (65535, 0.125)):
-        codec = Codec(40, L, 100, clip, bytes(32))
-        head = codec.param_count, L, codec.weight_max, clip
-        sums = [0] * (sum(codec.digit_counts()) + codec.param_count)
-        for weight in (1, 99, 250):
-            update = [chance.uniform(-2 * clip, 2 * clip) for _ in range(40)]
-            numbers = weight, weight // 3, chance.uniform(0, 3 * weight)
-            answer = peer.ask("encode", *head, *numbers, *update)
-            fields = list(map(int, answer))
-            ours = codec.encode(update, *numbers, chance)
-            assert fields[:-40] == ours[:-40]
-            for field, x in zip(fields[-40:], codec.values(update, weight)):
-                assert abs(field - x) < 1.001  # C has it as a float
-            sums = [a + b for a, b in zip(sums, fields, strict=True)]
-        mean, *metrics = codec.decode(sums, 3)
-        answer = list(map(float, peer.ask("decode", *head, 3, *sums)))
-        assert answer[:3] == list(map(float, metrics))
-        for a, b in zip(answer[3:], mean, strict=True):
-            assert abs(a - b) < 1e-5 * clip
+def random_results(codec, count, chance):
+    """What clients have trained: some of it beyond what the codec takes."""
+    for _ in range(count):
+        spread = chance.choice((0.1, 0.5, 3)) * codec.clip
+        update = [chance.uniform(-spread, spread) for _ in range(codec.P)]
+        weight = chance.randint(1, 2 * codec.weight_max)
+        loss = chance.uniform(-1, 70) * weight
+        yield singles(update), (weight, chance.randint(0, weight), loss)
+
+
+def random_codec(chance, **numbers):
+    """With numbers that a plan may have, whether or not they are wise."""
+    per_word, cohort = chance.randint(2, 16), chance.randint(1, 9)
+    defaults = {
+        "kind": chance.choice((SKETCH, DENSE)),
+        "bits": chance.randint(2, 20),
+        "density": chance.uniform(0.01, 1),
+        "density_small": chance.choice((0.25, 1)),
+        "clip": chance.uniform(0.1, 9),
+        "weight_max": chance.choice((1, 100, 2**20)),
+        "n": cohort,
+        "seed": chance.getrandbits(64),
+        "m": per_word,
+        "value_max": chance.choice((1, 300, 2**30)),
+        "step_large": 10 ** chance.uniform(-9, 0),
+        "step_small": 10 ** chance.uniform(-9, 0),
+        "runs": [
+            (chance.randint(1, 200), chance.choice(range(4))) for _ in range(7)
+        ],
+    }
+    return Codec(**{**defaults, **numbers})
+
+
+def check_codec(program, codec, chance):
+    """C makes the words that the document says, and the mean of their sum."""
+    peer, rows = PeerCodec(program, codec), []
+    for place, row in enumerate(random_results(codec, codec.n, chance)):
+        rows.append(codec.encode(*row, place))
+        assert peer.encode(*row, place) == rows[-1]
+    sums = sum_of(rows)
+    check_same(codec.decode(sums, codec.n), peer.decode(sums, codec.n))
+    for clients in (0, codec.n + 1):
+        try:
+            peer.decode(sums, clients)
+        except Refused:
+            continue
+        raise AssertionError(f"a sum of {clients} clients")
     peer.close()
 
 
+def check_updates(program):
+    chance = random.Random(3)
+    for _ in range(16):
+        check_codec(program, random_codec(chance), chance)
+    for runs in (
+        [(1, LARGE)], [(1, SMALL)], [(3, EXACT)], [(2, SKIPPED)],
+        [(10, LARGE), (17, SMALL)], [(9000, LARGE)],
+    ):  # fmt: skip
+        # Of 64 among 9,216, a block's last one depends on where they begin.
+        numbers = {"kind": SKETCH, "density": 0.0072, "n": 2, "runs": runs}
+        check_codec(program, random_codec(chance, **numbers), chance)
+
+
 def check_all(program):
-    check_fields(program)
+    check_updates(program)
     for leads in (None, program):
         for team in ([None] * 4, [program] * 4, [program, None] * 2):
             check_four(leads, team)
