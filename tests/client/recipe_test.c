@@ -215,6 +215,50 @@ TEST(recipe_that_others_got_is_refused)
     }
 }
 
+// The codecs that an aggregator could tell, each other in one thing; some make
+// other numbers of words, too.
+enum { CODECS = 13 };
+
+static fl_plan other_codec(fl_plan plan, int i)
+{
+    switch (i) {
+    case 0: plan.codec = FL_CODEC_SKETCH; break;
+    case 1: plan.codec_bits++; break;
+    case 2: plan.density = 0.5F; break;
+    case 3: plan.density_small = 0.5F; break;
+    case 4: plan.value_clip = 1e-30F; break;
+    case 5: plan.weight_max--; break;
+    case 6: plan.client_cap++; break;
+    case 7: plan.number++; break;  // the seed follows from it
+    case 8: plan.per_word++; break;
+    case 9: plan.value_max--; break;
+    case 10: plan.step_large *= 2; break;
+    case 11: plan.step_small *= 2; break;
+    case 12: plan.runs[0] ^= FL_GROUP_LARGE ^ FL_GROUP_SKIPPED; break;
+    default: fail();
+    }
+    return plan;
+}
+
+TEST(recipe_goes_with_one_codec_and_others_are_refused)
+{
+    for (int i = 0; i < CODECS; i++) {
+        bench *b = new_bench();
+        train(b);
+        const fl_plan plan = secure_plan(b);
+        fl_plan other = other_codec(plan, i);
+        uint8_t task[FL_HASH_BYTES], other_task[FL_HASH_BYTES];
+        fl_packing_task(task, &plan);
+        fl_packing_task(other_task, &other);
+        assert_memory_not_equal(task, other_task, sizeof task);
+        invite(b, &other);
+        assert_says(b, FL_STEP_DECLINE, 1);
+        if (!strstr(b->host.why, "other_model"))
+            fail_msg("%d: %s", i, b->host.why);
+        free_bench(b);
+    }
+}
+
 // The training that goes on is of the first plan: it must not count for the
 // second one.
 TEST(recipe_that_changes_while_training_begins_it_anew)
@@ -263,6 +307,7 @@ RUN_TESTS(
     cmocka_unit_test(recipe_names_all_that_decides_what_an_update_becomes),
     cmocka_unit_test(recipe_of_a_session_is_the_one_that_was_trained_with),
     cmocka_unit_test(recipe_that_others_got_is_refused),
+    cmocka_unit_test(recipe_goes_with_one_codec_and_others_are_refused),
     cmocka_unit_test(recipe_that_changes_while_training_begins_it_anew),
     cmocka_unit_test(
         recipe_of_an_update_on_disk_is_that_of_the_plan_or_it_is_of_no_use))
