@@ -14,15 +14,17 @@ enum {
 static const double WIDE_STEP = 1e-4;  // ranges of +-100, of updates of 0.001
 static const double WIDE_DEVIATIONS = 4.0;  // to either side, of such sums
 static const double STEP_MIN = 1e-6;
-static const double GROWTH = 1.15;  // that a sum may have over the one before
+// What a sum may have grown by since the one before. Sums of few numbers differ
+// more from round to round, and beside the noise of a sketch a coarser step is
+// nothing.
+static const double GROWTH[] = {
+    [FL_GROUP_LARGE] = 1.15, [FL_GROUP_SMALL] = 1.6};
 // A normal sum leaves +-3.5 deviations once in 2,000 times.
 static const double DEVIATIONS = 7.0;
 // A client's numbers, when they must not leave their share of the range.
 static const double CLIENT_DEVIATIONS = 4.0;
 static const double EDGE_MAX = 0.04;
-// Sums of few numbers, such as biases, differ from round to round: what has
-// been large may be so again.
-static const double MEMORY = 0.8;
+static const double MEMORY = 0.8;  // what has been large may be so again
 
 /* ---- widths ---- */
 
@@ -58,21 +60,25 @@ static bool is_known(const fl_codec *codec, const fl_master_scale *scale)
     return scale->clients > 0;
 }
 
-static float limit_step(double step)
+// The deviation that the next sum may have.
+static double expect(const fl_codec *codec, const fl_master_scale *scale,
+                     fl_group group)
 {
-    return (float)(step < STEP_MIN ? STEP_MIN : step);
+    // More clients than in the last sum may all pull in one direction.
+    const double more = (double)codec->client_cap / (double)scale->clients;
+    return GROWTH[group] * fmax(more, 1.0) * scale->rms[group];
 }
 
-// The step for a sum that is expected to have this deviation.
-static float fit_step(const fl_codec *codec, bool is_overflow_free, double rms)
+static float fit_step(const fl_codec *codec, const fl_fitting_options *options,
+                      const fl_master_scale *scale, fl_group group)
 {
-    const double clients = (double)codec->client_cap;
-    if (is_overflow_free) {
-        return limit_step(CLIENT_DEVIATIONS * rms / sqrt(clients) /
-                          (double)codec->value_max);
-    }
-    return limit_step(DEVIATIONS * rms /
-                      (double)fl_codec_radix(codec->per_word));
+    const double rms = expect(codec, scale, group);
+    const double step =
+        options->is_overflow_free
+            ? CLIENT_DEVIATIONS * rms / sqrt((double)codec->client_cap) /
+                  (double)codec->value_max
+            : DEVIATIONS * rms / (double)fl_codec_radix(codec->per_word);
+    return (float)fmin(fmax(step, STEP_MIN), FL_CODEC_CLIP_MAX);
 }
 
 static void limit_values(fl_codec *codec, const fl_fitting_options *options)
@@ -92,8 +98,7 @@ static void fit_wide(fl_codec *codec, const fl_fitting_options *options)
     const double most = (double)codec->clip * (double)codec->client_cap;
     const double step =
         2.0 * WIDE_DEVIATIONS * most / (double)fl_codec_radix(WIDE_PER_WORD);
-    codec->step_large = codec->step_small =
-        (float)(step < WIDE_STEP ? WIDE_STEP : step);
+    codec->step_large = codec->step_small = (float)fmax(step, WIDE_STEP);
 }
 
 static void fit(fl_codec *codec, const fl_fitting_options *options,
@@ -105,13 +110,8 @@ static void fit(fl_codec *codec, const fl_fitting_options *options,
     }
     codec->per_word = fields_per_word(field_bits(options, codec->client_cap));
     limit_values(codec, options);
-    // More clients than in the last sum may all pull in one direction.
-    const double more = (double)codec->client_cap / (double)scale->clients;
-    const double growth = more > 1.0 ? GROWTH * more : GROWTH;
-    codec->step_large = fit_step(codec, options->is_overflow_free,
-                                 growth * scale->rms[FL_GROUP_LARGE]);
-    codec->step_small = fit_step(codec, options->is_overflow_free,
-                                 growth * scale->rms[FL_GROUP_SMALL]);
+    codec->step_large = fit_step(codec, options, scale, FL_GROUP_LARGE);
+    codec->step_small = fit_step(codec, options, scale, FL_GROUP_SMALL);
 }
 
 void fl_fitting_codec(fl_codec *codec, const fl_fitting_options *options,

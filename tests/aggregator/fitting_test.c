@@ -56,7 +56,7 @@ TEST(fitting_makes_a_field_seven_deviations_wide)
     const double large = 38 * (double)codec.step_large;
     const double small = 38 * (double)codec.step_small;
     assert_true(fabs(large - 7 * 1.15 * 0.5) < 1e-5);
-    assert_true(fabs(small - 7 * 1.15 * 0.25) < 1e-5);
+    assert_true(fabs(small - 7 * 1.6 * 0.25) < 1e-5);
 }
 
 TEST(fitting_widens_fields_with_the_root_of_the_cohort)
@@ -112,6 +112,17 @@ TEST(fitting_never_rounds_finer_than_clients_accept)
     const fl_fitting_options options = sketch_options();
     const fl_master_scale tiny = {.rms = {1e-30, 1e-30}, .clients = 10};
     assert_true(fit(&options, &tiny, 10).step_large >= 1e-7F);
+}
+
+// fit() checks the codec.
+TEST(fitting_makes_a_codec_however_large_sums_are)
+{
+    fl_fitting_options options = sketch_options();
+    const fl_master_scale huge = {.rms = {1e300, 1e20}, .clients = 10};
+    assert_true(fit(&options, &huge, 10).step_large > 1000.0F);
+    options.clip = FL_CODEC_CLIP_MAX;
+    const fl_master_scale unknown = {.clients = 0};
+    assert_true(fit(&options, &unknown, FL_CODEC_CLIENTS_MAX).step_large > 0);
 }
 
 TEST(fitting_takes_what_is_no_number_for_unknown)
@@ -177,6 +188,7 @@ RUN_TESTS(cmocka_unit_test(fitting_takes_wide_fields_while_nothing_is_known),
           cmocka_unit_test(fitting_leaves_no_room_to_wrap_when_asked_to),
           cmocka_unit_test(fitting_gives_dense_the_bits_that_were_asked_for),
           cmocka_unit_test(fitting_never_rounds_finer_than_clients_accept),
+          cmocka_unit_test(fitting_makes_a_codec_however_large_sums_are),
           cmocka_unit_test(fitting_takes_what_is_no_number_for_unknown),
           cmocka_unit_test(
               fitting_has_room_for_the_largest_updates_while_nothing_is_known),
