@@ -146,9 +146,8 @@ static const char *check_runs(const fl_plan *plan)
         if (count < 1) return "plan.runs has a run of no coordinates";
         sum += count;
     }
-    return sum == plan->param_count
-               ? NULL
-               : "plan.runs do not add up to param_count";
+    return sum == plan->param_count ? NULL
+                                    : "plan.runs do not add up to param_count";
 }
 
 static const char *check_codec(const fl_plan *plan)
