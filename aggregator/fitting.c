@@ -8,6 +8,7 @@ enum {
     WORD_BITS = 64,
     SPARE_BITS = 3,        // of a field, beside what the sum's growth needs
     EXACT_SPARE_BITS = 4,  // likewise, when it must not wrap
+    SIGN_BITS = 2,         // the least for that: a client says -1, 0 or 1
     VALUE_MAX = 1 << 30,
 };
 
@@ -33,10 +34,13 @@ static const double MEMORY = 0.8;  // what has been large may be so again
 static uint32_t field_bits(const fl_fitting_options *options, uint32_t clients)
 {
     const double log_clients = log2((double)clients);
-    if (options->kind == FL_CODEC_DENSE) return options->bits;
-    if (options->is_overflow_free) {
-        return EXACT_SPARE_BITS + (uint32_t)ceil(log_clients);
+    const uint32_t exact = (uint32_t)ceil(log_clients);
+    if (options->kind == FL_CODEC_DENSE) {
+        const uint32_t least =
+            options->is_overflow_free ? exact + SIGN_BITS : 0;
+        return options->bits > least ? options->bits : least;
     }
+    if (options->is_overflow_free) return EXACT_SPARE_BITS + exact;
     return SPARE_BITS + (uint32_t)floor(log_clients / 2.0 + 0.5);
 }
 

@@ -60,8 +60,9 @@ typedef struct {
     // Bytes of one client's update after each stage.
     uint64_t up_support, up_rounded, up_packed;
     uint64_t moved;  // coordinates of the published model that did
-    // Bytes of a patch for who is one and ten versions behind, and of the
-    // packed model; 0: there is none.
+    // What brought the round's clients the model that it began with: bytes of
+    // a patch for who was one and ten versions behind, and of the packed
+    // model; 0: there was none.
     uint64_t download_1, download_10, download_full;
 } fl_round_record;
 

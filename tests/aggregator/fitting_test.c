@@ -93,6 +93,14 @@ TEST(fitting_leaves_no_room_to_wrap_when_asked_to)
         assert_true(codec.value_max >= 3);
     }
     assert_int_equal(fit(&options, &known, 10).per_word, 8);
+    options.kind = FL_CODEC_DENSE;  // however few bits it was asked for
+    for (options.bits = 2; options.bits <= 20; options.bits++) {
+        for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
+            const fl_codec codec = fit(&options, &known, clients[i]);
+            assert_true((uint64_t)codec.value_max * clients[i] <=
+                        (fl_codec_radix(codec.per_word) - 1) / 2);
+        }
+    }
 }
 
 TEST(fitting_gives_dense_the_bits_that_were_asked_for)
