@@ -77,6 +77,7 @@ static float fit_step(const fl_codec *codec, const fl_fitting_options *options,
                       const fl_master_scale *scale, fl_group group)
 {
     const double rms = expect(codec, scale, group);
+    if (rms == 0.0) return (float)WIDE_STEP;  // there are none in this group
     const double step =
         options->is_overflow_free
             ? CLIENT_DEVIATIONS * rms / sqrt((double)codec->client_cap) /

@@ -157,6 +157,7 @@ static void assert_recovers(const fl_aggregator_options *options, float factor)
     const fl_round_record *rounds = wires->rounds;
     assert_int_equal(wires->failed_count, 1);
     assert_int_equal(rounds[2].attempt, 2);
+    assert_int_equal(wires->ends[0].train_count, 4);  // burned, or sent
     assert_true(rounds[2].payload_up == rounds[0].payload_up);
     const double more =
         (mean_taken(wires, before) - taken) / (double)wires->value;

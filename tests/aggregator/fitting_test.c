@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "tests/support/gridded.h"
 #include "tests/test.h"
 
 static fl_model *new_lenet(void)
@@ -165,6 +166,19 @@ TEST(fitting_has_room_for_the_largest_updates_while_nothing_is_known)
     }
 }
 
+// A client with a --min-step need not mind a group that is not there.
+TEST(fitting_gives_groups_of_nothing_a_plain_step)
+{
+    const fl_fitting_options options = sketch_options();
+    const fl_master_scale scale = {.rms = {0, 0.25}, .clients = 10};
+    fl_codec codec;
+    fl_model *model = fl_gridded_tiny();
+    fl_fitting_codec(&codec, &options, model, &scale, 10, 1);
+    fl_model_free(model);
+    assert_true(codec.step_large == 1e-4F);
+    assert_true(codec.step_small > 0.01F);
+}
+
 static const fl_update_spread quiet = {.rms = {0.1, 0.3}, .edge = {0, 0}};
 
 TEST(fitting_remembers_that_sums_have_been_larger)
@@ -200,5 +214,6 @@ RUN_TESTS(cmocka_unit_test(fitting_takes_wide_fields_while_nothing_is_known),
           cmocka_unit_test(fitting_takes_what_is_no_number_for_unknown),
           cmocka_unit_test(
               fitting_has_room_for_the_largest_updates_while_nothing_is_known),
+          cmocka_unit_test(fitting_gives_groups_of_nothing_a_plain_step),
           cmocka_unit_test(fitting_remembers_that_sums_have_been_larger),
           cmocka_unit_test(fitting_tells_a_sum_that_has_wrapped))
