@@ -127,8 +127,8 @@ typedef struct {
     fl_aggregation aggregation;
     fl_codec_kind codec;
     uint32_t codec_bits;
-    double density, density_small;  // share of coordinates that is sent
     bool is_overflow_free;          // sums cannot wrap
+    double density, density_small;  // share of coordinates that is sent
     double release;                 // share that moves in a round
     double grid;                    // step of the published model; 0: none
     double lr_decay;                // of the learning rate, a round

@@ -37,7 +37,7 @@ static uint32_t field_bits(const fl_fitting_options *options, uint32_t clients)
     const uint32_t exact = (uint32_t)ceil(log_clients);
     if (options->kind == FL_CODEC_DENSE) {
         const uint32_t least =
-            options->is_overflow_free ? exact + SIGN_BITS : 0;
+            options->is_overflow_free ? exact + SIGN_BITS : 1;
         return options->bits > least ? options->bits : least;
     }
     if (options->is_overflow_free) return EXACT_SPARE_BITS + exact;

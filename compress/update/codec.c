@@ -179,7 +179,7 @@ static fl_err check_metrics(const fl_codec *codec, const uint8_t *words,
     const fl_metrics_counts counts = {
         .weight = fl_bytes_get_u64(words),
         .correct = fl_bytes_get_u64(words + WORD_BYTES),
-        .loss = fl_bytes_get_u64(words + 2 * WORD_BYTES),
+        .loss = fl_bytes_get_u64(words + (size_t)2 * WORD_BYTES),
     };
     return fl_metrics_restore(&metrics, &counts, codec->weight_max, 1, why);
 }
