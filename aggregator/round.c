@@ -354,8 +354,10 @@ void fl_round_close(fl_aggregator *aggregator)
         fl_round_fail(aggregator);
         return;
     }
-    if (!err) record_round(aggregator, &metrics, moved);
-    if (!err) err = encode_next(aggregator);
+    if (!err) {
+        record_round(aggregator, &metrics, moved);
+        err = encode_next(aggregator);
+    }
     if (err) {  // out of memory: the old model is still what is published
         fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
                      fl_round_number(aggregator), fl_err_text(err));

@@ -97,12 +97,12 @@ static void print_ledger(FILE *out, const findings *found)
     const fl_ledger ledger =
         fl_totals_ledger(&found->totals, found->param_count);
     const char *codec = fl_codec_name((fl_codec_kind)found->totals.codec);
-    char flower[FL_TOTALS_FLOWER_CAP];
     if (!codec) return;
     fprintf(out, "codec            %s\n", codec);
     print_size(out, "an update", ledger.packed, ledger.raw);
     print_size(out, "on the wire", ledger.wire, ledger.raw);
     if (found->totals.aggregation == FL_AGGREGATION_SECURE && ledger.raw > 0) {
+        char flower[FL_TOTALS_FLOWER_CAP];
         fl_totals_flower_text(flower, &ledger);
         fprintf(out, "against Flower   %s\n", flower);
     }

@@ -270,7 +270,7 @@ static void print_ledger(FILE *out, const fl_report *report)
     const fl_ledger ledger =
         fl_totals_ledger(totals, report->options.param_count);
     const char *codec = fl_codec_name((fl_codec_kind)totals->codec);
-    char raw[16], flower[FL_TOTALS_FLOWER_CAP];
+    char raw[16];
     if (!codec) return;
     fl_bytes_text(raw, ledger.raw);
     fprintf(out,
@@ -282,6 +282,7 @@ static void print_ledger(FILE *out, const fl_report *report)
     print_size(out, "packed", ledger.packed, ledger.raw);
     print_size(out, "on the wire", ledger.wire, ledger.raw);
     if (totals->aggregation == FL_AGGREGATION_SECURE) {
+        char flower[FL_TOTALS_FLOWER_CAP];
         fl_totals_flower_text(flower, &ledger);
         fprintf(out, "  against Flower   %s\n", flower);
     }
