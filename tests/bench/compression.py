@@ -182,7 +182,7 @@ set grid
 set key off
 set xlabel 'bytes of one upload'
 set ylabel 'accuracy, %'
-set offsets graph 0.25, 0.25, 0.05, 0.05
+set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1
 plot '-' using 1:2:3 with labels point pointtype 7 offset 0.6,0.6 left
 {points}e
 """
