@@ -176,7 +176,7 @@ def draw(rows, path):
     points = "".join(
         f"{row['payload']} {row['accuracy']} \"{row['name']}\"\n"
         for row in rows)
-    script = f"""set terminal svg size 860,520 font 'sans-serif,12' background '#fff'
+    script = f"""set terminal svg size 860,520 font 'sans-serif,12' background '#ffffff'
 set logscale x
 set grid
 set key off
