@@ -39,7 +39,7 @@ SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            secure/addend.c $(filter secure/mask/%,$(SRC))
 TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
            $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
-           $(addprefix compress/,fields hadamard rotation support words sketch)\
+           $(addprefix compress/,hadamard rotation support words sketch)\
            secure/mask secure/addend))
 TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c vector.c)
 PROTOS  :=
@@ -150,7 +150,7 @@ bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
 	@tools/install-packages build demo test bench-infer interop
 	@tools/install-onnxruntime
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.infer NEEDS='$(PEERS)'
-bench-secure:             ## secure aggregation: masks and fields against bounds
+bench-secure:             ## secure aggregation: masks and sessions against bounds
 	@tools/install-packages build test
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.secure
 bench-compression:        ## accuracy against bytes, every codec (WHICH=settings)
