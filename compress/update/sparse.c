@@ -96,15 +96,10 @@ static void select_group(float *values, const fl_codec *codec, fl_group group)
     }
 }
 
-void fl_sparse_select(float *values, const fl_codec *codec)
-{
-    select_group(values, codec, FL_GROUP_LARGE);
-    select_group(values, codec, FL_GROUP_SMALL);
-}
-
 /* ---- where ---- */
 
-size_t fl_sparse_encode(fl_writer *out, const float *x, size_t len)
+// Returns how many values the run has.
+static size_t encode_places(fl_writer *out, const float *x, size_t len)
 {
     size_t kept = 0;
     for (size_t i = 0; i < len; i++) {
@@ -121,12 +116,16 @@ size_t fl_sparse_encode(fl_writer *out, const float *x, size_t len)
     return kept;
 }
 
-fl_sparse_quota fl_sparse_get_quota(const fl_codec *codec)
+void fl_sparse_encode(fl_writer *out, float *values, const fl_codec *codec,
+                      fl_sparse_write *write_run)
 {
-    return (fl_sparse_quota){{
-        [FL_GROUP_LARGE] = fl_sparse_kept(codec, FL_GROUP_LARGE),
-        [FL_GROUP_SMALL] = fl_sparse_kept(codec, FL_GROUP_SMALL),
-    }};
+    select_group(values, codec, FL_GROUP_LARGE);
+    select_group(values, codec, FL_GROUP_SMALL);
+    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
+    while (fl_run_next(&run)) {
+        float *x = values + run.first;
+        if (encode_places(out, x, run.count) > 0) write_run(out, x, run.count);
+    }
 }
 
 static fl_err refuse(const fl_run *run, const char *what, fl_reason *why)
@@ -136,17 +135,16 @@ static fl_err refuse(const fl_run *run, const char *what, fl_reason *why)
                          run->first, what);
 }
 
-fl_err fl_sparse_decode(float *values, size_t *kept, fl_sparse_quota *quota,
-                        fl_reader *in, const fl_run *run, fl_reason *why)
+// 1 where the run has one of *count values; `left` is what its group may keep.
+static fl_err decode_places(float *x, size_t *count, size_t *left,
+                            fl_reader *in, const fl_run *run, fl_reason *why)
 {
-    float *x = values + run->first;
-    const uint64_t count = fl_bits_get_varint(in);
-    if (count > quota->left[run->group] || count > run->count) {
+    *count = fl_bits_get_varint(in);
+    if (*count > *left || *count > run->count) {
         return refuse(run, "more values than its group may send", why);
     }
-    quota->left[run->group] -= count;
-    *kept = count;
-    if (count == 0) {
+    *left -= *count;
+    if (*count == 0) {
         memset(x, 0, run->count * sizeof *x);
         return FL_OK;
     }
@@ -155,12 +153,29 @@ fl_err fl_sparse_decode(float *values, size_t *kept, fl_sparse_quota *quota,
         return refuse(run, "gaps of too many bits", why);
     }
     fl_bits_reader bits = fl_bits_reader_over(in);
-    fl_rice_decode(x, run->count, count, &bits, k);
+    fl_rice_decode(x, run->count, *count, &bits, k);
     fl_bits_close(&bits);
     if (in->failed) return refuse(run, "positions beyond its end", why);
     // One set of positions has one encoding.
     if (fl_rice_fit(x, run->count) != k) {
         return refuse(run, "gaps of a width that does not fit them", why);
+    }
+    return FL_OK;
+}
+
+fl_err fl_sparse_decode(float *values, fl_reader *in, const fl_codec *codec,
+                        fl_sparse_read *read_run, fl_reason *why)
+{
+    size_t left[FL_LAYOUT_GROUPS] = {
+        [FL_GROUP_LARGE] = fl_sparse_kept(codec, FL_GROUP_LARGE),
+        [FL_GROUP_SMALL] = fl_sparse_kept(codec, FL_GROUP_SMALL),
+    };
+    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
+    while (fl_run_next(&run)) {
+        float *x = values + run.first;
+        size_t count;
+        FL_TRY(decode_places(x, &count, &left[run.group], in, &run, why));
+        if (count > 0) FL_TRY(read_run(x, run.count, in, why));
     }
     return FL_OK;
 }

@@ -20,25 +20,27 @@ size_t fl_sparse_kept(const fl_codec *codec, fl_group group);
 size_t fl_sparse_bound(const fl_codec *codec, size_t value_bits,
                        size_t run_bytes);
 
-/* Makes 0 of all LARGE and SMALL values but those that are kept. */
-void fl_sparse_select(float *values, const fl_codec *codec);
+/* Writes the values of a run, which are where x is not 0, and makes them what
+ * the reader will have. */
+typedef void fl_sparse_write(fl_writer *out, float *x, size_t len);
 
-/* Writes where x is not 0; returns how often that is. */
-size_t fl_sparse_encode(fl_writer *out, const float *x, size_t len);
-
-/* What the groups may still keep. */
-typedef struct {
-    size_t left[FL_LAYOUT_GROUPS];
-} fl_sparse_quota;
-
-fl_sparse_quota fl_sparse_get_quota(const fl_codec *codec);
+/* The inverse: x is 1 where a value is. */
+typedef fl_err fl_sparse_read(float *x, size_t len, fl_reader *in,
+                              fl_reason *why);
 
 /*
- * The inverse: 1 where a value is kept, *kept of them. FL_ERR_FORMAT: more
- * than the group keeps, or positions that no encoder writes; *why names them.
+ * Makes 0 of all LARGE and SMALL values but those that are kept; writes, run by
+ * run, where these are and, unless there are none, what write_run says of them.
  */
-FL_CHECK fl_err fl_sparse_decode(float *values, size_t *kept,
-                                 fl_sparse_quota *quota, fl_reader *in,
-                                 const fl_run *run, fl_reason *why);
+void fl_sparse_encode(fl_writer *out, float *values, const fl_codec *codec,
+                      fl_sparse_write *write_run);
+
+/*
+ * The inverse. FL_ERR_FORMAT: more values than a group keeps, or positions that
+ * no encoder writes; *why names them. Errors of read_run.
+ */
+FL_CHECK fl_err fl_sparse_decode(float *values, fl_reader *in,
+                                 const fl_codec *codec,
+                                 fl_sparse_read *read_run, fl_reason *why);
 
 #endif

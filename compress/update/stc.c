@@ -18,11 +18,13 @@ static size_t bound(const fl_codec *codec)
     return fl_sparse_bound(codec, VALUE_BITS, RUN_BYTES);
 }
 
-static void encode_run(fl_writer *out, float *x, size_t len, size_t kept)
+static void encode_run(fl_writer *out, float *x, size_t len)
 {
     double sum = 0.0;
+    size_t kept = 0;
     for (size_t i = 0; i < len; i++) {
         sum += (double)fabsf(x[i]);
+        kept += x[i] != 0.0F;
     }
     const float mean = (float)(sum / (double)kept);
     const uint16_t top = fl_narrow_encode_top(mean, FL_NARROW_NEAREST);
@@ -42,13 +44,7 @@ static void encode(fl_writer *out, float *values, const fl_codec *codec,
                    uint32_t place, fl_random *rounding, float *scratch)
 {
     (void)place, (void)rounding, (void)scratch;
-    fl_sparse_select(values, codec);
-    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
-    while (fl_run_next(&run)) {
-        float *x = values + run.first;
-        const size_t kept = fl_sparse_encode(out, x, run.count);
-        if (kept > 0) encode_run(out, x, run.count, kept);
-    }
+    fl_sparse_encode(out, values, codec, encode_run);
 }
 
 static fl_err decode_run(float *x, size_t len, fl_reader *in, fl_reason *why)
@@ -71,15 +67,7 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
                      float *scratch, fl_reason *why)
 {
     (void)scratch;
-    fl_sparse_quota quota = fl_sparse_get_quota(codec);
-    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
-    while (fl_run_next(&run)) {
-        size_t kept;
-        FL_TRY(fl_sparse_decode(values, &kept, &quota, in, &run, why));
-        if (kept == 0) continue;
-        FL_TRY(decode_run(values + run.first, run.count, in, why));
-    }
-    return FL_OK;
+    return fl_sparse_decode(values, in, codec, decode_run, why);
 }
 
 // A mean of equal sizes may be rounded up.

@@ -68,14 +68,7 @@ static void encode(fl_writer *out, float *values, const fl_codec *codec,
                    uint32_t place, fl_random *rounding, float *scratch)
 {
     (void)place, (void)rounding, (void)scratch;
-    fl_sparse_select(values, codec);
-    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
-    while (fl_run_next(&run)) {
-        float *x = values + run.first;
-        if (fl_sparse_encode(out, x, run.count) > 0) {
-            encode_run(out, x, run.count);
-        }
-    }
+    fl_sparse_encode(out, values, codec, encode_run);
 }
 
 static fl_err decode_run(float *x, size_t len, fl_reader *in, fl_reason *why)
@@ -99,15 +92,7 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
                      float *scratch, fl_reason *why)
 {
     (void)scratch;
-    fl_sparse_quota quota = fl_sparse_get_quota(codec);
-    fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
-    while (fl_run_next(&run)) {
-        size_t kept;
-        FL_TRY(fl_sparse_decode(values, &kept, &quota, in, &run, why));
-        if (kept == 0) continue;
-        FL_TRY(decode_run(values + run.first, run.count, in, why));
-    }
-    return FL_OK;
+    return fl_sparse_decode(values, in, codec, decode_run, why);
 }
 
 // The largest of a run is rounded up.
