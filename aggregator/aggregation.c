@@ -63,8 +63,7 @@ static void fit_codec(fl_aggregator *aggregator)
     const fl_plan plan = fl_round_recipe(aggregator);
     const fl_fitting_options fitting =
         fitting_options(&aggregator->options, plan.norm == FL_NORM_FROZEN);
-    fl_master_scale scale = fl_master_get_scale(aggregator->master);
-    if (sum->has_lost_scale) scale.clients = 0;
+    const fl_master_scale scale = fl_master_get_scale(aggregator->master);
     fl_fitting_codec(&sum->codec, &fitting, aggregator->model, &scale,
                      sum->client_cap, fl_plan_codec_seed(&plan));
 }
@@ -126,14 +125,15 @@ static const uint64_t *find_sum(const fl_aggregator *aggregator,
     return sum->sums;
 }
 
-// What was learned of the size of sums is for the next round.
+// What was learned of the size of sums is for the next one; of a sum that has
+// wrapped, that nothing is known.
 static fl_err learn(fl_aggregator *aggregator, const fl_update_spread *spread,
                     uint32_t client_count, fl_reason *why)
 {
-    fl_sum *sum = &aggregator->sum;
-    if (!fl_codec_is_summable(sum->codec.kind)) return FL_OK;
-    sum->has_lost_scale = fl_fitting_has_wrapped(spread);
-    if (sum->has_lost_scale) {
+    if (!fl_codec_is_summable(aggregator->sum.codec.kind)) return FL_OK;
+    if (fl_fitting_has_wrapped(spread)) {
+        const fl_master_scale unknown = {.clients = 0};
+        fl_master_set_scale(aggregator->master, &unknown);
         return fl_reason_set(why, FL_ERR_RANGE,
                              "updates are much larger than in the round before "
                              "and their sum has wrapped; the round is tried "

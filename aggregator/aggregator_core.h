@@ -103,7 +103,6 @@ typedef struct {
     uint64_t *sums;       // CLEAR: fl_codec_sums of them
     size_t sum_cap;       // that there is room for
     uint64_t payload_up;  // bytes of the updates that were taken
-    bool has_lost_scale;  // the last sum wrapped: take wide fields
     uint64_t number;      // of the session or attempt, the last one given out
     fl_secagg *secagg;    // SECURE, from SESSION to the end of the round
     uint32_t told_count;  // of the cohort, what the phase has to tell
