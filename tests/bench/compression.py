@@ -8,8 +8,8 @@
 Each run is one fedge-sim on one thread, as many at once as there are cores; what
 it printed stays in build/bench/compression and is not run again while the
 program is the same. Writes a table into
-docs/compression.md (docs/compression-settings.md) and, for the bars, the
-picture docs/compression.svg. Ends with 1 when a bar is missed.
+docs/compression.md and the picture docs/compression.svg; other settings are
+only printed. Ends with 1 when a bar is missed.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -228,10 +228,7 @@ def main():
         rows = [summarise(name, [one.result() for one in all_seeds])
                 for name, all_seeds in waiting]
     print(table(rows) + stamp())
-    if wanted:
-        return 0
-    if WHICH == "settings":
-        put("docs/compression-settings.md", table(rows) + stamp())
+    if wanted or WHICH == "settings":
         return 0
     put("docs/compression.md", table(rows) + stamp())
     draw(rows, "docs/compression.svg")
