@@ -39,7 +39,7 @@ SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            secure/addend.c $(filter secure/mask/%,$(SRC))
 TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
            $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
-           $(addprefix compress/,hadamard rotation support words sketch)\
+           $(addprefix compress/,hadamard rotation support digits sketch)\
            secure/mask secure/addend))
 TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c vector.c)
 PROTOS  :=

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compress/update/codec.h"
 #include "compress/update/codec_table.h"
+#include "compress/update/digits.h"
 #include "compress/update/update.h"
-#include "compress/update/words.h"
 
 uint64_t fl_codec_radix(uint32_t per_word)
 {
-    return (uint64_t)fl_words_radix(per_word);
+    return (uint64_t)fl_digits_radix(per_word);
 }
 
 /* ---- support ---- */

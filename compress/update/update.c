@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/update/digits.h"
 #include "compress/update/metrics.h"
 #include "compress/update/sketch.h"
-#include "compress/update/words.h"
 
 /* ---- form ---- */
 
@@ -24,7 +24,7 @@ static fl_update_section section_of(size_t count, int64_t radix,
                                     unsigned per_word)
 {
     return (fl_update_section){count, radix, per_word,
-                               fl_words_count(count, per_word)};
+                               fl_digits_count(count, per_word)};
 }
 
 fl_update_form fl_update_form_of(const fl_codec *codec)
@@ -33,7 +33,7 @@ fl_update_form fl_update_form_of(const fl_codec *codec)
     const int64_t exact_radix =
         2 * (int64_t)codec->client_cap * FL_UPDATE_EXACT_MAX + 1;
     form.exact = section_of(fl_layout_count(&codec->layout, FL_GROUP_EXACT),
-                            exact_radix, fl_words_per_word(exact_radix));
+                            exact_radix, fl_digits_per_word(exact_radix));
     size_t kept = 0;
     for (fl_group group = FL_GROUP_LARGE; group <= FL_GROUP_SMALL; group++) {
         form.kept[group] =
@@ -42,7 +42,7 @@ fl_update_form fl_update_form_of(const fl_codec *codec)
         kept += form.kept[group];
     }
     form.sketched =
-        section_of(kept, fl_words_radix(codec->per_word), codec->per_word);
+        section_of(kept, fl_digits_radix(codec->per_word), codec->per_word);
     return form;
 }
 
@@ -140,7 +140,7 @@ static float value_of(const source *from, size_t i)
     return fminf(fmaxf(from->update[i], -clip), clip) * from->share;
 }
 
-static void encode_exact(fl_words_writer *out, const source *from)
+static void encode_exact(fl_digits_writer *out, const source *from)
 {
     const double step = exact_step(from->codec);
     dither d =
@@ -151,13 +151,13 @@ static void encode_exact(fl_words_writer *out, const source *from)
     while ((count = fl_layout_walk_next(&walk, &first, SIZE_MAX)) > 0) {
         for (size_t i = first; i < first + count; i++) {
             const double x = (double)value_of(from, i) / step + draw_dither(&d);
-            fl_words_put(out, round_to(x, FL_UPDATE_EXACT_MAX));
+            fl_digits_put(out, round_to(x, FL_UPDATE_EXACT_MAX));
         }
     }
-    fl_words_writer_finish(out);
+    fl_digits_writer_finish(out);
 }
 
-static void encode_group(fl_words_writer *out, const source *from,
+static void encode_group(fl_digits_writer *out, const source *from,
                          fl_group group, float *scratch)
 {
     const fl_codec *codec = from->codec;
@@ -173,7 +173,7 @@ static void encode_group(fl_words_writer *out, const source *from,
     dither d = dither_of(codec, group, from->place, from->rounding);
     for (size_t i = 0; i < kept; i++) {
         const double x = (double)sent[i] / step + draw_dither(&d);
-        fl_words_put(out, round_to(x, codec->value_max));
+        fl_digits_put(out, round_to(x, codec->value_max));
     }
 }
 
@@ -197,20 +197,20 @@ fl_err fl_update_encode(uint64_t *words, const fl_codec *codec,
         .rounding = rounding,
     };
     const fl_update_form form = fl_update_form_of(codec);
-    fl_words_writer exact =
-        fl_words_writer_over(words, form.exact.radix, form.exact.per_word);
+    fl_digits_writer exact =
+        fl_digits_writer_over(words, form.exact.radix, form.exact.per_word);
     encode_exact(&exact, &from);
-    fl_words_writer sketched = fl_words_writer_over(
+    fl_digits_writer sketched = fl_digits_writer_over(
         words + form.exact.words, form.sketched.radix, form.sketched.per_word);
     encode_group(&sketched, &from, FL_GROUP_LARGE, scratch);
     encode_group(&sketched, &from, FL_GROUP_SMALL, scratch);
-    fl_words_writer_finish(&sketched);
+    fl_digits_writer_finish(&sketched);
     return FL_OK;
 }
 
 /* ---- decode ---- */
 
-static void decode_exact(fl_words_reader *in, float *mean,
+static void decode_exact(fl_digits_reader *in, float *mean,
                          const fl_codec *codec, double factor)
 {
     const double step = exact_step(codec);
@@ -218,7 +218,7 @@ static void decode_exact(fl_words_reader *in, float *mean,
     size_t first, count;
     while ((count = fl_layout_walk_next(&walk, &first, SIZE_MAX)) > 0) {
         for (size_t i = first; i < first + count; i++) {
-            mean[i] = (float)((double)fl_words_get(in) * step * factor);
+            mean[i] = (float)((double)fl_digits_get(in) * step * factor);
         }
     }
 }
@@ -229,7 +229,7 @@ static bool is_at_edge(int64_t sum, int64_t radix)
     return fabs((double)sum) > 0.45 * (double)radix;
 }
 
-static void decode_group(fl_words_reader *in, float *mean,
+static void decode_group(fl_digits_reader *in, float *mean,
                          fl_update_spread *spread, const fl_codec *codec,
                          fl_group group, double factor, float *scratch)
 {
@@ -243,7 +243,7 @@ static void decode_group(fl_words_reader *in, float *mean,
     size_t edge = 0;
     float *sent = scratch;
     for (size_t i = 0; i < kept; i++) {
-        const int64_t sum = fl_words_get(in);
+        const int64_t sum = fl_digits_get(in);
         const double value = (double)sum * step;
         squares += value * value;
         edge += is_at_edge(sum, in->radix);
@@ -273,10 +273,10 @@ fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
     memset(mean, 0, codec->param_count * sizeof *mean);  // what is SKIPPED
 
     sums += FL_UPDATE_METRICS;
-    fl_words_reader exact =
-        fl_words_reader_over(sums, form.exact.radix, form.exact.per_word);
+    fl_digits_reader exact =
+        fl_digits_reader_over(sums, form.exact.radix, form.exact.per_word);
     decode_exact(&exact, mean, codec, factor);
-    fl_words_reader sketched = fl_words_reader_over(
+    fl_digits_reader sketched = fl_digits_reader_over(
         sums + form.exact.words, form.sketched.radix, form.sketched.per_word);
     decode_group(&sketched, mean, spread, codec, FL_GROUP_LARGE, factor,
                  scratch);

@@ -6,10 +6,10 @@
  *                     the stream of one key, added to a client's vector by each
  *                     kernel that FEDGE_CPU allows; libsodium only writes it
  *   mask_kN_ms        a client's vector masked with N partners: N + 1 streams
- *                     4-bit values of 100 clients, in bytes of values (u32)
- *   keys_ms           a client among 100: fresh keys, the others' signatures
- *                     checked, shares dealt and sealed; median of the clients
- *   control_kb        what a client among 100 sends and receives but its
+ *   value_bytes       of 4-bit values (-7 to 7) of 100 clients whose sums
+ * cannot wrap, in a client's vector keys_ms           a client among 100: fresh
+ * keys, the others' signatures checked, shares dealt and sealed; median of the
+ * clients control_kb        what a client among 100 sends and receives but its
  *                     vector, with 64 bytes a message for the frame; the most
  *   unmask_ms         the aggregator takes the masks of 100 clients away, 10 of
  *                     whom vanished after SHARES, on one thread; measured once
@@ -166,6 +166,32 @@ static fl_err bench_unmask(void)
     return FL_OK;
 }
 
+/* ---- values in words ---- */
+
+// As many to a word as leave room for everybody's largest.
+static void bench_values(void)
+{
+    enum { LARGEST = 7 };
+    fl_codec codec = {
+        .kind = FL_CODEC_DENSE,
+        .param_count = VALUES,
+        .bits = 4,
+        .clip = 1.0F,
+        .weight_max = 1,
+        .client_cap = CLIENTS,
+        .per_word = FL_CODEC_PER_WORD_MAX,
+        .value_max = LARGEST,
+        .step_large = 1.0F,
+        .step_small = 1.0F,
+    };
+    fl_layout_init_plain(&codec.layout, VALUES);
+    while ((fl_codec_radix(codec.per_word) - 1) / 2 < LARGEST * CLIENTS) {
+        codec.per_word--;
+    }
+    printf("value_bytes %.4f B\n",
+           (double)(fl_update_words(&codec) * sizeof *words) / VALUES);
+}
+
 int main(void)
 {
     fl_err err = fl_secure_start();
@@ -174,6 +200,7 @@ int main(void)
         bench_stream();
         bench_masks(20);
         bench_masks(100);
+        bench_values();
     }
     if (!err) err = bench_control();
     if (!err) err = bench_unmask();

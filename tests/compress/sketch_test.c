@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "compress/update/codec.h"
-#include "compress/update/words.h"
+#include "compress/update/digits.h"
 #include "tests/support/vector.h"
 #include "tests/test.h"
 
@@ -291,10 +291,10 @@ TEST(sketch_of_a_sum_is_the_mean_of_its_parts)
 // Integers of the sum, of a codec with LARGE alone.
 static void read_sums(int64_t *integers, size_t count, const fl_codec *codec)
 {
-    fl_words_reader in = fl_words_reader_over(
-        sums + 3, fl_words_radix(codec->per_word), codec->per_word);
+    fl_digits_reader in = fl_digits_reader_over(
+        sums + 3, fl_digits_radix(codec->per_word), codec->per_word);
     for (size_t i = 0; i < count; i++)
-        integers[i] = fl_words_get(&in);
+        integers[i] = fl_digits_get(&in);
 }
 
 static fl_codec plain_codec(size_t param_count)

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
-#include "compress/compress.h"
+#include "compress/update/digits.h"
 #include "secure/key_file.h"
 #include "secure/noise.h"
 #include "secure/secure.h"
@@ -186,6 +186,20 @@ static void mask_add(void)
     fl_mask_add_from(words, 100, 8, key, false);
 }
 
+static void digits_pack(void)
+{
+    enum { COUNT = 100, PER_WORD = 12 };
+    int64_t values[COUNT];
+    uint64_t words[COUNT];
+    draw(values, sizeof values);
+    fl_digits_writer out =
+        fl_digits_writer_over(words, fl_digits_radix(PER_WORD), PER_WORD);
+    for (size_t i = 0; i < COUNT; i++) {
+        fl_digits_put(&out, values[i]);
+    }
+    fl_digits_writer_finish(&out);
+}
+
 /* ---- a client's side of a whole session ---- */
 
 enum {
@@ -307,6 +321,7 @@ static const check CHECKS[] = {
     {"identity", identity, 0},
     {"noise", noise, 0},
     {"mask", mask_add, 0},
+    {"digits", digits_pack, 0},
     {"session", session, SESSION_TOLD},
     {"key file", key_file_encode, 0},
     {"secret equal", secret_equal, 0},

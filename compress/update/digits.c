@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "compress/update/words.h"
+#include "compress/update/digits.h"
 
 #include <assert.h>
 
@@ -15,7 +15,7 @@ static unsigned powers_below(uint64_t radix)
     return count;
 }
 
-int64_t fl_words_radix(unsigned per_word)
+int64_t fl_digits_radix(unsigned per_word)
 {
     assert(per_word >= 2 && per_word <= 63);
     // Halving what lies between one that fits and one that does not.
@@ -31,7 +31,7 @@ int64_t fl_words_radix(unsigned per_word)
     return (int64_t)fits;
 }
 
-unsigned fl_words_per_word(int64_t radix)
+unsigned fl_digits_per_word(int64_t radix)
 {
     assert(radix >= 2);
     return powers_below((uint64_t)radix);

@@ -17,20 +17,20 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef FL_COMPRESS_WORDS_H
-#define FL_COMPRESS_WORDS_H
+#ifndef FL_COMPRESS_DIGITS_H
+#define FL_COMPRESS_DIGITS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* The largest r with r^per_word <= 2^63. Needs 2 to 63. */
-int64_t fl_words_radix(unsigned per_word);
+int64_t fl_digits_radix(unsigned per_word);
 
 /* The largest m with radix^m <= 2^63. Needs 2 to 2^63 - 1. */
-unsigned fl_words_per_word(int64_t radix);
+unsigned fl_digits_per_word(int64_t radix);
 
 /* Words that `count` integers take. */
-static inline size_t fl_words_count(size_t count, unsigned per_word)
+static inline size_t fl_digits_count(size_t count, unsigned per_word)
 {
     return count / per_word + (count % per_word != 0);
 }
@@ -43,18 +43,18 @@ typedef struct {
     uint64_t power;  // of the radix, for the next integer
     uint64_t radix;
     unsigned used, per_word;
-} fl_words_writer;
+} fl_digits_writer;
 
-static inline fl_words_writer
-fl_words_writer_over(uint64_t *words, int64_t radix, unsigned per_word)
+static inline fl_digits_writer
+fl_digits_writer_over(uint64_t *words, int64_t radix, unsigned per_word)
 {
-    return (fl_words_writer){.next = words,
-                             .power = 1,
-                             .radix = (uint64_t)radix,
-                             .per_word = per_word};
+    return (fl_digits_writer){.next = words,
+                              .power = 1,
+                              .radix = (uint64_t)radix,
+                              .per_word = per_word};
 }
 
-static inline void fl_words_writer_finish(fl_words_writer *out)
+static inline void fl_digits_writer_finish(fl_digits_writer *out)
 {
     if (out->used == 0) return;
     *out->next++ = out->word;
@@ -63,11 +63,11 @@ static inline void fl_words_writer_finish(fl_words_writer *out)
     out->used = 0;
 }
 
-static inline void fl_words_put(fl_words_writer *out, int64_t value)
+static inline void fl_digits_put(fl_digits_writer *out, int64_t value)
 {
     out->word += (uint64_t)value * out->power;
     out->power *= out->radix;
-    if (++out->used == out->per_word) fl_words_writer_finish(out);
+    if (++out->used == out->per_word) fl_digits_writer_finish(out);
 }
 
 /* ---- reading ---- */
@@ -77,16 +77,16 @@ typedef struct {
     int64_t rest;  // of the word that is being read
     int64_t radix;
     unsigned left, per_word;
-} fl_words_reader;
+} fl_digits_reader;
 
-static inline fl_words_reader
-fl_words_reader_over(const uint64_t *words, int64_t radix, unsigned per_word)
+static inline fl_digits_reader
+fl_digits_reader_over(const uint64_t *words, int64_t radix, unsigned per_word)
 {
-    return (fl_words_reader){
+    return (fl_digits_reader){
         .next = words, .radix = radix, .per_word = per_word};
 }
 
-static inline int64_t fl_words_get(fl_words_reader *in)
+static inline int64_t fl_digits_get(fl_digits_reader *in)
 {
     if (in->left == 0) {
         in->rest = (int64_t)*in->next++;
