@@ -4,7 +4,7 @@
  *   aggregator.c  the machine from outside: new, step, deadline
  *   peer.c        connections: handshake, check-in, mail, silence
  *   round.c       the round: cohort, deadline, evaluate, save
- *   aggregation.c  the sum: of fields in the clear, or by a session
+ *   aggregation.c  the sum: of updates in the clear, or by a session
  *   roll.c        the enrolment list: who may be in a cohort
  *   object.c      model and list on their way down, updates on their way up
  *   versions.c    models of the last rounds, and what leads to the newest

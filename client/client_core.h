@@ -109,7 +109,7 @@ typedef struct {
     int64_t stalled_at_ms;  // INT64_MAX: nothing is awaited in time
 
     // OFFERING and later
-    uint8_t *upload;  // packed fields, masked or not
+    uint8_t *upload;  // the update, encoded, masked or not
     size_t upload_len;
     uint8_t *offer;  // their encoded manifest
     size_t offer_len;
