@@ -34,6 +34,11 @@ FL_CHECK fl_err fl_model_fold(fl_model **folded, const fl_model *model,
 
 /* ---- quantisation after training ---- */
 
+/* Of values; low <= 0 <= high. */
+typedef struct {
+    float low, high;
+} fl_range;
+
 /* How the range of an activation follows from what was seen of it. */
 typedef enum {
     FL_CALIBRATE_MINMAX,
@@ -151,5 +156,7 @@ FL_CHECK fl_err fl_runner_evaluate(fl_runner *runner, fl_metrics *metrics,
                                    const fl_dataset *dataset,
                                    const uint32_t *rows, size_t row_count,
                                    fl_reason *why);
+
+#include "model/reduce.h"
 
 #endif

@@ -122,23 +122,37 @@ typedef enum {
     FL_AGGREGATION_CLEAR = 2,   // it sees every update
 } fl_aggregation;
 
+/* What a plan asks a client to do with the model and its examples. */
+typedef enum {
+    FL_WORK_TRAIN = 0,       // train it: an update
+    FL_WORK_MEASURE = 1,     // evaluate it: metrics, and one count
+    FL_WORK_IMPORTANCE = 2,  // how much each channel matters: a count each
+    FL_WORK_RANGES = 3,      // which values occur: a histogram a range
+} fl_work;
+
 /* What a client of the cohort is asked to do. */
 typedef struct {
-    uint32_t round;                      // from 1
-    uint8_t model[FL_PROTO_HASH_BYTES];  // object name of the ONNX file
-    uint64_t param_count;                // 1 .. FL_PROTO_OBJECT_BYTES_MAX / 4
-    uint32_t deadline_ms;                // from the sending of this plan
-    uint32_t local_epochs;               // 1 .. FL_PROTO_STEPS_MAX
-    uint32_t batch;                      // 1 .. FL_PROTO_STEPS_MAX
-    float lr;                            // > 0
-    float momentum;                      // >= 0, < 1
-    float weight_decay;                  // >= 0
-    float clip_norm;                     // >= 0
-    uint32_t schedule;                   // an fl_schedule
-    uint32_t schedule_steps;             // >= 1 unless the schedule is constant
-    float schedule_factor;               // >= 0
-    uint64_t seed;                       // of the order of rows
-    uint32_t norm;                       // an fl_norm: TRAIN or FROZEN
+    fl_work work;
+    uint32_t holdout;  // every so-manyth row is not trained on; MEASURE takes
+                       // these alone; 0: there are none, all rows do
+    uint32_t row_cap;  // rows that a survey looks at, at most; 0: all
+    uint8_t ranges[FL_PROTO_HASH_BYTES];  // object name of the RANGES of the
+                                          // model's INT8 form; zeros: none
+    uint32_t round;                       // from 1
+    uint8_t model[FL_PROTO_HASH_BYTES];   // object name of the ONNX file
+    uint64_t param_count;                 // 1 .. FL_PROTO_OBJECT_BYTES_MAX / 4
+    uint32_t deadline_ms;                 // from the sending of this plan
+    uint32_t local_epochs;                // 1 .. FL_PROTO_STEPS_MAX
+    uint32_t batch;                       // 1 .. FL_PROTO_STEPS_MAX
+    float lr;                             // > 0
+    float momentum;                       // >= 0, < 1
+    float weight_decay;                   // >= 0
+    float clip_norm;                      // >= 0
+    uint32_t schedule;                    // an fl_schedule
+    uint32_t schedule_steps;  // >= 1 unless the schedule is constant
+    float schedule_factor;    // >= 0
+    uint64_t seed;            // of the order of rows
+    uint32_t norm;            // an fl_norm: TRAIN or FROZEN
     fl_aggregation aggregation;
     uint64_t number;      // of the session: above that of every plan before
     uint32_t client_cap;  // clients in the sum at most, 1 .. 16384
@@ -187,8 +201,11 @@ typedef struct {
 typedef struct {
     uint64_t sequence;  // from 1, rises by at least 1
     fl_mail_kind kind;
-    uint32_t round;     // PLAN, CLOSED: which, from 1; FINISHED: the last
-    fl_plan plan;       // PLAN only, of the same round
+    uint32_t round;  // PLAN, CLOSED: which, from 1; FINISHED: the last
+    fl_plan plan;    // PLAN only, of the same round
+    // FINISHED: the federation's last model and the ranges of its INT8 form;
+    // zeros: none.
+    uint8_t model[FL_PROTO_HASH_BYTES], ranges[FL_PROTO_HASH_BYTES];
     fl_step_body step;  // STEP only
 } fl_mail;
 
@@ -211,6 +228,7 @@ typedef enum {
     FL_OBJECT_ENROLMENT = 4,  // an enrolment list
     FL_OBJECT_PATCH = 5,      // what makes one model of another
     FL_OBJECT_PACKED = 6,     // a model, compressed
+    FL_OBJECT_RANGES = 7,     // of the values of a model's INT8 form
 } fl_object_kind;
 
 /*

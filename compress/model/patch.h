@@ -15,6 +15,7 @@
 #ifndef FL_COMPRESS_PATCH_H
 #define FL_COMPRESS_PATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,20 @@ size_t fl_packed_bound(const fl_model *model);
 FL_CHECK fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
                                 const fl_model *model, const fl_grid *grid,
                                 const float *from, const float *to);
+
+/*
+ * The same where `from` has channels that `to` no longer has: `base` is the
+ * model of `from`, `channels` are its own, `keep` is what is left of them;
+ * `from` has base's parameters, `to` those of `model`, which is what
+ * fl_model_shrink makes of base. The patch holds the keep mask.
+ * FL_ERR_RANGE: model is not that; else as above.
+ */
+FL_CHECK fl_err fl_patch_encode_shrunk(uint8_t *dst, size_t dst_cap,
+                                       size_t *len, const fl_model *base,
+                                       const fl_channels *channels,
+                                       const bool *keep, const fl_model *model,
+                                       const fl_grid *grid, const float *from,
+                                       const float *to);
 
 /*
  * Turns the ONNX file `base` into the one that the patch was made for; of

@@ -46,6 +46,7 @@ typedef enum {
     FL_CODEC_QSGD = 6,        // all, rounded at random to `bits`
     FL_CODEC_FP16 = 7,        // all, half precision
     FL_CODEC_NONE = 8,        // all, as they are
+    FL_CODEC_TALLY = 9,       // summable: no update, but counts
 } fl_codec_kind;
 
 /* "sketch1bit"; NULL for what is none. */
@@ -216,6 +217,28 @@ FL_CHECK fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
                                  const fl_codec *codec, const uint64_t *sums,
                                  uint32_t client_count, float *scratch,
                                  fl_reason *why);
+
+/* ---- tallies (tally.c) ---- */
+
+/*
+ * A survey's answer: param_count counts, two in a word, and the metrics of the
+ * rows that were looked at. Of the codec only kind, param_count, weight_max,
+ * client_cap and seed are used. A sum of client_cap clients never wraps: no
+ * count is above fl_tally_max.
+ */
+uint32_t fl_tally_max(const fl_codec *codec);
+
+/* FL_ERR_RANGE: a count is above fl_tally_max, or as of fl_update_encode. */
+FL_CHECK fl_err fl_tally_encode(uint64_t *words, const fl_codec *codec,
+                                const uint32_t *counts,
+                                const fl_update_metrics *metrics,
+                                fl_reason *why);
+
+/* counts[0..param_count): sums over the clients. FL_ERR_RANGE: numbers that
+ * client_count clients cannot have made. */
+FL_CHECK fl_err fl_tally_decode(uint64_t *counts, fl_update_metrics *metrics,
+                                const fl_codec *codec, const uint64_t *sums,
+                                uint32_t client_count, fl_reason *why);
 
 /* ---- all codecs, in the clear (codec.c) ---- */
 

@@ -33,10 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* low <= 0 <= high. */
-typedef struct {
-    float low, high;
-} fl_range;
+#include "model/model.h"
 
 enum { FL_HISTOGRAM_BINS = 2048 };
 
