@@ -127,7 +127,14 @@ static void measure_loss(fl_batch *b)
     const fl_trainer *teacher = b->loss->teacher.trainer;
     const double loss =
         add_loss(b, teacher ? teacher->logits : NULL, b->trainer->logits_grad);
-    if (!isfinite(loss)) refuse_divergence(b, "the loss");
+    if (isfinite(loss)) return;
+    if (b->options) {
+        refuse_divergence(b, "the loss");
+        return;
+    }
+    b->err = fl_reason_set(b->why, FL_ERR_RANGE,
+                           "the loss is NaN or infinite: the model's "
+                           "parameters are broken");
 }
 
 // A lane's share of the parameters.
@@ -183,7 +190,7 @@ static bool update_range(const fl_batch *b, fl_param_range r)
 // running = (1 - momentum) * running + momentum * the batch's
 static bool update_statistics(const fl_batch *b, fl_param_range r)
 {
-    float *running = b->params + r.at;
+    float *running = b->update.params + r.at;
     const float *batch = b->trainer->grads + r.at;
     bool is_finite = true;
     for (size_t i = 0; i < r.count; i++) {
@@ -231,7 +238,7 @@ static void clip(fl_batch *b, unsigned lane)
     fl_team_wait(t->team);
 }
 
-void fl_batch_train(fl_batch *b, unsigned lane)
+void fl_batch_differentiate(fl_batch *b, unsigned lane)
 {
     const fl_trainer *t = b->trainer;
     fl_plan_load(t->plan, lane, b->params);
@@ -239,9 +246,15 @@ void fl_batch_train(fl_batch *b, unsigned lane)
     forward(b, lane);
     if (lane == 0) measure_loss(b);
     fl_team_wait(t->team);
+    if (!b->err) backward(b, lane);
+}
+
+void fl_batch_train(fl_batch *b, unsigned lane)
+{
+    const fl_trainer *t = b->trainer;
+    fl_batch_differentiate(b, lane);
     if (b->err) return;
 
-    backward(b, lane);
     clip(b, lane);
     const bool is_finite = update(b, lane);
     if (!is_finite) atomic_store(&b->is_broken, true);

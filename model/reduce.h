@@ -119,7 +119,7 @@ FL_CHECK fl_err fl_channels_keep(bool *keep, const fl_channels *channels,
  * The gradient of the mean loss (as options->loss of training, without a
  * teacher) over rows[0..row_count), norms by their running statistics;
  * `grads` has a float a parameter, 0 for statistics. *metrics: of these rows.
- * FL_ERR_RANGE: more rows than batch_cap, a dataset that does not fit, or a
+ * FL_ERR_RANGE: no rows, or more than batch_cap; a dataset that does not fit, or a
  * loss that is no number. FL_ERR_STATE: the trainer has no gradients.
  */
 FL_CHECK fl_err fl_trainer_gradient(fl_trainer *trainer, float *grads,

@@ -175,6 +175,14 @@ size_t fl_trainer_bytes(const fl_trainer *trainer)
 
 /* ---- arguments ---- */
 
+static fl_err check_gradients(const fl_trainer *trainer, fl_reason *why)
+{
+    if (trainer->grads) return FL_OK;
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "this trainer was made without gradients: it can "
+                         "only evaluate");
+}
+
 static fl_err check_dataset(const fl_trainer *trainer,
                             const fl_dataset *dataset, const fl_loss *loss,
                             fl_reason *why)
@@ -260,6 +268,7 @@ static fl_err check_options(const fl_trainer *trainer,
 // A run: its batches, and which rows come next.
 typedef struct {
     fl_batch batch;
+    float *params;
     const uint32_t *rows;
     uint32_t row_count;
     fl_order order;
@@ -299,7 +308,7 @@ static void begin_batch(run *r)
     if (b->trainer->has_dropout) b->batch.draw = fl_random_u64(r->random);
     b->update =
         fl_optimizer_update(&b->trainer->optimizer, b->options, b->step);
-    b->update.params = b->params;
+    b->update.params = r->params;
     b->update.grads = b->trainer->grads;
     r->next += b->batch.count;
 }
@@ -365,11 +374,7 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                       size_t row_count, const fl_train_options *options,
                       fl_random *random, fl_reason *why)
 {
-    if (!trainer->grads) {
-        return fl_reason_set(why, FL_ERR_STATE,
-                             "this trainer was made without gradients: it can "
-                             "only evaluate");
-    }
+    FL_TRY(check_gradients(trainer, why));
     FL_TRY(check_dataset(trainer, dataset, &options->loss, why));
     FL_TRY(check_options(trainer, options, why));
     if (row_count == 0 || row_count > FL_DATA_ROWS_MAX) {
@@ -387,6 +392,7 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                   .params = params,
                   .options = options,
                   .why = why},
+        .params = params,
         .rows = rows,
         .row_count = (uint32_t)row_count,
         .random = random,
@@ -398,6 +404,47 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
     fl_team_run(trainer->team, train_lane, &r);
     if (is_local) swap_norms(trainer, params, options->local_norm);
     return r.batch.err;
+}
+
+/* ---- gradients ---- */
+
+static void differentiate_lane(unsigned lane, void *context)
+{
+    fl_batch_differentiate(context, lane);
+}
+
+fl_err fl_trainer_gradient(fl_trainer *trainer, float *grads,
+                           fl_metrics *metrics, const fl_loss *loss,
+                           const float *params, const fl_dataset *dataset,
+                           const uint32_t *rows, size_t row_count,
+                           fl_reason *why)
+{
+    fl_loss alone = *loss;
+    alone.teacher = (fl_teacher){0};
+    FL_TRY(check_gradients(trainer, why));
+    FL_TRY(fl_options_check_loss(&alone, why));
+    FL_TRY(check_dataset(trainer, dataset, &alone, why));
+    if (row_count == 0 || row_count > trainer->batch_cap) {
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "a gradient over %zu rows: this trainer takes 1 "
+                             "to %u",
+                             row_count, trainer->batch_cap);
+    }
+    *metrics = (fl_metrics){0};
+    fl_batch batch = {
+        .trainer = trainer,
+        .dataset = dataset,
+        .metrics = metrics,
+        .loss = &alone,
+        .batch = {.count = (uint32_t)row_count, .uses_stats = true},
+        .params = params,
+        .why = why,
+    };
+    memcpy(trainer->rows, rows, row_count * sizeof *rows);
+    fl_team_run(trainer->team, differentiate_lane, &batch);
+    if (batch.err) return batch.err;
+    memcpy(grads, trainer->grads, trainer->param_count * sizeof *grads);
+    return FL_OK;
 }
 
 /* ---- evaluation ---- */

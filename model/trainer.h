@@ -49,8 +49,8 @@ typedef struct {
     fl_metrics *metrics;
     const fl_loss *loss;
     fl_plan_batch batch;
+    const float *params;  // training and gradients
     // Training only.
-    float *params;
     const fl_train_options *options;
     uint64_t step;          // from 0
     fl_update update;       // of all parameters
@@ -67,6 +67,13 @@ void fl_batch_load_teacher(const fl_batch *batch, unsigned lane);
  * the loss is added to *metrics and is in *loss. All lanes.
  */
 void fl_batch_evaluate(fl_batch *batch, unsigned lane, double *loss);
+
+/*
+ * The same, then backward: the gradient of the mean loss by all parameters is
+ * the first lane's when all lanes are done. batch->err is FL_ERR_RANGE when
+ * the loss is NaN or infinite. All lanes.
+ */
+void fl_batch_differentiate(fl_batch *batch, unsigned lane);
 
 /*
  * The same, and one step of training. batch->err is FL_ERR_RANGE when a loss
