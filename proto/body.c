@@ -133,7 +133,23 @@ static void encode_mail(fl_writer *out, const fl_mail *mail)
         step = pb_of_step(&mail->step);
         pb.step = &step;
     }
+    if (mail->kind == FL_MAIL_FINISHED) {
+        pb.model = fl_pb_borrow_name(mail->model);
+        pb.ranges = fl_pb_borrow_name(mail->ranges);
+    }
     fl_pb_write(out, &pb.base);
+}
+
+static fl_err take_last_model(fl_mail *mail, const Fedge__Mail *pb,
+                              const fl_pb_source *source)
+{
+    if (mail->kind == FL_MAIL_FINISHED) {
+        FL_TRY(fl_pb_copy_name(mail->model, pb->model, "model", source));
+        return fl_pb_copy_name(mail->ranges, pb->ranges, "ranges", source);
+    }
+    if (pb->model.len == 0 && pb->ranges.len == 0) return FL_OK;
+    return fl_reason_set(source->why, FL_ERR_FORMAT,
+                         "model or ranges are there, which does not fit kind");
 }
 
 static fl_err decode_mail(fl_mail *mail, fl_pb_source *source)
@@ -154,6 +170,7 @@ static fl_err decode_mail(fl_mail *mail, fl_pb_source *source)
                              "step is %s, which does not fit kind",
                              pb->step ? "there" : "missing");
     }
+    FL_TRY(take_last_model(mail, pb, source));
     if (pb->step) step_of_pb(&mail->step, pb->step);
     return pb->plan ? fl_plan_from_pb(&mail->plan, pb->plan, source) : FL_OK;
 }

@@ -13,6 +13,9 @@ enum {
     CODEC_MAX = UINT8_MAX,  // which there are, compress/ knows
     PER_WORD_MAX = 16,
     RUN_SHIFT = 2,  // a run's group stands below its coordinates
+    TALLY = 9,      // an fl_codec_kind, the one of surveys
+    HOLDOUT_MIN = 2,
+    HOLDOUT_MAX = 1 << 16,
 };
 
 static bool is_within(uint64_t value, uint64_t min, uint64_t max)
@@ -135,8 +138,31 @@ static const char *check_sum(const fl_plan *plan)
     return NULL;
 }
 
+static const char *check_work(const fl_plan *plan)
+{
+    if ((unsigned)plan->work > FL_WORK_RANGES)
+        return "plan.work is not a kind of work";
+    if ((plan->work == FL_WORK_TRAIN) == (plan->codec == TALLY)) {
+        return "plan.codec is not one for plan.work";
+    }
+    if (plan->work == FL_WORK_MEASURE && plan->param_count != 1) {
+        return "plan.param_count is not the 1 of plan.work";
+    }
+    if (plan->holdout != 0 &&
+        !is_within(plan->holdout, HOLDOUT_MIN, HOLDOUT_MAX)) {
+        return "plan.holdout is neither 0 nor within 2 .. 2^16";
+    }
+    if (plan->row_cap > FL_PROTO_SAMPLES_MAX) {
+        return "plan.row_cap is above 2^20";
+    }
+    return NULL;
+}
+
 static const char *check_runs(const fl_plan *plan)
 {
+    if (plan->work != FL_WORK_TRAIN) {
+        return plan->run_count == 0 ? NULL : "plan.runs do not fit plan.work";
+    }
     if (plan->run_count > FL_PROTO_RUNS_MAX) {
         return "plan.run_count is above 512";
     }
@@ -182,6 +208,7 @@ static const char *check_plan(const fl_plan *plan)
     const char *fault = check_training(plan);
     if (!fault) fault = check_schedule(plan);
     if (!fault) fault = check_sum(plan);
+    if (!fault) fault = check_work(plan);
     return fault ? fault : check_codec(plan);
 }
 
@@ -190,6 +217,13 @@ static const char *check_step(const fl_step_body *step)
     if (!is_within(step->step, 1, UINT8_MAX)) return "step is not 1 .. 255";
     return step->len <= FL_PROTO_STEP_MAX ? NULL
                                           : "step is longer than 261632 bytes";
+}
+
+static const char *check_last_model(const fl_mail *mail)
+{
+    const bool has_model = !is_all_zero(mail->model, sizeof mail->model);
+    const bool has_ranges = !is_all_zero(mail->ranges, sizeof mail->ranges);
+    return has_ranges && !has_model ? "ranges are there without a model" : NULL;
 }
 
 static const char *check_mail(const fl_mail *mail)
@@ -202,7 +236,7 @@ static const char *check_mail(const fl_mail *mail)
         }
         return check_plan(&mail->plan);
     case FL_MAIL_CLOSED: return mail->round < 1 ? "round is 0" : NULL;
-    case FL_MAIL_FINISHED: return NULL;
+    case FL_MAIL_FINISHED: return check_last_model(mail);
     case FL_MAIL_STEP:
         return mail->round < 1 ? "round is 0" : check_step(&mail->step);
     default: return "kind is not a kind of mail";
@@ -301,7 +335,7 @@ const char *fl_check_message(const fl_message *message)
 
 const char *fl_check_manifest(const fl_manifest *manifest)
 {
-    if (!is_within(manifest->kind, FL_OBJECT_MODEL, FL_OBJECT_PACKED)) {
+    if (!is_within(manifest->kind, FL_OBJECT_MODEL, FL_OBJECT_RANGES)) {
         return "kind is not a kind of object";
     }
     if (!is_within(manifest->size, 1, FL_PROTO_OBJECT_BYTES_MAX)) {

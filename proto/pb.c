@@ -76,6 +76,22 @@ ProtobufCBinaryData fl_pb_borrow(const void *bytes, size_t len)
     return field;
 }
 
+ProtobufCBinaryData fl_pb_borrow_name(const uint8_t name[FL_PROTO_HASH_BYTES])
+{
+    static const uint8_t none[FL_PROTO_HASH_BYTES] = {0};
+    const bool is_there = memcmp(name, none, sizeof none) != 0;
+    return fl_pb_borrow(name, is_there ? FL_PROTO_HASH_BYTES : 0);
+}
+
+fl_err fl_pb_copy_name(uint8_t name[FL_PROTO_HASH_BYTES],
+                       ProtobufCBinaryData field, const char *what,
+                       const fl_pb_source *source)
+{
+    memset(name, 0, FL_PROTO_HASH_BYTES);
+    if (field.len == 0) return FL_OK;
+    return fl_pb_copy(name, FL_PROTO_HASH_BYTES, field, what, source);
+}
+
 uint32_t *fl_pb_borrow_numbers(const uint32_t *numbers)
 {
     uint32_t *field;

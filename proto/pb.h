@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/reason.h"
+#include "proto/proto.h"
 
 /*
  * Bytes to unpack. What protobuf-c allocates for them is taken from the arena,
@@ -52,6 +53,15 @@ FL_CHECK fl_err fl_pb_copy_text(char *dst, size_t dst_cap,
 
 /* A bytes field over memory of ours; protobuf-c only reads it. */
 ProtobufCBinaryData fl_pb_borrow(const void *bytes, size_t len);
+
+/*
+ * The name of an object that need not be there: a hash; zeros, and on the wire
+ * nothing, where it is not. fl_pb_copy_name: FL_ERR_FORMAT, another length.
+ */
+ProtobufCBinaryData fl_pb_borrow_name(const uint8_t name[FL_PROTO_HASH_BYTES]);
+FL_CHECK fl_err fl_pb_copy_name(uint8_t name[FL_PROTO_HASH_BYTES],
+                                ProtobufCBinaryData field, const char *what,
+                                const fl_pb_source *source);
 
 /* The same for a repeated field. */
 uint32_t *fl_pb_borrow_numbers(const uint32_t *numbers);

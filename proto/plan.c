@@ -72,6 +72,23 @@ static fl_err take_codec(fl_plan *plan, const Fedge__Plan *pb,
     return FL_OK;
 }
 
+static void put_work(Fedge__Plan *pb, const fl_plan *plan)
+{
+    pb->work = (Fedge__Work)plan->work;
+    pb->holdout = plan->holdout;
+    pb->row_cap = plan->row_cap;
+    pb->ranges = fl_pb_borrow_name(plan->ranges);
+}
+
+static fl_err take_work(fl_plan *plan, const Fedge__Plan *pb,
+                        const fl_pb_source *source)
+{
+    plan->work = (fl_work)pb->work;
+    plan->holdout = pb->holdout;
+    plan->row_cap = pb->row_cap;
+    return fl_pb_copy_name(plan->ranges, pb->ranges, "plan.ranges", source);
+}
+
 Fedge__Plan fl_plan_to_pb(const fl_plan *plan)
 {
     Fedge__Plan pb = FEDGE__PLAN__INIT;
@@ -90,6 +107,7 @@ Fedge__Plan fl_plan_to_pb(const fl_plan *plan)
     if (plan->aggregation == FL_AGGREGATION_SECURE) {
         pb.enrolment = fl_pb_borrow(plan->enrolment, FL_PROTO_HASH_BYTES);
     }
+    put_work(&pb, plan);
     return pb;
 }
 
@@ -121,6 +139,7 @@ fl_err fl_plan_from_pb(fl_plan *plan, const Fedge__Plan *pb,
     plan->value_clip = pb->value_clip;
     FL_TRY(take_codec(plan, pb, source));
     FL_TRY(take_enrolment(plan, pb, source));
+    FL_TRY(take_work(plan, pb, source));
     return fl_pb_copy(plan->model, FL_PROTO_HASH_BYTES, pb->model, "plan.model",
                       source);
 }

@@ -130,17 +130,23 @@ typedef enum {
     FL_WORK_RANGES = 3,      // which values occur: a histogram a range
 } fl_work;
 
-/* What a client of the cohort is asked to do. */
+/*
+ * What a client of the cohort is asked to do. Work other than TRAIN is a
+ * survey: its codec is the one of tallies (9), it has no runs.
+ */
 typedef struct {
     fl_work work;
     uint32_t holdout;  // every so-manyth row is not trained on; MEASURE takes
-                       // these alone; 0: there are none, all rows do
-    uint32_t row_cap;  // rows that a survey looks at, at most; 0: all
+                       // these alone; 0 (there are none, all rows do) or 2 to
+                       // 2^16
+    uint32_t row_cap;  // rows that a survey looks at, at most, up to
+                       // FL_PROTO_SAMPLES_MAX; 0: all
     uint8_t ranges[FL_PROTO_HASH_BYTES];  // object name of the RANGES of the
                                           // model's INT8 form; zeros: none
     uint32_t round;                       // from 1
     uint8_t model[FL_PROTO_HASH_BYTES];   // object name of the ONNX file
-    uint64_t param_count;                 // 1 .. FL_PROTO_OBJECT_BYTES_MAX / 4
+    uint64_t param_count;                 // 1 .. FL_PROTO_OBJECT_BYTES_MAX / 4;
+                                          // of a survey: counts; MEASURE: 1
     uint32_t deadline_ms;                 // from the sending of this plan
     uint32_t local_epochs;                // 1 .. FL_PROTO_STEPS_MAX
     uint32_t batch;                       // 1 .. FL_PROTO_STEPS_MAX
@@ -204,7 +210,7 @@ typedef struct {
     uint32_t round;  // PLAN, CLOSED: which, from 1; FINISHED: the last
     fl_plan plan;    // PLAN only, of the same round
     // FINISHED: the federation's last model and the ranges of its INT8 form;
-    // zeros: none.
+    // zeros: none. No ranges without a model.
     uint8_t model[FL_PROTO_HASH_BYTES], ranges[FL_PROTO_HASH_BYTES];
     fl_step_body step;  // STEP only
 } fl_mail;

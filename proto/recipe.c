@@ -9,11 +9,11 @@
 #include "proto/proto.h"
 #include "secure/secure.h"
 
-static const char LABEL[] = "fedge recipe 1";
+static const char LABEL[] = "fedge recipe 2";
 
 enum {
-    NUMBERS_BYTES = 10 * 4 + 8,
-    RECIPE_BYTES = sizeof LABEL + FL_PROTO_HASH_BYTES + NUMBERS_BYTES,
+    NUMBERS_BYTES = 13 * 4 + 8,
+    RECIPE_BYTES = sizeof LABEL + 2 * FL_PROTO_HASH_BYTES + NUMBERS_BYTES,
 };
 
 static void write_float(fl_writer *out, float value)
@@ -30,6 +30,10 @@ void fl_plan_recipe(uint8_t hash[FL_PROTO_HASH_BYTES], const fl_plan *plan)
     fl_writer out = fl_writer_over(bytes, sizeof bytes);
     fl_writer_bytes(&out, LABEL, sizeof LABEL);  // with its final 0
     fl_writer_bytes(&out, plan->model, FL_PROTO_HASH_BYTES);
+    fl_writer_bytes(&out, plan->ranges, FL_PROTO_HASH_BYTES);
+    fl_writer_u32(&out, (uint32_t)plan->work);
+    fl_writer_u32(&out, plan->holdout);
+    fl_writer_u32(&out, plan->row_cap);
     fl_writer_u32(&out, plan->local_epochs);
     fl_writer_u32(&out, plan->batch);
     write_float(&out, plan->lr);

@@ -244,10 +244,29 @@ static fl_plan plan(void)
                     .step_small = 0x1p-9F,
                     .place = 3,
                     .run_count = 2,
-                    .runs = {4 * 16000, 4 * 1500 + 1}};
+                    .runs = {4 * 16000, 4 * 1500 + 1},
+                    .holdout = 10};
     memset(plan.model, 0x33, sizeof plan.model);
     memset(plan.enrolment, 0x44, sizeof plan.enrolment);
+    memset(plan.ranges, 0x77, sizeof plan.ranges);
     return plan;
+}
+
+// A survey of how much the 48 channels of that model matter.
+static fl_plan survey(void)
+{
+    fl_plan survey = plan();
+    survey.work = FL_WORK_IMPORTANCE;
+    survey.row_cap = 512;
+    survey.round = 8;
+    survey.number = 10;
+    survey.param_count = 48;
+    survey.codec = 9;
+    survey.density = survey.density_small = 0;
+    survey.per_word = survey.value_max = survey.run_count = 0;
+    survey.step_large = survey.step_small = 0;
+    memset(survey.ranges, 0, sizeof survey.ranges);
+    return survey;
 }
 
 TEST(format_mail_is_as_documented)
@@ -258,12 +277,51 @@ TEST(format_mail_is_as_documented)
     assert_frame("mail", &message);
 }
 
+TEST(format_mail_of_a_survey_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_MAIL, 4, 0, 8);
+    message.mail = (fl_mail){
+        .sequence = 6, .kind = FL_MAIL_PLAN, .round = 8, .plan = survey()};
+    assert_frame("mail_survey", &message);
+}
+
+TEST(format_last_mail_is_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_MAIL, 5, 0, 9);
+    message.mail =
+        (fl_mail){.sequence = 8, .kind = FL_MAIL_FINISHED, .round = 9};
+    memset(message.mail.model, 0x33, FL_PROTO_HASH_BYTES);
+    memset(message.mail.ranges, 0x77, FL_PROTO_HASH_BYTES);
+    assert_frame("mail_finished", &message);
+}
+
 TEST(format_recipe_is_as_documented)
 {
     uint8_t recipe[FL_PROTO_HASH_BYTES];
     const fl_plan example = plan();
     fl_plan_recipe(recipe, &example);
     assert_documented("plan_recipe", recipe, sizeof recipe);
+}
+
+#define CHANGES_RECIPE(change)                                   \
+    do {                                                         \
+        uint8_t changed[FL_PROTO_HASH_BYTES];                    \
+        fl_plan p = plan();                                      \
+        change;                                                  \
+        fl_plan_recipe(changed, &p);                             \
+        assert_memory_not_equal(recipe, changed, sizeof recipe); \
+    } while (0)
+
+TEST(format_recipe_covers_what_a_survey_is_asked)
+{
+    uint8_t recipe[FL_PROTO_HASH_BYTES];
+    const fl_plan example = plan();
+    fl_plan_recipe(recipe, &example);
+    CHANGES_RECIPE(p.work = FL_WORK_MEASURE);
+    CHANGES_RECIPE(p.holdout++);
+    CHANGES_RECIPE(p.row_cap++);
+    CHANGES_RECIPE(p.ranges[31] ^= 1);
+    CHANGES_RECIPE(p.model[31] ^= 1);
 }
 
 TEST(format_codec_seed_is_as_documented)
@@ -399,7 +457,10 @@ int main(void)
         cmocka_unit_test(format_ack_is_as_documented),
         cmocka_unit_test(format_refusal_is_as_documented),
         cmocka_unit_test(format_mail_is_as_documented),
+        cmocka_unit_test(format_mail_of_a_survey_is_as_documented),
+        cmocka_unit_test(format_last_mail_is_as_documented),
         cmocka_unit_test(format_recipe_is_as_documented),
+        cmocka_unit_test(format_recipe_covers_what_a_survey_is_asked),
         cmocka_unit_test(format_codec_seed_is_as_documented),
         cmocka_unit_test(format_step_is_as_documented),
         cmocka_unit_test(format_ping_and_pong_are_as_documented),

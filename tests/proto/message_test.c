@@ -8,7 +8,7 @@
 #include "tests/support/messages.h"
 #include "tests/test.h"
 
-enum { ARENA_CAP = 8 << 20, ROUNDS = 100 };
+enum { ARENA_CAP = 8 << 20, ROUNDS = 100, TALLY = 9 };
 
 static uint8_t frame[FL_PROTO_FRAME_MAX + 1];
 static size_t frame_len;
@@ -133,6 +133,8 @@ static fl_plan largest_plan(void)
         .step_small = 3e38F,
         .place = FL_PROTO_CLIENTS_MAX - 1,
         .run_count = FL_PROTO_RUNS_MAX,
+        .holdout = 1 << 16,
+        .row_cap = FL_PROTO_SAMPLES_MAX,
     };
     // Runs whose numbers are long, but for the one that takes what is left.
     uint64_t left = plan.param_count;
@@ -143,6 +145,7 @@ static fl_plan largest_plan(void)
     plan.runs[0] = (uint32_t)(4 * left);
     memset(plan.model, 0xff, sizeof plan.model);
     memset(plan.enrolment, 0xff, sizeof plan.enrolment);
+    memset(plan.ranges, 0xff, sizeof plan.ranges);
     return plan;
 }
 
@@ -326,12 +329,26 @@ TEST(message_refuses_a_refusal_without_an_error_of_ours)
     REFUSES(FL_MESSAGE_REFUSAL, m.refusal.code = UINT32_MAX, "code");
 }
 
+// A plan that trains.
 static fl_message valid_plan(void)
 {
     for (;;) {
         const fl_message message = valid(FL_MESSAGE_MAIL);
-        if (message.mail.kind == FL_MAIL_PLAN) return message;
+        const fl_mail *mail = &message.mail;
+        if (mail->kind != FL_MAIL_PLAN) continue;
+        if (mail->plan.work == FL_WORK_TRAIN) return message;
     }
+}
+
+static fl_message valid_survey(fl_work work)
+{
+    fl_message message = valid_plan();
+    fl_plan *plan = &message.mail.plan;
+    plan->work = work;
+    plan->codec = TALLY;
+    plan->run_count = 0;
+    if (work == FL_WORK_MEASURE) plan->param_count = 1;
+    return message;
 }
 
 #define REFUSES_PLAN(field, bad)            \
@@ -376,6 +393,66 @@ static void set_runs(fl_plan *plan, uint32_t count, uint32_t coordinates)
     for (uint32_t i = 0; i < count; i++) {
         plan->runs[i] = 4 * coordinates + i % 4;
     }
+}
+
+TEST(message_refuses_work_out_of_range)
+{
+    REFUSES_PLAN(work, (fl_work)4);
+    REFUSES_PLAN(work, (fl_work)UINT32_MAX);
+    REFUSES_PLAN(holdout, 1);
+    REFUSES_PLAN(holdout, (1 << 16) + 1);
+    REFUSES_PLAN(row_cap, FL_PROTO_SAMPLES_MAX + 1);
+    REFUSES_PLAN(row_cap, UINT32_MAX);
+}
+
+TEST(message_takes_surveys_of_every_kind)
+{
+    for (fl_work work = FL_WORK_MEASURE; work <= FL_WORK_RANGES;
+         work = (fl_work)((unsigned)work + 1)) {
+        fl_message m = valid_survey(work);
+        m.mail.plan.density = m.mail.plan.density_small = 0;
+        m.mail.plan.per_word = m.mail.plan.value_max = 0;
+        m.mail.plan.step_large = m.mail.plan.step_small = 0;
+        assert_bound_holds(&m);
+        m.mail.plan.holdout = 2;
+        m.mail.plan.row_cap = 1;
+        memset(m.mail.plan.ranges, 0, sizeof m.mail.plan.ranges);
+        assert_bound_holds(&m);
+    }
+}
+
+TEST(message_refuses_a_survey_that_is_no_tally)
+{
+    REFUSES_PLAN(codec, TALLY);  // it trains
+    fl_message m = valid_survey(FL_WORK_IMPORTANCE);
+    m.mail.plan.codec = 1;
+    assert_refused(&m, "plan.codec");
+    m = valid_survey(FL_WORK_RANGES);
+    m.mail.plan.param_count = 4;
+    set_runs(&m.mail.plan, 1, 4);
+    assert_refused(&m, "plan.runs");
+    m = valid_survey(FL_WORK_MEASURE);
+    m.mail.plan.param_count = 2;
+    assert_refused(&m, "plan.param_count");
+}
+
+static fl_message last_mail(void)
+{
+    fl_message m = valid(FL_MESSAGE_MAIL);
+    m.mail = (fl_mail){.sequence = 9, .kind = FL_MAIL_FINISHED, .round = 8};
+    return m;
+}
+
+TEST(message_tells_the_last_model_and_its_ranges)
+{
+    fl_message m = last_mail();
+    assert_bound_holds(&m);
+    memset(m.mail.model, 0xff, sizeof m.mail.model);
+    assert_bound_holds(&m);
+    memset(m.mail.ranges, 0xff, sizeof m.mail.ranges);
+    assert_bound_holds(&m);
+    memset(m.mail.model, 0, sizeof m.mail.model);
+    assert_refused(&m, "ranges");
 }
 
 TEST(message_refuses_a_plan_whose_runs_do_not_add_up)
@@ -596,6 +673,19 @@ TEST(message_refuses_hashes_and_keys_of_another_length)
         mail.plan = &plan;
         put_body(FL_MESSAGE_MAIL, &mail.base);
         assert_decode_refuses(FL_ERR_FORMAT, "plan.model");
+        plan.model = even;
+        plan.ranges = odd;
+        put_body(FL_MESSAGE_MAIL, &mail.base);
+        if (odd.len > 0) assert_decode_refuses(FL_ERR_FORMAT, "plan.ranges");
+        mail = (Fedge__Mail)FEDGE__MAIL__INIT;
+        mail.kind = FEDGE__MAIL_KIND__MAIL_KIND_FINISHED;
+        mail.model = odd;
+        put_body(FL_MESSAGE_MAIL, &mail.base);
+        if (odd.len > 0) assert_decode_refuses(FL_ERR_FORMAT, "model has");
+        mail.model = even;
+        mail.ranges = odd;
+        put_body(FL_MESSAGE_MAIL, &mail.base);
+        if (odd.len > 0) assert_decode_refuses(FL_ERR_FORMAT, "ranges has");
 
         Fedge__Fetch fetch = FEDGE__FETCH__INIT;
         fetch.object = odd;
@@ -685,6 +775,21 @@ TEST(message_refuses_more_runs_than_a_plan_has_room_for)
     plan.n_runs = sizeof runs / sizeof *runs;
     put_body(FL_MESSAGE_MAIL, &mail.base);
     assert_decode_refuses(FL_ERR_FORMAT, "plan.runs");
+}
+
+TEST(message_refuses_a_last_model_before_the_end)
+{
+    static uint8_t hash[FL_PROTO_HASH_BYTES] = {1};
+    Fedge__Mail mail = FEDGE__MAIL__INIT;
+    mail.sequence = mail.round = 1;
+    mail.kind = FEDGE__MAIL_KIND__MAIL_KIND_CLOSED;
+    mail.model = (ProtobufCBinaryData){sizeof hash, hash};
+    put_body(FL_MESSAGE_MAIL, &mail.base);
+    assert_decode_refuses(FL_ERR_FORMAT, "model");
+    mail.model.len = 0;
+    mail.ranges = (ProtobufCBinaryData){sizeof hash, hash};
+    put_body(FL_MESSAGE_MAIL, &mail.base);
+    assert_decode_refuses(FL_ERR_FORMAT, "ranges");
 }
 
 // Its body is not protobuf, or bytes that have one encoding.
@@ -989,6 +1094,10 @@ int main(void)
         cmocka_unit_test(message_refuses_a_step_out_of_range),
         cmocka_unit_test(message_refuses_a_refusal_without_an_error_of_ours),
         cmocka_unit_test(message_refuses_a_plan_with_a_count_out_of_range),
+        cmocka_unit_test(message_refuses_work_out_of_range),
+        cmocka_unit_test(message_takes_surveys_of_every_kind),
+        cmocka_unit_test(message_refuses_a_survey_that_is_no_tally),
+        cmocka_unit_test(message_tells_the_last_model_and_its_ranges),
         cmocka_unit_test(message_refuses_a_plan_whose_runs_do_not_add_up),
         cmocka_unit_test(message_refuses_a_plan_with_a_run_of_nothing),
         cmocka_unit_test(message_refuses_to_encode_a_plan_with_too_many_runs),
@@ -1006,6 +1115,7 @@ int main(void)
         cmocka_unit_test(message_refuses_hashes_and_keys_of_another_length),
         cmocka_unit_test(message_refuses_a_text_that_is_too_long_or_has_a_0),
         cmocka_unit_test(message_refuses_a_plan_that_does_not_fit_the_kind),
+        cmocka_unit_test(message_refuses_a_last_model_before_the_end),
         cmocka_unit_test(message_refuses_more_runs_than_a_plan_has_room_for),
         cmocka_unit_test(message_skips_fields_of_a_later_version),
         cmocka_unit_test(message_refuses_what_is_not_protobuf),

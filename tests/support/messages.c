@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { TALLY = 9 };  // the codec of surveys
+
 static void fill(void *dst, size_t len, fl_random *random)
 {
     uint8_t *bytes = dst;
@@ -65,7 +67,9 @@ static void fill_runs(fl_plan *plan, uint32_t count_max, fl_random *random)
 
 static void fill_codec(fl_plan *plan, fl_random *random)
 {
-    plan->codec = number_32(0, UINT8_MAX, random);
+    do {
+        plan->codec = number_32(0, UINT8_MAX, random);
+    } while (plan->codec == TALLY);
     plan->codec_bits = number_32(0, UINT32_MAX, random);
     plan->density = positive_or_0(random);
     plan->density_small = positive_or_0(random);
@@ -75,6 +79,25 @@ static void fill_codec(fl_plan *plan, fl_random *random)
     plan->step_small = positive_or_0(random);
     plan->place = number_32(0, plan->client_cap - 1, random);
     fill_runs(plan, 1 + fl_random_below(random, FL_PROTO_RUNS_MAX), random);
+}
+
+// What is left of the codec in a survey.
+static void fill_survey(fl_plan *plan, fl_random *random)
+{
+    plan->work = (fl_work)(1 + fl_random_below(random, 3));
+    plan->codec = TALLY;
+    plan->run_count = 0;
+    if (plan->work == FL_WORK_MEASURE) plan->param_count = 1;
+}
+
+static void fill_work(fl_plan *plan, fl_random *random)
+{
+    if (fl_random_below(random, 2)) fill_survey(plan, random);
+    if (fl_random_below(random, 2)) plan->holdout = number_32(2, 65536, random);
+    plan->row_cap = number_32(0, FL_PROTO_SAMPLES_MAX, random);
+    if (fl_random_below(random, 2)) {
+        fill(plan->ranges, sizeof plan->ranges, random);
+    }
 }
 
 static fl_plan random_plan(fl_random *random)
@@ -102,6 +125,7 @@ static fl_plan random_plan(fl_random *random)
     };
     plan.client_min = number_32(1, plan.client_cap, random);
     fill_codec(&plan, random);
+    fill_work(&plan, random);
     fill(plan.model, sizeof plan.model, random);
     if (plan.aggregation == FL_AGGREGATION_SECURE) {
         fill(plan.enrolment, sizeof plan.enrolment, random);
@@ -116,6 +140,15 @@ static void fill_step(fl_step_body *step, fl_random *random)
     step->bytes = fill_bulk(step->len, random);
 }
 
+static void fill_last_model(fl_mail *mail, fl_random *random)
+{
+    if (fl_random_below(random, 3) == 0) return;
+    fill(mail->model, sizeof mail->model, random);
+    if (fl_random_below(random, 2)) {
+        fill(mail->ranges, sizeof mail->ranges, random);
+    }
+}
+
 static void fill_mail(fl_mail *mail, fl_random *random)
 {
     mail->sequence = number(1, UINT64_MAX, random);
@@ -126,6 +159,7 @@ static void fill_mail(fl_mail *mail, fl_random *random)
         mail->round = mail->plan.round;
     }
     if (mail->kind == FL_MAIL_STEP) fill_step(&mail->step, random);
+    if (mail->kind == FL_MAIL_FINISHED) fill_last_model(mail, random);
 }
 
 static void fill_fetch(fl_fetch *fetch, fl_random *random)
@@ -246,9 +280,16 @@ static bool is_same_codec(const fl_plan *a, const fl_plan *b)
            memcmp(a->runs, b->runs, a->run_count * sizeof *a->runs) == 0;
 }
 
+static bool is_same_work(const fl_plan *a, const fl_plan *b)
+{
+    return a->work == b->work && a->holdout == b->holdout &&
+           a->row_cap == b->row_cap &&
+           memcmp(a->ranges, b->ranges, sizeof a->ranges) == 0;
+}
+
 static bool is_same_plan(const fl_plan *a, const fl_plan *b)
 {
-    return a->round == b->round &&
+    return a->round == b->round && is_same_work(a, b) &&
            memcmp(a->model, b->model, sizeof a->model) == 0 &&
            a->param_count == b->param_count &&
            a->deadline_ms == b->deadline_ms &&
@@ -276,7 +317,9 @@ static bool is_same_mail(const fl_mail *a, const fl_mail *b)
     return a->sequence == b->sequence && a->kind == b->kind &&
            a->round == b->round &&
            (a->kind != FL_MAIL_PLAN || is_same_plan(&a->plan, &b->plan)) &&
-           (a->kind != FL_MAIL_STEP || is_same_step(&a->step, &b->step));
+           (a->kind != FL_MAIL_STEP || is_same_step(&a->step, &b->step)) &&
+           memcmp(a->model, b->model, sizeof a->model) == 0 &&
+           memcmp(a->ranges, b->ranges, sizeof a->ranges) == 0;
 }
 
 static bool is_same_hello(const fl_hello *a, const fl_hello *b)

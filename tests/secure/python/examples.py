@@ -86,9 +86,10 @@ def check_session(example):
 
 
 def check_plan(example):
-    numbers = 2, 32, 0.25, 0.875, 2**-12, 1.5, 2, 100, 0.5, 0
+    training = 2, 32, 0.25, 0.875, 2**-12, 1.5, 2, 100, 0.5, 0
     seed = 0x0123456789ABCDEF
-    recipe = recipe_of(bytes([0x33]) * 32, numbers, seed)
+    model, ranges = bytes([0x33]) * 32, bytes([0x77]) * 32
+    recipe = recipe_of(model, ranges, (0, 10, 0, *training), seed)
     assert recipe == example["plan_recipe"]
     assert u64(codec_seed(seed, 9)) == example["plan_codec_seed"]
 

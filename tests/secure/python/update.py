@@ -55,10 +55,10 @@ def unpack(words, r, M, count):
 # ---- how to train ----
 
 
-def recipe_of(model, numbers, seed):
+def recipe_of(model, ranges, numbers, seed):
     """Hashed: the plan's numbers in the document's order."""
-    packed = struct.pack("<2I4f2IfIQ", *numbers, seed)
-    return H(labelled("fedge recipe 1", model + packed))
+    packed = struct.pack("<5I4f2IfIQ", *numbers, seed)
+    return H(labelled("fedge recipe 2", model + ranges + packed))
 
 
 def codec_seed(plan_seed, number):
