@@ -4,21 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/plan.h"
-
-enum { BATCH = 8 };  // few, so that large networks fit a board
+#include "model/int8/histogram.h"
 
 #define PERCENTILE_USUAL 99.99
-
-typedef struct {
-    const fl_graph *graph;
-    const fl_sharing *sharing;
-    const fl_calibration *by;
-    fl_plan *plan;
-    fl_range *ranges;          // one a node, used of those that name a group
-    fl_histogram *histograms;  // the same; NULL: the first pass
-    fl_reason *why;
-} survey;
 
 /* ---- from a range to a quantisation ---- */
 
@@ -35,98 +23,57 @@ fl_quant fl_calibrate_quant(fl_range range, bool is_symmetric)
     return (fl_quant){scale, (uint8_t)fmin(zero_point, 255.0)};
 }
 
-static fl_range chosen_range(const survey *s, uint32_t group)
+void fl_calibrate_quants(fl_quant *values, const fl_folded *folded,
+                         const fl_range *ranges, bool is_symmetric)
 {
-    const fl_int8_options *o = s->by->options;
-    const double percentile =
-        o->percentile > 0.0 ? o->percentile : PERCENTILE_USUAL;
-    switch (o->calibrate) {
+    for (uint32_t i = 0; i < folded->model->graph.node_count; i++) {
+        const fl_sharing *sharing = &folded->sharing[i];
+        values[i] =
+            sharing->is_float
+                ? (fl_quant){0.0F, 0}
+                : fl_calibrate_quant(ranges[sharing->range], is_symmetric);
+    }
+}
+
+/* ---- options ---- */
+
+fl_err fl_calibrate_check(const fl_int8_options *options, fl_reason *why)
+{
+    switch (options->calibrate) {
+    case FL_CALIBRATE_MINMAX:
     case FL_CALIBRATE_PERCENTILE:
-        return fl_histogram_percentile(&s->histograms[group], percentile);
-    case FL_CALIBRATE_ENTROPY:
-        return fl_histogram_entropy(&s->histograms[group], o->is_symmetric);
-    case FL_CALIBRATE_MINMAX: break;
+    case FL_CALIBRATE_ENTROPY: break;
+    default:
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "there is no calibration %d: take min-max, "
+                             "percentile or entropy",
+                             (int)options->calibrate);
     }
-    return s->ranges[group];
-}
-
-static void write_quants(fl_quant *values, const survey *s)
-{
-    for (uint32_t i = 0; i < s->graph->node_count; i++) {
-        const uint32_t group = s->sharing[i].group;
-        if (s->sharing[i].is_float) {
-            values[i] = (fl_quant){0.0F, 0};
-        } else if (group == i) {
-            values[i] = fl_calibrate_quant(chosen_range(s, group),
-                                           s->by->options->is_symmetric);
-        } else {
-            values[i] = values[group];  // a smaller number: it is there
-        }
-    }
-}
-
-/* ---- looking at values ---- */
-
-static fl_err widen(fl_range *range, const float *x, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(x[i])) return FL_ERR_RANGE;
-        if (x[i] < range->low) range->low = x[i];
-        if (x[i] > range->high) range->high = x[i];
-    }
-    return FL_OK;
-}
-
-static fl_err look_at(survey *s, uint32_t value, const float *x,
-                      uint32_t example_count)
-{
-    const fl_node *node = &s->graph->nodes[value];
-    const fl_sharing *sharing = &s->sharing[value];
-    const size_t count = example_count * fl_shape_size(node->shape);
-    const bool counts = !sharing->is_float && !sharing->is_clamped;
-    if (s->histograms) {
-        if (counts) {
-            fl_histogram_add(&s->histograms[sharing->group], x, count);
-        }
-        return FL_OK;
-    }
-    fl_range unused = {0.0F, 0.0F};
-    if (!widen(counts ? &s->ranges[sharing->group] : &unused, x, count)) {
-        return FL_OK;
-    }
-    return fl_reason_set(s->why, FL_ERR_RANGE,
-                         "node \"%s\" (%s) makes a number that is NaN or "
-                         "infinite: the model's parameters or the data are "
-                         "broken",
-                         node->name, fl_op_name(node->op));
-}
-
-static fl_err look_at_batch(survey *s, uint32_t count)
-{
-    FL_TRY(look_at(s, 0, fl_plan_input(s->plan, 0), count));
-    for (uint32_t i = 0; i < fl_plan_step_count(s->plan); i++) {
-        uint32_t value;
-        fl_plan_forward_step(s->plan, i, count);
-        const float *x = fl_plan_step_value(s->plan, i, &value);
-        FL_TRY(look_at(s, value, x, count));
-    }
-    return FL_OK;
-}
-
-static fl_err look_at_rows(survey *s)
-{
-    const fl_calibration *by = s->by;
-    for (size_t from = 0; from < by->row_count; from += BATCH) {
-        const size_t left = by->row_count - from;
-        const uint32_t count = left < BATCH ? (uint32_t)left : BATCH;
-        fl_dataset_read(fl_plan_input(s->plan, 0), by->dataset, by->rows + from,
-                        count);
-        FL_TRY(look_at_batch(s, count));
-    }
-    return FL_OK;
+    const double p = options->percentile;
+    const bool is_usual = p >= 0.0 && p <= 0.0;
+    if (is_usual || (p >= 99.0 && p <= 100.0)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "percentile is %g, it must be 99 to 100, or 0 for "
+                         "99.99",
+                         p);
 }
 
 /* ---- the two passes ---- */
+
+static void widen(void *self, uint32_t range, const float *x, size_t count)
+{
+    fl_range *r = (fl_range *)self + range;
+    for (size_t i = 0; i < count; i++) {
+        if (x[i] < r->low) r->low = x[i];
+        if (x[i] > r->high) r->high = x[i];
+    }
+}
+
+static void count_numbers(void *self, uint32_t range, const float *x,
+                          size_t count)
+{
+    fl_histogram_add((fl_histogram *)self + range, x, count);
+}
 
 static void make_symmetric(fl_range *range)
 {
@@ -134,51 +81,67 @@ static void make_symmetric(fl_range *range)
     *range = (fl_range){-reach, reach};
 }
 
-static fl_err begin_histograms(survey *s)
+static fl_range chosen_range(const fl_histogram *histogram,
+                             const fl_int8_options *o)
 {
-    const uint32_t count = s->graph->node_count;
-    s->histograms = malloc(count * sizeof *s->histograms);
-    if (!s->histograms) {
-        return fl_reason_set(s->why, FL_ERR_MEMORY,
-                             "no memory for %u histograms of %zu bytes", count,
-                             sizeof *s->histograms);
+    if (o->calibrate == FL_CALIBRATE_ENTROPY) {
+        return fl_histogram_entropy(histogram, o->is_symmetric);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (s->by->options->is_symmetric) make_symmetric(&s->ranges[i]);
-        fl_histogram_init(&s->histograms[i], s->ranges[i]);
-    }
-    return FL_OK;
+    return fl_histogram_percentile(
+        histogram, o->percentile > 0.0 ? o->percentile : PERCENTILE_USUAL);
 }
 
-static fl_err begin(survey *s, const fl_model *folded)
+// The second pass: within the ranges of the first.
+static fl_err narrow(fl_range *ranges, const fl_folded *folded,
+                     const fl_sample *rows, const fl_int8_options *options,
+                     fl_reason *why)
 {
-    const fl_plan_options options = {.batch_cap = BATCH, .is_unfused = true};
-    FL_TRY(fl_plan_new(&s->plan, s->graph, fl_kernels_at(0), &options, s->why));
-    fl_plan_load(s->plan, 0, folded->params);
-    s->ranges = calloc(s->graph->node_count, sizeof *s->ranges);
-    if (s->ranges) return FL_OK;
-    return fl_reason_set(s->why, FL_ERR_MEMORY, "no memory for the ranges");
+    const size_t count = folded->range_count;
+    // One too many keeps a model without ranges out of malloc(0).
+    fl_histogram *histograms = malloc((count + 1) * sizeof *histograms);
+    if (!histograms) {
+        return fl_reason_set(why, FL_ERR_MEMORY,
+                             "no memory for %zu histograms of %zu bytes", count,
+                             sizeof *histograms);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (options->is_symmetric) make_symmetric(&ranges[i]);
+        fl_histogram_init(&histograms[i], ranges[i]);
+    }
+    const fl_err err =
+        fl_folded_watch(folded, rows, count_numbers, histograms, why);
+    for (size_t i = 0; !err && i < count; i++) {
+        ranges[i] = chosen_range(&histograms[i], options);
+    }
+    free(histograms);
+    return err;
 }
 
-fl_err fl_calibrate_values(fl_quant *values, const fl_model *folded,
-                           const fl_sharing *sharing, const fl_calibration *by,
-                           fl_reason *why)
+fl_err fl_calibrate_ranges(fl_range *ranges, const fl_folded *folded,
+                           const fl_sample *rows,
+                           const fl_int8_options *options, fl_reason *why)
 {
-    survey s = {
-        .graph = &folded->graph,
-        .sharing = sharing,
-        .by = by,
-        .why = why,
-    };
-    fl_err err = begin(&s, folded);
-    if (!err) err = look_at_rows(&s);
-    if (!err && by->options->calibrate != FL_CALIBRATE_MINMAX) {
-        err = begin_histograms(&s);
-        if (!err) err = look_at_rows(&s);
+    FL_TRY(fl_sample_check(rows, folded->model, why));
+    for (size_t i = 0; i < folded->range_count; i++) {
+        ranges[i] = (fl_range){0.0F, 0.0F};
     }
-    if (!err) write_quants(values, &s);
-    fl_plan_free(s.plan);
-    free(s.ranges);
-    free(s.histograms);
+    FL_TRY(fl_folded_watch(folded, rows, widen, ranges, why));
+    if (options->calibrate == FL_CALIBRATE_MINMAX) return FL_OK;
+    return narrow(ranges, folded, rows, options, why);
+}
+
+fl_err fl_int8_calibrate(fl_range *ranges, size_t range_count,
+                         const fl_model *model, const fl_dataset *dataset,
+                         const uint32_t *rows, size_t row_count,
+                         const fl_int8_options *options, fl_reason *why)
+{
+    const fl_sample by = {dataset, rows, row_count};
+    fl_folded folded;
+    FL_TRY(fl_calibrate_check(options, why));
+    FL_TRY(fl_sample_check(&by, model, why));
+    FL_TRY(fl_folded_init(&folded, model, why));
+    fl_err err = fl_folded_check_count(&folded, range_count, why);
+    if (!err) err = fl_calibrate_ranges(ranges, &folded, &by, options, why);
+    fl_folded_fini(&folded);
     return err;
 }

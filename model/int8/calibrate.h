@@ -2,9 +2,8 @@
  * Calibration: the range of every value, seen while the float model runs over
  * rows of a dataset, and the scale and zero point that follow from it.
  *
- * The first pass finds the smallest and the largest number of every group of
- * values that share a quantisation; percentile and entropy take a second pass
- * for the histograms in between.
+ * The first pass finds the smallest and the largest number of every range;
+ * percentile and entropy take a second pass for the histograms in between.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,13 +12,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/err.h"
 #include "base/reason.h"
-#include "model/int8/histogram.h"
+#include "model/int8/folded.h"
 #include "model/int8/int8.h"
-#include "model/int8/sharing.h"
 
 /*
  * No scale of a value or a weight is smaller, so that the product of two is
@@ -33,22 +30,21 @@
  */
 fl_quant fl_calibrate_quant(fl_range range, bool is_symmetric);
 
-/* What to look at, and how. Borrowed; rows exist and fit, at least one. */
-typedef struct {
-    const fl_dataset *dataset;
-    const uint32_t *rows;
-    size_t row_count;
-    const fl_int8_options *options;  // valid
-} fl_calibration;
+/* values[0..node_count): their ranges' quantisation; float32 has scale 0. */
+void fl_calibrate_quants(fl_quant *values, const fl_folded *folded,
+                         const fl_range *ranges, bool is_symmetric);
 
 /*
- * Fills values[0..node_count) for a folded model, with scale 0 for what stays
- * float32.
- * FL_ERR_RANGE: a value is NaN or infinite (*why names the node).
- * FL_ERR_MEMORY.
+ * Fills ranges[0..range_count). `options` are valid. Errors of
+ * fl_folded_watch; FL_ERR_RANGE also as fl_sample_check has it.
  */
-FL_CHECK fl_err fl_calibrate_values(fl_quant *values, const fl_model *folded,
-                                    const fl_sharing *sharing,
-                                    const fl_calibration *by, fl_reason *why);
+FL_CHECK fl_err fl_calibrate_ranges(fl_range *ranges, const fl_folded *folded,
+                                    const fl_sample *rows,
+                                    const fl_int8_options *options,
+                                    fl_reason *why);
+
+/* FL_ERR_RANGE: there is no such calibration or percentile. */
+FL_CHECK fl_err fl_calibrate_check(const fl_int8_options *options,
+                                   fl_reason *why);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/int8/calibrate.h"
 
@@ -146,67 +147,8 @@ void fl_int8_free(fl_int8_model *quantized)
 
 /* ---- the front ---- */
 
-static fl_err check_rows(const fl_model *model, const fl_calibration *by,
-                         fl_reason *why)
-{
-    const fl_shape a = fl_dataset_shape(by->dataset), b = fl_model_input(model);
-    const uint32_t row_count = fl_dataset_row_count(by->dataset);
-    if (a.height != b.height || a.width != b.width ||
-        a.channels != b.channels) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "the dataset's rows are %ux%ux%u, the model's "
-                             "input is %ux%ux%u",
-                             a.height, a.width, a.channels, b.height, b.width,
-                             b.channels);
-    }
-    if (by->row_count == 0) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "there are no rows to calibrate with; a few "
-                             "hundred of the training data are enough");
-    }
-    for (size_t i = 0; i < by->row_count; i++) {
-        if (by->rows[i] < row_count) continue;
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "the dataset has %u rows, there is no row %u",
-                             row_count, by->rows[i]);
-    }
-    return FL_OK;
-}
-
-static fl_err check_options(const fl_int8_options *options, fl_reason *why)
-{
-    switch (options->calibrate) {
-    case FL_CALIBRATE_MINMAX:
-    case FL_CALIBRATE_PERCENTILE:
-    case FL_CALIBRATE_ENTROPY: break;
-    default:
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "there is no calibration %d: take min-max, "
-                             "percentile or entropy",
-                             (int)options->calibrate);
-    }
-    const double p = options->percentile;
-    const bool is_usual = p >= 0.0 && p <= 0.0;
-    if (is_usual || (p >= 99.0 && p <= 100.0)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_RANGE,
-                         "percentile is %g, it must be 99 to 100, or 0 for "
-                         "99.99",
-                         p);
-}
-
-static fl_err calibrate_values(fl_int8_model *made, const fl_model *folded,
-                               const fl_calibration *by, fl_reason *why)
-{
-    fl_sharing *sharing = calloc(folded->graph.node_count, sizeof *sharing);
-    if (!sharing) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    fl_err err = fl_sharing_find(sharing, &folded->graph, why);
-    if (!err) err = fl_calibrate_values(made->values, folded, sharing, by, why);
-    free(sharing);
-    return err;
-}
-
-static fl_err quantize_folded(fl_int8_model **quantized, const fl_model *folded,
-                              const fl_calibration *by, fl_reason *why)
+fl_err fl_quantize_folded(fl_int8_model **quantized, const fl_model *folded,
+                          const fl_quant *values, fl_reason *why)
 {
     fl_int8_model *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
@@ -217,8 +159,8 @@ static fl_err quantize_folded(fl_int8_model **quantized, const fl_model *folded,
                       folded->graph.param_count);
         goto out;
     }
+    memcpy(made->values, values, made->graph.node_count * sizeof *values);
     err = check_params(&made->graph, folded->params, why);
-    if (!err) err = calibrate_values(made, folded, by, why);
     if (!err) err = quantize_layers(made, folded->params, why);
     if (err) goto out;
     *quantized = made;
@@ -229,17 +171,60 @@ out:
     return err;
 }
 
+static fl_err quantize(fl_int8_model **quantized, const fl_folded *folded,
+                       const fl_range *ranges, bool is_symmetric,
+                       fl_reason *why)
+{
+    fl_quant *values = malloc(folded->model->graph.node_count * sizeof *values);
+    if (!values) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    fl_calibrate_quants(values, folded, ranges, is_symmetric);
+    const fl_err err =
+        fl_quantize_folded(quantized, folded->model, values, why);
+    free(values);
+    return err;
+}
+
+static fl_err calibrate_and_quantize(fl_int8_model **quantized,
+                                     const fl_folded *folded,
+                                     const fl_sample *rows,
+                                     const fl_int8_options *options,
+                                     fl_reason *why)
+{
+    // One too many keeps a model without ranges out of malloc(0).
+    fl_range *ranges = malloc((folded->range_count + 1) * sizeof *ranges);
+    if (!ranges) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    fl_err err = fl_calibrate_ranges(ranges, folded, rows, options, why);
+    if (!err) {
+        err = quantize(quantized, folded, ranges, options->is_symmetric, why);
+    }
+    free(ranges);
+    return err;
+}
+
 fl_err fl_int8_quantize(fl_int8_model **quantized, const fl_model *model,
                         const fl_dataset *dataset, const uint32_t *rows,
                         size_t row_count, const fl_int8_options *options,
                         fl_reason *why)
 {
-    const fl_calibration by = {dataset, rows, row_count, options};
-    FL_TRY(check_options(options, why));
-    FL_TRY(check_rows(model, &by, why));
-    fl_model *folded = NULL;
-    FL_TRY(fl_model_fold(&folded, model, why));
-    const fl_err err = quantize_folded(quantized, folded, &by, why);
-    fl_model_free(folded);
+    const fl_sample by = {dataset, rows, row_count};
+    fl_folded folded;
+    FL_TRY(fl_calibrate_check(options, why));
+    FL_TRY(fl_sample_check(&by, model, why));
+    FL_TRY(fl_folded_init(&folded, model, why));
+    const fl_err err =
+        calibrate_and_quantize(quantized, &folded, &by, options, why);
+    fl_folded_fini(&folded);
+    return err;
+}
+
+fl_err fl_int8_quantize_ranges(fl_int8_model **quantized, const fl_model *model,
+                               const fl_range *ranges, size_t range_count,
+                               bool is_symmetric, fl_reason *why)
+{
+    fl_folded folded;
+    FL_TRY(fl_folded_init(&folded, model, why));
+    fl_err err = fl_folded_check(&folded, ranges, range_count, why);
+    if (!err) err = quantize(quantized, &folded, ranges, is_symmetric, why);
+    fl_folded_fini(&folded);
     return err;
 }

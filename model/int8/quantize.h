@@ -7,7 +7,7 @@
  * a scale made of their weights would blow up the bias, and in sums of very
  * many products.
  *
- * Pure functions, no allocation.
+ * The functions of one channel are pure and allocate nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,6 +16,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/err.h"
+#include "base/reason.h"
+#include "model/int8/int8.h"
 
 /*
  * The scale of a channel whose inputs have scale x_scale. Infinite when no
@@ -30,5 +34,14 @@ void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
 
 /* bias / scale, rounded half to even; scale: x_scale times the channel's. */
 int32_t fl_quantize_bias(double bias, float scale);
+
+/*
+ * A folded model in 8 bits, with the quantisation of each of its values.
+ * *quantized as fl_int8_quantize has it. FL_ERR_RANGE: a parameter is no
+ * number, or too large for 8 bits. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_quantize_folded(fl_int8_model **quantized,
+                                   const fl_model *folded,
+                                   const fl_quant *values, fl_reason *why);
 
 #endif

@@ -154,6 +154,26 @@ static void join_inputs(fl_sharing *sharing, const fl_graph *graph, uint32_t i)
     }
 }
 
+// A group's first value has the smallest number, so it is met first.
+static void number_ranges(fl_sharing *sharing, uint32_t node_count)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < node_count; i++) {
+        if (sharing[i].is_float) continue;
+        const uint32_t group = sharing[i].group;
+        sharing[i].range = group == i ? next++ : sharing[group].range;
+    }
+}
+
+size_t fl_sharing_range_count(const fl_sharing *sharing, uint32_t node_count)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < node_count; i++) {
+        if (!sharing[i].is_float && sharing[i].group == i) count++;
+    }
+    return count;
+}
+
 fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
                        fl_reason *why)
 {
@@ -171,5 +191,6 @@ fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
     for (uint32_t i = 0; i < graph->node_count; i++) {
         sharing[i].group = group_of(sharing, i);
     }
+    number_ranges(sharing, graph->node_count);
     return FL_OK;
 }

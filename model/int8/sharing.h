@@ -19,6 +19,7 @@
 #define FL_MODEL_INT8_SHARING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -28,6 +29,7 @@
 /* Of one value. */
 typedef struct {
     uint32_t group;   // the smallest value with the same quantisation
+    uint32_t range;   // number of its group, those of float32 not counted
     bool is_float;    // alone in its group
     bool is_clamped;  // an activation follows that clamps it: its own numbers
                       // say nothing about the range
@@ -40,5 +42,8 @@ typedef struct {
  */
 FL_CHECK fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
                                 fl_reason *why);
+
+/* Groups that have a range: all but those of float32. */
+size_t fl_sharing_range_count(const fl_sharing *sharing, uint32_t node_count);
 
 #endif

@@ -110,11 +110,18 @@ static void world_close(world *w)
 static fl_err calibrate(world *w, const fl_int8_options *options,
                         fl_reason *why)
 {
-    fl_sharing sharing[NODES];
-    assert_int_equal(w->model.graph.node_count, NODES);
-    assert_ok(fl_sharing_find(sharing, &w->model.graph, NULL));
-    const fl_calibration by = {w->dataset, w->rows, ROWS, options};
-    return fl_calibrate_values(w->values, &w->model, sharing, &by, why);
+    fl_range ranges[NODES];
+    fl_folded folded;
+    const fl_sample rows = {w->dataset, w->rows, ROWS};
+    assert_ok(fl_folded_init(&folded, &w->model, NULL));
+    assert_int_equal(folded.model->graph.node_count, NODES);
+    const fl_err err =
+        fl_calibrate_ranges(ranges, &folded, &rows, options, why);
+    if (!err) {
+        fl_calibrate_quants(w->values, &folded, ranges, options->is_symmetric);
+    }
+    fl_folded_fini(&folded);
+    return err;
 }
 
 // From -2 to 2 in even steps; the second column half of it.
