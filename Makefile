@@ -34,7 +34,7 @@ CC      := aarch64-linux-gnu-gcc
 AR      := aarch64-linux-gnu-ar
 SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
            $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
-           data/dataset.c data/names.c data/number.c \
+           data/dataset.c data/names.c data/number.c data/resize.c \
            $(filter compress/update/%,$(SRC)) \
            secure/addend.c $(filter secure/mask/%,$(SRC))
 TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \

@@ -12,7 +12,7 @@
 #include "aggregator/status.h"
 #include "base/program.h"
 
-enum { DATA_OPTIONS = 4, OWN_OPTIONS = 12 };
+enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 12 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
 
 typedef struct {

@@ -65,6 +65,11 @@ typedef struct {
     const char *test_spec;
     const char *label_column;  // CSV: its name; NULL: "label", else the last
     const char *group_column;  // CSV: whose rows they are; NULL: none
+    /*
+     * HEIGHTxWIDTH that pictures are read at, bilinear; NULL: as they are.
+     * They stay in memory as they are, and so cost no more.
+     */
+    const char *resize;
     uint64_t seed;
 } fl_data_options;
 
@@ -75,7 +80,8 @@ typedef struct fl_dataset fl_dataset;
  * FL_ERR_NOT_FOUND: no such file, or Debian's package is not installed.
  * FL_ERR_FORMAT: the file does not follow its format, holds NaN or infinity,
  * or has no rows. FL_ERR_LIMIT: beyond the maxima above. FL_ERR_RANGE: the
- * spec or a column does not exist. FL_ERR_SYSTEM: a file cannot be read.
+ * spec or a column does not exist, or rows of a table are to be resized.
+ * FL_ERR_SYSTEM: a file cannot be read.
  * FL_ERR_MEMORY. *why names file, offset and remedy.
  */
 FL_CHECK fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
@@ -119,9 +125,9 @@ void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
                      size_t count);
 
 /*
- * Mean and standard deviation of every channel over all rows and pixels, as
- * fl_dataset_read gives them; a constant channel gets deviation 1.
- * mean (C), deviation (C).
+ * Mean and standard deviation of every channel over all rows and pixels, in
+ * the unit of fl_dataset_read but before resizing; a constant channel gets
+ * deviation 1. mean (C), deviation (C).
  */
 void fl_dataset_moments(float *mean, float *deviation,
                         const fl_dataset *dataset);

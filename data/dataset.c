@@ -14,6 +14,7 @@ void fl_dataset_free(fl_dataset *dataset)
     free(dataset->values);
     free(dataset->labels);
     free(dataset->groups);
+    fl_resize_free(dataset->resize);
     fl_names_fini(&dataset->class_names);
     fl_names_fini(&dataset->columns);
     free(dataset);
@@ -49,9 +50,14 @@ const char *fl_dataset_class_name(const fl_dataset *dataset, uint32_t label)
     return fl_names_get(&dataset->class_names, label);
 }
 
+static fl_shape kept_shape(const fl_dataset *dataset)
+{
+    return dataset->resize ? fl_resize_from(dataset->resize) : dataset->shape;
+}
+
 static size_t row_len(const fl_dataset *dataset)
 {
-    return fl_shape_size(dataset->shape) * fl_number_len(dataset->type);
+    return fl_shape_size(kept_shape(dataset)) * fl_number_len(dataset->type);
 }
 
 size_t fl_dataset_bytes(const fl_dataset *dataset)
@@ -156,10 +162,16 @@ void fl_dataset_read(float *x, const fl_dataset *dataset, const uint32_t *rows,
                      size_t count)
 {
     const size_t size = fl_shape_size(dataset->shape);
-    for (size_t i = 0; i < count; i++) {
+    const size_t kept_size = fl_shape_size(kept_shape(dataset));
+    for (size_t i = 0; i < count; i++, x += size) {
         assert(rows[i] < dataset->row_count);
-        fl_number_read(x + i * size, dataset->values, rows[i] * size, size,
-                       dataset->type);
+        const size_t first = rows[i] * kept_size;
+        if (dataset->resize) {
+            fl_resize_read(x, dataset->resize, dataset->values, first,
+                           dataset->type);
+        } else {
+            fl_number_read(x, dataset->values, first, size, dataset->type);
+        }
     }
 }
 
@@ -179,7 +191,7 @@ static size_t smaller(size_t a, size_t b)
 static void sum_channels(double *sums, const double *centers, int power,
                          const fl_dataset *dataset, size_t first, size_t count)
 {
-    const fl_shape shape = dataset->shape;
+    const fl_shape shape = kept_shape(dataset);
     const size_t pixels =
         (size_t)shape.height * shape.width * dataset->row_count;
     const size_t step = count == shape.channels ? VALUES_AT_ONCE / count : 1;
@@ -203,7 +215,7 @@ static void sum_channels(double *sums, const double *centers, int power,
 void fl_dataset_moments(float *mean, float *deviation,
                         const fl_dataset *dataset)
 {
-    const fl_shape shape = dataset->shape;
+    const fl_shape shape = kept_shape(dataset);
     const double n = (double)shape.height * shape.width * dataset->row_count;
     for (size_t at = 0; at < shape.channels; at += CHANNELS_AT_ONCE) {
         const size_t count = smaller(shape.channels - at, CHANNELS_AT_ONCE);

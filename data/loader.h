@@ -16,6 +16,7 @@
 #include "data/data.h"
 #include "data/names.h"
 #include "data/number.h"
+#include "data/resize.h"
 
 #define FL_LOADER_PATH_CAP 4096
 
@@ -27,13 +28,14 @@ typedef enum {
 } fl_label_kind;
 
 struct fl_dataset {
-    fl_shape shape;
+    fl_shape shape;       // as rows are read
+    fl_resize *resize;    // from the shape that they are kept in; or NULL
     fl_number_type type;  // of values; one that fl_number_kept_as gives
     fl_label_kind label_kind;
     bool has_parts;  // the source keeps training and test rows apart
     uint32_t row_count;
     uint32_t class_count;  // at least 1 + the highest label
-    void *values;          // (row_count, H, W, C); NULL for labels_only
+    void *values;          // (row_count, H, W, C) as kept; NULL for labels_only
     uint32_t *labels;      // (row_count)
     uint32_t *groups;      // (row_count) or NULL
     fl_names class_names;

@@ -162,6 +162,13 @@ static fl_err hold_out(fl_dataset *dataset, fl_data_part part, uint64_t seed,
     return err;
 }
 
+static fl_err resize_rows(fl_dataset *dataset, const char *text, fl_reason *why)
+{
+    FL_TRY(fl_resize_new(&dataset->resize, dataset->shape, text, why));
+    dataset->shape = fl_resize_to(dataset->resize);
+    return FL_OK;
+}
+
 static const char *spec_of(const fl_data_options *options, fl_data_part part)
 {
     return part == FL_DATA_TEST && options->test_spec ? options->test_spec
@@ -198,7 +205,8 @@ static fl_err open_part(fl_dataset *dataset, fl_dataset *other,
     FL_TRY(fl_classes_number(dataset, has_other ? other : NULL, why));
     if (!has_other) FL_TRY(hold_out(dataset, part, options->seed, why));
     fl_names_fini(&dataset->columns);
-    return FL_OK;
+    if (!options->resize) return FL_OK;
+    return resize_rows(dataset, options->resize, why);
 }
 
 fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,

@@ -17,6 +17,8 @@ size_t fl_data_settings_list(fl_option *table, size_t count,
          "NAME", "CSV: the column to predict (\"label\", else the last)"},
         {"data", "group-column", FL_OPTION_TEXT, &settings->group_column, 0, 0,
          "NAME", "CSV: whose rows they are, for --partition column"},
+        {"data", "resize", FL_OPTION_TEXT, &settings->resize, 0, 0, "HxW",
+         "read pictures at this size, bilinear"},
         {"data", "partition", FL_OPTION_TEXT, &settings->partition, 0, 0, "HOW",
          "how rows are dealt to clients: iid, dirichlet:ALPHA, shards:N or "
          "column, each with :CLIENTS behind it if you like"},
@@ -36,6 +38,7 @@ fl_data_options fl_data_settings_options(const fl_data_settings *settings,
         .test_spec = settings->test,
         .label_column = settings->label_column,
         .group_column = settings->group_column,
+        .resize = settings->resize,
         .seed = seed,
     };
 }

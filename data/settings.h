@@ -15,17 +15,20 @@
 #include "base/reason.h"
 #include "data/data.h"
 
-enum { FL_DATA_SETTINGS_COUNT = 6 };
+enum {
+    FL_DATA_SETTINGS_DATASET = 5,  // of a dataset; then those of a partition
+    FL_DATA_SETTINGS_COUNT = 7,
+};
 
 typedef struct {
-    const char *dataset, *test, *label_column, *group_column;
+    const char *dataset, *test, *label_column, *group_column, *resize;
     const char *partition;  // with `:CLIENTS` or without
     uint64_t sample_count;  // of each client; 0: all rows are dealt out
 } fl_data_settings;
 
 /*
- * Writes the first `count` of the options, bound to *settings: the four of a
- * dataset come first, then the two of a partition. Returns `count`.
+ * Writes the first `count` of the options, bound to *settings: those of a
+ * dataset come first, then those of a partition. Returns `count`.
  */
 size_t fl_data_settings_list(fl_option *table, size_t count,
                              fl_data_settings *settings);

@@ -135,7 +135,7 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_evaluate_command(fl_tool *tool)
 {
-    static fl_option table[7];
+    static fl_option table[8];
     const fl_option own[] = {
         {"data", "seed", FL_OPTION_COUNT, &tool->seed, 0, 9e15, "N",
          "of the rows that are held out"},
@@ -144,7 +144,8 @@ fl_command fl_evaluate_command(fl_tool *tool)
         {"run", "json", FL_OPTION_FLAG, &tool->is_json, 0, 0, NULL,
          "print one JSON object"},
     };
-    const size_t count = fl_data_settings_list(table, 4, &tool->data);
+    const size_t count =
+        fl_data_settings_list(table, FL_DATA_SETTINGS_DATASET, &tool->data);
     return (fl_command){
         .name = "evaluate",
         .run = run,

@@ -13,7 +13,7 @@
 static const char USAGE[] =
     "usage: fedge-compress new NAME --out FILE [OPTION]...\n\n"
     "Writes a built-in architecture as ONNX. NAME: mlp, lenet, resnet8, "
-    "resnet18,\nmobilenetv2, mobilenetv2-tiny, mobilenetv3-small, "
+    "resnet18,\nresnet50, mobilenetv2, mobilenetv2-tiny, mobilenetv3-small, "
     "shufflenetv2, siamese.\n"
     "With --dataset the input, the classes and the scaling of the input "
     "follow from\nthe data; without it --input and --classes say them.\n\n"
@@ -101,8 +101,9 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_new_command(fl_tool *tool)
 {
-    static fl_option table[12];
-    size_t count = fl_data_settings_list(table, 4, &tool->data);
+    static fl_option table[13];
+    size_t count =
+        fl_data_settings_list(table, FL_DATA_SETTINGS_DATASET, &tool->data);
     const fl_option own[] = {
         {"model", "input", FL_OPTION_TEXT, &tool->input, 0, 0, "HxWxC",
          "what goes in, without --dataset"},

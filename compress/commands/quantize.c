@@ -117,7 +117,7 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_quantize_command(fl_tool *tool)
 {
-    static fl_option table[11];
+    static fl_option table[12];
     const fl_option own[] = {
         {"quantization", "calibrate", FL_OPTION_TEXT, &tool->calibrate, 0, 0,
          "HOW", "ranges of activations: minmax, percentile or entropy"},
@@ -134,7 +134,8 @@ fl_command fl_quantize_command(fl_tool *tool)
         {"run", "quiet", FL_OPTION_FLAG, &tool->is_quiet, 0, 0, NULL,
          "print nothing"},
     };
-    const size_t count = fl_data_settings_list(table, 4, &tool->data);
+    const size_t count =
+        fl_data_settings_list(table, FL_DATA_SETTINGS_DATASET, &tool->data);
     return (fl_command){
         .name = "quantize",
         .run = run,

@@ -194,7 +194,7 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_train_command(fl_tool *tool)
 {
-    static fl_option table[32];
+    static fl_option table[33];
     const fl_option own[] = {
         {"training", "epochs", FL_OPTION_COUNT, &tool->epochs, 1, 100000, "N",
          "passes over the training rows"},
@@ -245,7 +245,8 @@ fl_command fl_train_command(fl_tool *tool)
         {"run", "quiet", FL_OPTION_FLAG, &tool->is_quiet, 0, 0, NULL,
          "no progress line and no result"},
     };
-    const size_t count = fl_data_settings_list(table, 4, &tool->data);
+    const size_t count =
+        fl_data_settings_list(table, FL_DATA_SETTINGS_DATASET, &tool->data);
     return (fl_command){
         .name = "train",
         .run = run,

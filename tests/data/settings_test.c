@@ -126,12 +126,14 @@ TEST(settings_hand_every_text_to_the_dataset)
     const fl_data_settings settings = {.dataset = "csv:a",
                                        .test = "csv:b",
                                        .label_column = "c",
-                                       .group_column = "d"};
+                                       .group_column = "d",
+                                       .resize = "4x4"};
     const fl_data_options options = fl_data_settings_options(&settings, 9);
     assert_string_equal(options.spec, "csv:a");
     assert_string_equal(options.test_spec, "csv:b");
     assert_string_equal(options.label_column, "c");
     assert_string_equal(options.group_column, "d");
+    assert_string_equal(options.resize, "4x4");
     assert_int_equal(options.seed, 9);
 }
 
@@ -147,19 +149,21 @@ TEST(settings_options_are_bound_to_the_settings)
                                "--test=b",
                                "--label-column=c",
                                "--group-column=d",
+                               "--resize=32x16",
                                "--partition=iid:3",
                                "--samples=600"};
-    char *argv[8] = {NULL};
-    for (size_t i = 0; i < 7; i++)
+    char *argv[9] = {NULL};
+    for (size_t i = 0; i < 8; i++)
         argv[i] = words[i];
     fl_options *options = NULL;
     fl_asked asked;
     assert_ok(
-        fl_options_read(&options, &asked, table, count, NULL, 7, argv, &why));
+        fl_options_read(&options, &asked, table, count, NULL, 8, argv, &why));
     assert_string_equal(read.dataset, "a");
     assert_string_equal(read.test, "b");
     assert_string_equal(read.label_column, "c");
     assert_string_equal(read.group_column, "d");
+    assert_string_equal(read.resize, "32x16");
     assert_string_equal(read.partition, "iid:3");
     assert_int_equal(read.sample_count, 600);
     fl_options_free(options);
@@ -170,9 +174,10 @@ TEST(settings_list_a_dataset_without_a_partition)
 {
     fl_option table[FL_DATA_SETTINGS_COUNT] = {{0}};
     fl_data_settings read = {0};
-    assert_int_equal(fl_data_settings_list(table, 4, &read), 4);
-    assert_string_equal(table[3].key, "group-column");
-    assert_null(table[4].key);
+    const size_t count = FL_DATA_SETTINGS_DATASET;
+    assert_int_equal(fl_data_settings_list(table, count, &read), count);
+    assert_string_equal(table[count - 1].key, "resize");
+    assert_null(table[count].key);
 }
 
 #define WITH_DATA(test) \
