@@ -57,8 +57,8 @@ typedef struct {
  *   mlp     fc 128, ReLU, fc 64, ReLU, fc class_count
  *   lenet   conv5x5 16, ReLU, pool 2, conv5x5 32, ReLU, pool 2, fc 128, ReLU,
  *           fc class_count; 80,202 parameters for (28, 28, 1) and 10 classes
- *   resnet8, resnet18, mobilenetv2, mobilenetv2-tiny, mobilenetv3-small,
- *   shufflenetv2      as in the papers that model/zoo/ names
+ *   resnet8, resnet18, resnet50, mobilenetv2, mobilenetv2-tiny,
+ *   mobilenetv3-small, shufflenetv2      as in the papers that model/zoo/ names
  *   siamese           a tower of any of them, embedding on the unit sphere
  * The weight of a norm starts as 1, its bias as 0.
  * The caller owns *model: fl_model_free.

@@ -13,6 +13,7 @@ static const struct {
     {"lenet", fl_lenet_build},
     {"resnet8", fl_resnet8_build},
     {"resnet18", fl_resnet18_build},
+    {"resnet50", fl_resnet50_build},
     {"mobilenetv2", fl_mobilenetv2_build},
     {"mobilenetv2-tiny", fl_mobilenetv2_tiny_build},
     {"mobilenetv3-small", fl_mobilenetv3_small_build},
@@ -44,7 +45,7 @@ fl_architecture *fl_zoo_find(const char *name)
 static fl_err find_architecture(fl_architecture **build, const char *name,
                                 fl_reason *why)
 {
-    char list[160] = "";
+    char list[192] = "";
     *build = fl_zoo_find(name);
     if (*build) return FL_OK;
     for (size_t i = 0; i < ARCHITECTURE_COUNT; i++) {

@@ -85,8 +85,9 @@ uint32_t fl_build_scaled(const fl_builder *b, uint32_t channels);
 /* Each appends everything behind value x and returns the outputs' value. */
 typedef uint32_t fl_architecture(fl_builder *b, uint32_t x);
 fl_architecture fl_mlp_build, fl_lenet_build, fl_resnet8_build,
-    fl_resnet18_build, fl_mobilenetv2_build, fl_mobilenetv2_tiny_build,
-    fl_mobilenetv3_small_build, fl_shufflenetv2_build, fl_siamese_build;
+    fl_resnet18_build, fl_resnet50_build, fl_mobilenetv2_build,
+    fl_mobilenetv2_tiny_build, fl_mobilenetv3_small_build,
+    fl_shufflenetv2_build, fl_siamese_build;
 
 /* NULL: there is none of that name. */
 fl_architecture *fl_zoo_find(const char *name);

@@ -59,7 +59,10 @@ static void assert_refused(fl_bytes packed, size_t cap, fl_err err,
 TEST(packed_gives_back_every_built_in_model)
 {
     for (size_t k = 0; fl_model_name(k); k++) {
-        if (strcmp(fl_model_name(k), "resnet18") == 0) continue;  // seconds
+        if (strncmp(fl_model_name(k), "resnet", 6) == 0 &&
+            strcmp(fl_model_name(k), "resnet8") != 0) {
+            continue;  // seconds
+        }
         fl_gridded w =
             fl_gridded_new(fl_gridded_zoo(fl_model_name(k), 3), NULL);
         fl_gridded_wander(&w, 0.05, k);

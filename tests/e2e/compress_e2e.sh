@@ -19,7 +19,7 @@ accuracy_of() {
 
 # ---- new, train, quantize, evaluate, bench, inspect
 model=$scratch/model.onnx
-for name in mlp lenet resnet8 resnet18 mobilenetv2 mobilenetv2-tiny \
+for name in mlp lenet resnet8 resnet18 resnet50 mobilenetv2 mobilenetv2-tiny \
     mobilenetv3-small shufflenetv2 siamese; do
     compress new $name --out "$scratch/$name.onnx" --quiet
     compress inspect "$scratch/$name.onnx" >"$scratch/said" ||

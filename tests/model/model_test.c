@@ -43,6 +43,30 @@ TEST(model_mlp_has_three_dense_layers)
     fl_model_free(model);
 }
 
+// Without statistics, which the papers do not count.
+static size_t learning_count(const char *name, uint32_t class_count)
+{
+    fl_model_options options = options_for(name);
+    options.input = (fl_shape){32, 32, 3};
+    options.class_count = class_count;
+    fl_model *model = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    size_t count = 0;
+    for (size_t i = 0; i < fl_model_tensor_count(model); i++) {
+        const fl_tensor_info tensor = fl_model_tensor(model, i);
+        if (tensor.role != FL_TENSOR_STATISTIC) count += tensor.count;
+    }
+    fl_model_free(model);
+    return count;
+}
+
+TEST(model_resnets_are_as_large_as_their_paper_says)
+{
+    assert_int_equal(learning_count("resnet18", 1000), 11689512);
+    assert_int_equal(learning_count("resnet50", 1000), 25557032);
+    assert_int_equal(learning_count("resnet50", 10), 23508032 + 2049 * 10);
+}
+
 TEST(model_scales_its_input_only_when_told_how)
 {
     const float mean[] = {0.5F}, deviation[] = {0.25F};
@@ -208,6 +232,7 @@ RUN_TESTS(
     cmocka_unit_test(model_averages_statistics_as_squares),
     cmocka_unit_test(model_lenet_has_the_layers_that_everyone_uses),
     cmocka_unit_test(model_mlp_has_three_dense_layers),
+    cmocka_unit_test(model_resnets_are_as_large_as_their_paper_says),
     cmocka_unit_test(model_scales_its_input_only_when_told_how),
     cmocka_unit_test(model_draws_parameters_evenly_within_their_bounds),
     cmocka_unit_test(model_is_a_function_of_its_seed),
