@@ -100,6 +100,14 @@ fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,
     return fl_runner_new(runner, model->model, batch_cap, why);
 }
 
+fl_err fl_tool_needs_data(const char *command, const fl_tool *tool,
+                          fl_reason *why)
+{
+    if (tool->data.dataset && tool->out) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE, "%s needs %s", command,
+                         tool->out ? "--dataset SPEC" : "--out FILE");
+}
+
 fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,
                        const fl_tool *tool, fl_reason *why)
 {

@@ -84,6 +84,10 @@ FL_CHECK fl_err fl_tool_write(const fl_model *model, const char *path,
 FL_CHECK fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,
                                uint32_t batch_cap, fl_reason *why);
 
+/* FL_ERR_RANGE: --dataset or --out is missing; *why names the command. */
+FL_CHECK fl_err fl_tool_needs_data(const char *command, const fl_tool *tool,
+                                   fl_reason *why);
+
 /* One part of the dataset that --dataset and --test name. */
 FL_CHECK fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,
                                 const fl_tool *tool, fl_reason *why);

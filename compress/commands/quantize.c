@@ -33,10 +33,7 @@ typedef struct {
 
 static fl_err check(choices *c, const fl_tool *tool, fl_reason *why)
 {
-    if (!tool->data.dataset || !tool->out) {
-        return fl_reason_set(why, FL_ERR_RANGE, "quantize needs %s",
-                             tool->out ? "--dataset SPEC" : "--out FILE");
-    }
+    FL_TRY(fl_tool_needs_data("quantize", tool, why));
     FL_TRY(fl_tool_choice(&c->calibrate, "calibrate", tool->calibrate,
                           CALIBRATE, why));
     return fl_tool_choice(&c->profile, "profile", tool->profile, PROFILES, why);
