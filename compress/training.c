@@ -17,8 +17,9 @@ size_t fl_training_list(fl_option *table, size_t count, fl_tool *tool,
                         double *lr)
 {
     const fl_option own[FL_TRAINING_OPTIONS] = {
-        {"training", "epochs", FL_OPTION_COUNT, &tool->epochs, 1, 100000, "N",
-         "passes over the training rows"},
+        {"training", "epochs", FL_OPTION_COUNT, &tool->epochs, 0, 100000, "N",
+         "passes over the training rows; 0: nothing is learned, batch norms "
+         "look at the data again"},
         {"training", "batch", FL_OPTION_COUNT, &tool->batch, 1, 65536, "N",
          "rows a step"},
         {"training", "lr", FL_OPTION_NUMBER, lr, 0, 1000, "X", "learning rate"},
@@ -86,7 +87,6 @@ fl_err fl_training_init(fl_training *training, const fl_tool *tool, double lr,
         .weight_decay = (float)tool->weight_decay,
         .clip_norm = (float)tool->clip_norm,
         .schedule = (fl_schedule)schedule,
-        .schedule_factor = 0.1F,
         .norm = (fl_norm)norm,
         .stop = &fl_tool_stop,
     };
@@ -140,58 +140,50 @@ void fl_training_close(fl_training *training)
 
 /* ---- running ---- */
 
-static uint64_t steps_an_epoch(const fl_training *t)
+static void start_line(void *self, uint32_t epochs, uint64_t step_count)
 {
-    const uint64_t batch = t->options.batch;
-    return (fl_dataset_row_count(t->train) + batch - 1) / batch;
+    fl_training *t = self;
+    fl_progress_finish(&t->progress);
+    fl_progress_start(&t->progress, stderr, "step", 0, step_count);
+    t->progress.is_quiet = t->tool->is_quiet || !t->progress.is_terminal;
+    t->steps_an_epoch = step_count / epochs;
 }
 
 static void show_step(void *self, uint64_t step, const fl_metrics *epoch)
 {
     fl_training *t = self;
     const double count = (double)epoch->sample_count;
-    const uint64_t number = (step - 1) / steps_an_epoch(t) + 1;
+    const uint64_t number = (step - 1) / t->steps_an_epoch + 1;
     fl_progress_show(&t->progress, step, "epoch %llu, accuracy %.4f, loss %.4f",
                      (unsigned long long)number,
                      (double)epoch->correct_count / count,
                      epoch->loss_sum / count);
 }
 
-static void begin_run(fl_training *t, uint32_t epochs)
+fl_tune_options fl_training_tune(fl_training *training)
 {
-    const uint64_t steps = steps_an_epoch(t) * epochs;
-    t->options.epochs = epochs;
-    // Constant ignores it; a step is a third of the whole.
-    t->options.schedule_steps =
-        (uint32_t)(t->options.schedule == FL_SCHEDULE_STEP ? steps / 3 + 1
-                                                           : steps);
-    t->options.on_step = show_step;
-    t->options.on_step_self = t;
-    fl_progress_start(&t->progress, stderr, "step", 0, steps);
-    t->progress.is_quiet = t->tool->is_quiet || !t->progress.is_terminal;
+    fl_tune_options tune = {
+        .dataset = training->train,
+        .rows = training->rows,
+        .row_count = fl_dataset_row_count(training->train),
+        .train = training->options,
+        .thread_count = (uint32_t)training->tool->threads,
+        .recompute = training->tool->recompute,
+        .freeze = training->tool->freeze,
+        .random = &training->random,
+        .on_start = start_line,
+    };
+    tune.train.on_step = show_step;
+    tune.train.on_step_self = training;
+    return tune;
 }
 
 fl_err fl_training_run(fl_training *training, fl_model *model, uint32_t epochs,
                        fl_reason *why)
 {
-    const fl_tool *tool = training->tool;
-    const fl_trainer_options options = {
-        .batch_cap = training->options.batch,
-        .thread_count = (uint32_t)tool->threads,
-        .with_gradients = true,
-        .recompute = tool->recompute,
-        .freeze = tool->freeze,
-    };
-    fl_trainer *trainer = NULL;
-    fl_metrics first;
-    FL_TRY(fl_trainer_new(&trainer, model, &options, why));
-    begin_run(training, epochs);
-    const fl_err err =
-        fl_trainer_run(trainer, fl_model_params(model), &first, training->train,
-                       training->rows, fl_dataset_row_count(training->train),
-                       &training->options, &training->random, why);
+    const fl_tune_options tune = fl_training_tune(training);
+    const fl_err err = fl_tune_model(model, &tune, epochs, why);
     fl_progress_finish(&training->progress);
-    fl_trainer_free(trainer);
     return err;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/progress.h"
 #include "base/random.h"
+#include "compress/model/tune.h"
 #include "compress/tool.h"
 
 enum { FL_TRAINING_OPTIONS = 20 };  // that fl_training_list adds
@@ -27,6 +28,7 @@ typedef struct {
     fl_train_options options;  // a command may change them between runs
     fl_random random;          // of the order of rows, run after run
     fl_progress progress;
+    uint64_t steps_an_epoch;
 } fl_training;
 
 /*
@@ -48,8 +50,15 @@ FL_CHECK fl_err fl_training_open(fl_training *training, fl_reason *why);
 void fl_training_close(fl_training *training);
 
 /*
+ * How to train, for those who do it themselves: all rows of the training part,
+ * and the line on standard error, which fl_progress_finish ends. *training is
+ * borrowed.
+ */
+fl_tune_options fl_training_tune(fl_training *training);
+
+/*
  * Trains the model's parameters in place for `epochs` passes over the training
- * part; a schedule runs from its start to its end. FL_ERR_CANCELLED: Ctrl-C;
+ * part, as fl_tune_model does. FL_ERR_CANCELLED: Ctrl-C;
  * what was learned is kept.
  */
 FL_CHECK fl_err fl_training_run(fl_training *training, fl_model *model,

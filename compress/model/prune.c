@@ -107,33 +107,33 @@ typedef struct {
     double saving, price;  // price: importance by saving
 } bundle;
 
-// False: nothing more can go. Of equals the one that saves most.
-static bool cheapest_bundle(bundle *best, const pruning *p)
+// Of equals the one that saves most; left is 0 when nothing more can go.
+static bundle cheapest_bundle(const pruning *p)
 {
-    bool is_found = false;
+    bundle best = {0};
     for (uint32_t i = 0; i < p->group_count; i++) {
         bundle b = {.group = i, .left = left_after_bundle(p, i)};
         if (b.left == 0) continue;
         b.saving = saving_of(p, i, b.left);
         if (!(b.saving > 0.0)) continue;
         b.price = importance_of(p, i, b.left) / b.saving;
-        if (is_found && b.price > best->price) continue;
-        if (is_found && b.price == best->price && b.saving <= best->saving) {
-            continue;
-        }
-        *best = b;
-        is_found = true;
+        const bool is_cheaper =
+            b.price < best.price ||
+            (b.price <= best.price && b.saving > best.saving);
+        if (best.left == 0 || is_cheaper) best = b;
     }
-    return is_found;
+    return best;
 }
 
 static void remove_bundles(const pruning *p)
 {
     const double wanted = p->options->remove * total_cost(p);
-    bundle next = {0};
-    for (double gone = 0.0; gone < wanted; gone += next.saving) {
-        if (!cheapest_bundle(&next, p)) return;
+    double gone = 0.0;
+    while (gone < wanted) {
+        const bundle next = cheapest_bundle(p);
+        if (next.left == 0) return;
         p->kept[next.group] = next.left;
+        gone += next.saving;
     }
 }
 
