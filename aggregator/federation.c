@@ -169,6 +169,7 @@ static void list_summable(char *dst, size_t dst_cap)
     dst[0] = 0;
     for (unsigned kind = 1; fl_codec_name((fl_codec_kind)kind); kind++) {
         if (!fl_codec_is_summable((fl_codec_kind)kind)) continue;
+        if (kind == FL_CODEC_TALLY) continue;  // of surveys, not of updates
         const int added =
             snprintf(dst + len, dst_cap - len, "%s%s", len ? ", " : "",
                      fl_codec_name((fl_codec_kind)kind));

@@ -9,6 +9,7 @@
 #include "compress/update/clear.h"
 #include "compress/update/codec_table.h"
 #include "compress/update/metrics.h"
+#include "compress/update/tally.h"
 #include "compress/update/update.h"
 
 static const fl_codec_row SKETCH = {
@@ -25,10 +26,17 @@ static const fl_codec_row DENSE = {
     .bits_max = 20,
 };
 
+static const fl_codec_row TALLY = {
+    .name = "tally",
+    .kind = FL_CODEC_TALLY,
+    .is_tally = true,
+};
+
 // A codec is a line here, and a file with what the line names.
 static const fl_codec_row *const TABLE[] = {
-    &SKETCH,       &DENSE,         &fl_codec_sketch1bit, &fl_codec_topk,
-    &fl_codec_stc, &fl_codec_qsgd, &fl_codec_fp16,       &fl_codec_none,
+    &SKETCH,        &DENSE,         &fl_codec_sketch1bit,
+    &fl_codec_topk, &fl_codec_stc,  &fl_codec_qsgd,
+    &fl_codec_fp16, &fl_codec_none, &TALLY,
 };
 enum { TABLE_COUNT = sizeof TABLE / sizeof *TABLE, WORD_BYTES = 8 };
 
@@ -77,6 +85,7 @@ static fl_err refuse_name(const char *text, fl_reason *why)
     char names[FL_REASON_CAP] = "";
     fl_writer out = fl_writer_over((uint8_t *)names, sizeof names - 1);
     for (size_t i = 0; i < TABLE_COUNT; i++) {
+        if (TABLE[i]->is_tally) continue;
         if (i > 0) fl_writer_bytes(&out, ", ", 2);
         fl_writer_bytes(&out, TABLE[i]->name, strlen(TABLE[i]->name));
     }
@@ -113,6 +122,7 @@ fl_err fl_codec_parse(fl_codec_kind *kind, uint32_t *bits, const char *text,
     const size_t len = strcspn(text, ":");
     for (size_t i = 0; i < TABLE_COUNT; i++) {
         const fl_codec_row *row = TABLE[i];
+        if (row->is_tally) continue;
         if (strlen(row->name) != len || strncmp(row->name, text, len) != 0) {
             continue;
         }
@@ -195,6 +205,7 @@ static fl_err add_words(uint64_t *sums, const fl_codec *codec,
     }
     const uint8_t *words = in->at;
     FL_TRY(check_metrics(codec, words, why));
+    if (row_of(codec)->is_tally) FL_TRY(fl_tally_check(codec, words, why));
     for (size_t i = 0; i < count; i++) {
         sums[i] += fl_bytes_get_u64(words + i * WORD_BYTES);
     }

@@ -49,7 +49,8 @@ typedef enum {
     FL_CODEC_TALLY = 9,       // summable: no update, but counts
 } fl_codec_kind;
 
-/* "sketch1bit"; NULL for what is none. */
+/* "sketch1bit"; NULL for what is none. TALLY has a name, too, but
+ * fl_codec_parse does not take it: the aggregator alone chooses it. */
 const char *fl_codec_name(fl_codec_kind kind);
 
 /* Its sums can be masked. */
@@ -115,7 +116,7 @@ enum {
 typedef struct {
     fl_codec_kind kind;
     size_t param_count;   // what the layout's runs add up to, from 1 to
-                          // FL_MODEL_PARAMS_MAX
+                          // FL_MODEL_PARAMS_MAX; of a tally its counts
     uint32_t bits;        // DENSE, QSGD
     float density;        // SKETCH, SKETCH1BIT, TOPK, STC: share of LARGE that
     float density_small;  // is sent, and of SMALL; above 0, <= 1
@@ -176,7 +177,7 @@ fl_codec_stages fl_codec_get_stages(const fl_codec *codec);
 
 /* ---- summable codecs (update.c) ---- */
 
-/* Words of an update; 0 when they do not fit an object. */
+/* Words of an update or a tally; 0 when they do not fit an object. */
 size_t fl_update_words(const fl_codec *codec);
 
 /* Floats of scratch memory that encode and decode need. */
@@ -188,8 +189,8 @@ size_t fl_update_scratch(const fl_codec *codec);
  * places round in turn, so that errors cancel. `rounding` is the client's own.
  * FL_ERR_RANGE: a value is NaN or infinite (*why names the coordinate), the
  * weight is 0 or above FL_UPDATE_EXAMPLES_MAX, correct is above it, or the
- * loss is NaN. `words` are undefined then. `scratch` holds parts of the update
- * afterwards: the owner wipes it.
+ * loss is NaN. FL_ERR_UNSUPPORTED: TALLY. `words` are undefined then.
+ * `scratch` holds parts of the update afterwards: the owner wipes it.
  */
 FL_CHECK fl_err fl_update_encode(uint64_t *words, const fl_codec *codec,
                                  const float *update,
@@ -210,7 +211,8 @@ typedef struct {
  * `mean` has param_count, SKIPPED ones are 0. Weight and correct count are
  * exactly those of the clients, the loss but for the 2^-20 that each was
  * rounded to. FL_ERR_RANGE: no client or more than client_cap, or numbers that
- * so many cannot have made. Results are undefined then.
+ * so many cannot have made. FL_ERR_UNSUPPORTED: TALLY. Results are
+ * undefined then.
  */
 FL_CHECK fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
                                  fl_update_spread *spread,
@@ -223,12 +225,14 @@ FL_CHECK fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
 /*
  * A survey's answer: param_count counts, two in a word, and the metrics of the
  * rows that were looked at. Of the codec only kind, param_count, weight_max,
- * client_cap and seed are used. A sum of client_cap clients never wraps: no
- * count is above fl_tally_max.
+ * client_cap and seed are used; the layout has no runs. A sum of client_cap
+ * clients never wraps: no count is above fl_tally_max. In the clear the words
+ * are sent as they are, little-endian, and fl_codec_add adds them.
  */
 uint32_t fl_tally_max(const fl_codec *codec);
 
-/* FL_ERR_RANGE: a count is above fl_tally_max, or as of fl_update_encode. */
+/* Writes fl_update_words. FL_ERR_RANGE: a count is above fl_tally_max, or as of
+ * fl_update_encode. */
 FL_CHECK fl_err fl_tally_encode(uint64_t *words, const fl_codec *codec,
                                 const uint32_t *counts,
                                 const fl_update_metrics *metrics,

@@ -83,12 +83,15 @@ fl_err fl_codec_check(const fl_codec *codec, fl_reason *why)
     FL_TRY(check_kind(codec, why));
     FL_TRY(check_number("coordinates:", codec->param_count, 1,
                         FL_MODEL_PARAMS_MAX, why));
-    FL_TRY(
-        check_float("a clip of", codec->clip, (float)FL_CODEC_CLIP_MAX, why));
     FL_TRY(check_number("a largest weight of", codec->weight_max, 1,
                         FL_CODEC_WEIGHT_MAX, why));
     FL_TRY(check_number("clients:", codec->client_cap, 1, FL_CODEC_CLIENTS_MAX,
                         why));
+    if (codec->kind == FL_CODEC_TALLY) {
+        return check_number("runs:", codec->layout.run_count, 0, 0, why);
+    }
+    FL_TRY(
+        check_float("a clip of", codec->clip, (float)FL_CODEC_CLIP_MAX, why));
     if (fl_codec_is_summable(codec->kind)) FL_TRY(check_integers(codec, why));
     return check_layout(codec, why);
 }

@@ -21,13 +21,15 @@
 #include "compress/update/codec.h"
 #include "compress/update/layout.h"
 
-/* A codec. The functions are NULL when it is summable: those of update.c. */
+/* A codec. The functions are NULL when it is summable: those of update.c, or of
+ * tally.c. */
 typedef struct {
     const char *name;
     fl_codec_kind kind;
     uint32_t bits, bits_min, bits_max;  // what "name" means; 0: it has none
     bool has_density;
     bool has_residual;
+    bool is_tally;  // counts, not updates: nobody asks for it by name
 
     // Numbers of a group that are sent, at most; NULL: all.
     size_t (*kept)(const fl_codec *codec, fl_group group);

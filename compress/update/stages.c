@@ -28,6 +28,7 @@ static size_t sketched_support(const fl_codec *codec)
 
 size_t fl_codec_support(const fl_codec *codec)
 {
+    if (codec->kind == FL_CODEC_TALLY) return codec->param_count;
     return sketched_support(codec) +
            fl_layout_count(&codec->layout, FL_GROUP_EXACT);
 }
@@ -59,17 +60,26 @@ static uint64_t value_bits(const fl_codec *codec)
     return row->value_bits ? row->value_bits : codec->bits;
 }
 
-fl_codec_stages fl_codec_get_stages(const fl_codec *codec)
+// Bytes of all values at their width.
+static uint64_t rounded_bytes(const fl_codec *codec)
 {
+    if (codec->kind == FL_CODEC_TALLY) {
+        return codec->param_count * sizeof(uint32_t);
+    }
     const uint64_t exact = fl_layout_count(&codec->layout, FL_GROUP_EXACT);
     const uint64_t exact_bits =
         fl_codec_is_summable(codec->kind) ? FL_UPDATE_EXACT_BITS : 32;
     const uint64_t bits =
         exact * exact_bits + sketched_support(codec) * value_bits(codec);
+    return (bits + 7) / 8;
+}
+
+fl_codec_stages fl_codec_get_stages(const fl_codec *codec)
+{
     return (fl_codec_stages){
         .raw = codec->param_count * sizeof(float),
         .support = fl_codec_support(codec) * sizeof(float),
-        .rounded = (bits + 7) / 8,
+        .rounded = rounded_bytes(codec),
         .packed = fl_codec_bound(codec),
     };
 }

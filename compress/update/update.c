@@ -11,6 +11,7 @@
 #include "compress/update/digits.h"
 #include "compress/update/metrics.h"
 #include "compress/update/sketch.h"
+#include "compress/update/tally.h"
 
 /* ---- form ---- */
 
@@ -46,11 +47,21 @@ fl_update_form fl_update_form_of(const fl_codec *codec)
     return form;
 }
 
-size_t fl_update_words(const fl_codec *codec)
+static size_t form_words(const fl_codec *codec)
 {
     const fl_update_form form = fl_update_form_of(codec);
+    return FL_UPDATE_METRICS + form.exact.words + form.sketched.words;
+}
+
+static bool is_tally(const fl_codec *codec)
+{
+    return codec->kind == FL_CODEC_TALLY;
+}
+
+size_t fl_update_words(const fl_codec *codec)
+{
     const size_t words =
-        FL_UPDATE_METRICS + form.exact.words + form.sketched.words;
+        is_tally(codec) ? fl_tally_words(codec) : form_words(codec);
     return words <= FL_UPDATE_BYTES_MAX / sizeof(uint64_t) ? words : 0;
 }
 
@@ -58,6 +69,7 @@ size_t fl_update_words(const fl_codec *codec)
 // block of coordinates, or the order of the integers.
 size_t fl_update_scratch(const fl_codec *codec)
 {
+    if (is_tally(codec)) return 0;
     const fl_update_form form = fl_update_form_of(codec);
     const size_t large = form.kept[FL_GROUP_LARGE];
     const size_t small = form.kept[FL_GROUP_SMALL];
@@ -111,6 +123,13 @@ static int64_t round_to(double x, double most)
 }
 
 /* ---- encode ---- */
+
+static fl_err refuse_tally(const fl_codec *codec, fl_reason *why)
+{
+    if (!is_tally(codec)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                         "a tally has counts; it is no update");
+}
 
 fl_err fl_update_check_values(const float *update, size_t count, fl_reason *why)
 {
@@ -183,6 +202,7 @@ fl_err fl_update_encode(uint64_t *words, const fl_codec *codec,
                         fl_reason *why)
 {
     fl_metrics_counts counts;
+    FL_TRY(refuse_tally(codec, why));
     FL_TRY(fl_metrics_count(&counts, metrics, codec->weight_max, why));
     FL_TRY(fl_update_check_values(update, codec->param_count, why));
     *words++ = counts.weight;
@@ -259,6 +279,7 @@ fl_err fl_update_decode(float *mean, fl_update_metrics *metrics,
                         const uint64_t *sums, uint32_t client_count,
                         float *scratch, fl_reason *why)
 {
+    FL_TRY(refuse_tally(codec, why));
     if (client_count < 1 || client_count > codec->client_cap) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "a sum of %u clients: at least 1 and at most %u",

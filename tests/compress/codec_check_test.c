@@ -59,7 +59,7 @@ TEST(codec_check_takes_every_kind)
         assert_ok(fl_codec_check(&codec, NULL));
     }
     REFUSES(0, clip, 1.0F, "kind 0");
-    REFUSES(9, clip, 1.0F, "kind 9");
+    REFUSES(10, clip, 1.0F, "kind 10");
 }
 
 TEST(codec_check_takes_bits_that_the_codec_has)

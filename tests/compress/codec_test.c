@@ -62,7 +62,7 @@ TEST(codec_names_are_read_back)
         assert_int_equal(bits, defaults[i]);
     }
     assert_null(fl_codec_name((fl_codec_kind)0));
-    assert_null(fl_codec_name((fl_codec_kind)9));
+    assert_null(fl_codec_name((fl_codec_kind)10));
 }
 
 TEST(codec_kinds_say_what_they_can)

@@ -25,7 +25,7 @@ enum { LAYOUT_COUNT = sizeof LAYOUTS / sizeof *LAYOUTS };
 static fl_codec read_codec(const uint8_t *data)
 {
     fl_codec codec = {
-        .kind = (fl_codec_kind)(FL_CODEC_SKETCH + data[0] % FL_CODEC_NONE),
+        .kind = (fl_codec_kind)(FL_CODEC_SKETCH + data[0] % FL_CODEC_TALLY),
         .density = (float)(data[2] + 1) / 256.0F,
         .density_small = (float)(data[3] + 1) / 256.0F,
         .clip = 0.5F,
@@ -43,6 +43,7 @@ static fl_codec read_codec(const uint8_t *data)
     for (fl_group group = FL_GROUP_LARGE; group <= FL_GROUP_SKIPPED; group++) {
         codec.param_count += fl_layout_count(&codec.layout, group);
     }
+    if (codec.kind == FL_CODEC_TALLY) codec.layout.run_count = 0;
     return codec;
 }
 
@@ -66,6 +67,17 @@ static void check_mean(const fl_codec *codec, const uint64_t *sums,
     if (metrics.weight < 1 || metrics.weight > codec->weight_max) abort();
 }
 
+// What one client may have made is a sum, too.
+static void check_counts(const fl_codec *codec, const uint64_t *sums)
+{
+    uint64_t counts[COUNT_MAX];
+    fl_update_metrics metrics;
+    if (fl_tally_decode(counts, &metrics, codec, sums, 1, NULL)) abort();
+    for (size_t i = 0; i < codec->param_count; i++) {
+        if (counts[i] > fl_tally_max(codec)) abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -81,6 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (fl_codec_add(sums, &codec, data + HEAD, len - HEAD, scratch, &why)) {
         if (why.text[0] == 0) abort();
         if (memcmp(sums, zeros, sizeof sums) != 0) abort();
+    } else if (codec.kind == FL_CODEC_TALLY) {
+        check_counts(&codec, sums);
     } else {
         check_mean(&codec, sums, scratch);
     }

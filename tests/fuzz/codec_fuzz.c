@@ -1,8 +1,8 @@
 /* Any numbers as a codec are refused with a reason or can be used; any words
  * as a sum are refused with a reason or decode to numbers.
  *
- *   kind | per_word | runs | client_cap, value_max (u32) | 5 floats |
- *   runs * (count, group: a byte) | words
+ *   kind | per_word | runs (of a tally: counts) | client_cap, value_max (u32) |
+ * 5 floats | runs * (count, group: a byte) | words
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -47,6 +47,10 @@ static fl_codec take_codec(fl_reader *in)
     codec.density_small = take_float(in);
     codec.step_large = take_float(in);
     codec.step_small = take_float(in);
+    if (codec.kind == FL_CODEC_TALLY) {
+        codec.param_count = codec.layout.run_count;
+        codec.layout.run_count = 0;
+    }
     take_layout(&codec, in);
     return codec;
 }
@@ -103,6 +107,29 @@ static void encode(const fl_codec *codec, fl_reader *in)
     free(scratch);
 }
 
+// A sum that is taken is one of counts that can be sent, and back.
+static void tally(const fl_codec *codec, fl_reader *in)
+{
+    uint64_t counts[PARAMS_MAX];
+    uint32_t again[PARAMS_MAX];
+    uint64_t *sums = make_sums(fl_update_words(codec), in);
+    fl_update_metrics metrics;
+    fl_reason why = {""};
+    if (fl_tally_decode(counts, &metrics, codec, sums, 1, &why)) {
+        if (!why.text[0]) abort();
+    } else {
+        uint64_t *words = malloc(fl_update_words(codec) * sizeof *words);
+        if (!words) abort();
+        for (size_t i = 0; i < codec->param_count; i++)
+            again[i] = (uint32_t)counts[i];
+        if (fl_tally_encode(words, codec, again, &metrics, NULL)) abort();
+        if (memcmp(words, sums, fl_update_words(codec) * sizeof *words))
+            abort();
+        free(words);
+    }
+    free(sums);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     fl_reader in = fl_reader_over(data, len);
@@ -116,6 +143,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (stages.raw != codec.param_count * 4) abort();
     if (!fl_codec_is_summable(codec.kind) || codec.param_count > PARAMS_MAX)
         return 0;
+    if (codec.kind == FL_CODEC_TALLY) {
+        tally(&codec, &in);
+        return 0;
+    }
     decode(&codec, &in);
     encode(&codec, &in);
     return 0;

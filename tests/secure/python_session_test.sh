@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=tests/secure/python
-for module in primitives enrolment sketch update; do
+for module in primitives enrolment sketch update tally; do
     python3 -B $python/$module.py
 done
 python3 -B $python/examples.py docs/format.md

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The examples of docs/format.md, "Secure aggregation: one session",
-"Updates" and "Enrolment list", made from nothing:
+"Updates", "Tallies" and "Enrolment list", made from nothing:
 
     examples.py docs/format.md
 
@@ -16,6 +16,7 @@ from notation import bitmap
 from party import Party
 from primitives import u16, u32, u64
 from sketch import EXACT, LARGE, SKIPPED, SMALL
+from tally import Tally
 from transcript import CONFIRM, INBOX, INVITE, MASKED, ROSTER, SHARES
 from transcript import SURVIVORS, WORD, Invite, stream
 from update import SKETCH, Codec, codec_seed, recipe_of, sum_of
@@ -112,6 +113,25 @@ def check_updates(example):
     assert struct.pack("<40f", *mean) == example["update_mean"]
 
 
+def check_tallies(example):
+    tally = Tally(5, 100, 3, 7)
+    recipe = bytes([0x55]) * 32
+    assert tally.codec.task_bytes(recipe) == example["tally_task"]
+    most = 1431655765
+    rows = (
+        ([0, 1, 2**20, 2**30, most - 4], (50, 40, 25.5)),
+        ([most] * 5, (100, 75, 60.25)),
+        ([0, 1, 2, 3, most], (20, 9, 30)),
+    )
+    words = [tally.encode(*row) for row in rows]
+    assert struct.pack("<6Q", *words[0]) == example["tally_words"]
+    sums = sum_of(words)
+    assert struct.pack("<6Q", *sums) == example["tally_sums"]
+    counts, told = tally.decode(sums, 3)
+    assert counts == [most, most + 2, 1432704343, 2505397592, 3 * most - 4]
+    assert told == (170, 124, 115.75)
+
+
 def check_enrolment(example):
     authority, device = Identity(bytes([4]) * 32), Identity(bytes([1]) * 32)
     written = enrolment_write(authority, 7, [device_of(device, "board-1")])
@@ -126,4 +146,5 @@ if __name__ == "__main__":
     check_session(examples)
     check_plan(examples)
     check_updates(examples)
+    check_tallies(examples)
     check_enrolment(examples)

@@ -171,13 +171,18 @@ class Codec:
             words += pack(integers, r, M)
         return words
 
-    def decode(self, sums, clients):
-        """The mean, and the sums of weight, correct count and loss."""
-        W, correct, loss, *words = sums
+    def told(self, sums, clients):
+        """The sums of weight, correct count and loss."""
+        W, correct, loss = sums
         check(1 <= clients <= self.n, "no client, or more than n")
         check(clients <= W <= clients * self.weight_max, "no weight of clients")
         check(correct <= W and loss <= 64 * W * 2**20, "no clients' metrics")
-        F, parts = self.weight_max / W, []
+        return W, correct, loss / 2**20
+
+    def decode(self, sums, clients):
+        """The mean, and what the metrics tell."""
+        told, words = self.told(sums[:3], clients), sums[3:]
+        F, parts = self.weight_max / told[0], []
         for r, M, count in self.sections():
             used = -(-count // M)
             parts.append(unpack(words[:used], r, M, count))
@@ -193,7 +198,7 @@ class Codec:
             for i, v in zip(self.places(sketch.group), values, strict=True):
                 mean[i] = v
             rest = rest[sketch.k :]
-        return mean, (W, correct, loss / 2**20)
+        return mean, told
 
 
 def sum_of(vectors):
