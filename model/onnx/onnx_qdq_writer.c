@@ -3,9 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/int8/precision.h"
 #include "model/onnx/onnx_qdq.h"
-#include "model/onnx/onnx_storage.h"
 
 enum { UNSIGNED_TO_SIGNED = 128 };
 
@@ -21,21 +19,15 @@ static bool has_pair(const fl_onnx_writer *writer, uint32_t i)
            !writer->qdq->sharing[i].is_clamped;
 }
 
-bool fl_onnx_qdq_clamps(const fl_onnx_writer *writer, uint32_t i)
-{
-    return writer->qdq && writer->qdq->model->values[i].scale > 0.0F;
-}
-
 static const char *name_of(const fl_onnx_writer *writer, uint32_t i)
 {
     return writer->graph->nodes[i].name;
 }
 
-bool fl_onnx_qdq_has_params(const fl_onnx_writer *writer, uint32_t i)
+static bool has_params(const fl_onnx_writer *writer, uint32_t i)
 {
     const fl_op_kind op = writer->graph->nodes[i].op;
-    return writer->qdq && (op == FL_OP_CONV || op == FL_OP_DENSE) &&
-           !fl_int8_is_float_layer(writer->qdq->model, i);
+    return writer->qdq && (op == FL_OP_CONV || op == FL_OP_DENSE);
 }
 
 void fl_onnx_qdq_name(fl_onnx_text *dst, const fl_onnx_writer *writer,
@@ -50,12 +42,31 @@ void fl_onnx_qdq_name(fl_onnx_text *dst, const fl_onnx_writer *writer,
 
 /* ---- nodes ---- */
 
+// "OWNER.ROLE" from "OWNER.ROLE_quantized"; TensorRT has its biases in float.
+static void put_dequantize(fl_onnx_writer *writer, const char *owner,
+                           const char *role)
+{
+    fl_onnx_piece piece;
+    fl_onnx_text name;
+    fl_onnx_begin(&piece, "DequantizeLinear", "");
+    fl_onnx_print(&name, "%s.%s_quantized", owner, role);
+    fl_onnx_add_input(&piece, &name);
+    fl_onnx_print(&name, "%s.%s_scale", owner, role);
+    fl_onnx_add_input(&piece, &name);
+    fl_onnx_print(&name, "%s.%s_zero_point", owner, role);
+    fl_onnx_add_input(&piece, &name);
+    fl_onnx_add_int(&piece, "axis", 0);
+    fl_onnx_print(&name, "%s.%s", owner, role);
+    fl_onnx_set_output(&piece, &name);
+    fl_onnx_put_node(&writer->out, &piece);
+}
+
 void fl_onnx_qdq_write_params(fl_onnx_writer *writer, uint32_t i)
 {
-    // TensorRT has its biases in float.
-    fl_onnx_put_dequantize(writer, name_of(writer, i), "weight");
+    if (!has_params(writer, i)) return;
+    put_dequantize(writer, name_of(writer, i), "weight");
     if (writer->graph->nodes[i].bias_count && !is_signed(writer)) {
-        fl_onnx_put_dequantize(writer, name_of(writer, i), "bias");
+        put_dequantize(writer, name_of(writer, i), "bias");
     }
 }
 
@@ -156,12 +167,10 @@ static fl_err put_quantized(size_t *len, uint8_t *dst,
 {
     fl_sharing *sharing = calloc(model->graph.node_count, sizeof *sharing);
     if (!sharing) return FL_ERR_MEMORY;
-    const fl_err err =
-        fl_precision_share(sharing, &model->graph, model->precisions, NULL);
+    const fl_err err = fl_sharing_find(sharing, &model->graph, NULL);
     if (!err) {
         const struct fl_onnx_qdq qdq = {model, sharing, profile};
-        *len = fl_onnx_put_model(dst, NULL, &model->graph, &qdq,
-                                 FL_STORAGE_FLOAT32);
+        *len = fl_onnx_put_model(dst, NULL, &model->graph, &qdq);
     }
     free(sharing);
     return err;
