@@ -44,22 +44,22 @@ TILE void add_row(vec *sums, const float *a, const float *b, size_t at,
     }
 }
 
-// Four sums at once, of vectors side by side or of rows one below the other:
-// an addition alone would wait for the one before it.
+// Each column in four sums, of every fourth row: an addition alone would wait
+// for the one before it. A column's sum has the same bits whatever is beside
+// it, so that a network without some channels adds up the others as before.
 TILE void sum_tile(float *sum, const float *a, const float *b, size_t rows,
                    size_t step, size_t vecs, size_t left)
 {
-    enum { SUMS = 4 };
-    const size_t chains = SUMS / vecs;
-    vec sums[SUMS];
+    enum { CHAINS = 4, VECS_MAX = 2 };
+    vec sums[CHAINS * VECS_MAX];
     UNROLL
-    for (size_t i = 0; i < SUMS; i++) {
+    for (size_t i = 0; i < CHAINS * vecs; i++) {
         sums[i] = vec_zero();
     }
     size_t r = 0;
-    for (; rows - r >= chains; r += chains) {
+    for (; rows - r >= CHAINS; r += CHAINS) {
         UNROLL
-        for (size_t i = 0; i < chains; i++) {
+        for (size_t i = 0; i < CHAINS; i++) {
             add_row(sums + i * vecs, a, b, (r + i) * step, vecs, left);
         }
     }
@@ -67,7 +67,7 @@ TILE void sum_tile(float *sum, const float *a, const float *b, size_t rows,
         add_row(sums, a, b, r * step, vecs, left);
     }
     UNROLL
-    for (size_t i = vecs; i < SUMS; i++) {
+    for (size_t i = vecs; i < CHAINS * vecs; i++) {
         sums[i % vecs] = vec_add(sums[i % vecs], sums[i]);
     }
     UNROLL
@@ -80,13 +80,14 @@ TILE void sum_tile(float *sum, const float *a, const float *b, size_t rows,
 TILE void sum_columns(float *sum, const float *a, const float *b, size_t rows,
                       size_t columns)
 {
-    const size_t wide = 4;
+    const size_t wide = 2;
     size_t c = 0;
     for (; columns - c >= wide * LANES; c += wide * LANES) {
         sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, wide, LANES);
     }
-    for (; columns - c >= LANES; c += LANES) {
+    if (columns - c >= LANES) {
         sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, 1, LANES);
+        c += LANES;
     }
     if (c < columns) {
         sum_tile(sum + c, a + c, b ? b + c : NULL, rows, columns, 1,
