@@ -91,6 +91,22 @@ fl_err fl_tool_write(const fl_model *model, const char *path, fl_reason *why)
     return err;
 }
 
+fl_err fl_tool_write_int8(const fl_int8_model *quantized,
+                          fl_qdq_profile profile, const char *path,
+                          fl_reason *why)
+{
+    const size_t len = fl_int8_bytes(quantized, profile);
+    uint8_t *bytes = malloc(len);
+    if (!bytes) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu bytes",
+                             len);
+    }
+    fl_err err = fl_int8_encode(quantized, profile, bytes, len);
+    if (!err) err = fl_file_write(path, bytes, len, 0644, why);
+    free(bytes);
+    return err;
+}
+
 fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,
                       uint32_t batch_cap, fl_reason *why)
 {

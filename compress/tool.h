@@ -79,6 +79,9 @@ FL_CHECK fl_err fl_tool_read_float(fl_model **model, const char *path,
 
 FL_CHECK fl_err fl_tool_write(const fl_model *model, const char *path,
                               fl_reason *why);
+FL_CHECK fl_err fl_tool_write_int8(const fl_int8_model *quantized,
+                                   fl_qdq_profile profile, const char *path,
+                                   fl_reason *why);
 
 /* A runner for either kind. */
 FL_CHECK fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,

@@ -32,6 +32,33 @@ typedef struct fl_runner fl_runner;
 FL_CHECK fl_err fl_model_fold(fl_model **folded, const fl_model *model,
                               fl_reason *why);
 
+/* ---- float32 models stored small ---- */
+
+/* How the weights of CONV and DENSE lie in the file; all else is float32. */
+typedef enum {
+    FL_STORAGE_FLOAT32,
+    FL_STORAGE_FLOAT16,   // FLOAT16 and a Cast: half the bytes
+    FL_STORAGE_WEIGHTS8,  // INT8 with a scale an output channel and a
+                          // DequantizeLinear: a quarter of the bytes
+} fl_storage;
+
+/* Exact number of bytes that fl_model_encode_as writes. */
+size_t fl_model_bytes_as(const fl_model *model, fl_storage storage);
+
+/*
+ * As fl_model_encode, with weights rounded to what `storage` holds. They are
+ * float32 again when fl_model_decode reads them; written in the same form once
+ * more, they give the same bytes. FL_ERR_RANGE: a weight is NaN or infinite,
+ * or beyond 65504 and so beyond float16 (*why names layer and remedy).
+ * FL_ERR_SPACE: dst_cap is too small.
+ */
+FL_CHECK fl_err fl_model_encode_as(const fl_model *model, fl_storage storage,
+                                   uint8_t *dst, size_t dst_cap,
+                                   fl_reason *why);
+
+/* How an ONNX file of float32 stores most of its weights. */
+fl_storage fl_model_storage_of(const uint8_t *src, size_t src_len);
+
 /* ---- quantisation after training ---- */
 
 /* Of values; low <= 0 <= high. */
@@ -52,14 +79,25 @@ typedef struct {
     double percentile;  // of PERCENTILE: 99.0 to 100; 0: 99.99
     fl_calibrate calibrate;
     bool is_symmetric;  // zero points 128, as TensorRT wants them (s8, 0)
+    /*
+     * Mixed precision: CONV and DENSE layers by names or patterns with * and
+     * ?, separated by commas; NULL: none. One layer may be in one list.
+     */
+    const char *float_layers;   // computed in float32
+    const char *half_layers;    // the same, their weights stored as float16
+    const char *nibble_layers;  // weights -7 to 7 per output channel
 } fl_int8_options;
 
 /*
  * Folds `model`, runs it over rows[0..row_count) of the dataset to see the
  * ranges of its values, and quantises: weights symmetrically per output
- * channel, activations per value. The caller owns *quantized: fl_int8_free.
- * FL_ERR_RANGE: an option, no rows, a shape that does not fit, or a value
- * that is NaN or infinite. FL_ERR_UNSUPPORTED: an operator that has no
+ * channel, activations per value. Of layers that compute in float32, inputs
+ * are dequantised and the output is quantised; between two of them, with
+ * nothing but activations, pools and FLATTEN in between, values stay float32.
+ * The caller owns *quantized: fl_int8_free.
+ * FL_ERR_RANGE: an option, no rows, a shape that does not fit, a value that
+ * is NaN or infinite, or a layer in two lists. FL_ERR_NOT_FOUND: a name in a
+ * list fits no CONV or DENSE. FL_ERR_UNSUPPORTED: an operator that has no
  * integer form (*why names the node). FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_int8_quantize(fl_int8_model **quantized,
@@ -83,6 +121,17 @@ typedef enum {
     FL_QDQ_PLAIN,     // u8 activations: ONNX Runtime
     FL_QDQ_TENSORRT,  // s8 activations with zero point 0
 } fl_qdq_profile;
+
+/* How a layer's weights are kept, and what it computes with. */
+typedef enum {
+    FL_PRECISION_INT8,
+    FL_PRECISION_NIBBLE,   // INT8, with weights of 4 bits: -7 to 7
+    FL_PRECISION_FLOAT16,  // float32, with weights that are float16
+    FL_PRECISION_FLOAT32,
+} fl_precision;
+
+/* "int8", "int4", "float16", "float32". */
+const char *fl_precision_name(fl_precision precision);
 
 /* Exact number of bytes that fl_int8_encode writes. */
 size_t fl_int8_bytes(const fl_int8_model *quantized, fl_qdq_profile profile);
@@ -133,7 +182,8 @@ typedef struct {
     const char *op;    // "Conv", "Conv+Relu+MaxPool"
     fl_shape shape;    // of its output
     size_t param_count;
-    uint64_t mac_count;  // multiplications of weights, an example
+    uint64_t mac_count;      // multiplications of weights, an example
+    fl_precision precision;  // of its weights; of the engine if it has none
 } fl_step_info;
 
 uint32_t fl_runner_step_count(const fl_runner *runner);

@@ -201,7 +201,8 @@ FL_CHECK fl_err fl_qat_finish(fl_int8_model **quantized,
                               const fl_model *prepared, fl_reason *why);
 
 /*
- * The ranges that fl_int8_quantize would use: ranges[0..range_count).
+ * The ranges that fl_int8_quantize would use: ranges[0..range_count), with
+ * all layers in 8 bits, whatever the options say of single ones.
  * Errors of fl_int8_quantize.
  */
 FL_CHECK fl_err fl_int8_calibrate(fl_range *ranges, size_t range_count,

@@ -248,6 +248,7 @@ fl_step_info fl_runner_step(const fl_runner *runner, uint32_t i)
         .shape = nodes[last].shape,
         .param_count = node->weight_count + node->bias_count,
         .mac_count = macs_of(node),
+        .precision = FL_PRECISION_FLOAT32,
     };
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/trainer.h"
 
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,41 +9,16 @@
 #include "model/graph.h"
 #include "model/options.h"
 #include "model/order.h"
+#include "model/pick.h"
 
 /* ---- which parameters learn ---- */
 
-// Marks the layers that one name or pattern of the list means.
-static fl_err freeze_layers(bool *frozen, const fl_graph *graph,
-                            const char *name, size_t name_len, fl_reason *why)
+static bool has_params(const fl_node *node)
 {
-    char pattern[FL_NODE_NAME_CAP];
-    bool is_known = false;
-    if (name_len < sizeof pattern) {
-        memcpy(pattern, name, name_len);
-        pattern[name_len] = '\0';
-        for (uint32_t i = 0; i < graph->node_count; i++) {
-            const fl_node *node = &graph->nodes[i];
-            if (node->weight_count + node->bias_count == 0) continue;
-            if (fnmatch(pattern, node->name, 0) != 0) continue;
-            frozen[i] = is_known = true;
-        }
-    }
-    if (is_known) return FL_OK;
-    return fl_reason_set(why, FL_ERR_NOT_FOUND,
-                         "freeze: \"%.*s\" fits no layer with parameters",
-                         (int)name_len, name);
+    return node->weight_count + node->bias_count > 0;
 }
 
-static fl_err freeze_list(bool *frozen, const fl_graph *graph, const char *list,
-                          fl_reason *why)
-{
-    while (list && *list) {
-        const size_t len = strcspn(list, ",");
-        FL_TRY(freeze_layers(frozen, graph, list, len, why));
-        list += len + (list[len] == ',');
-    }
-    return FL_OK;
-}
+static const fl_pick FREEZE = {"freeze", "layer with parameters", has_params};
 
 static void list_params(fl_trainer *t, const fl_graph *graph,
                         const bool *frozen)
@@ -97,7 +71,7 @@ static fl_err allocate(fl_trainer *t, const fl_trainer_options *options,
 static fl_err build(fl_trainer *t, bool *frozen, const fl_graph *graph,
                     const fl_trainer_options *options, fl_reason *why)
 {
-    FL_TRY(freeze_list(frozen, graph, options->freeze, why));
+    FL_TRY(fl_pick_nodes(frozen, graph, options->freeze, &FREEZE, why));
     t->lane_count = options->thread_count ? options->thread_count : 1;
     const fl_err err = fl_team_new(&t->team, t->lane_count);
     if (err) {

@@ -39,21 +39,6 @@ static fl_err check(choices *c, const fl_tool *tool, fl_reason *why)
     return fl_tool_choice(&c->profile, "profile", tool->profile, PROFILES, why);
 }
 
-static fl_err write(const fl_int8_model *quantized, fl_qdq_profile profile,
-                    const char *path, fl_reason *why)
-{
-    const size_t len = fl_int8_bytes(quantized, profile);
-    uint8_t *bytes = malloc(len);
-    if (!bytes) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu bytes",
-                             len);
-    }
-    fl_err err = fl_int8_encode(quantized, profile, bytes, len);
-    if (!err) err = fl_file_write(path, bytes, len, 0644, why);
-    free(bytes);
-    return err;
-}
-
 // Rows to calibrate with: a sample of the training part.
 static fl_err pick_rows(uint32_t **rows, size_t *count, const fl_tool *tool,
                         const fl_dataset *train, fl_reason *why)
@@ -91,7 +76,8 @@ static fl_err quantize(const fl_tool *tool, const choices *c, fl_reason *why)
                                why);
     }
     if (!err) {
-        err = write(quantized, (fl_qdq_profile)c->profile, tool->out, why);
+        err = fl_tool_write_int8(quantized, (fl_qdq_profile)c->profile,
+                                 tool->out, why);
     }
     if (!err && !tool->is_quiet) {
         printf("%s: %zu bytes, float32 has %zu (calibrated on %zu rows)\n",

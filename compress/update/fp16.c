@@ -1,6 +1,6 @@
 /* All values in half precision. SPDX-License-Identifier: Apache-2.0 */
+#include "base/half.h"
 #include "compress/update/codec_table.h"
-#include "compress/update/narrow.h"
 
 static size_t bound(const fl_codec *codec)
 {
@@ -17,7 +17,7 @@ static void encode(fl_writer *out, float *values, const fl_codec *codec,
     while (fl_run_next(&run)) {
         for (size_t i = 0; i < run.count; i++) {
             const float value = values[run.first + i];
-            fl_writer_u16(out, fl_narrow_encode_half(value));
+            fl_writer_u16(out, fl_half_encode(value));
         }
     }
 }
@@ -29,7 +29,7 @@ static fl_err decode(float *values, fl_reader *in, const fl_codec *codec,
     fl_run run = fl_run_over(&codec->layout, FL_RUN_CODED);
     while (fl_run_next(&run)) {
         for (size_t i = 0; i < run.count; i++) {
-            values[run.first + i] = fl_narrow_decode_half(fl_reader_u16(in));
+            values[run.first + i] = fl_half_decode(fl_reader_u16(in));
         }
     }
     return FL_OK;

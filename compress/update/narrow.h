@@ -1,9 +1,7 @@
 /*
- * Floats in 16 bits.
- *
- *   half   IEEE 754 binary16: 11 bits of precision, 6e-8 to 65504
- *   top    the upper half of a float: 8 bits of precision, all its range; for
- *          scales, whose size nobody knows beforehand
+ * Floats in 16 bits with all their range: the upper half of a float ("top"),
+ * 8 bits of precision; for scales, whose size nobody knows beforehand.
+ * (base/half.h has those with more precision and less range.)
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,14 +10,8 @@
 
 #include <stdint.h>
 
-/* The nearest half, of two the even one; beyond the largest: the largest. */
-uint16_t fl_narrow_encode_half(float value);
-
 /* Tops from here on are infinite, NaN or negative: no scale. */
 enum { FL_NARROW_TOP_INFINITY = 0x7f80 };
-
-/* Infinity and NaN as they are. */
-float fl_narrow_decode_half(uint16_t half);
 
 /*
  * The top below a value from 0 to 2^126, or the one above it when what is cut

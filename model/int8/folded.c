@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "model/int8/precision.h"
 #include "model/plan.h"
 
 enum { BATCH = 8 };  // few, so that large networks fit a board
@@ -13,13 +14,22 @@ enum { BATCH = 8 };  // few, so that large networks fit a board
 
 fl_err fl_folded_init(fl_folded *folded, const fl_model *model, fl_reason *why)
 {
+    return fl_folded_init_mixed(folded, model, &(fl_int8_options){0}, why);
+}
+
+fl_err fl_folded_init_mixed(fl_folded *folded, const fl_model *model,
+                            const fl_int8_options *options, fl_reason *why)
+{
     fl_folded made = {0};
     FL_TRY(fl_model_fold(&made.model, model, why));
     const fl_graph *graph = &made.model->graph;
     made.sharing = calloc(graph->node_count, sizeof *made.sharing);
     fl_err err = made.sharing ? FL_OK : FL_ERR_MEMORY;
     if (err) err = fl_reason_set(why, err, "no memory to fold a model");
-    if (!err) err = fl_sharing_find(made.sharing, graph, why);
+    if (!err) err = fl_precision_choose(&made.precisions, graph, options, why);
+    if (!err) {
+        err = fl_precision_share(made.sharing, graph, made.precisions, why);
+    }
     if (err) {
         fl_folded_fini(&made);
         return err;
@@ -33,6 +43,7 @@ void fl_folded_fini(fl_folded *folded)
 {
     fl_model_free(folded->model);
     free(folded->sharing);
+    free(folded->precisions);
     *folded = (fl_folded){0};
 }
 

@@ -19,11 +19,18 @@ typedef struct {
     fl_model *model;
     fl_sharing *sharing;  // one a node
     size_t range_count;
+    fl_precision *precisions;  // one a node; NULL: all INT8
 } fl_folded;
 
 /* The model is borrowed for the call. Errors of fl_int8_range_count. */
 FL_CHECK fl_err fl_folded_init(fl_folded *folded, const fl_model *model,
                                fl_reason *why);
+
+/* The same with the layers that options name. Also FL_ERR_NOT_FOUND,
+ * FL_ERR_RANGE as of fl_int8_quantize. */
+FL_CHECK fl_err fl_folded_init_mixed(fl_folded *folded, const fl_model *model,
+                                     const fl_int8_options *options,
+                                     fl_reason *why);
 
 /* Accepts a zeroed struct. */
 void fl_folded_fini(fl_folded *folded);

@@ -15,6 +15,11 @@
  * so all sets of kernels give the same bits (Jacob et al. 2018, equation 4,
  * with the multiplier in float32, as XNNPACK and ONNX Runtime have it).
  *
+ * Layers may be left in float32 (`precisions`): they read bytes, compute with
+ * floats, and what they make becomes bytes by the rule of the first
+ * quantisation. Between two of them, with nothing but activations, pools and
+ * FLATTEN on the way, values are float32.
+ *
  * The graph has no BATCHNORM and no DROPOUT: they are folded away. A value
  * whose scale is 0 is float32: the input, what is computed in front of the
  * first quantised value (SUB and DIV), and the logits, where a sum becomes
@@ -51,6 +56,25 @@ struct fl_int8_model {
     int32_t *biases;       // channel_count; scale x.scale * weight_scale
     float *weight_scales;  // channel_count
     size_t channel_count;
+    fl_precision *precisions;  // one a node, of CONV and DENSE; NULL: all INT8
+    float *params;             // (graph.param_count), of layers in float32,
+                               // rounded to halves where they are stored so;
+                               // NULL: there are none
 };
+
+static inline fl_precision fl_int8_precision(const fl_int8_model *model,
+                                             uint32_t i)
+{
+    return model->precisions ? model->precisions[i] : FL_PRECISION_INT8;
+}
+
+/* True: CONV or DENSE i computes in float32. */
+static inline bool fl_int8_is_float_layer(const fl_int8_model *model,
+                                          uint32_t i)
+{
+    const fl_precision precision = fl_int8_precision(model, i);
+    return precision == FL_PRECISION_FLOAT16 ||
+           precision == FL_PRECISION_FLOAT32;
+}
 
 #endif

@@ -11,25 +11,37 @@
 
 /* ---- the first quantisation ---- */
 
-static void input_run(const fl_qstep *step, const fl_qcontext *context)
+// input->x, row by row.
+static void quantize_rows(fl_qinput *input, const fl_qvalue *y, uint32_t count,
+                          const fl_qkernels *kernels)
 {
-    const fl_qvalue *y = &step->y;
-    const size_t row_floats = (size_t)y->shape.width * y->shape.channels;
-    fl_qinput input = {
-        .x = context->input,
-        .count = row_floats,
-        .changes = step->changes,
-        .change_count = step->change_count,
-        .scale = y->quant.scale,
-        .zero_point = y->quant.zero_point,
-    };
-    for (uint32_t i = 0; i < context->count; i++) {
+    input->count = (size_t)y->shape.width * y->shape.channels;
+    input->scale = y->quant.scale;
+    input->zero_point = y->quant.zero_point;
+    for (uint32_t i = 0; i < count; i++) {
         for (uint32_t row = 0; row < y->shape.height; row++) {
-            input.y = fl_qvalue_row(y, i, row);
-            context->kernels->quantize(&input);
-            input.x += row_floats;
+            input->y = fl_qvalue_row(y, i, row);
+            kernels->quantize(input);
+            input->x += input->count;
         }
     }
+}
+
+void fl_qvalue_quantize(const fl_qvalue *y, const float *src, uint32_t count,
+                        const fl_qkernels *kernels)
+{
+    fl_qinput input = {.x = src};
+    quantize_rows(&input, y, count, kernels);
+}
+
+static void input_run(const fl_qstep *step, const fl_qcontext *context)
+{
+    fl_qinput input = {
+        .x = context->input,
+        .changes = step->changes,
+        .change_count = step->change_count,
+    };
+    quantize_rows(&input, &step->y, context->count, context->kernels);
 }
 
 // A row of a SUB's or DIV's constants, one for each float of a row.
@@ -95,7 +107,7 @@ fl_err fl_qinput_prepare(fl_qstep *step, fl_qcontext *context, fl_reason *why)
 
 /* ---- the logits ---- */
 
-static void dequantize(float *dst, const fl_qvalue *x, uint32_t count)
+void fl_qvalue_dequantize(float *dst, const fl_qvalue *x, uint32_t count)
 {
     const size_t row_floats = (size_t)x->shape.width * x->shape.channels;
     for (uint32_t i = 0; i < count; i++) {
@@ -125,7 +137,7 @@ static void output_run(const fl_qstep *step, const fl_qcontext *context)
 {
     const fl_qvalue *x = &step->x[0];
     if (x->quant.scale > 0.0F) {
-        dequantize(context->logits, x, context->count);
+        fl_qvalue_dequantize(context->logits, x, context->count);
     }
     if (step->node.op != FL_OP_L2NORM) return;
     const fl_shape s = step->y.shape;

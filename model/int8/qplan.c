@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "model/int8/qstep.h"
+#include "model/int8/sharing.h"
 #include "model/place.h"
 
 #define NONE UINT32_MAX  // no such node
@@ -166,6 +167,26 @@ static void fuse(fl_qplan *plan, fl_qstep *s)
     }
 }
 
+static bool is_float_layer(const fl_qplan *plan, uint32_t i)
+{
+    return fl_int8_is_float_layer(plan->context.model, i);
+}
+
+// Takes what reads floats behind a layer in float32 into its step.
+static void follow_chain(fl_qplan *plan, fl_qstep *s)
+{
+    s->is_chain = true;
+    while (is_float(plan, s->output)) {
+        const uint32_t next = only_consumer(plan, s->output);
+        if (next == NONE) return;
+        const fl_op_kind op = plan->graph.nodes[next].op;
+        if (!fl_sharing_follows(op) && !is_float_layer(plan, next)) return;
+        append_op(s, op);
+        plan->values[s->output].root = next;  // fused: never looked up
+        s->output = next;
+    }
+}
+
 static void add_step(fl_qplan *plan, uint32_t i)
 {
     fl_qstep *s = &plan->steps[plan->step_count++];
@@ -173,9 +194,14 @@ static void add_step(fl_qplan *plan, uint32_t i)
     s->index = s->output = i;
     s->sums = s->node.shape;
     s->param_count = s->node.weight_count + s->node.bias_count;
+    s->precision = fl_int8_precision(plan->context.model, i);
     set_bounds(s, quants(plan)[i]);
     append_op(s, s->node.op);
-    fuse(plan, s);
+    if (is_float_layer(plan, i)) {
+        follow_chain(plan, s);
+    } else {
+        fuse(plan, s);
+    }
     plan->values[s->output].root = s->output;
 }
 
@@ -248,10 +274,23 @@ static bool is_constant_op(fl_op_kind op)
 }
 
 // A value of float32 is made only by what can: the last sum, and an L2NORM.
+static fl_err check_chain(const fl_qplan *plan, const fl_qstep *s,
+                          fl_reason *why)
+{
+    const uint32_t input = s->node.inputs[0];
+    if (is_float(plan, s->output) && s->output != last_node(plan)) {
+        return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                             "its value is not quantized");
+    }
+    if (!is_float(plan, input) || is_in_front(plan, input)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_UNSUPPORTED, "its input is not quantized");
+}
+
 static fl_err check_step(const fl_qplan *plan, const fl_qstep *s,
                          fl_reason *why)
 {
     const fl_op_kind op = s->node.op;
+    if (s->is_chain) return check_chain(plan, s, why);
     if (!PREPARE[op]) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED, "it has no integer form");
     }
@@ -308,7 +347,7 @@ static void widen_border(value *v, const fl_window *w)
 static bool wants_border(const fl_qplan *plan, const fl_qstep *s)
 {
     const fl_node *node = &s->node;
-    if (node->op != FL_OP_CONV) return false;
+    if (node->op != FL_OP_CONV || s->is_chain) return false;
     const uint32_t inputs = plan->graph.nodes[node->inputs[0]].shape.channels;
     return node->group_count != inputs || inputs == 1 ||
            node->out_count == inputs;
@@ -356,7 +395,9 @@ static fl_err prepare_steps(fl_qplan *plan, fl_reason *why)
     for (uint32_t i = 0; i < plan->step_count; i++) {
         fl_qstep *s = &plan->steps[i];
         connect_step(plan, s);
-        const fl_err err = PREPARE[s->node.op](s, &plan->context, why);
+        const prepare how =
+            s->is_chain ? fl_qchain_prepare : PREPARE[s->node.op];
+        const fl_err err = how(s, &plan->context, why);
         if (err == FL_ERR_MEMORY || err == FL_ERR_LIMIT) {
             return fl_reason_set(why, FL_ERR_MEMORY,
                                  "node \"%s\" (%s): no memory behind the %zu "
@@ -522,6 +563,7 @@ fl_err fl_qplan_new(fl_qplan **plan, const fl_int8_model *model,
     made->batch_cap = batch_cap;
     made->context.model = model;
     made->context.kernels = kernels;
+    made->context.batch_cap = batch_cap;
     fl_arena_init(&made->context.keep, SIZE_MAX);
     err = compile(made, why);
     made->context.model = NULL;
@@ -536,6 +578,9 @@ fl_err fl_qplan_new(fl_qplan **plan, const fl_int8_model *model,
 void fl_qplan_free(fl_qplan *plan)
 {
     if (!plan) return;
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        fl_plan_free(plan->steps[i].chain);
+    }
     fl_graph_fini(&plan->graph);
     fl_arena_fini(&plan->context.keep);
     free(plan->values);
@@ -579,10 +624,16 @@ fl_step_info fl_qplan_step(const fl_qplan *plan, uint32_t i)
         .shape = plan->graph.nodes[s->output].shape,
         .param_count = s->param_count,
         .mac_count = s->mac_count,
+        .precision = s->precision,
     };
 }
 
 size_t fl_qplan_bytes(const fl_qplan *plan)
 {
-    return plan->memory_bytes + plan->context.keep.used;
+    size_t bytes = plan->memory_bytes + plan->context.keep.used;
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const fl_plan *chain = plan->steps[i].chain;
+        if (chain) bytes += fl_plan_bytes(chain);
+    }
+    return bytes;
 }

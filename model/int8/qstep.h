@@ -1,6 +1,7 @@
 /*
  * One step of an INT8 plan, and where values lie. Private to qplan.c and the
- * files that prepare and run steps: qconv.c, qmove.c, qpool.c, qfloat.c.
+ * files that prepare and run steps: qconv.c, qmove.c, qpool.c, qfloat.c,
+ * qchain.c.
  *
  * A step is prepared twice: `prepare` works out what it needs and packs its
  * weights while values have no addresses yet, then `run` may use them.
@@ -15,6 +16,7 @@
 #include "base/reason.h"
 #include "model/int8/int8.h"
 #include "model/int8/qkernels.h"
+#include "model/plan.h"
 
 /* Bytes (N, H, W, C) inside a border; steps between rows and examples. */
 typedef struct {
@@ -31,6 +33,7 @@ typedef struct fl_qstep fl_qstep;
 typedef struct {
     const fl_int8_model *model;  // only while steps are prepared
     const fl_qkernels *kernels;
+    uint32_t batch_cap;
     fl_arena keep;  // packed weights, tables: as long as the plan
     float *logits;  // of this run
     const float *input;
@@ -47,6 +50,7 @@ struct fl_qstep {
     char op[64];      // "Conv+Relu"
     size_t param_count;
     uint64_t mac_count;
+    fl_precision precision;
 
     size_t scratch_bytes;
     uint8_t *scratch;
@@ -71,6 +75,9 @@ struct fl_qstep {
     // the first quantisation
     fl_qchange *changes;
     uint32_t change_count;
+    // layers in float32, from `node` to `output`
+    bool is_chain;
+    fl_plan *chain;
 };
 
 /* ---- values ---- */
@@ -91,6 +98,11 @@ uint8_t *fl_qvalue_row(const fl_qvalue *v, size_t example, size_t y);
 
 /* Writes the zero point around `count` examples. */
 void fl_qvalue_fill_border(const fl_qvalue *v, uint32_t count);
+
+/* Floats (count, H, W, C) of the bytes, and back. */
+void fl_qvalue_dequantize(float *dst, const fl_qvalue *x, uint32_t count);
+void fl_qvalue_quantize(const fl_qvalue *y, const float *src, uint32_t count,
+                        const fl_qkernels *kernels);
 
 /* ---- steps, by operator ---- */
 
@@ -115,5 +127,7 @@ FL_CHECK fl_err fl_qinput_prepare(fl_qstep *step, fl_qcontext *context,
                                   fl_reason *why);
 FL_CHECK fl_err fl_qoutput_prepare(fl_qstep *step, fl_qcontext *context,
                                    fl_reason *why);
+FL_CHECK fl_err fl_qchain_prepare(fl_qstep *step, fl_qcontext *context,
+                                  fl_reason *why);
 
 #endif

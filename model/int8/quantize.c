@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "model/int8/calibrate.h"
+#include "model/int8/precision.h"
 
 #define BIAS_MAX 0x1p29  // rounding cannot take it to 2^30
 
@@ -76,9 +78,59 @@ static bool has_factor(float x_scale, float weight_scale, float y_scale)
            (y_scale <= 0.0F || isfinite(product / y_scale));
 }
 
+// As they are, or as halves hold them.
+static fl_err keep_floats(fl_int8_model *made, uint32_t i, const float *params,
+                          fl_reason *why)
+{
+    const fl_node *node = &made->graph.nodes[i];
+    const bool is_half = fl_int8_precision(made, i) == FL_PRECISION_FLOAT16;
+    for (size_t k = 0; k < node->weight_count; k++) {
+        const float weight = params[node->weight_at + k];
+        if (is_half && fabsf(weight) > FL_HALF_MAX) {
+            return fl_reason_set(why, FL_ERR_RANGE,
+                                 "node \"%s\" (%s): a weight is %g, float16 "
+                                 "ends at %g; leave it in float32",
+                                 node->name, fl_op_name(node->op),
+                                 (double)weight, (double)FL_HALF_MAX);
+        }
+        made->params[node->weight_at + k] =
+            is_half ? fl_half_decode(fl_half_encode(weight)) : weight;
+    }
+    for (size_t k = 0; k < node->bias_count; k++) {
+        made->params[node->bias_at + k] = params[node->bias_at + k];
+    }
+    return FL_OK;
+}
+
+static float channel_scale(const fl_int8_model *made, uint32_t i,
+                           const float *weights, float bias)
+{
+    const fl_node *node = &made->graph.nodes[i];
+    const float x_scale = made->values[node->inputs[0]].scale;
+    const size_t depth = node->weight_count / node->out_count;
+    const float scale = fl_quantize_scale(weights, depth, bias, x_scale);
+    if (fl_int8_precision(made, i) != FL_PRECISION_NIBBLE) return scale;
+    return fl_precision_nibble_scale(weights, depth, scale);
+}
+
+static void quantize_weights(fl_int8_model *made, uint32_t i, size_t at,
+                             const float *weights, float scale)
+{
+    const fl_node *node = &made->graph.nodes[i];
+    const size_t depth = node->weight_count / node->out_count;
+    if (fl_int8_precision(made, i) == FL_PRECISION_NIBBLE) {
+        fl_precision_nibbles(made->weights + at, weights, depth, scale);
+    } else {
+        fl_quantize_weights(made->weights + at, weights, depth, scale);
+    }
+}
+
 static fl_err quantize_layer(fl_int8_model *made, uint32_t i,
                              const float *params, fl_reason *why)
 {
+    if (fl_int8_is_float_layer(made, i)) {
+        return keep_floats(made, i, params, why);
+    }
     const fl_node *node = &made->graph.nodes[i];
     const float x_scale = made->values[node->inputs[0]].scale;
     const float y_scale = made->values[i].scale;
@@ -87,15 +139,14 @@ static fl_err quantize_layer(fl_int8_model *made, uint32_t i,
         const size_t at = node->weight_at + o * depth;
         const size_t channel = made->channel_at[i] + o;
         const float bias = node->bias_count ? params[node->bias_at + o] : 0.0F;
-        const float scale =
-            fl_quantize_scale(params + at, depth, bias, x_scale);
+        const float scale = channel_scale(made, i, params + at, bias);
         if (!has_factor(x_scale, scale, y_scale)) {
             return fl_reason_set(why, FL_ERR_RANGE,
                                  "node \"%s\" (%s): the numbers of channel %u "
                                  "are too large for 8 bits",
                                  node->name, fl_op_name(node->op), o);
         }
-        fl_quantize_weights(made->weights + at, params + at, depth, scale);
+        quantize_weights(made, i, at, params + at, scale);
         made->weight_scales[channel] = scale;
         made->biases[channel] = fl_quantize_bias((double)bias, x_scale * scale);
     }
@@ -142,18 +193,42 @@ void fl_int8_free(fl_int8_model *quantized)
     free(quantized->channel_at);
     free(quantized->biases);
     free(quantized->weight_scales);
+    free(quantized->precisions);
+    free(quantized->params);
     free(quantized);
 }
 
 /* ---- the front ---- */
 
+// Room for the layers that stay in float32.
+static fl_err copy_precisions(fl_int8_model *made,
+                              const fl_precision *precisions)
+{
+    const fl_graph *graph = &made->graph;
+    if (!precisions) return FL_OK;
+    made->precisions = malloc(graph->node_count * sizeof *made->precisions);
+    made->params = calloc(graph->param_count + 1, sizeof *made->params);
+    if (!made->precisions || !made->params) return FL_ERR_MEMORY;
+    memcpy(made->precisions, precisions,
+           graph->node_count * sizeof *precisions);
+    return FL_OK;
+}
+
 fl_err fl_quantize_folded(fl_int8_model **quantized, const fl_model *folded,
                           const fl_quant *values, fl_reason *why)
+{
+    return fl_quantize_mixed(quantized, folded, values, NULL, why);
+}
+
+fl_err fl_quantize_mixed(fl_int8_model **quantized, const fl_model *folded,
+                         const fl_quant *values, const fl_precision *precisions,
+                         fl_reason *why)
 {
     fl_int8_model *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     fl_err err = fl_graph_copy(&made->graph, &folded->graph);
     if (!err) err = allocate(made);
+    if (!err) err = copy_precisions(made, precisions);
     if (err) {
         fl_reason_set(why, err, "no memory for %zu parameters in 8 bits",
                       folded->graph.param_count);
@@ -178,8 +253,8 @@ static fl_err quantize(fl_int8_model **quantized, const fl_folded *folded,
     fl_quant *values = malloc(folded->model->graph.node_count * sizeof *values);
     if (!values) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     fl_calibrate_quants(values, folded, ranges, is_symmetric);
-    const fl_err err =
-        fl_quantize_folded(quantized, folded->model, values, why);
+    const fl_err err = fl_quantize_mixed(quantized, folded->model, values,
+                                         folded->precisions, why);
     free(values);
     return err;
 }
@@ -210,7 +285,7 @@ fl_err fl_int8_quantize(fl_int8_model **quantized, const fl_model *model,
     fl_folded folded;
     FL_TRY(fl_calibrate_check(options, why));
     FL_TRY(fl_sample_check(&by, model, why));
-    FL_TRY(fl_folded_init(&folded, model, why));
+    FL_TRY(fl_folded_init_mixed(&folded, model, options, why));
     const fl_err err =
         calibrate_and_quantize(quantized, &folded, &by, options, why);
     fl_folded_fini(&folded);

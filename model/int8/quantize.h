@@ -44,4 +44,11 @@ FL_CHECK fl_err fl_quantize_folded(fl_int8_model **quantized,
                                    const fl_model *folded,
                                    const fl_quant *values, fl_reason *why);
 
+/* The same with layers in other precisions, one a node; NULL: all INT8. */
+FL_CHECK fl_err fl_quantize_mixed(fl_int8_model **quantized,
+                                  const fl_model *folded,
+                                  const fl_quant *values,
+                                  const fl_precision *precisions,
+                                  fl_reason *why);
+
 #endif

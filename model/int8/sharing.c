@@ -104,6 +104,50 @@ static bool is_float_at_end(const fl_graph *graph, uint32_t i)
            (is_last(graph, i) || (last->op == FL_OP_L2NORM && reads(last, i)));
 }
 
+/* ---- layers in float32 ---- */
+
+bool fl_sharing_follows(fl_op_kind op)
+{
+    return op == FL_OP_RELU || op == FL_OP_RELU6 || op == FL_OP_LEAKY_RELU ||
+           op == FL_OP_HARD_SWISH || op == FL_OP_HARD_SIGMOID ||
+           op == FL_OP_SIGMOID || op == FL_OP_TANH || op == FL_OP_MAXPOOL ||
+           op == FL_OP_AVGPOOL || op == FL_OP_GLOBALPOOL ||
+           op == FL_OP_FLATTEN || op == FL_OP_L2NORM;
+}
+
+static bool computes_float(const fl_sharing *sharing, const fl_graph *graph,
+                           const bool *float_layers, uint32_t i)
+{
+    const fl_node *node = &graph->nodes[i], *reader = NULL;
+    if (has_weights(node->op)) return float_layers[i];
+    return fl_sharing_follows(node->op) &&
+           sharing[node->inputs[0]].computes_float &&
+           count_readers(graph, node->inputs[0], &reader) == 1;
+}
+
+// Nobody needs the bytes of value i.
+static bool is_float_inside(const fl_sharing *sharing, const fl_graph *graph,
+                            uint32_t i)
+{
+    const fl_node *reader = NULL;
+    if (!sharing[i].computes_float && !is_in_front(graph, i)) return false;
+    if (is_last(graph, i)) return true;
+    return count_readers(graph, i, &reader) == 1 &&
+           sharing[reader - graph->nodes].computes_float;
+}
+
+static void find_floats(fl_sharing *sharing, const fl_graph *graph,
+                        const bool *float_layers)
+{
+    for (uint32_t i = 1; i < graph->node_count; i++) {
+        sharing[i].computes_float =
+            computes_float(sharing, graph, float_layers, i);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        if (is_float_inside(sharing, graph, i)) sharing[i].is_float = true;
+    }
+}
+
 /* ---- groups ---- */
 
 static uint32_t group_of(fl_sharing *sharing, uint32_t i)
@@ -144,6 +188,7 @@ static bool keeps_quantisation(fl_op_kind op)
 static void join_inputs(fl_sharing *sharing, const fl_graph *graph, uint32_t i)
 {
     const fl_node *node = &graph->nodes[i];
+    if (sharing[i].computes_float) return;
     if (clamps(graph, node)) {
         sharing[node->inputs[0]].is_clamped = true;
         join(sharing, node->inputs[0], i);
@@ -177,6 +222,12 @@ size_t fl_sharing_range_count(const fl_sharing *sharing, uint32_t node_count)
 fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
                        fl_reason *why)
 {
+    return fl_sharing_find_mixed(sharing, graph, NULL, why);
+}
+
+fl_err fl_sharing_find_mixed(fl_sharing *sharing, const fl_graph *graph,
+                             const bool *float_layers, fl_reason *why)
+{
     for (uint32_t i = 0; i < graph->node_count; i++) {
         FL_TRY(check_node(graph, i, why));
         sharing[i] = (fl_sharing){
@@ -185,6 +236,7 @@ fl_err fl_sharing_find(fl_sharing *sharing, const fl_graph *graph,
                 is_float_in_front(graph, i) || is_float_at_end(graph, i),
         };
     }
+    if (float_layers) find_floats(sharing, graph, float_layers);
     for (uint32_t i = 0; i < graph->node_count; i++) {
         join_inputs(sharing, graph, i);
     }

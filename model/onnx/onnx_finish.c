@@ -78,10 +78,54 @@ static fl_err refuse_number(const fl_onnx_import *import, const fl_node *node,
                          number);
 }
 
+// Of a weight by output channel, of a bias by its number.
+static fl_err check_scales(const fl_onnx_import *import, const fl_node *node,
+                           const fl_onnx_value *value,
+                           const fl_onnx_layout *layout)
+{
+    const size_t count = fl_onnx_tensor_count(value->scales->tensor);
+    const bool is_first =
+        node->op == FL_OP_CONV || layout->output_step >= layout->channel_step;
+    const bool is_list = layout->outputs == 1;
+    const bool is_right = is_list || value->scale_axis == (is_first ? 0 : 1);
+    if (count == 1 || (count == node->out_count && is_right)) return FL_OK;
+    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                         "node \"%s\" (%s): tensor \"%s\" has scales for "
+                         "something else than output channels",
+                         node->name, fl_op_name(node->op), value->name);
+}
+
+// Integers behind a DequantizeLinear.
+static fl_err read_scaled(float *params, const fl_onnx_import *import,
+                          const fl_node *node, const fl_onnx_value *value,
+                          const fl_onnx_layout *layout)
+{
+    FL_TRY(check_scales(import, node, value, layout));
+    const Onnx__TensorProto *scales = value->scales->tensor;
+    const size_t count = fl_onnx_layout_count(layout);
+    const size_t depth =
+        fl_onnx_tensor_count(scales) == 1 ? count : count / node->out_count;
+    fl_onnx_walk file = {0};
+    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
+        params[i] = (float)fl_onnx_tensor_small(value->tensor, file.at) *
+                    fl_onnx_tensor_float(scales, i / depth);
+        if (isfinite(params[i])) continue;
+        return fl_reason_set(import->why, FL_ERR_FORMAT,
+                             "tensor \"%s\" of node \"%s\" (%s): number %zu "
+                             "times its scale is infinite",
+                             value->name, node->name, fl_op_name(node->op),
+                             file.at);
+    }
+    return FL_OK;
+}
+
 static fl_err read_params(float *params, const fl_onnx_import *import,
                           const fl_node *node, const fl_onnx_value *value,
                           const fl_onnx_layout *layout, float min)
 {
+    if (value->scales) {
+        return read_scaled(params, import, node, value, layout);
+    }
     const size_t count = fl_onnx_layout_count(layout);
     fl_onnx_walk file = {0};
     for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
@@ -92,9 +136,8 @@ static fl_err read_params(float *params, const fl_onnx_import *import,
     return FL_OK;
 }
 
-static fl_err read_node_params(float *params, const fl_onnx_import *import,
-                               const fl_node *node,
-                               const fl_onnx_source *source)
+fl_err fl_onnx_read_params(float *params, const fl_onnx_import *import,
+                           const fl_node *node, const fl_onnx_source *source)
 {
     const float any = -INFINITY;
     FL_TRY(read_params(params + node->weight_at, import, node, source->weight,
@@ -116,7 +159,7 @@ static fl_err read_all_params(float *params, const fl_onnx_import *import,
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const fl_onnx_source *source = &import->sources[i];
         if (!source->weight) continue;
-        FL_TRY(read_node_params(params, import, &graph->nodes[i], source));
+        FL_TRY(fl_onnx_read_params(params, import, &graph->nodes[i], source));
     }
     return FL_OK;
 }

@@ -326,13 +326,21 @@ const fl_node *fl_onnx_maker(const fl_onnx_import *import,
  */
 FL_CHECK fl_err fl_onnx_keep(fl_onnx_import *import, fl_graph *kept);
 
+/*
+ * The parameters of one node, in memory's order, into the graph's `params`.
+ * FL_ERR_FORMAT: a number that is not finite, a negative variance.
+ * FL_ERR_UNSUPPORTED: scales of something else than output channels.
+ */
+FL_CHECK fl_err fl_onnx_read_params(float *params, const fl_onnx_import *import,
+                                    const fl_node *node,
+                                    const fl_onnx_source *source);
+
 /* What is made of a graph that was read to its end. */
 typedef fl_err fl_onnx_end(fl_onnx_import *import, void *made);
 
 /*
  * *made, an fl_model, gets the graph and its parameters in memory's order.
- * FL_ERR_FORMAT: a number that is not finite, a negative variance. Errors of
- * fl_onnx_keep.
+ * Errors of fl_onnx_read_params and fl_onnx_keep.
  */
 fl_onnx_end fl_onnx_finish;
 

@@ -173,7 +173,8 @@ static void add_details(fl_onnx_piece *piece, const fl_node *node)
 // with the layer before; the range of 8 bits clamps all the same.
 static bool is_clamped_by_bytes(const job *at)
 {
-    return at->writer->qdq && at->node->op == FL_OP_RELU6;
+    return at->node->op == FL_OP_RELU6 &&
+           fl_onnx_qdq_clamps(at->writer, at->number);
 }
 
 static void put_plain(job *at)

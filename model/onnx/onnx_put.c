@@ -2,9 +2,12 @@
 #include "model/onnx/onnx_put.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/half.h"
 
 enum {
     IR_VERSION = 8,
@@ -138,6 +141,56 @@ void fl_onnx_put_int8s(fl_onnx_out *out, const char *owner, const char *role,
     fl_onnx_walk file = {0};
     for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
         raw[file.at] = (uint8_t)numbers[i];
+    }
+}
+
+void fl_onnx_put_halves(fl_onnx_out *out, const char *owner, const char *role,
+                        const int64_t *dims, size_t dim_count,
+                        const float *numbers, const fl_onnx_layout *layout)
+{
+    const size_t count = fl_onnx_layout_count(layout);
+    uint8_t *raw =
+        put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
+                   dims, dim_count, numbers, count * sizeof(uint16_t));
+    if (!raw) return;
+    fl_onnx_walk file = {0};
+    for (size_t i = 0; i < count; i++, fl_onnx_walk_on(&file, layout)) {
+        const uint16_t half = fl_half_encode(numbers[i]);
+        memcpy(raw + file.at * sizeof half, &half, sizeof half);
+    }
+}
+
+void fl_onnx_put_rounded(fl_onnx_out *out, const char *owner, const char *role,
+                         const int64_t *dims, size_t dim_count,
+                         const fl_onnx_rows *rows, const fl_onnx_layout *layout)
+{
+    const size_t depth = layout->pixels * layout->channels;
+    uint8_t *raw =
+        put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, dims,
+                   dim_count, rows->numbers, layout->outputs * depth);
+    if (!raw) return;
+    fl_onnx_walk file = {0};
+    for (size_t o = 0; o < layout->outputs; o++) {
+        const float *row = rows->numbers + o * depth;
+        const double scale = (double)rows->scale(row, depth);
+        for (size_t k = 0; k < depth; k++, fl_onnx_walk_on(&file, layout)) {
+            raw[file.at] = (uint8_t)(int8_t)nearbyint((double)row[k] / scale);
+        }
+    }
+}
+
+void fl_onnx_put_row_scales(fl_onnx_out *out, const char *owner,
+                            const char *role, const fl_onnx_rows *rows,
+                            const fl_onnx_layout *layout)
+{
+    const int64_t dims[] = {(int64_t)layout->outputs};
+    const size_t depth = layout->pixels * layout->channels;
+    uint8_t *raw =
+        put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, dims,
+                   1, rows->numbers, layout->outputs * sizeof(float));
+    for (size_t o = 0; raw && o < layout->outputs; o++) {
+        const float scale = rows->scale(rows->numbers + o * depth, depth);
+        memcpy(raw + o * sizeof scale, &scale, sizeof scale);
     }
 }
 

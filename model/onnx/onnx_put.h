@@ -64,6 +64,26 @@ void fl_onnx_put_int8s(fl_onnx_out *out, const char *owner, const char *role,
                        const int64_t *dims, size_t dim_count,
                        const int8_t *numbers, const fl_onnx_layout *layout);
 
+/* Numbers in memory's order, each rounded to the nearest half. */
+void fl_onnx_put_halves(fl_onnx_out *out, const char *owner, const char *role,
+                        const int64_t *dims, size_t dim_count,
+                        const float *numbers, const fl_onnx_layout *layout);
+
+/* Floats (outputs, depth), and the scale of a row: no number is beyond 127. */
+typedef struct {
+    const float *numbers;
+    float (*scale)(const float *row, size_t depth);
+} fl_onnx_rows;
+
+/* int8 of them, number / scale to the nearest; and a list of the scales. */
+void fl_onnx_put_rounded(fl_onnx_out *out, const char *owner, const char *role,
+                         const int64_t *dims, size_t dim_count,
+                         const fl_onnx_rows *rows,
+                         const fl_onnx_layout *layout);
+void fl_onnx_put_row_scales(fl_onnx_out *out, const char *owner,
+                            const char *role, const fl_onnx_rows *rows,
+                            const fl_onnx_layout *layout);
+
 /* Lists of int32, and of zeros; `room` is any memory so large. */
 void fl_onnx_put_int32s(fl_onnx_out *out, const char *owner, const char *role,
                         const int32_t *numbers, size_t count);

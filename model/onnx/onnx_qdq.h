@@ -6,6 +6,9 @@
  *   x -> Q -> DQ -> Conv -> Relu -> Q -> DQ -> ...
  *   int8 weight -> DQ --^    ^-- DQ <- int32 bias
  *
+ * Layers that compute in float32 have float weights (onnx_storage.h), and
+ * there is no pair behind a value that stays float32.
+ *
  * Private to this room; the hooks of the writer and the operators of the
  * reader.
  *
@@ -35,8 +38,14 @@ struct fl_onnx_qdq {
 void fl_onnx_qdq_name(fl_onnx_text *dst, const fl_onnx_writer *writer,
                       uint32_t i);
 
-/* In front of node i: its weight and bias, dequantised. */
+/* True: node i is a layer whose weight and bias are integers. */
+bool fl_onnx_qdq_has_params(const fl_onnx_writer *writer, uint32_t i);
+
+/* In front of such a node: its weight and bias, dequantised. */
 void fl_onnx_qdq_write_params(fl_onnx_writer *writer, uint32_t i);
+
+/* True: value i has 8 bits, whose range bounds it. */
+bool fl_onnx_qdq_clamps(const fl_onnx_writer *writer, uint32_t i);
 
 /* Behind node i: its value, quantised and dequantised. */
 void fl_onnx_qdq_write_value(fl_onnx_writer *writer, uint32_t i);

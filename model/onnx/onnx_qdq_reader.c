@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/int8/precision.h"
 #include "model/onnx/onnx_file.h"
 #include "model/onnx/onnx_qdq.h"
 #include "model/onnx/onnx_tensor.h"
@@ -141,9 +142,9 @@ fl_err fl_onnx_dequantize(fl_onnx_import *import)
 {
     const fl_onnx_value *x;
     fl_quant quant;
-    FL_TRY(check_wanted(import));
     FL_TRY(fl_onnx_input(import, 0, &x));
     if (x->kind == FL_ONNX_TENSOR) return dequantize_constant(import, x);
+    FL_TRY(check_wanted(import));
     if (x->kind != FL_ONNX_QUANTIZED) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                               "\"%s\" is not quantised", x->name);
@@ -184,10 +185,8 @@ static fl_err read_scales(const layer *at)
 {
     const fl_onnx_value *weight = at->source->weight;
     const uint32_t outputs = at->node->out_count;
-    if (!weight->scales ||
-        weight->tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__INT8) {
-        return refuse_layer(at, "its weight is not int8 behind a "
-                                "DequantizeLinear");
+    if (weight->tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__INT8) {
+        return refuse_layer(at, "its weight is not int8");
     }
     const Onnx__TensorProto *scales = weight->scales->tensor;
     const size_t count = fl_onnx_tensor_count(scales);
@@ -278,11 +277,12 @@ static fl_err allocate(fl_int8_model *model)
     }
     // One too many keeps analysers from seeing calloc(0).
     const size_t channels = model->channel_count + 1;
+    model->precisions = calloc(nodes, sizeof *model->precisions);
     model->weights = calloc(model->graph.param_count + 1, 1);
     model->biases = calloc(channels, sizeof *model->biases);
     model->weight_scales = calloc(channels, sizeof *model->weight_scales);
-    const bool is_whole =
-        model->weights && model->biases && model->weight_scales;
+    const bool is_whole = model->weights && model->biases &&
+                          model->weight_scales && model->precisions;
     return is_whole ? FL_OK : FL_ERR_MEMORY;
 }
 
@@ -327,7 +327,8 @@ static fl_err set_values(const fl_onnx_import *import, fl_int8_model *model)
 {
     fl_sharing *sharing = calloc(model->graph.node_count, sizeof *sharing);
     if (!sharing) return fl_reason_set(import->why, FL_ERR_MEMORY, "no memory");
-    fl_err err = fl_sharing_find(sharing, &model->graph, import->why);
+    fl_err err = fl_precision_share(sharing, &model->graph, model->precisions,
+                                    import->why);
     for (uint32_t i = 0; !err && i < model->graph.node_count; i++) {
         err = set_value(import, model, sharing, i);
     }
@@ -352,21 +353,62 @@ static fl_err read_layers(const fl_onnx_import *import, fl_int8_model *model)
         if (node->op != FL_OP_CONV && node->op != FL_OP_DENSE) {
             return refuse_layer(&at, "it has no integer form");
         }
+        if (fl_int8_is_float_layer(model, i)) {
+            FL_TRY(fl_onnx_read_params(model->params, import, node,
+                                       &import->sources[i]));
+            continue;
+        }
         FL_TRY(read_layer(&at));
+        if (fl_precision_are_nibbles(at.weights, node->weight_count)) {
+            model->precisions[i] = FL_PRECISION_NIBBLE;
+        }
     }
     return FL_OK;
+}
+
+// Layers whose weights are floats, or halves behind a Cast, compute so.
+static fl_err find_float_layers(const fl_onnx_import *import,
+                                fl_int8_model *model)
+{
+    bool has_any = false;
+    for (uint32_t i = 0; i < model->graph.node_count; i++) {
+        const fl_op_kind op = model->graph.nodes[i].op;
+        const fl_onnx_value *weight = import->sources[i].weight;
+        const bool is_layer = op == FL_OP_CONV || op == FL_OP_DENSE;
+        if (!is_layer || weight->scales) continue;
+        const bool is_half =
+            weight->tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+        model->precisions[i] =
+            is_half ? FL_PRECISION_FLOAT16 : FL_PRECISION_FLOAT32;
+        has_any = true;
+    }
+    if (!has_any) return FL_OK;
+    model->params = calloc(model->graph.param_count + 1, sizeof(float));
+    return model->params ? FL_OK : FL_ERR_MEMORY;
+}
+
+static fl_err check_quantised(const fl_onnx_import *import,
+                              const fl_int8_model *model)
+{
+    for (uint32_t i = 0; i < model->graph.node_count; i++) {
+        if (model->values[i].scale > 0.0F) return FL_OK;
+    }
+    return fl_reason_set(import->why, FL_ERR_UNSUPPORTED,
+                         "nothing in the model is quantised: it is a float32 "
+                         "model");
 }
 
 static fl_err finish(fl_onnx_import *import, void *made)
 {
     fl_int8_model *model = made;
     FL_TRY(fl_onnx_keep(import, &model->graph));
-    if (allocate(model)) {
+    if (allocate(model) || find_float_layers(import, model)) {
         return fl_reason_set(import->why, FL_ERR_MEMORY,
                              "no memory for %zu parameters",
                              model->graph.param_count);
     }
     FL_TRY(set_values(import, model));
+    FL_TRY(check_quantised(import, model));
     return read_layers(import, model);
 }
 

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/int8/precision.h"
 #include "model/onnx/onnx_qdq.h"
+#include "model/onnx/onnx_storage.h"
 
 enum { UNSIGNED_TO_SIGNED = 128 };
 
@@ -19,15 +21,21 @@ static bool has_pair(const fl_onnx_writer *writer, uint32_t i)
            !writer->qdq->sharing[i].is_clamped;
 }
 
+bool fl_onnx_qdq_clamps(const fl_onnx_writer *writer, uint32_t i)
+{
+    return writer->qdq && writer->qdq->model->values[i].scale > 0.0F;
+}
+
 static const char *name_of(const fl_onnx_writer *writer, uint32_t i)
 {
     return writer->graph->nodes[i].name;
 }
 
-static bool has_params(const fl_onnx_writer *writer, uint32_t i)
+bool fl_onnx_qdq_has_params(const fl_onnx_writer *writer, uint32_t i)
 {
     const fl_op_kind op = writer->graph->nodes[i].op;
-    return writer->qdq && (op == FL_OP_CONV || op == FL_OP_DENSE);
+    return writer->qdq && (op == FL_OP_CONV || op == FL_OP_DENSE) &&
+           !fl_int8_is_float_layer(writer->qdq->model, i);
 }
 
 void fl_onnx_qdq_name(fl_onnx_text *dst, const fl_onnx_writer *writer,
@@ -42,31 +50,12 @@ void fl_onnx_qdq_name(fl_onnx_text *dst, const fl_onnx_writer *writer,
 
 /* ---- nodes ---- */
 
-// "OWNER.ROLE" from "OWNER.ROLE_quantized"; TensorRT has its biases in float.
-static void put_dequantize(fl_onnx_writer *writer, const char *owner,
-                           const char *role)
-{
-    fl_onnx_piece piece;
-    fl_onnx_text name;
-    fl_onnx_begin(&piece, "DequantizeLinear", "");
-    fl_onnx_print(&name, "%s.%s_quantized", owner, role);
-    fl_onnx_add_input(&piece, &name);
-    fl_onnx_print(&name, "%s.%s_scale", owner, role);
-    fl_onnx_add_input(&piece, &name);
-    fl_onnx_print(&name, "%s.%s_zero_point", owner, role);
-    fl_onnx_add_input(&piece, &name);
-    fl_onnx_add_int(&piece, "axis", 0);
-    fl_onnx_print(&name, "%s.%s", owner, role);
-    fl_onnx_set_output(&piece, &name);
-    fl_onnx_put_node(&writer->out, &piece);
-}
-
 void fl_onnx_qdq_write_params(fl_onnx_writer *writer, uint32_t i)
 {
-    if (!has_params(writer, i)) return;
-    put_dequantize(writer, name_of(writer, i), "weight");
+    // TensorRT has its biases in float.
+    fl_onnx_put_dequantize(writer, name_of(writer, i), "weight");
     if (writer->graph->nodes[i].bias_count && !is_signed(writer)) {
-        put_dequantize(writer, name_of(writer, i), "bias");
+        fl_onnx_put_dequantize(writer, name_of(writer, i), "bias");
     }
 }
 
@@ -167,10 +156,12 @@ static fl_err put_quantized(size_t *len, uint8_t *dst,
 {
     fl_sharing *sharing = calloc(model->graph.node_count, sizeof *sharing);
     if (!sharing) return FL_ERR_MEMORY;
-    const fl_err err = fl_sharing_find(sharing, &model->graph, NULL);
+    const fl_err err =
+        fl_precision_share(sharing, &model->graph, model->precisions, NULL);
     if (!err) {
         const struct fl_onnx_qdq qdq = {model, sharing, profile};
-        *len = fl_onnx_put_model(dst, NULL, &model->graph, &qdq);
+        *len = fl_onnx_put_model(dst, NULL, &model->graph, &qdq,
+                                 FL_STORAGE_FLOAT32);
     }
     free(sharing);
     return err;

@@ -231,6 +231,7 @@ static fl_err cast_tensor(fl_onnx_import *import, fl_onnx_value value)
 {
     const int32_t type = value.tensor->data_type;
     if (!value.is_float && type != ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE &&
+        type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 &&
         type != ONNX__TENSOR_PROTO__DATA_TYPE__INT64) {
         return fl_onnx_refuse(import, FL_ERR_UNSUPPORTED,
                               "\"%s\" is of %s, which cannot be cast",

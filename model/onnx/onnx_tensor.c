@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/half.h"
 #include "model/model.h"
 
 enum { DIMS_MAX = 8 };
@@ -88,6 +89,10 @@ static bool find_storage(const Onnx__TensorProto *tensor, size_t *width,
         *width = sizeof(int32_t);
         *listed = tensor->n_int32_data;
         return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+        *width = sizeof(uint16_t);
+        *listed = tensor->n_int32_data;
+        return true;
     case ONNX__TENSOR_PROTO__DATA_TYPE__INT8:
     case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
     case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
@@ -155,6 +160,18 @@ static float read_float(const Onnx__TensorProto *tensor, size_t i)
     return value;
 }
 
+// A list holds the bits of each half in the lower part of an int32.
+static float read_half(const Onnx__TensorProto *tensor, size_t i)
+{
+    uint16_t half;
+    if (tensor->has_raw_data) {
+        memcpy(&half, tensor->raw_data.data + i * sizeof half, sizeof half);
+    } else {
+        half = (uint16_t)tensor->int32_data[i];
+    }
+    return fl_half_decode(half);
+}
+
 int64_t fl_onnx_tensor_int(const Onnx__TensorProto *tensor, size_t i)
 {
     if (!tensor->has_raw_data) return tensor->int64_data[i];
@@ -170,6 +187,7 @@ float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i)
         return (float)read_double(tensor, i);
     case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
         return (float)fl_onnx_tensor_int(tensor, i);
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16: return read_half(tensor, i);
     default: return read_float(tensor, i);
     }
 }

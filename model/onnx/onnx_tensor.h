@@ -30,7 +30,7 @@ FL_CHECK fl_err fl_onnx_tensor_check(const Onnx__TensorProto *tensor,
 /* The functions below need a checked tensor, and its type to be right. */
 
 size_t fl_onnx_tensor_count(const Onnx__TensorProto *tensor);
-/* Of a float32; the nearest one to a float64 or int64. */
+/* Of a float32 or float16; the nearest one to a float64 or int64. */
 float fl_onnx_tensor_float(const Onnx__TensorProto *tensor, size_t i);
 int64_t fl_onnx_tensor_int(const Onnx__TensorProto *tensor, size_t i);
 /* Of an int8, uint8 or int32. */

@@ -1,6 +1,7 @@
 /* The ONNX tensors of one node of ours.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/onnx/onnx_qdq.h"
+#include "model/onnx/onnx_storage.h"
 #include "model/onnx/onnx_writer.h"
 
 static fl_onnx_form form_of_input(const fl_onnx_writer *writer,
@@ -55,26 +56,14 @@ static void put_batchnorm(fl_onnx_writer *writer, uint32_t i)
 
 /* ---- layers ---- */
 
-static void put_bias(fl_onnx_writer *writer, const fl_node *node)
-{
-    if (node->bias_count == 0) return;
-    const int64_t dims[] = {(int64_t)node->bias_count};
-    const fl_onnx_layout layout = fl_onnx_layout_row(node->bias_count);
-    fl_onnx_put_floats(&writer->out, node->name, "bias", dims, 1,
-                       writer->params + node->bias_at, &layout);
-}
-
 static void put_layer(fl_onnx_writer *writer, uint32_t i, const int64_t *dims,
                       size_t dim_count, const fl_onnx_layout *layout)
 {
-    const fl_node *node = &writer->graph->nodes[i];
-    if (writer->qdq) {
+    if (fl_onnx_qdq_has_params(writer, i)) {
         fl_onnx_qdq_write_weight(writer, i, dims, dim_count, layout);
-        return;
+    } else {
+        fl_onnx_storage_write_weight(writer, i, dims, dim_count, layout);
     }
-    fl_onnx_put_floats(&writer->out, node->name, "weight", dims, dim_count,
-                       writer->params + node->weight_at, layout);
-    put_bias(writer, node);
 }
 
 static void put_conv(fl_onnx_writer *writer, uint32_t i)
@@ -168,7 +157,7 @@ void fl_onnx_write_weights(fl_onnx_writer *writer, uint32_t i)
     case FL_OP_BATCHNORM: put_batchnorm(writer, i); break;
     case FL_OP_GROUPNORM: put_groupnorm(writer, i); break;
     case FL_OP_RELU6:
-        if (writer->qdq) break;  // written as a Relu
+        if (fl_onnx_qdq_clamps(writer, i)) break;  // written as a Relu
         fl_onnx_put_scalar(&writer->out, node->name, "min", 0.0F);
         fl_onnx_put_scalar(&writer->out, node->name, "max", 6.0F);
         break;

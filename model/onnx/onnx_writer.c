@@ -4,6 +4,7 @@
 
 #include "model/graph.h"
 #include "model/onnx/onnx_qdq.h"
+#include "model/onnx/onnx_storage.h"
 
 static int64_t opset_of(const fl_graph *graph)
 {
@@ -17,7 +18,11 @@ static void put_graph(fl_onnx_writer *writer)
 {
     fl_onnx_qdq_write_value(writer, 0);
     for (uint32_t i = 1; i < writer->graph->node_count; i++) {
-        fl_onnx_qdq_write_params(writer, i);
+        if (fl_onnx_qdq_has_params(writer, i)) {
+            fl_onnx_qdq_write_params(writer, i);
+        } else {
+            fl_onnx_storage_write_node(writer, i);
+        }
         fl_onnx_write_nodes(writer, i);
         fl_onnx_qdq_write_value(writer, i);
     }
@@ -30,12 +35,18 @@ static void put_graph(fl_onnx_writer *writer)
 }
 
 size_t fl_onnx_put_model(uint8_t *dst, const float *params,
-                         const fl_graph *graph, const struct fl_onnx_qdq *qdq)
+                         const fl_graph *graph, const struct fl_onnx_qdq *qdq,
+                         fl_storage storage)
 {
     fl_onnx_forms forms;
     fl_onnx_forms_init(&forms, graph);
     fl_onnx_writer counter = {
-        .params = params, .graph = graph, .forms = &forms, .qdq = qdq};
+        .params = params,
+        .graph = graph,
+        .forms = &forms,
+        .qdq = qdq,
+        .storage = storage,
+    };
     fl_onnx_writer writer = counter;
     put_graph(&counter);
     writer.out.dst = dst;
@@ -46,19 +57,12 @@ size_t fl_onnx_put_model(uint8_t *dst, const float *params,
     return writer.out.len;
 }
 
-static size_t put_model(uint8_t *dst, const fl_model *model)
-{
-    return fl_onnx_put_model(dst, model->params, &model->graph, NULL);
-}
-
 size_t fl_model_bytes(const fl_model *model)
 {
-    return put_model(NULL, model);
+    return fl_model_bytes_as(model, FL_STORAGE_FLOAT32);
 }
 
 fl_err fl_model_encode(const fl_model *model, uint8_t *dst, size_t dst_cap)
 {
-    if (dst_cap < fl_model_bytes(model)) return FL_ERR_SPACE;
-    put_model(dst, model);
-    return FL_OK;
+    return fl_model_encode_as(model, FL_STORAGE_FLOAT32, dst, dst_cap, NULL);
 }

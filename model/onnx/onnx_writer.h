@@ -19,6 +19,7 @@ typedef struct {
     const fl_graph *graph;
     const fl_onnx_forms *forms;
     const struct fl_onnx_qdq *qdq;  // NULL: it is not
+    fl_storage storage;             // of `params`
 } fl_onnx_writer;
 
 /*
@@ -26,7 +27,8 @@ typedef struct {
  * counts. One of `params` and `qdq` is NULL. onnx_writer.c
  */
 size_t fl_onnx_put_model(uint8_t *dst, const float *params,
-                         const fl_graph *graph, const struct fl_onnx_qdq *qdq);
+                         const fl_graph *graph, const struct fl_onnx_qdq *qdq,
+                         fl_storage storage);
 
 /* The nodes that compute value i. onnx_nodes.c */
 void fl_onnx_write_nodes(fl_onnx_writer *writer, uint32_t i);
