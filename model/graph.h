@@ -19,6 +19,8 @@
  *   SLICE      channels from `first` on, out_count of them
  *   SHUFFLE    channel g * (C / groups) + k goes to k * groups + g
  *   L2NORM     x / max(|x|, epsilon) over the channels of a pixel
+ *   FAKEQUANT  x rounded as it would be in 8 bits: scale alpha, zero point
+ *              beta; training only, ONNX does not have it
  *
  * All activations are NHWC.
  *
@@ -68,7 +70,8 @@ enum {
     X(FL_OP_SHUFFLE, "ChannelShuffle")       \
     X(FL_OP_FLATTEN, "Flatten")              \
     X(FL_OP_DROPOUT, "Dropout")              \
-    X(FL_OP_L2NORM, "LpNormalization")
+    X(FL_OP_L2NORM, "LpNormalization")       \
+    X(FL_OP_FAKEQUANT, "FakeQuantize")
 
 typedef enum {
 #define FL_OP_ENUM(name, onnx) name,
@@ -97,7 +100,10 @@ typedef struct {
     uint32_t group_count;  // CONV, GROUPNORM, SHUFFLE; 0 in a template: 1
     uint32_t first;        // SLICE
     float alpha;           // LEAKY_RELU: slope below 0; HARD_SIGMOID:
-    float beta;            //   alpha * x + beta; DROPOUT: alpha is the ratio
+    float beta;            //   alpha * x + beta; DROPOUT: alpha is the ratio;
+                           //   FAKEQUANT: scale and zero point
+    float x_scale;         // CONV, DENSE: weights count as what they are in 8
+                           //   bits behind an input of this scale; 0: exact
     float epsilon;         // BATCHNORM, GROUPNORM, L2NORM
     float momentum;        // BATCHNORM: a batch's share in the statistics
     size_t weight_at, weight_count;  // floats, in the parameter array

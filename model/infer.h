@@ -50,7 +50,7 @@ size_t fl_model_bytes_as(const fl_model *model, fl_storage storage);
  * float32 again when fl_model_decode reads them; written in the same form once
  * more, they give the same bytes. FL_ERR_RANGE: a weight is NaN or infinite,
  * or beyond 65504 and so beyond float16 (*why names layer and remedy).
- * FL_ERR_SPACE: dst_cap is too small.
+ * FL_ERR_SPACE: dst_cap is too small. FL_ERR_UNSUPPORTED: as fl_model_encode.
  */
 FL_CHECK fl_err fl_model_encode_as(const fl_model *model, fl_storage storage,
                                    uint8_t *dst, size_t dst_cap,

@@ -88,7 +88,8 @@ size_t fl_model_bytes(const fl_model *model);
 /*
  * Writes the model as ONNX (IR 8, opset 13; input "input" of (N, C, H, W),
  * output "logits" of (N, classes)). The same model gives the same bytes.
- * FL_ERR_SPACE: dst_cap < fl_model_bytes(model).
+ * FL_ERR_SPACE: dst_cap < fl_model_bytes(model). FL_ERR_UNSUPPORTED: it is
+ * made by fl_qat_prepare: fl_qat_finish it.
  */
 FL_CHECK fl_err fl_model_encode(const fl_model *model, uint8_t *dst,
                                 size_t dst_cap);

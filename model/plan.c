@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "model/int8/quantize.h"
 #include "model/ops/op.h"
 #include "model/place.h"
 
@@ -39,6 +40,7 @@ typedef struct {
     fl_task task;                       // what all lanes share
     fl_task_memory memory;
     size_t packed_at, shared_at;  // floats, in `common`
+    size_t rounded_at;            // the same: of a node with x_scale
     fl_block *kept, *scratch, *back_scratch;
 } step;
 
@@ -60,6 +62,7 @@ struct fl_plan {
     size_t block_count;
     float *common;  // of all lanes: packed weights and shared sums
     size_t common_floats;
+    bool rounds_weights;
     float *arenas;  // one a lane
     size_t arena_floats;
     lane_task *tasks;  // (lane_count, step_count)
@@ -408,12 +411,20 @@ static fl_err add_common(fl_plan *plan, size_t *at, size_t floats)
                        floats / UNIT * UNIT);
 }
 
+static bool rounds_weights(const step *s)
+{
+    return s->task.node->x_scale > 0.0F;
+}
+
 static fl_err add_step_common(fl_plan *plan, step *s)
 {
     size_t shared;
     FL_TRY(add_common(plan, &s->packed_at, s->memory.packed));
     FL_TRY(fl_size_mul(&shared, s->memory.shared, plan->lane_count));
-    return add_common(plan, &s->shared_at, shared);
+    FL_TRY(add_common(plan, &s->shared_at, shared));
+    if (!rounds_weights(s)) return FL_OK;
+    plan->rounds_weights = true;
+    return add_common(plan, &s->rounded_at, s->task.node->weight_count);
 }
 
 static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
@@ -616,21 +627,37 @@ static void wait_for_all(const fl_plan *plan)
     if (plan->options.team) fl_team_wait(plan->options.team);
 }
 
-static void set_params(fl_task *task, const float *params)
+// Every lane its share of the steps. The gradient of what is rounded here
+// counts as that of the parameters themselves.
+static void round_weights(const fl_plan *plan, uint32_t lane,
+                          const float *params)
+{
+    for (uint32_t i = lane; i < plan->step_count; i += plan->lane_count) {
+        const step *s = &plan->steps[i];
+        if (!rounds_weights(s)) continue;
+        fl_quantize_round(plan->common + s->rounded_at, s->task.node, params);
+    }
+    wait_for_all(plan);
+}
+
+static void set_params(const fl_plan *plan, const step *s, fl_task *task,
+                       const float *params)
 {
     const fl_node *node = task->node;
-    task->weight = params + node->weight_at;
+    task->weight = rounds_weights(s) ? plan->common + s->rounded_at
+                                     : params + node->weight_at;
     task->bias = node->bias_count ? params + node->bias_at : NULL;
     task->stats = node->stats_count ? params + node->stats_at : NULL;
 }
 
 void fl_plan_load(fl_plan *plan, uint32_t lane, const float *params)
 {
+    if (plan->rounds_weights) round_weights(plan, lane, params);
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const step *s = &plan->steps[i];
         lane_task *t = &plan->tasks[lane * plan->step_count + i];
-        set_params(&t->forward, params);
-        set_params(&t->backward, params);
+        set_params(plan, s, &t->forward, params);
+        set_params(plan, s, &t->backward, params);
         const bool is_mine = s->op->shares_load || i % plan->lane_count == lane;
         if (s->op->load && is_mine) {
             s->op->load(&t->forward, s->has_backward);

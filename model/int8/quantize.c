@@ -41,6 +41,31 @@ void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
     }
 }
 
+static void round_channel(float *dst, const float *weights, size_t count,
+                          float scale)
+{
+    int8_t q[256];
+    for (size_t i = 0; i < count; i += sizeof q) {
+        const size_t some = count - i < sizeof q ? count - i : sizeof q;
+        fl_quantize_weights(q, weights + i, some, scale);
+        for (size_t k = 0; k < some; k++) {
+            dst[i + k] = (float)q[k] * scale;
+        }
+    }
+}
+
+void fl_quantize_round(float *dst, const fl_node *node, const float *params)
+{
+    const size_t depth = node->weight_count / node->out_count;
+    for (uint32_t o = 0; o < node->out_count; o++) {
+        const float *weights = params + node->weight_at + o * depth;
+        const float bias = node->bias_count ? params[node->bias_at + o] : 0.0F;
+        const float scale =
+            fl_quantize_scale(weights, depth, bias, node->x_scale);
+        round_channel(dst + o * depth, weights, depth, scale);
+    }
+}
+
 int32_t fl_quantize_bias(double bias, float scale)
 {
     return (int32_t)nearbyint(bias / (double)scale);

@@ -32,6 +32,12 @@ float fl_quantize_scale(const float *weights, size_t count, float bias,
 void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
                          float scale);
 
+/*
+ * The weights of a CONV or DENSE with x_scale as its 8 bits have them, in
+ * float32: dst[0..weight_count).
+ */
+void fl_quantize_round(float *dst, const fl_node *node, const float *params);
+
 /* bias / scale, rounded half to even; scale: x_scale times the channel's. */
 int32_t fl_quantize_bias(double bias, float scale);
 

@@ -80,6 +80,9 @@ static fl_err check_node(const fl_graph *graph, uint32_t i, fl_reason *why)
                       "with batch norm instead",
                       why);
     }
+    if (node->op == FL_OP_FAKEQUANT || node->x_scale > 0.0F) {
+        return refuse(node, "it is trained for them already: finish that", why);
+    }
     if (node->op == FL_OP_L2NORM && !is_last(graph, i)) {
         return refuse(node, "it must be the last node", why);
     }

@@ -18,6 +18,13 @@ TILE vec at_most(vec high, vec v)
     return vec_if_less(high, v, high, v);
 }
 
+// Adding and taking away 1.5 * 2^23 rounds to a whole number.
+TILE vec to_whole(vec x)
+{
+    const vec whole = vec_set(0x1.8p23F);
+    return vec_sub(vec_add(x, whole), whole);
+}
+
 /*
  * e^x - 1, exact near 0 too: with x = n ln 2 + r it is 2^n (e^r - 1) + 2^n - 1,
  * where |r| <= ln(2) / 2 and e^r - 1 is a polynomial (that of expf in Moshier's
@@ -26,10 +33,7 @@ TILE vec at_most(vec high, vec v)
 TILE vec exp_minus_1(vec x)
 {
     x = at_most(vec_set(88.0F), at_least(vec_set(-87.0F), x));
-    // Adding and taking away 1.5 * 2^23 rounds to a whole number.
-    const vec whole = vec_set(0x1.8p23F);
-    const vec turns = vec_mul(x, vec_set(1.44269504F));
-    const vec n = vec_sub(vec_add(turns, whole), whole);
+    const vec n = to_whole(vec_mul(x, vec_set(1.44269504F)));
     // ln 2 in two parts, of which the first times n is exact.
     vec r = vec_fma(n, vec_set(-0.693359375F), x);
     r = vec_fma(n, vec_set(2.12194440e-4F), r);
@@ -67,6 +71,13 @@ TILE vec ramp(vec x, float alpha, float beta, float low, float high)
     return at_most(vec_set(high), at_least(vec_set(low), v));
 }
 
+TILE vec to_level(const fl_curve *c, vec x)
+{
+    const vec scale = vec_set(c->alpha);
+    const vec at = at_least(vec_set(c->low), vec_div(x, scale));
+    return vec_mul(to_whole(at_most(vec_set(c->high), at)), scale);
+}
+
 // `kind` is c->kind, but known to the compiler.
 TILE vec curve_at(const fl_curve *c, fl_curve_kind kind, vec x)
 {
@@ -79,6 +90,7 @@ TILE vec curve_at(const fl_curve *c, fl_curve_kind kind, vec x)
         return vec_mul(x, ramp(x, 1.0F / 6.0F, 0.5F, 0.0F, 1.0F));
     case FL_CURVE_SIGMOID: return sigmoid(x);
     case FL_CURVE_TANH: return hyperbolic_tangent(x);
+    case FL_CURVE_LEVELS: return to_level(c, x);
     }
     return x;
 }
@@ -98,7 +110,8 @@ TILE vec grad_by_y(const fl_curve *c, fl_curve_kind kind, vec dy, vec y)
     vec sloped = vec_mul(dy, vec_set(c->alpha));
     switch (kind) {
     case FL_CURVE_LINE:
-    case FL_CURVE_HARD_SWISH: break;
+    case FL_CURVE_HARD_SWISH:
+    case FL_CURVE_LEVELS: break;
     case FL_CURVE_RAMP:
         sloped = vec_if_less(vec_set(c->low), y, sloped, vec_zero());
         return vec_if_less(y, vec_set(c->high), sloped, vec_zero());
@@ -109,9 +122,18 @@ TILE vec grad_by_y(const fl_curve *c, fl_curve_kind kind, vec dy, vec y)
     return dy;
 }
 
+// dy where x is no more than half a level outside.
+TILE vec where_level_near(const fl_curve *c, vec dy, vec x)
+{
+    const vec at = vec_div(x, vec_set(c->alpha));
+    dy = vec_if_less(vec_set(c->low - 0.5F), at, dy, vec_zero());
+    return vec_if_less(at, vec_set(c->high + 0.5F), dy, vec_zero());
+}
+
 TILE vec grad_by_x(const fl_curve *c, fl_curve_kind kind, vec dy, vec x)
 {
     if (kind == FL_CURVE_HARD_SWISH) return vec_mul(dy, hard_swish_slope(x));
+    if (kind == FL_CURVE_LEVELS) return where_level_near(c, dy, x);
     return grad_by_y(c, kind, dy, curve_at(c, kind, x));
 }
 
@@ -144,6 +166,7 @@ TARGET static void curve(const fl_curve_sum *s)
     case FL_CURVE_HARD_SWISH: curve_all(s, FL_CURVE_HARD_SWISH); break;
     case FL_CURVE_SIGMOID: curve_all(s, FL_CURVE_SIGMOID); break;
     case FL_CURVE_TANH: curve_all(s, FL_CURVE_TANH); break;
+    case FL_CURVE_LEVELS: curve_all(s, FL_CURVE_LEVELS); break;
     }
 }
 
@@ -184,6 +207,7 @@ TARGET static void curve_grad(const fl_curve_grad *g)
     case FL_CURVE_HARD_SWISH: curve_grad_all(g, FL_CURVE_HARD_SWISH); break;
     case FL_CURVE_SIGMOID: curve_grad_all(g, FL_CURVE_SIGMOID); break;
     case FL_CURVE_TANH: curve_grad_all(g, FL_CURVE_TANH); break;
+    case FL_CURVE_LEVELS: curve_grad_all(g, FL_CURVE_LEVELS); break;
     }
 }
 

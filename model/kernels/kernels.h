@@ -138,14 +138,17 @@ typedef struct {
     float beta1, share1, beta2, share2, root, epsilon, keep;
 } fl_update;
 
-/* An activation. All but HARD_SWISH have a slope that the result tells. */
+/* An activation. All but the last two have a slope that the result tells. */
 typedef enum {
-    FL_CURVE_LINE,        // x
-    FL_CURVE_RAMP,        // alpha * x + beta, but in [low, high]
-    FL_CURVE_LEAK,        // x where x > 0, else alpha * x; alpha > 0
-    FL_CURVE_HARD_SWISH,  // x * (x / 6 + 0.5 in [0, 1])
+    FL_CURVE_LINE,  // x
+    FL_CURVE_RAMP,  // alpha * x + beta, but in [low, high]
+    FL_CURVE_LEAK,  // x where x > 0, else alpha * x; alpha > 0
     FL_CURVE_SIGMOID,
     FL_CURVE_TANH,
+    FL_CURVE_HARD_SWISH,  // x * (x / 6 + 0.5 in [0, 1])
+    FL_CURVE_LEVELS,      // alpha * (x / alpha rounded half to even, but in
+                          // [low, high], within +-2^21); the slope is 1
+                          // where that moves x by half a level at most
 } fl_curve_kind;
 
 typedef struct {
@@ -166,7 +169,7 @@ typedef struct {
  */
 typedef struct {
     fl_curve curve;
-    const float *x, *y;  // y = curve(x), enough but for HARD_SWISH; or x
+    const float *x, *y;  // y = curve(x), enough where it tells; or x
     const float *dy;
     float *dx[2];  // NULL: nobody needs it; may be dy
     bool is_fresh[2];

@@ -73,6 +73,7 @@ static habit habit_of(fl_op_kind op)
     case FL_OP_MUL:
     case FL_OP_DROPOUT:
     case FL_OP_L2NORM:
+    case FL_OP_FAKEQUANT:
     case FL_OP_COUNT: break;
     }
     return KEEPS_ORDER;

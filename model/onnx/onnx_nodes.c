@@ -165,6 +165,7 @@ static void add_details(fl_onnx_piece *piece, const fl_node *node)
     case FL_OP_GLOBALPOOL:
     case FL_OP_SHUFFLE:
     case FL_OP_L2NORM:
+    case FL_OP_FAKEQUANT:
     case FL_OP_COUNT: break;
     }
 }

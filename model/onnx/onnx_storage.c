@@ -150,9 +150,24 @@ static fl_err check_weights(const fl_model *model, const fl_node *node,
     return FL_OK;
 }
 
+// ONNX says what a network computes, not how it is trained.
+static fl_err check_nodes(const fl_graph *graph, fl_reason *why)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        if (node->op != FL_OP_FAKEQUANT && node->x_scale <= 0.0F) continue;
+        return fl_reason_set(why, FL_ERR_UNSUPPORTED,
+                             "node \"%s\" (%s) is being trained for 8 bits: "
+                             "finish that, then write the INT8 model",
+                             node->name, fl_op_name(node->op));
+    }
+    return FL_OK;
+}
+
 static fl_err check_model(const fl_model *model, fl_storage storage,
                           fl_reason *why)
 {
+    FL_TRY(check_nodes(&model->graph, why));
     if (storage == FL_STORAGE_FLOAT32) return FL_OK;
     const float max = storage == FL_STORAGE_FLOAT16 ? FL_HALF_MAX : 0x1p127F;
     for (uint32_t i = 0; i < model->graph.node_count; i++) {

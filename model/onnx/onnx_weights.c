@@ -183,6 +183,7 @@ void fl_onnx_write_weights(fl_onnx_writer *writer, uint32_t i)
     case FL_OP_GLOBALPOOL:
     case FL_OP_CONCAT:
     case FL_OP_FLATTEN:
+    case FL_OP_FAKEQUANT:
     case FL_OP_COUNT: break;
     }
 }

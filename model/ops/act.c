@@ -8,7 +8,7 @@
 
 #include "model/ops/op.h"
 
-// LEAKY_RELU and HARD_SIGMOID have alpha and beta in their node.
+// LEAKY_RELU, HARD_SIGMOID and FAKEQUANT have alpha and beta in their node.
 static const fl_curve CURVES[FL_OP_COUNT] = {
     [FL_OP_RELU] = {FL_CURVE_RAMP, 1.0F, 0.0F, 0.0F, INFINITY},
     [FL_OP_RELU6] = {FL_CURVE_RAMP, 1.0F, 0.0F, 0.0F, 6.0F},
@@ -17,6 +17,7 @@ static const fl_curve CURVES[FL_OP_COUNT] = {
     [FL_OP_HARD_SIGMOID] = {FL_CURVE_RAMP, 0.0F, 0.0F, 0.0F, 1.0F},
     [FL_OP_SIGMOID] = {.kind = FL_CURVE_SIGMOID},
     [FL_OP_TANH] = {.kind = FL_CURVE_TANH},
+    [FL_OP_FAKEQUANT] = {.kind = FL_CURVE_LEVELS},
 };
 
 fl_curve fl_act_curve(const fl_node *act)
@@ -26,6 +27,11 @@ fl_curve fl_act_curve(const fl_node *act)
     if (act->op == FL_OP_LEAKY_RELU || act->op == FL_OP_HARD_SIGMOID) {
         curve.alpha = act->alpha;
         curve.beta = act->beta;
+    }
+    if (act->op == FL_OP_FAKEQUANT) {
+        curve.alpha = act->alpha;
+        curve.low = -act->beta;
+        curve.high = 255.0F - act->beta;
     }
     return curve;
 }
@@ -104,6 +110,24 @@ static fl_err hard_sigmoid_shape(fl_node *node, const fl_shape *inputs,
     return fl_op_same_shape(node, inputs, why);
 }
 
+static fl_err fakequant_shape(fl_node *node, const fl_shape *inputs,
+                              fl_reason *why)
+{
+    const bool has_scale = node->alpha > 0.0F && isfinite(node->alpha);
+    const bool has_zero = node->beta >= 0.0F && node->beta <= 255.0F &&
+                          nearbyintf(node->beta) >= node->beta &&
+                          nearbyintf(node->beta) <= node->beta;
+    if (!has_scale || !has_zero) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "node \"%s\" (FakeQuantize): scale %g must be a "
+                             "finite number above 0, zero point %g a whole "
+                             "one of 0 to 255",
+                             node->name, (double)node->alpha,
+                             (double)node->beta);
+    }
+    return fl_op_same_shape(node, inputs, why);
+}
+
 static void act_forward(const fl_task *task, bool with_gradients)
 {
     (void)with_gradients;
@@ -150,6 +174,18 @@ const fl_op fl_hard_swish_op = {
     .reads_input = true,
     .is_cheap = true,
     .shape = fl_op_same_shape,
+    .forward = act_forward,
+    .backward = act_backward,
+};
+
+// Its slope is not known by its output: what rounds to the last level may
+// have been above it. (Straight-through: Bengio et al. 2013.)
+const fl_op fl_fakequant_op = {
+    .input_count = 1,
+    .is_activation = true,
+    .reads_input = true,
+    .is_cheap = true,
+    .shape = fakequant_shape,
     .forward = act_forward,
     .backward = act_backward,
 };

@@ -29,6 +29,7 @@ static const fl_op *const OPS[FL_OP_COUNT] = {
     [FL_OP_FLATTEN] = &fl_flatten_op,
     [FL_OP_DROPOUT] = &fl_dropout_op,
     [FL_OP_L2NORM] = &fl_l2norm_op,
+    [FL_OP_FAKEQUANT] = &fl_fakequant_op,
 };
 
 const fl_op *fl_op_get(fl_op_kind kind)

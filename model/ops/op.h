@@ -127,7 +127,8 @@ extern const fl_op fl_input_op, fl_sub_op, fl_div_op, fl_conv_op, fl_dense_op,
     fl_batchnorm_op, fl_groupnorm_op, fl_relu_op, fl_relu6_op, fl_leaky_relu_op,
     fl_hard_swish_op, fl_hard_sigmoid_op, fl_sigmoid_op, fl_tanh_op, fl_add_op,
     fl_mul_op, fl_maxpool_op, fl_avgpool_op, fl_globalpool_op, fl_concat_op,
-    fl_slice_op, fl_shuffle_op, fl_flatten_op, fl_dropout_op, fl_l2norm_op;
+    fl_slice_op, fl_shuffle_op, fl_flatten_op, fl_dropout_op, fl_l2norm_op,
+    fl_fakequant_op;
 
 /* ---- activations fused into other operators: act.c ---- */
 

@@ -265,6 +265,7 @@ static void trace(search *s, uint32_t i)
     case FL_OP_AVGPOOL:
     case FL_OP_GLOBALPOOL:
     case FL_OP_FLATTEN:
+    case FL_OP_FAKEQUANT:
     case FL_OP_DROPOUT: pass(s, i, node->inputs[0]); return;
     case FL_OP_COUNT: return;
     }

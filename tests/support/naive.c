@@ -229,6 +229,13 @@ static double l2norm_value(const fl_node *node, const double *x, size_t same,
     return x[same] / fmax(sqrt(squares), (double)node->epsilon);
 }
 
+static double level_value(const fl_node *node, double x)
+{
+    const double scale = (double)node->alpha, zero = (double)node->beta;
+    const double level = nearbyint(x / scale);
+    return scale * fmin(fmax(level, -zero), 255.0 - zero);
+}
+
 static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
                        uint32_t y, uint32_t x, uint32_t c)
 {
@@ -266,6 +273,7 @@ static double value_of(const naive_run *run, const fl_node *node, uint32_t n,
     case FL_OP_GROUPNORM: return groupnorm_value(run, node, n, same, c);
     case FL_OP_DROPOUT: return dropout_value(run, node, n, same);
     case FL_OP_L2NORM: return l2norm_value(node, input, same, c);
+    case FL_OP_FAKEQUANT: return level_value(node, input[same]);
     case FL_OP_INPUT:
     case FL_OP_COUNT: break;
     }
