@@ -32,7 +32,8 @@ PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 ifeq ($(VARIANT),arm64)
 CC      := aarch64-linux-gnu-gcc
 AR      := aarch64-linux-gnu-ar
-SRC     := $(filter-out model/onnx/%,$(filter model/%,$(SRC))) \
+SRC     := $(filter-out model/onnx/% model/reduce/factorize.c, \
+             $(filter model/%,$(SRC))) \
            $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
            data/dataset.c data/names.c data/number.c data/resize.c \
            $(filter compress/update/%,$(SRC)) \
@@ -65,7 +66,7 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lpng -ljpeg -lcsv -lz -lzstd -lm -pthread
+            -linih -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
 CMOCKA := -lcmocka
 ifeq ($(VARIANT),arm64)
 CPPFLAGS += -Itests/arm64

@@ -90,7 +90,7 @@ breaks 'NNG outside net/' model/a.c '#include <nng/nng.h>' \
 breaks 'libsodium outside secure/' net/a.c '#include <sodium.h>' \
     'sodium.h belongs to secure'
 for pair in zstd.h=compress cblas.h=model openblas_config.h=model \
-    sqlite3.h=aggregator microhttpd.h=aggregator ini.h=base jansson.h=base \
+    lapacke.h=model sqlite3.h=aggregator microhttpd.h=aggregator ini.h=base jansson.h=base \
     png.h=data jpeglib.h=data jerror.h=data csv.h=data zlib.h=data; do
     breaks "${pair%=*} outside its folder" secure/a.h \
         "#include <${pair%=*}>" "${pair%=*} belongs to ${pair#*=}"
