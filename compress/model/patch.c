@@ -68,6 +68,64 @@ static fl_err decode_tensor(fl_matrix *matrix, fl_coder *coder, float *params,
     return FL_OK;
 }
 
+/* ---- which channels are left ---- */
+
+// In front of a patch for a smaller model; no model has so many parameters.
+#define SHRINKS (UINT32_C(1) << 31)
+
+enum { BYTE_BITS = 8 };
+
+static size_t mask_len(size_t channel_count)
+{
+    return (channel_count + BYTE_BITS - 1) / BYTE_BITS;
+}
+
+size_t fl_patch_mask_bytes(size_t channel_count)
+{
+    return sizeof(uint32_t) + mask_len(channel_count);
+}
+
+static void put_mask(fl_writer *out, const fl_patch_mask *mask)
+{
+    fl_writer_u32(out, SHRINKS | (uint32_t)mask->count);
+    for (size_t i = 0; i < mask->count; i += BYTE_BITS) {
+        uint8_t byte = 0;
+        for (size_t j = i; j < mask->count && j < i + BYTE_BITS; j++) {
+            if (mask->keep[j]) byte |= (uint8_t)(1U << (j - i));
+        }
+        fl_writer_u8(out, byte);
+    }
+}
+
+static bool has_mask(fl_reader in)
+{
+    return (fl_reader_u32(&in) & SHRINKS) != 0 && !in.failed;
+}
+
+// keep[0..count); FL_ERR_FORMAT: it is not the mask of so many channels.
+static fl_err get_mask(bool *keep, size_t count, fl_reader *in, fl_reason *why)
+{
+    const size_t told = fl_reader_u32(in) & ~SHRINKS;
+    if (told != count) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "a patch of a model of %zu channels, this one has "
+                             "%zu",
+                             told, count);
+    }
+    const uint8_t *bytes = fl_reader_bytes(in, mask_len(count));
+    if (in->failed) {
+        return fl_reason_set(why, FL_ERR_FORMAT, "a patch that is cut off");
+    }
+    for (size_t i = 0; i < count; i++) {
+        keep[i] = bytes[i / BYTE_BITS] >> i % BYTE_BITS & 1;
+    }
+    if (count % BYTE_BITS && bytes[count / BYTE_BITS] >> count % BYTE_BITS) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "a patch keeps channels beyond the last one");
+    }
+    return FL_OK;
+}
+
 /* ---- encode ---- */
 
 static uint32_t bits_of(float value)
@@ -115,6 +173,22 @@ fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
     const fl_err err = fl_coder_finish(&coder);
     *len = head_len + coder.len;
     return err;
+}
+
+fl_err fl_patch_encode_shrunk(uint8_t *dst, size_t dst_cap, size_t *len,
+                              const fl_patch_mask *mask, const fl_model *model,
+                              const fl_grid *grid, const float *from,
+                              const float *to)
+{
+    const size_t head_len = fl_patch_mask_bytes(mask->count);
+    if (dst_cap < head_len) return FL_ERR_SPACE;
+    fl_writer out = fl_writer_over(dst, head_len);
+    put_mask(&out, mask);
+    FL_TRY(fl_writer_finish(&out));
+    FL_TRY(fl_patch_encode(dst + head_len, dst_cap - head_len, len, model, grid,
+                           from, to));
+    *len += head_len;
+    return FL_OK;
 }
 
 /* ---- apply ---- */
@@ -185,12 +259,10 @@ static fl_err decode_params(fl_model *model, const fl_grid *grid,
 }
 
 // Safe on any bytes. After an error the parameters are undefined.
-static fl_err patch_model(fl_model *model, const uint8_t *patch,
-                          size_t patch_len, fl_reason *why)
+static fl_err move_params(fl_model *model, fl_reader in, fl_reason *why)
 {
     fl_grid *grid = NULL;
     fl_matrix *matrix = NULL;
-    fl_reader in = fl_reader_over(patch, patch_len);
     fl_err err = read_grid(&grid, &in, model, why);
     if (err) goto out;
     err = new_matrix(&matrix, model);
@@ -207,34 +279,92 @@ out:
     return err;
 }
 
+// Of the model, whose place the smaller one takes.
+static fl_err keep_channels(fl_model **model, fl_patch_map *map,
+                            const fl_channels *channels, fl_reader *in,
+                            fl_reason *why)
+{
+    fl_model *smaller = NULL;
+    const size_t count = fl_channels_count(channels);
+    bool *keep = malloc(count + 1);
+    if (!keep) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu channels",
+                             count);
+    }
+    fl_err err = get_mask(keep, count, in, why);
+    if (err) goto out;
+    err = fl_model_shrink(&smaller, &map->from, *model, channels, keep, why);
+    if (err == FL_ERR_RANGE) {
+        err = fl_reason_prefix(why, FL_ERR_FORMAT, "a patch");
+    }
+    if (err) goto out;
+    map->count = fl_model_param_count(smaller);
+    fl_model_free(*model);
+    *model = smaller;
+
+out:
+    free(keep);
+    return err;
+}
+
+static fl_err shrink(fl_model **model, fl_patch_map *map, fl_reader *in,
+                     fl_reason *why)
+{
+    fl_channels *channels = NULL;
+    if (!has_mask(*in)) return FL_OK;
+    FL_TRY(fl_channels_new(&channels, *model, why));
+    const fl_err err = keep_channels(model, map, channels, in, why);
+    fl_channels_free(channels);
+    return err;
+}
+
+// The ONNX file of the model; the caller frees it.
+static fl_err write_model(uint8_t **bytes, size_t *len, const fl_model *model,
+                          fl_reason *why)
+{
+    const size_t made_len = fl_model_bytes(model);
+    uint8_t *made = malloc(made_len);
+    if (!made) {
+        return fl_reason_set(why, FL_ERR_MEMORY,
+                             "no memory for a model of %zu bytes", made_len);
+    }
+    const fl_err err = fl_model_encode(model, made, made_len);
+    if (err) {
+        free(made);
+        return err;
+    }
+    *bytes = made;
+    *len = made_len;
+    return FL_OK;
+}
+
+fl_err fl_patch_apply_mapped(uint8_t **bytes, size_t *len, fl_patch_map *map,
+                             const uint8_t *base, size_t base_len,
+                             const uint8_t *patch, size_t patch_len,
+                             fl_reason *why)
+{
+    fl_model *model = NULL;
+    fl_reader in = fl_reader_over(patch, patch_len);
+    *map = (fl_patch_map){NULL, 0};
+    FL_TRY(fl_model_decode(&model, base, base_len, why));
+    fl_err err = shrink(&model, map, &in, why);
+    if (!err) err = move_params(model, in, why);
+    if (!err) err = write_model(bytes, len, model, why);
+    fl_model_free(model);
+    if (err) {
+        free(map->from);
+        *map = (fl_patch_map){NULL, 0};
+    }
+    return err;
+}
+
 fl_err fl_patch_apply(uint8_t **bytes, size_t *len, const uint8_t *base,
                       size_t base_len, const uint8_t *patch, size_t patch_len,
                       fl_reason *why)
 {
-    fl_model *model = NULL;
-    uint8_t *made = NULL;
-    fl_err err = fl_model_decode(&model, base, base_len, why);
-    if (err) return err;
-    err = patch_model(model, patch, patch_len, why);
-    if (err) goto out;
-
-    const size_t made_len = fl_model_bytes(model);
-    made = malloc(made_len);
-    if (!made) {
-        err = fl_reason_set(why, FL_ERR_MEMORY,
-                            "no memory for a model of %zu "
-                            "bytes",
-                            made_len);
-        goto out;
-    }
-    err = fl_model_encode(model, made, made_len);
-    if (err) goto out;
-    *bytes = made;
-    *len = made_len;
-    made = NULL;
-
-out:
-    free(made);
-    fl_model_free(model);
-    return err;
+    fl_patch_map map;
+    FL_TRY(fl_patch_apply_mapped(bytes, len, &map, base, base_len, patch,
+                                 patch_len, why));
+    free(map.from);
+    return FL_OK;
 }

@@ -4,7 +4,9 @@
  * names the model by its hash.
  *
  *   patch    steps, then for each tensor which coordinates have moved and by
- *            how many steps (adaptive range coder with neighbours as context)
+ *            how many steps (adaptive range coder with neighbours as context);
+ *            in front, where the model has become smaller, which channels of
+ *            the base are left
  *   packed   the model's ONNX file, all zeros (zstd), and a patch that turns
  *            these into the parameters
  *
@@ -36,17 +38,25 @@ FL_CHECK fl_err fl_patch_encode(uint8_t *dst, size_t dst_cap, size_t *len,
                                 const fl_model *model, const fl_grid *grid,
                                 const float *from, const float *to);
 
+/* Which channels of a model are left, as fl_model_shrink takes them. */
+typedef struct {
+    const bool *keep;
+    size_t count;  // of the larger model's channels, at least 1
+} fl_patch_mask;
+
+/* Bytes of such a patch beyond those of fl_patch_bound(model). */
+size_t fl_patch_mask_bytes(size_t channel_count);
+
 /*
- * The same where `from` has channels that `to` no longer has: `base` is the
- * model of `from`, `channels` are its own, `keep` is what is left of them;
- * `from` has base's parameters, `to` those of `model`, which is what
- * fl_model_shrink makes of base. The patch holds the keep mask.
- * FL_ERR_RANGE: model is not that; else as above.
+ * The same where the base has channels that `model` no longer has: the mask
+ * says which are left. `from` are the parameters of the base that are left, in
+ * the order of `model`, which is what fl_model_shrink makes of it.
+ * FL_ERR_SPACE: dst_cap is below fl_patch_bound and fl_patch_mask_bytes
+ * together. FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_patch_encode_shrunk(uint8_t *dst, size_t dst_cap,
-                                       size_t *len, const fl_model *base,
-                                       const fl_channels *channels,
-                                       const bool *keep, const fl_model *model,
+                                       size_t *len, const fl_patch_mask *mask,
+                                       const fl_model *model,
                                        const fl_grid *grid, const float *from,
                                        const float *to);
 
@@ -60,6 +70,20 @@ FL_CHECK fl_err fl_patch_apply(uint8_t **bytes, size_t *len,
                                const uint8_t *base, size_t base_len,
                                const uint8_t *patch, size_t patch_len,
                                fl_reason *why);
+
+/* Where the parameters of a model come from. */
+typedef struct {
+    uint32_t *from;  // for each, which one of the base's it is; NULL: they are
+                     // the same ones
+    size_t count;    // of the parameters; 0 with NULL
+} fl_patch_map;
+
+/* The same, and what follows parameters can follow them: the caller frees
+ * map->from. */
+FL_CHECK fl_err fl_patch_apply_mapped(uint8_t **bytes, size_t *len,
+                                      fl_patch_map *map, const uint8_t *base,
+                                      size_t base_len, const uint8_t *patch,
+                                      size_t patch_len, fl_reason *why);
 
 /*
  * The model with `params`, which are on its grid, packed; its own are not
