@@ -57,15 +57,20 @@ static fl_err make_room(fl_sum *sum)
 }
 
 // Before a sum is on, so that codec and seed are those of what comes.
-static void fit_codec(fl_aggregator *aggregator)
+static fl_err fit_codec(fl_aggregator *aggregator)
 {
     fl_sum *sum = &aggregator->sum;
     const fl_plan plan = fl_round_recipe(aggregator);
+    if (plan.work != FL_WORK_TRAIN) {
+        return fl_survey_codec(aggregator, &sum->codec,
+                               fl_plan_codec_seed(&plan));
+    }
     const fl_fitting_options fitting =
         fitting_options(&aggregator->options, plan.norm == FL_NORM_FROZEN);
     const fl_master_scale scale = fl_master_get_scale(aggregator->master);
     fl_fitting_codec(&sum->codec, &fitting, aggregator->model, &scale,
                      sum->client_cap, fl_plan_codec_seed(&plan));
+    return FL_OK;
 }
 
 fl_err fl_aggregation_begin(fl_aggregator *aggregator)
@@ -76,7 +81,8 @@ fl_err fl_aggregation_begin(fl_aggregator *aggregator)
     if (sum->client_cap < sum->client_min) return FL_ERR_STATE;
     sum->number++;
     sum->payload_up = 0;
-    fit_codec(aggregator);
+    aggregator->work = fl_round_recipe(aggregator).work;
+    FL_TRY(fit_codec(aggregator));
     FL_TRY(fl_codec_check(&sum->codec, NULL));
     if (!is_secure(aggregator)) return make_room(sum);
     sum->word_count = fl_update_words(&sum->codec);
@@ -102,7 +108,8 @@ fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
                           size_t len, fl_reason *why)
 {
     fl_sum *sum = &aggregator->sum;
-    float *scratch = malloc(fl_codec_scratch(&sum->codec) * sizeof *scratch);
+    float *scratch =
+        malloc(fl_codec_scratch(&sum->codec) * sizeof *scratch + 1);
     if (!scratch) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     const fl_err err =
         fl_codec_add(sum->sums, &sum->codec, bytes, len, scratch, why);
@@ -162,6 +169,18 @@ fl_err fl_aggregation_mean(fl_aggregator *aggregator, float *mean,
     if (!err) err = learn(aggregator, &spread, client_count, why);
     if (!err) aggregator->committed_count = client_count;
     return err;
+}
+
+fl_err fl_aggregation_counts(fl_aggregator *aggregator, uint64_t *counts,
+                             fl_update_metrics *metrics, fl_reason *why)
+{
+    uint32_t client_count;
+    const uint64_t *sums = find_sum(aggregator, &client_count);
+    if (!sums) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
+    FL_TRY(fl_tally_decode(counts, metrics, &aggregator->sum.codec, sums,
+                           client_count, why));
+    aggregator->committed_count = client_count;
+    return FL_OK;
 }
 
 static int compare_places(const void *a, const void *b)

@@ -76,11 +76,24 @@ static fl_err make_master(fl_aggregator *aggregator, fl_model *model,
         return fl_master_new(&aggregator->master, model, options->grid,
                              options->release, why);
     }
-    const fl_err err = fl_master_decode(
-        &aggregator->master, model, aggregator->rounds_done, options->release,
-        options->master, options->master_len, why);
+    const size_t len = fl_master_len(options->master, options->master_len);
+    return fl_master_decode(&aggregator->master, model, aggregator->rounds_done,
+                            options->release, options->master, len, why);
+}
+
+// Behind the master, where there is one.
+static fl_err make_reduction(fl_aggregator *aggregator, const fl_model *model,
+                             fl_reason *why)
+{
+    const uint8_t *saved = aggregator->options.master;
+    size_t len = aggregator->options.master_len;
+    if (saved) {
+        const size_t master_len = fl_master_len(saved, len);
+        saved += master_len;
+        len -= master_len;
+    }
     aggregator->options.master = NULL;  // it was borrowed
-    return err;
+    return fl_survey_init(aggregator, model, saved, len, why);
 }
 
 static fl_err publish_first(fl_aggregator *aggregator)
@@ -121,6 +134,7 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     if (!new->contributors) goto out;
     err = fl_roll_init(new, why);
     if (!err) err = make_master(new, model, why);
+    if (!err) err = make_reduction(new, model, why);
     if (err) goto out;
     new->model = model;
     err = publish_first(new);
@@ -156,6 +170,7 @@ void fl_aggregator_free(fl_aggregator *aggregator)
     free(aggregator->sum.sums);
     free(aggregator->sum.step);
     fl_versions_fini(&aggregator->versions);
+    fl_survey_fini(aggregator);
     fl_master_free(aggregator->master);
     fl_model_free(aggregator->model);
     fl_object_withdraw(&aggregator->published);
@@ -230,8 +245,11 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
         [FL_PHASE_UNMASKING] = "unmasking",
         [FL_PHASE_EVALUATING] = "evaluating",
         [FL_PHASE_SAVING] = "saving",
+        [FL_PHASE_FAREWELL] = "handing out the last model",
         [FL_PHASE_FINISHED] = "finished",
     };
+    const bool is_survey = aggregator->phase == FL_PHASE_TRAINING &&
+                           aggregator->work != FL_WORK_TRAIN;
     const bool is_on = aggregator->phase >= FL_PHASE_TRAINING &&
                        aggregator->phase <= FL_PHASE_UNMASKING;
     return (fl_aggregator_status){
@@ -244,7 +262,7 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
         .refused_count = aggregator->refused_count,
         .aborted_count = aggregator->sum.aborted_count,
         .is_in_session = aggregator->sum.secagg != NULL,
-        .activity = names[aggregator->phase],
+        .activity = is_survey ? "surveying" : names[aggregator->phase],
     };
 }
 
@@ -259,6 +277,20 @@ size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
 {
     *keys = (const uint8_t(*)[FL_KEY_BYTES])aggregator->contributors;
     return aggregator->contributor_count;
+}
+
+const uint8_t *fl_aggregator_ranges(const fl_aggregator *aggregator,
+                                    size_t *len)
+{
+    const fl_reduction_ranges *ranges =
+        fl_reduction_int8(aggregator->reduction);
+    *len = ranges ? ranges->encoded.len : 0;
+    return ranges ? ranges->encoded.bytes : NULL;
+}
+
+fl_model_cost fl_aggregator_cost(const fl_aggregator *aggregator)
+{
+    return aggregator->cost;
 }
 
 const fl_master *fl_aggregator_master(const fl_aggregator *aggregator)

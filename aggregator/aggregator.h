@@ -10,7 +10,8 @@
  *      |                          (in the clear: no session)         |
  *      +------ SAVING <------ EVALUATING <---------------------------+
  *                 |
- *                 +-- the last round --> FINISHED
+ *                 +-- the last round --> FINISHED; of a model that was made
+ *                     smaller, after a FAREWELL in which clients fetch it
  *
  * Updates are summed in integers, masked or not: the new model does not depend
  * on the order in which they arrive. A round exists once it is saved; a crash
@@ -30,8 +31,10 @@
 #include <stdint.h>
 
 #include "aggregator/evaluation.h"
+#include "aggregator/export.h"
 #include "aggregator/federation.h"
 #include "aggregator/master.h"
+#include "aggregator/reduction.h"
 #include "aggregator/store.h"
 #include "aggregator/totals.h"
 #include "base/arena.h"
@@ -64,6 +67,8 @@ typedef struct {
     const uint8_t *bytes;  // borrowed
     size_t len;
     fl_metrics metrics;
+    fl_metrics int8_metrics;  // EVALUATED: of the INT8 form; sample_count 0:
+                              // it was not asked for, or has failed
     fl_err err;
     const char *why;  // UNMASKED: the sentence, when err is not FL_OK
 } fl_aggregator_event;
@@ -74,7 +79,8 @@ typedef enum {
     FL_AGGREGATOR_SEND,         // conn, bytes, len: one frame
     FL_AGGREGATOR_CLOSE,        // conn; CLOSED follows
     FL_AGGREGATOR_EVALUATE,     // model: EVALUATED answers; it does not change
-                                // until then
+                                // until then; with bytes, len: also its INT8
+                                // form with these ranges (fl_ranges_decode)
     FL_AGGREGATOR_UNMASK,       // secagg: fl_secagg_unmask it; UNMASKED
                                 // answers, nobody else touches it until then
     FL_AGGREGATOR_SAVE_LIST,    // bytes, len: the enrolment list to start with
@@ -143,6 +149,7 @@ typedef struct {
     size_t list_len;
     const uint8_t *master;  // as it was saved with the model; NULL: none
     size_t master_len;
+    fl_reduction_options reduction;
 } fl_aggregator_options;
 
 typedef struct fl_aggregator fl_aggregator;
@@ -190,6 +197,16 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator);
  */
 const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator,
                                    size_t *len);
+
+/*
+ * The ranges of the model's INT8 form (fl_ranges_decode). NULL: it has none.
+ * Valid until the next step.
+ */
+const uint8_t *fl_aggregator_ranges(const fl_aggregator *aggregator,
+                                    size_t *len);
+
+/* What a model of so many parameters costs, for the record of round 0. */
+fl_model_cost fl_aggregator_cost(const fl_aggregator *aggregator);
 
 /* What the model follows, to be saved with it. Valid until the next step. */
 const fl_master *fl_aggregator_master(const fl_aggregator *aggregator);

@@ -5,6 +5,7 @@
  *   peer.c        connections: handshake, check-in, mail, silence
  *   round.c       the round: cohort, deadline, evaluate, save
  *   aggregation.c  the sum: of updates in the clear, or by a session
+ *   survey.c      rounds that ask instead of training, and what follows
  *   roll.c        the enrolment list: who may be in a cohort
  *   object.c      model and list on their way down, updates on their way up
  *   versions.c    models of the last rounds, and what leads to the newest
@@ -23,12 +24,14 @@
 enum {
     FL_AGGREGATOR_GREET_MS = 15 * 1000,
     FL_AGGREGATOR_SILENCE_MS = 90 * 1000,
-    FL_AGGREGATOR_LEASE_MS = 30 * 1000,  // gone that long: a dropout
-    FL_AGGREGATOR_GRACE_MS = 2 * 1000,   // and in a session, which is short
-    FL_AGGREGATOR_SWEEP_MS = 1000,       // how often silence is looked for
-    FL_AGGREGATOR_RETRY_MS = 10 * 1000,  // after a failed save
-    FL_AGGREGATOR_PAUSE_MS = 1000,       // after a failed round
-    FL_AGGREGATOR_GREETING_MAX = 256,    // connections that prove nothing yet
+    FL_AGGREGATOR_LEASE_MS = 30 * 1000,     // gone that long: a dropout
+    FL_AGGREGATOR_GRACE_MS = 2 * 1000,      // and in a session, which is short
+    FL_AGGREGATOR_SWEEP_MS = 1000,          // how often silence is looked for
+    FL_AGGREGATOR_RETRY_MS = 10 * 1000,     // after a failed save
+    FL_AGGREGATOR_PAUSE_MS = 1000,          // after a failed round
+    FL_AGGREGATOR_FAREWELL_MS = 60 * 1000,  // for the last model, at most
+    FL_AGGREGATOR_QUIET_MS = 3 * 1000,      // no more of it has been fetched
+    FL_AGGREGATOR_GREETING_MAX = 256,  // connections that prove nothing yet
     FL_AGGREGATOR_WINDOW = 8,
     FL_AGGREGATOR_BURST_BYTES = 8 << 20,  // of mail, between two other events
 };
@@ -92,8 +95,18 @@ typedef enum {
     FL_PHASE_UNMASKING,
     FL_PHASE_EVALUATING,
     FL_PHASE_SAVING,
+    FL_PHASE_FAREWELL,
     FL_PHASE_FINISHED,
 } fl_phase;
+
+/* The model that has just been replaced by another shape, until that is saved:
+ * clients still fetch it. All NULL: none. */
+typedef struct {
+    fl_model *model;
+    fl_master *master;
+    bool *keep;             // what is left of its channels; NULL: it is not
+    fl_channels *channels;  // what has become of it
+} fl_shed;
 
 /* The sum of the round. */
 typedef struct {
@@ -131,7 +144,9 @@ struct fl_aggregator {
 
     fl_phase phase;
     int64_t phase_until_ms;  // GATHERING: not before; TRAINING: deadline;
-                             // SAVING: save again, INT64_MAX: under way
+                             // SAVING: save again, INT64_MAX: under way;
+                             // FAREWELL: the end
+    int64_t fetched_ms;      // FAREWELL: when something was fetched last
     int64_t opened_ms;       // of the round: its plans went out
     uint32_t rounds_done, attempt;
     uint32_t *cohort;  // member slots
@@ -147,6 +162,12 @@ struct fl_aggregator {
     fl_master *master;  // what it follows
     fl_published published;
     fl_versions versions;     // published and before, for those who hold one
+    fl_reduction *reduction;  // NULL: the model stays as large as it is
+    fl_reduction_outcome outcome;  // of the survey that is being closed
+    fl_work work;                  // of the round that is on
+    fl_published ranges;           // of the INT8 form that plans name
+    fl_shed shed;
+    fl_model_cost cost;       // of the model
     fl_enrolment *enrolment;  // SECURE
     fl_published roll;
     // What is being saved; becomes the above when it is.
@@ -296,6 +317,53 @@ bool fl_aggregation_has(const fl_aggregator *aggregator,
 
 /* The round is over, one way or the other. */
 void fl_aggregation_end(fl_aggregator *aggregator);
+
+/* SURVEY: the sums of the counts, fl_reduction_counts of them, likewise. */
+FL_CHECK fl_err fl_aggregation_counts(fl_aggregator *aggregator,
+                                      uint64_t *counts,
+                                      fl_update_metrics *metrics,
+                                      fl_reason *why);
+
+/* ---- survey.c ---- */
+
+/* Takes over what was saved of a reduction, or begins one. */
+FL_CHECK fl_err fl_survey_init(fl_aggregator *aggregator, const fl_model *model,
+                               const uint8_t *saved, size_t saved_len,
+                               fl_reason *why);
+void fl_survey_fini(fl_aggregator *aggregator);
+
+/* Whether the round that is on, or comes next, is a survey. */
+bool fl_survey_is_next(const fl_aggregator *aggregator);
+
+/* Clients that the next round asks. */
+uint32_t fl_survey_cohort(const fl_aggregator *aggregator);
+
+/* What the plan of the next round says beside training. */
+void fl_survey_write_plan(const fl_aggregator *aggregator, fl_plan *plan);
+
+/* Of a survey. Errors of fl_reduction_counts. */
+FL_CHECK fl_err fl_survey_codec(const fl_aggregator *aggregator,
+                                fl_codec *codec, uint64_t seed);
+
+/*
+ * The survey's sum is there: what follows of it for the model. FL_ERR_RANGE:
+ * numbers that no clients can have sent; nothing has changed. FL_ERR_MEMORY:
+ * the aggregator has to be started again.
+ */
+FL_CHECK fl_err fl_survey_close(fl_aggregator *aggregator,
+                                fl_update_metrics *metrics, fl_reason *why);
+
+/* What the survey, if it was one, says in the round's record. */
+void fl_survey_record(fl_aggregator *aggregator, fl_round_record *record);
+
+/* Whether the INT8 form has just been accepted. */
+bool fl_survey_has_int8(const fl_aggregator *aggregator);
+
+/* Makes the ranges that plans name what clients can fetch. */
+FL_CHECK fl_err fl_survey_publish(fl_aggregator *aggregator);
+
+/* The model of before is not needed any more. */
+void fl_survey_shed(fl_aggregator *aggregator);
 
 /* ---- roll.c ---- */
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "compress/compress.h"
+
 enum { BLOCKS = 16, BATCH = 32 };
 
 typedef struct {
@@ -17,6 +19,7 @@ typedef struct {
     fl_job job;  // first: the pool hands this address back
     struct fl_evaluation *evaluation;
     fl_trainer *trainer;
+    fl_runner *runner;  // while an INT8 form is measured; else NULL
     unsigned number;
 } worker;
 
@@ -28,7 +31,21 @@ struct fl_evaluation {
     block blocks[BLOCKS];
     worker *workers;
     unsigned worker_count;
+    fl_tensor_info *tensors;  // of the model that the trainers are made for
+    size_t tensor_count;
 };
+
+static fl_err measure_block(worker *w, block *b)
+{
+    const fl_evaluation *evaluation = w->evaluation;
+    const uint32_t *rows = evaluation->rows + b->first;
+    if (w->runner) {
+        return fl_runner_evaluate(w->runner, &b->metrics, evaluation->dataset,
+                                  rows, b->count, &b->why);
+    }
+    return fl_trainer_evaluate(w->trainer, &b->metrics, evaluation->params,
+                               evaluation->dataset, rows, b->count, &b->why);
+}
 
 static void measure(fl_job *job)
 {
@@ -37,9 +54,7 @@ static void measure(fl_job *job)
     for (unsigned i = w->number; i < BLOCKS; i += evaluation->worker_count) {
         block *b = &evaluation->blocks[i];
         if (b->count == 0) continue;
-        b->err = fl_trainer_evaluate(
-            w->trainer, &b->metrics, evaluation->params, evaluation->dataset,
-            evaluation->rows + b->first, b->count, &b->why);
+        b->err = measure_block(w, b);
     }
 }
 
@@ -79,6 +94,64 @@ static fl_err check_fit(const fl_dataset *dataset, const fl_model *model,
     return FL_OK;
 }
 
+/* ---- shapes ---- */
+
+static bool is_prepared(const fl_evaluation *evaluation, const fl_model *model)
+{
+    const size_t count = fl_model_tensor_count(model);
+    if (!evaluation->tensors || count != evaluation->tensor_count) return false;
+    for (size_t i = 0; i < count; i++) {
+        const fl_tensor_info is = fl_model_tensor(model, i);
+        const fl_tensor_info was = evaluation->tensors[i];
+        if (is.count != was.count || is.row_count != was.row_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void drop_trainers(fl_evaluation *evaluation)
+{
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        fl_trainer_free(evaluation->workers[i].trainer);
+        evaluation->workers[i].trainer = NULL;
+    }
+    free(evaluation->tensors);
+    evaluation->tensors = NULL;
+}
+
+static fl_err make_trainers(fl_evaluation *evaluation, const fl_model *model,
+                            fl_reason *why)
+{
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        FL_TRY(fl_trainer_new(&evaluation->workers[i].trainer, model,
+                              &(fl_trainer_options){.batch_cap = BATCH}, why));
+    }
+    const size_t count = fl_model_tensor_count(model);
+    evaluation->tensors = calloc(count + 1, sizeof *evaluation->tensors);
+    if (!evaluation->tensors) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory to evaluate");
+    }
+    for (size_t i = 0; i < count; i++) {
+        evaluation->tensors[i] = fl_model_tensor(model, i);
+    }
+    evaluation->tensor_count = count;
+    return FL_OK;
+}
+
+static fl_err prepare(fl_evaluation *evaluation, const fl_model *model,
+                      fl_reason *why)
+{
+    if (is_prepared(evaluation, model)) return FL_OK;
+    drop_trainers(evaluation);
+    FL_TRY(check_fit(evaluation->dataset, model, why));
+    const fl_err err = make_trainers(evaluation, model, why);
+    if (err) drop_trainers(evaluation);
+    return err;
+}
+
+/* ---- begin and end ---- */
+
 fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
                          unsigned worker_count, const fl_dataset *dataset,
                          const fl_model *model, fl_reason *why)
@@ -99,15 +172,13 @@ fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
         goto out;
     }
     cut_blocks(new, row_count);
-    for (; new->worker_count < worker_count; new->worker_count++) {
-        worker *w = &new->workers[new->worker_count];
-        *w = (worker){.job = {.run = measure},
-                      .evaluation = new,
-                      .number = new->worker_count};
-        err = fl_trainer_new(&w->trainer, model,
-                             &(fl_trainer_options){.batch_cap = BATCH}, why);
-        if (err) goto out;
+    new->worker_count = worker_count;
+    for (unsigned i = 0; i < worker_count; i++) {
+        new->workers[i] =
+            (worker){.job = {.run = measure}, .evaluation = new, .number = i};
     }
+    err = prepare(new, model, why);
+    if (err) goto out;
     *evaluation = new;
     new = NULL;
 
@@ -119,18 +190,17 @@ out:
 void fl_evaluation_free(fl_evaluation *evaluation)
 {
     if (!evaluation) return;
-    for (unsigned i = 0; i < evaluation->worker_count; i++) {
-        fl_trainer_free(evaluation->workers[i].trainer);
-    }
+    drop_trainers(evaluation);
     free(evaluation->workers);
     free(evaluation->rows);
     free(evaluation);
 }
 
-fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
-                         const float *params, fl_reason *why)
+/* ---- measure ---- */
+
+static fl_err run(fl_evaluation *evaluation, fl_metrics *metrics,
+                  fl_reason *why)
 {
-    evaluation->params = params;
     for (unsigned i = 0; i < evaluation->worker_count; i++) {
         fl_pool_submit(evaluation->pool, &evaluation->workers[i].job);
     }
@@ -147,4 +217,61 @@ fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
         metrics->loss_sum += b->metrics.loss_sum;
     }
     return FL_OK;
+}
+
+fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
+                         const fl_model *model, fl_reason *why)
+{
+    FL_TRY(prepare(evaluation, model, why));
+    evaluation->params = fl_model_get_params(model);
+    return run(evaluation, metrics, why);
+}
+
+/* ---- INT8 ---- */
+
+fl_err fl_evaluation_int8(fl_int8_model **quantized, const fl_model *model,
+                          const uint8_t *ranges, size_t ranges_len,
+                          fl_reason *why)
+{
+    size_t count;
+    FL_TRY(fl_int8_range_count(&count, model, why));
+    fl_range *decoded = calloc(count + 1, sizeof *decoded);
+    if (!decoded) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu ranges",
+                             count);
+    }
+    fl_err err = fl_ranges_decode(decoded, count, ranges, ranges_len, why);
+    if (!err) {
+        err = fl_int8_quantize_ranges(quantized, model, decoded, count, false,
+                                      why);
+    }
+    free(decoded);
+    return err;
+}
+
+static fl_err make_runners(fl_evaluation *evaluation,
+                           const fl_int8_model *quantized, fl_reason *why)
+{
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        FL_TRY(fl_runner_new_int8(&evaluation->workers[i].runner, quantized,
+                                  BATCH, why));
+    }
+    return FL_OK;
+}
+
+fl_err fl_evaluation_run_int8(fl_evaluation *evaluation, fl_metrics *metrics,
+                              const fl_model *model, const uint8_t *ranges,
+                              size_t ranges_len, fl_reason *why)
+{
+    fl_int8_model *quantized = NULL;
+    FL_TRY(check_fit(evaluation->dataset, model, why));
+    FL_TRY(fl_evaluation_int8(&quantized, model, ranges, ranges_len, why));
+    fl_err err = make_runners(evaluation, quantized, why);
+    if (!err) err = run(evaluation, metrics, why);
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        fl_runner_free(evaluation->workers[i].runner);
+        evaluation->workers[i].runner = NULL;
+    }
+    fl_int8_free(quantized);
+    return err;
 }

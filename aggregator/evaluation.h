@@ -17,9 +17,10 @@
 typedef struct fl_evaluation fl_evaluation;
 
 /*
- * All borrowed for its life. As many trainers are made as `worker_count`
- * (at least one), which costs memory. The caller owns it: fl_evaluation_free.
- * FL_ERR_RANGE: the model does not fit the dataset.
+ * Pool and dataset are borrowed for its life, the model for the call. As many
+ * trainers are made as `worker_count` (at least one), which costs memory. The
+ * caller owns it: fl_evaluation_free. FL_ERR_RANGE: the model does not fit the
+ * dataset.
  */
 FL_CHECK fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
                                   unsigned worker_count,
@@ -29,9 +30,29 @@ FL_CHECK fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
 /* Accepts NULL. */
 void fl_evaluation_free(fl_evaluation *evaluation);
 
-/* Returns when all rows are measured. FL_ERR_RANGE: a loss is no number. */
+/*
+ * Measures the model with its parameters; returns when all rows are done. A
+ * model of another shape than before takes time and memory to prepare for.
+ * FL_ERR_RANGE: a loss is no number, or the model does not fit the dataset.
+ * FL_ERR_MEMORY.
+ */
 FL_CHECK fl_err fl_evaluation_run(fl_evaluation *evaluation,
-                                  fl_metrics *metrics, const float *params,
+                                  fl_metrics *metrics, const fl_model *model,
                                   fl_reason *why);
+
+/*
+ * The same for the model's INT8 form with these ranges, as fl_ranges_encode
+ * writes them. Also the errors of fl_ranges_decode and fl_int8_quantize_ranges.
+ */
+FL_CHECK fl_err fl_evaluation_run_int8(fl_evaluation *evaluation,
+                                       fl_metrics *metrics,
+                                       const fl_model *model,
+                                       const uint8_t *ranges, size_t ranges_len,
+                                       fl_reason *why);
+
+/* The INT8 form itself; the caller owns *quantized: fl_int8_free. */
+FL_CHECK fl_err fl_evaluation_int8(fl_int8_model **quantized,
+                                   const fl_model *model, const uint8_t *ranges,
+                                   size_t ranges_len, fl_reason *why);
 
 #endif

@@ -92,6 +92,41 @@ void fl_federation_list(fl_option *table, fl_federation *f)
         {"compress", "overflow-free", FL_OPTION_FLAG, &f->is_overflow_free, 0,
          0, NULL,
          "sums can never wrap, for about 8/5 of the bytes of an update"},
+
+        {"compress-model", "prune", FL_OPTION_NUMBER, &f->prune, 0, 0.95, "X",
+         "share of the first model's parameters to remove, whole channels, on "
+         "what clients say matters least; 0: none"},
+        {"compress-model", "prune-start", FL_OPTION_COUNT, &f->prune_start, 0,
+         1000000, "N", "rounds of training before that"},
+        {"compress-model", "prune-step", FL_OPTION_NUMBER, &f->prune_step, 0.01,
+         0.95, "X", "share of the first model that goes at once"},
+        {"compress-model", "prune-recover", FL_OPTION_COUNT, &f->prune_recover,
+         1, 1000000, "N", "rounds of training after each step"},
+        {"compress-model", "prune-multiple", FL_OPTION_COUNT,
+         &f->prune_multiple, 1, 1024, "N",
+         "channels of a layer stay a multiple of this, which kernels like"},
+        {"compress-model", "prune-importance", FL_OPTION_TEXT,
+         &f->prune_importance, 0, 0, "NAME",
+         "fisher: clients measure it, on their data; magnitude: the weights "
+         "alone"},
+        {"compress-model", "prune-cost", FL_OPTION_TEXT, &f->prune_cost, 0, 0,
+         "NAME", "what is to shrink: params (bytes) or macs (time)"},
+        {"compress-model", "max-drop", FL_OPTION_NUMBER, &f->max_drop, 0, 100,
+         "X",
+         "percentage points of accuracy that a smaller model, or its INT8 "
+         "form, may lose on rows that clients hold out; one that loses more "
+         "is taken back"},
+        {"compress-model", "int8", FL_OPTION_FLAG, &f->has_int8, 0, 0, NULL,
+         "clients measure ranges of values and get the model in INT8 too"},
+        {"compress-model", "holdout", FL_OPTION_NUMBER, &f->holdout, 0.0001,
+         0.5, "X",
+         "share of its rows that a client does not train on, with --prune or "
+         "--int8"},
+        {"compress-model", "survey-cohort", FL_OPTION_COUNT, &f->survey_cohort,
+         0, FL_SESSION_CLIENTS_MAX, "N",
+         "clients that are asked to measure; 0: ten times a cohort"},
+        {"compress-model", "survey-rows", FL_OPTION_COUNT, &f->survey_rows, 1,
+         FL_PROTO_SAMPLES_MAX, "N", "rows that each of them looks at, at most"},
     };
     memcpy(table, options, sizeof options);
 }
@@ -215,6 +250,74 @@ static fl_err check_decay(const fl_federation *f, fl_reason *why)
                          f->lr_decay, (unsigned long long)f->round_count);
 }
 
+/* ---- a smaller model ---- */
+
+static fl_err read_name(size_t *found, const char *option, const char *text,
+                        const char *const names[2], fl_reason *why)
+{
+    for (*found = 0; *found < 2; ++*found) {
+        if (strcmp(text, names[*found]) == 0) return FL_OK;
+    }
+    return fl_reason_set(why, FL_ERR_RANGE, "--%s %s: not %s, nor %s", option,
+                         text, names[0], names[1]);
+}
+
+static fl_err read_reduction(fl_reduction_options *options,
+                             const fl_federation *f, fl_reason *why)
+{
+    static const char *const importances[2] = {"fisher", "magnitude"};
+    static const char *const costs[2] = {"params", "macs"};
+    size_t importance, cost;
+    FL_TRY(read_name(&importance, "prune-importance", f->prune_importance,
+                     importances, why));
+    FL_TRY(read_name(&cost, "prune-cost", f->prune_cost, costs, why));
+    *options = (fl_reduction_options){
+        .prune = f->prune,
+        .step = f->prune_step,
+        .start = (uint32_t)f->prune_start,
+        .recover = (uint32_t)f->prune_recover,
+        .multiple = (uint32_t)f->prune_multiple,
+        .importance =
+            importance ? FL_IMPORTANCE_MAGNITUDE : FL_IMPORTANCE_FISHER,
+        .cost = cost ? FL_PRUNE_MACS : FL_PRUNE_PARAMS,
+        .max_drop = f->max_drop / 100.0,
+        .has_int8 = f->has_int8,
+        .survey_cohort = (uint32_t)f->survey_cohort,
+        .survey_rows = (uint32_t)f->survey_rows,
+        .round_count = (uint32_t)f->round_count,
+    };
+    if (fl_reduction_is_wanted(options)) {
+        options->holdout = (uint32_t)lround(1.0 / f->holdout);
+    }
+    return FL_OK;
+}
+
+static fl_err check_reduction(const fl_federation *f, fl_reason *why)
+{
+    fl_reduction_options options;
+    FL_TRY(read_reduction(&options, f, why));
+    if (!fl_reduction_is_wanted(&options)) return FL_OK;
+    const uint64_t needed = fl_reduction_rounds(&options);
+    if (needed > f->round_count) {
+        return fl_reason_set(
+            why, FL_ERR_RANGE,
+            "--rounds %llu: making the model smaller takes %llu (--prune %g in "
+            "steps of --prune-step %g with --prune-recover %llu after each, "
+            "behind --prune-start %llu%s); take more rounds, larger steps or "
+            "an earlier start",
+            (unsigned long long)f->round_count, (unsigned long long)needed,
+            f->prune, f->prune_step, (unsigned long long)f->prune_recover,
+            (unsigned long long)f->prune_start,
+            f->has_int8 ? ", then two for --int8" : "");
+    }
+    if (f->survey_cohort == 0 || f->survey_cohort >= f->cohort) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "--survey-cohort %llu: fewer than the --cohort %llu "
+                         "of training say too little; 0 asks ten times as many",
+                         (unsigned long long)f->survey_cohort,
+                         (unsigned long long)f->cohort);
+}
+
 fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
 {
     fl_schedule schedule;
@@ -225,6 +328,7 @@ fl_err fl_federation_check(const fl_federation *f, fl_reason *why)
     FL_TRY(read_aggregation(&aggregation, f, why));
     FL_TRY(read_codec(&codec, &bits, f, aggregation, why));
     FL_TRY(check_decay(f, why));
+    FL_TRY(check_reduction(f, why));
     if (f->quorum > f->cohort) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "--quorum %llu is above --cohort %llu",
@@ -253,6 +357,7 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     (void)!read_aggregation(&aggregation, f, NULL);
     (void)!read_codec(&options->codec, &options->codec_bits, f, aggregation,
                       NULL);
+    (void)!read_reduction(&options->reduction, f, NULL);
     options->round_count = (uint32_t)f->round_count;
     options->cohort = (uint32_t)f->cohort;
     options->quorum = (uint32_t)(f->quorum ? f->quorum : (f->cohort + 1) / 2);
@@ -314,7 +419,7 @@ fl_err fl_federation_each_setting(const fl_federation *f,
     const number_setting numbers[] = {
         {"density", options.density}, {"codec-small", options.density_small},
         {"release", f->release},      {"grid", f->grid},
-        {"lr-decay", f->lr_decay},
+        {"lr-decay", f->lr_decay},    {"holdout", options.reduction.holdout},
     };
     char text[32];
     FL_TRY(keep(self, "model", f->model, why));

@@ -17,7 +17,7 @@
 #include "data/data.h"
 #include "model/model.h"
 
-enum { FL_FEDERATION_OPTIONS = 30 };
+enum { FL_FEDERATION_OPTIONS = 42 };
 
 typedef struct {
     const char *model, *schedule;
@@ -33,17 +33,28 @@ typedef struct {
     double density, density_small;  // 0: what suits the codec
     double release, grid;
     bool is_overflow_free;
+    // Making the model smaller.
+    double prune, prune_step;
+    uint64_t prune_start, prune_recover, prune_multiple;
+    const char *prune_importance, *prune_cost;
+    double max_drop;  // percentage points
+    bool has_int8;
+    double holdout;
+    uint64_t survey_cohort, survey_rows;
 } fl_federation;
 
 /* What holds when nothing is said. */
-#define FL_FEDERATION_INIT                                                \
-    {                                                                     \
-        .model = "lenet", .schedule = "constant", .local_epochs = 1,      \
-        .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .lr_decay = 1.0, \
-        .round_count = 50, .cohort = 10, .evaluate_every = 1,             \
-        .deadline_s = 600.0, .seed = 1, .aggregation = "secure",          \
-        .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,           \
-        .release = 0.04, .grid = 0.6,                                     \
+#define FL_FEDERATION_INIT                                                     \
+    {                                                                          \
+        .model = "lenet", .schedule = "constant", .local_epochs = 1,           \
+        .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .lr_decay = 1.0,      \
+        .round_count = 50, .cohort = 10, .evaluate_every = 1,                  \
+        .deadline_s = 600.0, .seed = 1, .aggregation = "secure",               \
+        .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,                \
+        .release = 0.04, .grid = 0.6, .prune_step = 0.15, .prune_start = 20,   \
+        .prune_recover = 3, .prune_multiple = 8, .prune_importance = "fisher", \
+        .prune_cost = "params", .max_drop = 1.5, .holdout = 0.1,               \
+        .survey_rows = 256,                                                    \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */

@@ -74,11 +74,14 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
 
 static const char USAGE[] =
     "usage: fedge-aggregator run --state DIR [OPTION]...\n"
-    "       fedge-aggregator status --state DIR [--json]\n\n"
+    "       fedge-aggregator status --state DIR [--json]\n"
+    "       fedge-aggregator export --state DIR --out FILE\n\n"
     "run     waits for clients, leads the rounds, keeps every finished one; "
     "started\n"
     "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
-    "status  the rounds and clients of a folder, running or not\n\n"
+    "status  the rounds and clients of a folder, running or not\n"
+    "export  the last global model as ONNX; its INT8 form, where it has one, "
+    "beside it\n        (model.onnx, model-int8.onnx)\n\n"
     "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
     "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
 
@@ -110,11 +113,24 @@ static int status(const void *self, fl_reason *why)
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 
+static int export(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (!s->server.out) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE, "name a file with --out FILE");
+        return FL_EXIT_USAGE;
+    }
+    return fl_program_exit(
+        fl_export_state(s->server.state, s->server.out, why));
+}
+
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
     const fl_command commands[] = {{.name = "run", .run = run},
-                                   {.name = "status", .run = status}};
+                                   {.name = "status", .run = status},
+                                   {.name = "export", .run = export}};
     settings s = defaults();
     const fl_program program = {
         .name = "fedge-aggregator",
@@ -123,7 +139,7 @@ int main(int argc, char **argv)
         .options = table,
         .option_count = list_options(table, &s),
         .commands = commands,
-        .command_count = 2,
+        .command_count = sizeof commands / sizeof *commands,
         .log_level = &s.log_level,
         .settings = &s,
     };

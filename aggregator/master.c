@@ -263,6 +263,18 @@ fl_err fl_master_decode(fl_master **master, const fl_model *model,
     return FL_OK;
 }
 
+size_t fl_master_len(const uint8_t *src, size_t src_len)
+{
+    head found = {.round = 0};
+    fl_reader in = fl_reader_over(src, src_len);
+    if (read_head(&found, &in, NULL)) return src_len;
+    const uint64_t count = found.param_count + found.step_count;
+    if (found.param_count > FL_MODEL_PARAMS_MAX || in.left / 4 < count) {
+        return src_len;
+    }
+    return HEAD_BYTES + (size_t)count * 4;
+}
+
 /* ---- rounds ---- */
 
 float *fl_master_params(fl_master *master)
@@ -302,6 +314,29 @@ size_t fl_master_release(fl_master *master, float *published)
     const size_t count = share < 1 ? 1 : (size_t)lround(share);
     return fl_grid_release(master->grid, published, master->params, count,
                            master->scratch);
+}
+
+fl_err fl_master_shrink(fl_master **shrunk, const fl_master *master,
+                        const fl_model *smaller, const uint32_t *from,
+                        fl_reason *why)
+{
+    fl_master *made = make(smaller, master->release);
+    if (!made) return no_memory(smaller, why);
+    if (master->grid) {
+        size_t count;
+        const float *steps = fl_grid_steps(master->grid, &count);
+        const fl_err err =
+            fl_grid_restore(&made->grid, smaller, steps, count, why);
+        if (err) {
+            fl_master_free(made);
+            return err;
+        }
+    }
+    for (size_t i = 0; i < made->param_count; i++) {
+        made->params[i] = master->params[from[i]];
+    }
+    *shrunk = made;
+    return FL_OK;
 }
 
 fl_master_scale fl_master_get_scale(const fl_master *master)

@@ -61,6 +61,12 @@ FL_CHECK fl_err fl_master_decode(fl_master **master, const fl_model *model,
                                  const uint8_t *src, size_t src_len,
                                  fl_reason *why);
 
+/*
+ * How many of these bytes are a master's that they begin with, as it says
+ * itself; all, when they do not begin with one, or are cut.
+ */
+size_t fl_master_len(const uint8_t *src, size_t src_len);
+
 /* Exactly what fl_master_encode writes. */
 size_t fl_master_bytes(const fl_master *master);
 
@@ -90,6 +96,14 @@ void fl_master_add(fl_master *master, const fl_model *model, const float *mean);
  * many coordinates have moved, with a grid without statistics.
  */
 size_t fl_master_release(fl_master *master, float *published);
+
+/*
+ * The master of `smaller`, whose parameter i is the master's from[i]: on the
+ * same steps, a tensor each; what sums were like is forgotten. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_master_shrink(fl_master **shrunk, const fl_master *master,
+                                 const fl_model *smaller, const uint32_t *from,
+                                 fl_reason *why);
 
 fl_master_scale fl_master_get_scale(const fl_master *master);
 

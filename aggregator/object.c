@@ -52,7 +52,8 @@ out:
 static const fl_published *find_published(const fl_aggregator *aggregator,
                                           const uint8_t *name)
 {
-    const fl_published *all[] = {&aggregator->published, &aggregator->roll};
+    const fl_published *all[] = {&aggregator->published, &aggregator->roll,
+                                 &aggregator->ranges};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i]->bytes && memcmp(all[i]->name, name, FL_HASH_BYTES) == 0) {
             return all[i];
@@ -85,6 +86,7 @@ static void fetch(fl_aggregator *aggregator, fl_peer *peer,
                   const fl_message *request)
 {
     const fl_fetch *fetch = &request->fetch;
+    aggregator->fetched_ms = aggregator->now_ms;
     fl_message answer = {.operation = request->operation,
                          .round = request->round};
     const fl_published *object = find_published(aggregator, fetch->object);

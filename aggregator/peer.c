@@ -309,6 +309,10 @@ static void push_mail(fl_aggregator *aggregator, fl_peer *peer,
     if (member->mail_kind == FL_MAIL_PLAN) {
         message.mail.plan = fl_round_plan(aggregator, member);
     }
+    if (member->mail_kind == FL_MAIL_FINISHED && aggregator->reduction) {
+        memcpy(message.mail.model, aggregator->published.name, FL_HASH_BYTES);
+        memcpy(message.mail.ranges, aggregator->ranges.name, FL_HASH_BYTES);
+    }
     if (member->mail_kind == FL_MAIL_STEP &&
         fl_aggregation_message(aggregator, member, &message.mail.step)) {
         return;  // it has answered, or dropped out

@@ -23,11 +23,13 @@ fl_plan fl_round_recipe(const fl_aggregator *aggregator)
         plan.round > options->norm_rounds ? FL_NORM_FROZEN : FL_NORM_TRAIN;
     plan.aggregation = options->aggregation;
     plan.number = aggregator->sum.number;
+    fl_survey_write_plan(aggregator, &plan);
     return plan;
 }
 
 static void write_codec(fl_plan *plan, const fl_codec *codec)
 {
+    plan->param_count = codec->param_count;
     plan->codec = codec->kind;
     plan->codec_bits = codec->bits;
     plan->density = codec->density;
@@ -109,14 +111,13 @@ static bool pick_cohort(fl_aggregator *aggregator)
     if (!slots) return false;
     aggregator->cohort = slots;
     const size_t count = list_candidates(aggregator, slots);
-    const double wanted = ceil(options->cohort * (1.0 + options->over_select));
+    const uint32_t wanted = fl_survey_cohort(aggregator);
     fl_random random;
     fl_random_init(&random, options->seed, FL_RANDOM_COHORT,
                    (uint64_t)aggregator->attempt << 32 |
                        fl_round_number(aggregator));
     fl_random_shuffle(&random, slots, count);
-    aggregator->cohort_len =
-        (double)count < wanted ? (uint32_t)count : (uint32_t)wanted;
+    aggregator->cohort_len = count < wanted ? (uint32_t)count : wanted;
     return aggregator->cohort_len >= options->quorum;
 }
 
@@ -246,7 +247,7 @@ static bool is_evaluated_round(const fl_aggregator *aggregator)
     const uint32_t round = fl_round_number(aggregator);
     return options->evaluate_every > 0 &&
            (round % options->evaluate_every == 0 ||
-            round == options->round_count);
+            round == options->round_count || fl_survey_has_int8(aggregator));
 }
 
 static void begin_saving(fl_aggregator *aggregator)
@@ -267,20 +268,39 @@ static void begin_saving(fl_aggregator *aggregator)
                                     .master_len = aggregator->next_master_len});
 }
 
-static fl_err encode_next(fl_aggregator *aggregator)
+static fl_err encode_model(fl_aggregator *aggregator)
 {
     aggregator->next_len = fl_model_bytes(aggregator->model);
     aggregator->next_bytes = malloc(aggregator->next_len);
-    aggregator->next_master_len = fl_master_bytes(aggregator->master);
-    aggregator->next_master = malloc(aggregator->next_master_len);
-    if (!aggregator->next_bytes || !aggregator->next_master) {
-        return FL_ERR_MEMORY;
-    }
-    FL_TRY(fl_model_encode(aggregator->model, aggregator->next_bytes,
-                           aggregator->next_len));
-    return fl_master_encode(aggregator->master, fl_round_number(aggregator),
-                            aggregator->next_master,
-                            aggregator->next_master_len);
+    if (!aggregator->next_bytes) return FL_ERR_MEMORY;
+    return fl_model_encode(aggregator->model, aggregator->next_bytes,
+                           aggregator->next_len);
+}
+
+// The master, and behind it where the reduction stands.
+static fl_err encode_master(fl_aggregator *aggregator)
+{
+    const uint32_t round = fl_round_number(aggregator);
+    const fl_reduction *reduction = aggregator->reduction;
+    const size_t len = fl_master_bytes(aggregator->master);
+    const size_t more =
+        reduction ? fl_reduction_state_bytes(fl_reduction_get_state(reduction))
+                  : 0;
+    uint8_t *bytes = malloc(len + more);
+    if (!bytes) return FL_ERR_MEMORY;
+    aggregator->next_master = bytes;
+    aggregator->next_master_len = len + more;
+    FL_TRY(fl_master_encode(aggregator->master, round, bytes, len));
+    if (!reduction) return FL_OK;
+    return fl_reduction_state_encode(fl_reduction_get_state(reduction), round,
+                                     bytes + len, more);
+}
+
+// A model that comes back is there as it was published.
+static fl_err encode_next(fl_aggregator *aggregator)
+{
+    if (!aggregator->next_bytes) FL_TRY(encode_model(aggregator));
+    return encode_master(aggregator);
 }
 
 // The master takes the round's mean; what is published follows it.
@@ -292,6 +312,8 @@ static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
     if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     const fl_err err = fl_aggregation_mean(aggregator, mean, metrics, why);
     if (!err) {
+        fl_reduction_trained(aggregator->reduction,
+                             fl_round_number(aggregator));
         fl_master_add(aggregator->master, aggregator->model, mean);
         *moved = fl_master_release(aggregator->master,
                                    fl_model_params(aggregator->model));
@@ -340,6 +362,27 @@ static void record_round(fl_aggregator *aggregator,
         .moved = moved,
     };
     record_bytes(aggregator, &aggregator->record);
+    fl_survey_record(aggregator, &aggregator->record);
+}
+
+// What the round was for: another model, or what clients know of this one.
+static fl_err take_sum(fl_aggregator *aggregator, fl_update_metrics *metrics,
+                       size_t *moved, fl_reason *why)
+{
+    return aggregator->work == FL_WORK_TRAIN
+               ? apply_mean(aggregator, metrics, moved, why)
+               : fl_survey_close(aggregator, metrics, why);
+}
+
+static void begin_evaluating(fl_aggregator *aggregator)
+{
+    fl_aggregator_effect effect = {.kind = FL_AGGREGATOR_EVALUATE,
+                                   .model = aggregator->model};
+    if (fl_survey_has_int8(aggregator)) {
+        effect.bytes = fl_aggregator_ranges(aggregator, &effect.len);
+    }
+    aggregator->phase = FL_PHASE_EVALUATING;
+    fl_reply(aggregator, effect);
 }
 
 void fl_round_close(fl_aggregator *aggregator)
@@ -347,7 +390,7 @@ void fl_round_close(fl_aggregator *aggregator)
     fl_update_metrics metrics = {.weight = 0};
     size_t moved = 0;
     fl_reason why = {""};
-    fl_err err = apply_mean(aggregator, &metrics, &moved, &why);
+    fl_err err = take_sum(aggregator, &metrics, &moved, &why);
     if (err == FL_ERR_RANGE) {  // no clients can have made that sum
         fl_reply_log(aggregator, FL_LOG_WARN, "sum_refused", "round=%u why=%s",
                      fl_round_number(aggregator), why.text);
@@ -374,9 +417,7 @@ void fl_round_close(fl_aggregator *aggregator)
         begin_saving(aggregator);
         return;
     }
-    aggregator->phase = FL_PHASE_EVALUATING;
-    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_EVALUATE,
-                                                .model = aggregator->model});
+    begin_evaluating(aggregator);
 }
 
 // In the clear updates are collected, else those who could take part in a sum.
@@ -387,7 +428,10 @@ static void collect(fl_aggregator *aggregator)
     const uint32_t count =
         is_clear ? aggregator->committed_count : aggregator->ready_count;
     const bool is_late = aggregator->now_ms >= aggregator->phase_until_ms;
-    const bool is_full = count >= options->cohort;
+    const uint32_t wanted = aggregator->work == FL_WORK_TRAIN
+                                ? options->cohort
+                                : aggregator->cohort_len;
+    const bool is_full = count >= wanted;
     if (!is_full && !is_late && is_anybody_pending(aggregator)) return;
     if (count < options->quorum) {
         fl_round_fail(aggregator);
@@ -415,23 +459,57 @@ void fl_round_evaluated(fl_aggregator *aggregator,
         aggregator->record.accuracy =
             (double)event->metrics.correct_count / count;
     }
+    if (event->int8_metrics.sample_count > 0) {
+        aggregator->record.int8_accuracy =
+            (double)event->int8_metrics.correct_count /
+            (double)event->int8_metrics.sample_count;
+    }
     begin_saving(aggregator);
 }
 
-static void finish(fl_aggregator *aggregator)
+static void leave(fl_aggregator *aggregator)
 {
     aggregator->phase = FL_PHASE_FINISHED;
+    fl_peer_close_all(aggregator);
+    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+}
+
+// Nobody has trained on the last model, so nobody has it yet.
+static void finish(fl_aggregator *aggregator)
+{
     for (uint32_t i = 0; i < aggregator->member_count; i++) {
         fl_peer_mail(aggregator, &aggregator->members[i], FL_MAIL_FINISHED,
                      aggregator->rounds_done);
     }
-    fl_peer_close_all(aggregator);
-    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
+    if (!aggregator->reduction) {
+        leave(aggregator);
+        return;
+    }
+    aggregator->phase = FL_PHASE_FAREWELL;
+    aggregator->fetched_ms = aggregator->now_ms;
+    aggregator->phase_until_ms = aggregator->now_ms + FL_AGGREGATOR_FAREWELL_MS;
+}
+
+static int64_t farewell_deadline(const fl_aggregator *aggregator)
+{
+    const int64_t quiet_ms = aggregator->fetched_ms + FL_AGGREGATOR_QUIET_MS;
+    return quiet_ms < aggregator->phase_until_ms ? quiet_ms
+                                                 : aggregator->phase_until_ms;
+}
+
+static void hand_out(fl_aggregator *aggregator)
+{
+    if (aggregator->present_count > 0 &&
+        aggregator->now_ms < farewell_deadline(aggregator)) {
+        return;
+    }
+    leave(aggregator);
 }
 
 fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
                         uint8_t *bytes, size_t len)
 {
+    FL_TRY(fl_survey_publish(aggregator));
     FL_TRY(fl_object_publish(&aggregator->published, FL_OBJECT_MODEL, round,
                              bytes, len));
     // Without memory for it clients download the whole model: no failure.
@@ -439,6 +517,7 @@ fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
                             aggregator->model,
                             fl_master_grid(aggregator->master),
                             fl_model_params(aggregator->model), round);
+    fl_survey_shed(aggregator);
     return FL_OK;
 }
 
@@ -501,6 +580,8 @@ void fl_round_advance(fl_aggregator *aggregator)
         collect(aggregator);
     } else if (aggregator->phase == FL_PHASE_SESSION) {
         fl_aggregation_advance(aggregator);
+    } else if (aggregator->phase == FL_PHASE_FAREWELL) {
+        hand_out(aggregator);
     } else if (aggregator->phase == FL_PHASE_SAVING &&
                aggregator->now_ms >= aggregator->phase_until_ms) {
         begin_saving(aggregator);
@@ -519,6 +600,7 @@ int64_t fl_round_deadline(const fl_aggregator *aggregator)
     case FL_PHASE_TRAINING:
     case FL_PHASE_SAVING: return until_ms;
     case FL_PHASE_SESSION: return fl_aggregation_deadline(aggregator);
+    case FL_PHASE_FAREWELL: return farewell_deadline(aggregator);
     case FL_PHASE_UNMASKING:
     case FL_PHASE_EVALUATING:
     case FL_PHASE_FINISHED: return INT64_MAX;

@@ -22,9 +22,9 @@ enum {
 typedef struct {
     fl_job job;  // first: the pool hands this address back
     struct server *server;
-    const float *params;
-    fl_metrics metrics;
-    fl_err err;
+    fl_aggregator_effect asked;
+    fl_metrics metrics, int8_metrics;
+    fl_err err, int8_err;
     fl_reason why;
 } measurement;
 
@@ -151,6 +151,23 @@ static void count_client(void *self, const fl_client_record *client)
     ++*(uint32_t *)self;
 }
 
+// For people; the one that counts is in the store. The INT8 form is written
+// when there is a new one.
+static void write_copy(const server *s)
+{
+    fl_reason why;
+    size_t ranges_len = 0;
+    const uint8_t *ranges = NULL;
+    if (!s->options->out) return;
+    if (isfinite(s->round.int8_accuracy)) {
+        ranges = fl_aggregator_ranges(s->aggregator, &ranges_len);
+    }
+    if (fl_export_write(s->options->out, s->model, s->model_len, ranges,
+                        ranges_len, NULL, &why)) {
+        fl_log(FL_LOG_WARN, "not_saved", "what=model why=%s", why.text);
+    }
+}
+
 static fl_err save(server *s)
 {
     fl_reason why;
@@ -163,11 +180,7 @@ static fl_err save(server *s)
                why.text);
         return err;
     }
-    // A copy for people; the one that counts is in the store.
-    if (s->options->out &&
-        fl_file_write(s->options->out, s->model, s->model_len, 0644, &why)) {
-        fl_log(FL_LOG_WARN, "not_saved", "what=model why=%s", why.text);
-    }
+    write_copy(s);
     report(s, &s->round);
     return FL_OK;
 }
@@ -175,8 +188,13 @@ static fl_err save(server *s)
 static void measure(fl_job *job)
 {
     measurement *m = (measurement *)(void *)job;
-    m->err = fl_evaluation_run(m->server->evaluation, &m->metrics, m->params,
-                               &m->why);
+    m->err = fl_evaluation_run(m->server->evaluation, &m->metrics,
+                               m->asked.model, &m->why);
+    if (m->err || !m->asked.bytes) return;
+    m->int8_err = fl_evaluation_run_int8(m->server->evaluation,
+                                         &m->int8_metrics, m->asked.model,
+                                         m->asked.bytes, m->asked.len, &m->why);
+    if (m->int8_err) m->int8_metrics = (fl_metrics){0};
 }
 
 static void measured(fl_job *job)
@@ -185,11 +203,11 @@ static void measured(fl_job *job)
     (void)!fl_net_post(m->server->net, m);
 }
 
-static void begin_measuring(server *s, fl_model *model)
+static void begin_measuring(server *s, const fl_aggregator_effect *effect)
 {
     s->measurement = (measurement){.job = {.run = measure, .done = measured},
                                    .server = s,
-                                   .params = fl_model_params(model)};
+                                   .asked = *effect};
     s->is_measuring = true;
     fl_pool_submit(s->background, &s->measurement.job);
 }
@@ -262,7 +280,7 @@ static void do_effect(server *s, const fl_aggregator_effect *effect)
         (void)!fl_net_send(s->net, effect->conn, effect->bytes, effect->len);
         break;
     case FL_AGGREGATOR_CLOSE: fl_net_close(s->net, effect->conn); break;
-    case FL_AGGREGATOR_EVALUATE: begin_measuring(s, effect->model); break;
+    case FL_AGGREGATOR_EVALUATE: begin_measuring(s, effect); break;
     case FL_AGGREGATOR_UNMASK: begin_unmasking(s, effect->secagg); break;
     case FL_AGGREGATOR_SAVE_LIST: save_list(s, effect); break;
     case FL_AGGREGATOR_SAVE_ROUND:
@@ -318,11 +336,12 @@ static void handle_posted(server *s, void *posted)
     }
     const measurement *m = posted;
     s->is_measuring = false;
-    if (m->err) {
+    if (m->err || m->int8_err) {
         fl_log(FL_LOG_ERROR, "evaluation_failed", "why=%s", m->why.text);
     }
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
                                   .metrics = m->metrics,
+                                  .int8_metrics = m->int8_metrics,
                                   .err = m->err});
 }
 
@@ -425,7 +444,10 @@ static fl_err pin_settings(server *s, fl_reason *why)
 // else fits together: who mistypes an option can start again in this folder.
 static fl_err save_first(server *s, fl_reason *why)
 {
-    fl_round_record first = {.finished_ms = fl_clock_wall_ms()};
+    const fl_model_cost cost = fl_aggregator_cost(s->aggregator);
+    fl_round_record first = {.finished_ms = fl_clock_wall_ms(),
+                             .param_count = cost.param_count,
+                             .mac_count = cost.mac_count};
     const fl_master *master = fl_aggregator_master(s->aggregator);
     const size_t master_len = fl_master_bytes(master);
     size_t len;
@@ -516,8 +538,10 @@ static fl_err set_up_rounds(server *s, fl_reason *why)
         if (err) goto out;
     }
     fl_totals_init(&s->totals);
-    err = fl_store_each_round(s->store, 1, recall_round, &s->totals, why);
+    err = fl_store_each_round(s->store, 0, recall_round, &s->totals, why);
     if (err) goto out;
+    if (s->totals.dense.params == 0) s->totals.dense.params = s->param_count;
+    s->param_count = s->totals.dense.params;
     err = make_machine(s, model, &master, why);
     if (err) goto out;
     model = NULL;

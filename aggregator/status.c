@@ -29,6 +29,13 @@ static void visit_client(void *self, const fl_client_record *client)
     found->client_count++;
 }
 
+// Of the first model, where that is known: what later ones are compared with.
+static uint64_t first_count(const findings *found)
+{
+    const uint64_t first = found->totals.dense.params;
+    return first > 0 ? first : found->param_count;
+}
+
 static fl_err print_json(FILE *out, const findings *found, bool is_running,
                          fl_reason *why)
 {
@@ -36,7 +43,7 @@ static fl_err print_json(FILE *out, const findings *found, bool is_running,
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "status");
     fl_json_bool_set(line, "running", is_running);
-    fl_totals_json(line, &found->totals, found->param_count);
+    fl_totals_json(line, &found->totals, first_count(found));
     fl_json_count_set(line, "clients", found->client_count);
     fl_json_text_set(line, "version", FL_VERSION);
     const fl_err err = fl_json_text(&text, line);
@@ -95,7 +102,7 @@ static void print_size(FILE *out, const char *name, double bytes, double raw)
 static void print_ledger(FILE *out, const findings *found)
 {
     const fl_ledger ledger =
-        fl_totals_ledger(&found->totals, found->param_count);
+        fl_totals_ledger(&found->totals, first_count(found));
     const char *codec = fl_codec_name((fl_codec_kind)found->totals.codec);
     if (!codec) return;
     fprintf(out, "codec            %s\n", codec);
@@ -129,6 +136,7 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             down);
     print_sessions(out, totals);
     print_ledger(out, found);
+    fl_totals_print_sizes(out, totals, 0);
     if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "accuracy         %.2f %%, best %.2f %% in round %u\n"
@@ -149,7 +157,7 @@ fl_err fl_status_print(FILE *out, const char *folder, bool is_json,
     fl_totals_init(&found.totals);
     *is_running = fl_store_is_running(folder);
     FL_TRY(fl_store_open(&store, folder, true, why));
-    fl_err err = fl_store_each_round(store, 1, visit_round, &found, why);
+    fl_err err = fl_store_each_round(store, 0, visit_round, &found, why);
     if (!err) err = fl_store_each_client(store, visit_client, &found, why);
     if (!err) count_parameters(store, &found);
     fl_store_close(store);

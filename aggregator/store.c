@@ -9,20 +9,13 @@
 
 #include "aggregator/store_db.h"
 #include "aggregator/store_models.h"
+#include "aggregator/store_round.h"
 #include "base/file.h"
 
 #define LOCK_NAME     "lock"
 #define DATABASE_NAME "fedge.sqlite"
 #define MODELS_NAME   "models"
 
-// In the order in which bind_ and take_ below go through them.
-#define ROUND_COLUMNS                                               \
-    "round, attempt, finished_ms, selected_count, update_count, "   \
-    "sample_count, client_loss, client_accuracy, loss, accuracy, "  \
-    "bytes_up, bytes_down, took_ms, model, "                        \
-    "aggregation, sessions_aborted, bytes_control, "                \
-    "codec, payload_up, up_support, up_rounded, up_packed, moved, " \
-    "download_1, download_10, download_full"
 #define CLIENT_COLUMNS \
     "public_key, first_seen_ms, last_seen_ms, round_count, last_round"
 
@@ -236,66 +229,6 @@ fl_err fl_store_pin_setting(fl_store *store, const char *key, const char *value,
 
 /* ---- rounds ---- */
 
-static void bind_round(fl_store_query *query, const fl_round_record *record)
-{
-    fl_store_query_bind_u64(query, record->round);
-    fl_store_query_bind_u64(query, record->attempt);
-    fl_store_query_bind_i64(query, record->finished_ms);
-    fl_store_query_bind_u64(query, record->selected_count);
-    fl_store_query_bind_u64(query, record->update_count);
-    fl_store_query_bind_u64(query, record->sample_count);
-    fl_store_query_bind_double(query, record->client_loss);
-    fl_store_query_bind_double(query, record->client_accuracy);
-    fl_store_query_bind_double(query, record->loss);
-    fl_store_query_bind_double(query, record->accuracy);
-    fl_store_query_bind_u64(query, record->bytes_up);
-    fl_store_query_bind_u64(query, record->bytes_down);
-    fl_store_query_bind_i64(query, record->took_ms);
-    fl_store_query_bind_bytes(query, record->model, FL_HASH_BYTES);
-    fl_store_query_bind_u64(query, record->aggregation);
-    fl_store_query_bind_u64(query, record->sessions_aborted);
-    fl_store_query_bind_u64(query, record->bytes_control);
-    fl_store_query_bind_u64(query, record->codec);
-    fl_store_query_bind_u64(query, record->payload_up);
-    fl_store_query_bind_u64(query, record->up_support);
-    fl_store_query_bind_u64(query, record->up_rounded);
-    fl_store_query_bind_u64(query, record->up_packed);
-    fl_store_query_bind_u64(query, record->moved);
-    fl_store_query_bind_u64(query, record->download_1);
-    fl_store_query_bind_u64(query, record->download_10);
-    fl_store_query_bind_u64(query, record->download_full);
-}
-
-static void take_round(fl_store_query *query, fl_round_record *record)
-{
-    record->round = fl_store_query_u32(query);
-    record->attempt = fl_store_query_u32(query);
-    record->finished_ms = fl_store_query_i64(query);
-    record->selected_count = fl_store_query_u32(query);
-    record->update_count = fl_store_query_u32(query);
-    record->sample_count = fl_store_query_u64(query);
-    record->client_loss = fl_store_query_double(query);
-    record->client_accuracy = fl_store_query_double(query);
-    record->loss = fl_store_query_double(query);
-    record->accuracy = fl_store_query_double(query);
-    record->bytes_up = fl_store_query_u64(query);
-    record->bytes_down = fl_store_query_u64(query);
-    record->took_ms = fl_store_query_i64(query);
-    fl_store_query_bytes(query, record->model, FL_HASH_BYTES);
-    record->aggregation = fl_store_query_u32(query);
-    record->sessions_aborted = fl_store_query_u32(query);
-    record->bytes_control = fl_store_query_u64(query);
-    record->codec = fl_store_query_u32(query);
-    record->payload_up = fl_store_query_u64(query);
-    record->up_support = fl_store_query_u64(query);
-    record->up_rounded = fl_store_query_u64(query);
-    record->up_packed = fl_store_query_u64(query);
-    record->moved = fl_store_query_u64(query);
-    record->download_1 = fl_store_query_u64(query);
-    record->download_10 = fl_store_query_u64(query);
-    record->download_full = fl_store_query_u64(query);
-}
-
 // FL_ERR_NOT_FOUND: no round names this model.
 static fl_err get_model_len(fl_store *store, const fl_store_hash *hash,
                             size_t *len, fl_reason *why)
@@ -330,11 +263,11 @@ static fl_err find_last_round(fl_store *store, bool *found,
 {
     fl_store_query query;
     FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " ROUND_COLUMNS " FROM round"
+                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
                                 " ORDER BY round DESC LIMIT 1",
                                 why));
     *found = fl_store_query_step(&query);
-    if (*found) take_round(&query, record);
+    if (*found) fl_store_round_take(&query, record);
     return fl_store_query_end(&query, why);
 }
 
@@ -447,13 +380,12 @@ static fl_err insert_round(fl_store *store, const fl_round_record *record,
                            const content *master, fl_reason *why)
 {
     fl_store_query query;
-    FL_TRY(fl_store_query_begin(
-        &query, &store->db,
-        "INSERT INTO round (" ROUND_COLUMNS ", master, master_len) VALUES "
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?, ?, ?, ?, ?)",
-        why));
-    bind_round(&query, record);
+    FL_TRY(fl_store_query_begin(&query, &store->db,
+                                "INSERT INTO round (" FL_STORE_ROUND_COLUMNS
+                                ", master, master_len) VALUES "
+                                "(" FL_STORE_ROUND_MARKS ", ?, ?)",
+                                why));
+    fl_store_round_bind(&query, record);
     fl_store_query_bind_bytes(&query, master->bytes ? master->hash.bytes : NULL,
                               FL_HASH_BYTES);
     fl_store_query_bind_u64(&query, master->len);
@@ -505,13 +437,13 @@ fl_err fl_store_each_round(fl_store *store, uint32_t from,
 {
     fl_store_query query;
     FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " ROUND_COLUMNS " FROM round"
+                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
                                 " WHERE round >= ? ORDER BY round",
                                 why));
     fl_store_query_bind_u64(&query, from);
     while (fl_store_query_step(&query)) {
         fl_round_record record;
-        take_round(&query, &record);
+        fl_store_round_take(&query, &record);
         if (fl_store_query_is_ok(&query)) visit(self, &record);
     }
     return fl_store_query_end(&query, why);

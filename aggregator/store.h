@@ -5,7 +5,8 @@
  *   STATE/fedge.sqlite    clients, rounds, counters (WAL)
  *   STATE/identity.key    secure/'s
  *   STATE/models/HASH.onnx    content-addressed, never changed
- *   STATE/models/HASH.master  likewise: the aggregator's own model (master.h)
+ *   STATE/models/HASH.master  likewise: the aggregator's own model (master.h),
+ *                             and where its reduction stands (reduction.h)
  *
  * A round is finished by one transaction that follows the fsync of its model
  * and its master: after a crash at any instant the last finished round is
@@ -64,6 +65,12 @@ typedef struct {
     // a patch for who was one and ten versions behind, and of the packed
     // model; 0: there was none.
     uint64_t download_1, download_10, download_full;
+    uint32_t work;                    // an fl_work
+    uint64_t param_count, mac_count;  // of the new global model; 0: unknown
+    uint64_t model_bytes;             // packed; 0: unknown
+    double accuracy_before, accuracy_after;  // what the guard has compared
+    uint32_t verdict;                        // an fl_verdict
+    double int8_accuracy;  // of the INT8 form on the held-out set
 } fl_round_record;
 
 typedef struct {

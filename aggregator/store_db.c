@@ -80,9 +80,23 @@ static const char layout_3[] =
     "  CHECK (master_len >= 0);"
     "PRAGMA user_version = 3;";
 
+// Rounds tell what they were for, and what has become of the model's size.
+static const char layout_4[] =
+    "ALTER TABLE round ADD COLUMN work INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (work BETWEEN 0 AND 3);"
+    "ALTER TABLE round ADD COLUMN param_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN mac_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN accuracy_before REAL;"
+    "ALTER TABLE round ADD COLUMN accuracy_after REAL;"
+    "ALTER TABLE round ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (verdict BETWEEN 0 AND 2);"
+    "ALTER TABLE round ADD COLUMN int8_accuracy REAL;"
+    "PRAGMA user_version = 4;";
+
 // Each is made from the one before, so that a new database takes the same way
 // as an old one. Append, never change.
-static const char *const layouts[] = {layout_1, layout_2, layout_3};
+static const char *const layouts[] = {layout_1, layout_2, layout_3, layout_4};
 enum { LAYOUT = sizeof layouts / sizeof *layouts };
 
 static fl_err damaged(fl_reason *why, const char *path, const char *detail)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "aggregator/reduction.h"
 #include "base/progress.h"
 #include "compress/compress.h"
 #include "proto/proto.h"
@@ -16,6 +17,9 @@ void fl_totals_init(fl_totals *totals)
         .best_accuracy = NAN,
         .client_accuracy = NAN,
         .client_loss = NAN,
+        .dense = {.accuracy = NAN},
+        .pruned = {.accuracy = NAN},
+        .int8_accuracy = NAN,
     };
 }
 
@@ -25,10 +29,11 @@ static void add_download(uint64_t *sum, uint32_t *count, uint64_t bytes)
     *count += bytes > 0;
 }
 
-// Rounds of earlier versions have no ledger, and count for no mean of it.
+// Rounds of earlier versions have no ledger, and count for no mean of it; the
+// answers of surveys are no updates.
 static void add_ledger(fl_totals *totals, const fl_round_record *round)
 {
-    if (round->codec == 0) return;
+    if (round->codec == 0 || round->work != FL_WORK_TRAIN) return;
     totals->codec = round->codec;
     totals->ledger_updates += round->update_count;
     totals->payload_up += round->payload_up;
@@ -40,9 +45,36 @@ static void add_ledger(fl_totals *totals, const fl_round_record *round)
                  round->download_full);
 }
 
+// A model as large as the first one has lost nothing, or has got it back.
+static void add_size(fl_totals *totals, const fl_round_record *round)
+{
+    if (round->param_count == 0) return;  // of an earlier version
+    const bool is_dense =
+        totals->dense.params == 0 || round->param_count >= totals->dense.params;
+    fl_totals_size *size = is_dense ? &totals->dense : &totals->pruned;
+    if (is_dense) totals->pruned = (fl_totals_size){.accuracy = NAN};
+    size->params = round->param_count;
+    size->macs = round->mac_count;
+    if (round->model_bytes > 0) size->bytes = round->model_bytes;
+    if (round->round > 0 && isfinite(round->accuracy)) {
+        size->accuracy = round->accuracy;
+    }
+}
+
+static void add_verdict(fl_totals *totals, const fl_round_record *round)
+{
+    totals->accepted_count += round->verdict == FL_VERDICT_ACCEPTED;
+    totals->rolled_back_count += round->verdict == FL_VERDICT_ROLLED_BACK;
+    if (isfinite(round->int8_accuracy) && round->work == FL_WORK_MEASURE) {
+        totals->int8_accuracy = round->int8_accuracy;
+    }
+}
+
 void fl_totals_add(fl_totals *totals, const fl_round_record *round)
 {
+    add_size(totals, round);
     if (round->round == 0) return;  // the first model: nothing has run
+    add_verdict(totals, round);
     totals->round = round->round;
     totals->bytes_up += round->bytes_up;
     totals->bytes_down += round->bytes_down;
@@ -52,8 +84,10 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
     totals->bytes_control += round->bytes_control;
     totals->sessions_aborted += round->sessions_aborted;
     totals->aggregation = round->aggregation;
-    totals->client_accuracy = round->client_accuracy;
-    totals->client_loss = round->client_loss;
+    if (round->work == FL_WORK_TRAIN) {
+        totals->client_accuracy = round->client_accuracy;
+        totals->client_loss = round->client_loss;
+    }
     add_ledger(totals, round);
     if (!isfinite(round->accuracy)) return;
     totals->accuracy = round->accuracy;
@@ -69,6 +103,17 @@ const char *fl_totals_aggregation_name(uint32_t aggregation)
     switch (aggregation) {
     case FL_AGGREGATION_SECURE: return "secure";
     case FL_AGGREGATION_CLEAR: return "clear";
+    default: return NULL;
+    }
+}
+
+const char *fl_totals_work_name(uint32_t work)
+{
+    switch (work) {
+    case FL_WORK_TRAIN: return "train";
+    case FL_WORK_MEASURE: return "measure";
+    case FL_WORK_IMPORTANCE: return "importance";
+    case FL_WORK_RANGES: return "ranges";
     default: return NULL;
     }
 }
@@ -159,6 +204,77 @@ static void set_sessions(fl_json *line, uint32_t aggregation,
     fl_json_count_set(line, "bytes_control", bytes_control);
 }
 
+static double sparsity(uint64_t params, uint64_t first)
+{
+    return first > 0 && params > 0 ? 1.0 - (double)params / (double)first
+                                   : (double)NAN;
+}
+
+static void set_size(fl_json *line, const fl_round_record *round,
+                     uint64_t first)
+{
+    fl_json_text_set(line, "work", fl_totals_work_name(round->work));
+    fl_json_count_set(line, "params", round->param_count);
+    fl_json_count_set(line, "macs", round->mac_count);
+    fl_json_count_set(line, "model_bytes", round->model_bytes);
+    fl_json_number_set(line, "sparsity", sparsity(round->param_count, first));
+    fl_json_number_set(line, "accuracy_before", round->accuracy_before);
+    fl_json_number_set(line, "accuracy_after", round->accuracy_after);
+    fl_json_text_set(line, "verdict",
+                     fl_reduction_verdict_name(round->verdict));
+    fl_json_number_set(line, "int8_accuracy", round->int8_accuracy);
+}
+
+static void set_sizes(fl_json *line, const fl_totals *totals)
+{
+    const fl_totals_size *pruned =
+        totals->pruned.params > 0 ? &totals->pruned : &totals->dense;
+    fl_json_count_set(line, "dense_params", totals->dense.params);
+    fl_json_number_set(line, "dense_accuracy", totals->dense.accuracy);
+    fl_json_count_set(line, "pruned_params", pruned->params);
+    fl_json_count_set(line, "macs", pruned->macs);
+    fl_json_count_set(line, "model_bytes", pruned->bytes);
+    fl_json_number_set(line, "sparsity",
+                       sparsity(pruned->params, totals->dense.params));
+    fl_json_number_set(line, "int8_accuracy", totals->int8_accuracy);
+    fl_json_count_set(line, "guard_accepted", totals->accepted_count);
+    fl_json_count_set(line, "guard_rolled_back", totals->rolled_back_count);
+}
+
+static void print_row(FILE *out, const char *name, double accuracy,
+                      uint64_t params, double bytes)
+{
+    char percent[16] = "-", size[16] = "-";
+    if (isfinite(accuracy)) {
+        snprintf(percent, sizeof percent, "%.2f %%", 100.0 * accuracy);
+    }
+    if (bytes > 0) fl_bytes_text(size, bytes);
+    fprintf(out, "  %-16s %10s %12llu %12s\n", name, percent,
+            (unsigned long long)params, size);
+}
+
+void fl_totals_print_sizes(FILE *out, const fl_totals *totals,
+                           size_t int8_bytes)
+{
+    const fl_totals_size *dense = &totals->dense;
+    const bool is_pruned = totals->pruned.params > 0;
+    const fl_totals_size *last = is_pruned ? &totals->pruned : dense;
+    if (!is_pruned && !isfinite(totals->int8_accuracy)) return;
+    fprintf(out, "\n  %-16s %10s %12s %12s\n", "", "accuracy", "parameters",
+            "bytes");
+    print_row(out, "dense float32", dense->accuracy, dense->params,
+              (double)dense->params * sizeof(float));
+    if (is_pruned) {
+        print_row(out, "pruned", last->accuracy, last->params,
+                  (double)last->params * sizeof(float));
+    }
+    if (isfinite(totals->int8_accuracy)) {
+        print_row(out, is_pruned ? "pruned + INT8" : "INT8",
+                  totals->int8_accuracy, last->params, (double)int8_bytes);
+    }
+    fputc('\n', out);
+}
+
 void fl_totals_round_json(fl_json *line, const fl_round_record *round,
                           uint64_t param_count)
 {
@@ -180,6 +296,7 @@ void fl_totals_round_json(fl_json *line, const fl_round_record *round,
     fl_json_count_set(line, "up_rounded", round->up_rounded);
     fl_json_count_set(line, "up_packed", round->up_packed);
     fl_json_count_set(line, "moved", round->moved);
+    set_size(line, round, param_count);
     set_ledger(line, round->codec, &ledger);
 }
 
@@ -202,4 +319,5 @@ void fl_totals_json(fl_json *line, const fl_totals *totals,
     set_sessions(line, totals->aggregation, totals->sessions_aborted,
                  totals->bytes_control);
     set_ledger(line, totals->codec, &ledger);
+    set_sizes(line, totals);
 }

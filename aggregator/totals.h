@@ -8,9 +8,17 @@
 #define FL_AGGREGATOR_TOTALS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "aggregator/store.h"
 #include "base/json.h"
+
+/* A model of one size, as it was last. */
+typedef struct {
+    uint64_t params, macs;  // 0: unknown
+    uint64_t bytes;         // packed; 0: unknown
+    double accuracy;        // NaN: never measured
+} fl_totals_size;
 
 typedef struct {
     uint32_t round, best_round;  // the last one, the most accurate one
@@ -27,6 +35,12 @@ typedef struct {
     uint64_t support, rounded;  // the same before the later stages
     uint64_t download_1, download_10, download_full;
     uint32_t count_1, count_10, count_full;  // rounds with such a download
+    // What the federation began with, and what pruning has left of it (params
+    // 0: all).
+    fl_totals_size dense, pruned;
+    double int8_accuracy;     // of the last INT8 form; NaN: there is none
+    uint32_t accepted_count;  // verdicts of the guard
+    uint32_t rolled_back_count;
 } fl_totals;
 
 /* Mean bytes of one update after each stage, and of one download. */
@@ -64,7 +78,18 @@ enum { FL_TOTALS_FLOWER_CAP = 80 };
 void fl_totals_flower_text(char dst[FL_TOTALS_FLOWER_CAP],
                            const fl_ledger *ledger);
 
-/* Sets the keys of a round: "round", "accuracy", "bytes_up", ... */
+/* "train", "measure", "importance", "ranges"; NULL: no fl_work. */
+const char *fl_totals_work_name(uint32_t work);
+
+/*
+ * A line each for the dense model, the pruned one and its INT8 form, whose
+ * file has int8_bytes (0: unknown); nothing, when the model is as it was.
+ */
+void fl_totals_print_sizes(FILE *out, const fl_totals *totals,
+                           size_t int8_bytes);
+
+/* Sets the keys of a round: "round", "accuracy", "bytes_up", ...;
+ * param_count: of the first model. */
 void fl_totals_round_json(fl_json *line, const fl_round_record *round,
                           uint64_t param_count);
 

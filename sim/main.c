@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/program.h"
 #include "sim/report.h"
 #include "sim/settings.h"
@@ -77,15 +76,30 @@ static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
     return fl_simulation_new(&p->simulation, &simulation, model, why);
 }
 
+static fl_err write_model(const parts *p, const fl_settings *settings,
+                          fl_reason *why)
+{
+    size_t len, ranges_len, int8_len = 0;
+    uint8_t *int8 = NULL;
+    const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
+    const uint8_t *ranges = fl_simulation_ranges(p->simulation, &ranges_len);
+    if (settings->out) {
+        FL_TRY(fl_export_write(settings->out, bytes, len, ranges, ranges_len,
+                               &int8_len, why));
+    } else if (ranges) {
+        FL_TRY(fl_export_int8(&int8, &int8_len, bytes, len, ranges, ranges_len,
+                              why));
+        free(int8);
+    }
+    fl_report_set_int8(p->report, int8_len);
+    return FL_OK;
+}
+
 // What is finished is written, also when the run was stopped or failed.
 static fl_err write_results(const parts *p, const fl_settings *settings,
                             fl_reason *why)
 {
-    size_t len;
-    const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
-    if (settings->out) {
-        FL_TRY(fl_file_write(settings->out, bytes, len, 0644, why));
-    }
+    FL_TRY(write_model(p, settings, why));
     fl_report_set_crypto(p->report,
                          fl_simulation_client_crypto_s(p->simulation),
                          fl_simulation_server_crypto_s(p->simulation));

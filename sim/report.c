@@ -23,6 +23,7 @@ struct fl_report {
     size_t point_count;
     fl_totals totals;
     double crypto_client_s, crypto_server_s;
+    size_t int8_bytes;
 };
 
 static fl_err refuse_path(const char *path, fl_reason *why)
@@ -56,6 +57,7 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
     if (!new) return fl_reason_set(why, err, "no memory for a report");
     new->options = *options;
     fl_totals_init(&new->totals);
+    new->totals.dense.params = options->param_count;
     new->points = calloc(options->round_count + 1, sizeof *new->points);
     new->ledgers = calloc(options->round_count + 1, sizeof *new->ledgers);
     if (!new->points || !new->ledgers) {
@@ -74,7 +76,8 @@ fl_err fl_report_new(fl_report **report, const fl_report_options *options,
               "selected,samples,bytes_up,bytes_down,virtual_s,aggregation,"
               "sessions_aborted,bytes_control,codec,payload_up,up_support,"
               "up_rounded,up_packed,moved,download_1_behind,"
-              "download_10_behind,download_full\n",
+              "download_10_behind,download_full,work,params,macs,model_bytes,"
+              "accuracy_before,accuracy_after,verdict,int8_accuracy\n",
               new->csv);
     }
     fl_progress_start(&new->progress, stderr, "round", 0, options->round_count);
@@ -148,6 +151,29 @@ static void write_ledger_csv(FILE *csv, const fl_round_record *round)
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         fprintf(csv, ",%llu", (unsigned long long)bytes[i]);
     }
+}
+
+static void write_share_csv(FILE *csv, double share)
+{
+    if (isfinite(share)) {
+        fprintf(csv, ",%.6f", share);
+    } else {
+        fputc(',', csv);
+    }
+}
+
+static void write_size_csv(FILE *csv, const fl_round_record *round)
+{
+    const char *work = fl_totals_work_name(round->work);
+    const char *verdict = fl_reduction_verdict_name(round->verdict);
+    fprintf(csv, ",%s,%llu,%llu,%llu", work ? work : "",
+            (unsigned long long)round->param_count,
+            (unsigned long long)round->mac_count,
+            (unsigned long long)round->model_bytes);
+    write_share_csv(csv, round->accuracy_before);
+    write_share_csv(csv, round->accuracy_after);
+    fprintf(csv, ",%s", verdict ? verdict : "");
+    write_share_csv(csv, round->int8_accuracy);
     fputc('\n', csv);
 }
 
@@ -171,6 +197,7 @@ static fl_err write_round_csv(fl_report *report, const fl_round_record *round,
             aggregation ? aggregation : "", round->sessions_aborted,
             (unsigned long long)round->bytes_control);
     write_ledger_csv(report->csv, round);
+    write_size_csv(report->csv, round);
     if (fflush(report->csv) == 0) return FL_OK;
     return refuse_path(report->options.csv, why);
 }
@@ -210,6 +237,11 @@ void fl_report_set_crypto(fl_report *report, double client_s, double server_s)
 {
     report->crypto_client_s = client_s;
     report->crypto_server_s = server_s;
+}
+
+void fl_report_set_int8(fl_report *report, size_t int8_bytes)
+{
+    report->int8_bytes = int8_bytes;
 }
 
 static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
@@ -334,6 +366,7 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             "  virtual time     %s\n"
             "  wall time        %s\n",
             virtual_time, wall_time);
+    fl_totals_print_sizes(out, totals, report->int8_bytes);
 }
 
 static fl_err draw_charts(const fl_report *report, fl_reason *why)

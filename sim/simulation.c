@@ -31,9 +31,10 @@ struct fl_simulation {
     fl_identity authority;  // simulated boards trust the one who made them
     bool has_left;
     // Answers owed to the aggregator when its effects are done.
-    fl_model *must_evaluate;  // NULL: nothing to evaluate
-    fl_secagg *must_unmask;   // likewise
-    int64_t crypto_ns;        // of the aggregator's sessions
+    bool must_evaluate;
+    fl_aggregator_effect evaluate;  // what
+    fl_secagg *must_unmask;         // NULL: nothing to unmask
+    int64_t crypto_ns;              // of the aggregator's sessions
     bool must_save;
     fl_round_record round;
 
@@ -80,7 +81,8 @@ static void do_aggregator_effect(fl_simulation *simulation,
         fl_net_close(simulation->net, effect->conn);
         break;
     case FL_AGGREGATOR_EVALUATE:
-        simulation->must_evaluate = effect->model;
+        simulation->evaluate = *effect;
+        simulation->must_evaluate = true;
         break;
     case FL_AGGREGATOR_UNMASK: simulation->must_unmask = effect->secagg; break;
     case FL_AGGREGATOR_SAVE_ROUND:
@@ -112,11 +114,17 @@ static void step_aggregator(fl_simulation *simulation,
     }
 }
 
-static void evaluate(fl_simulation *simulation, fl_model *model)
+static void evaluate(fl_simulation *simulation)
 {
+    const fl_aggregator_effect *effect = &simulation->evaluate;
     fl_aggregator_event answer = {.kind = FL_AGGREGATOR_EVALUATED};
     answer.err = fl_evaluation_run(simulation->evaluation, &answer.metrics,
-                                   fl_model_params(model), NULL);
+                                   effect->model, NULL);
+    if (effect->bytes && fl_evaluation_run_int8(
+                             simulation->evaluation, &answer.int8_metrics,
+                             effect->model, effect->bytes, effect->len, NULL)) {
+        answer.int8_metrics = (fl_metrics){0};
+    }
     step_aggregator(simulation, answer);
 }
 
@@ -149,14 +157,13 @@ static void tell_aggregator(fl_simulation *simulation,
     step_aggregator(simulation, event);
     while (simulation->must_unmask || simulation->must_evaluate ||
            simulation->must_save) {
-        fl_model *model = simulation->must_evaluate;
         if (simulation->must_unmask) {
             fl_secagg *secagg = simulation->must_unmask;
             simulation->must_unmask = NULL;
             unmask(simulation, secagg);
-        } else if (model) {
-            simulation->must_evaluate = NULL;
-            evaluate(simulation, model);
+        } else if (simulation->must_evaluate) {
+            simulation->must_evaluate = false;
+            evaluate(simulation);
         } else {
             simulation->must_save = false;
             save(simulation, why);
@@ -330,6 +337,12 @@ fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why)
 const uint8_t *fl_simulation_model(const fl_simulation *simulation, size_t *len)
 {
     return fl_aggregator_model(simulation->aggregator, len);
+}
+
+const uint8_t *fl_simulation_ranges(const fl_simulation *simulation,
+                                    size_t *len)
+{
+    return fl_aggregator_ranges(simulation->aggregator, len);
 }
 
 double fl_simulation_client_crypto_s(const fl_simulation *simulation)

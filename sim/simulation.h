@@ -60,6 +60,10 @@ FL_CHECK fl_err fl_simulation_run(fl_simulation *simulation, fl_reason *why);
 const uint8_t *fl_simulation_model(const fl_simulation *simulation,
                                    size_t *len);
 
+/* The ranges of its INT8 form; NULL: it has none. */
+const uint8_t *fl_simulation_ranges(const fl_simulation *simulation,
+                                    size_t *len);
+
 int64_t fl_simulation_now_ms(const fl_simulation *simulation);
 
 /* Seconds of CPU that sessions have taken so far, of all clients together. */

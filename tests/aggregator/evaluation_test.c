@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/random.h"
 #include "tests/support/data_files.h"
@@ -66,8 +67,7 @@ static fl_metrics measure(const fl_dataset *dataset, fl_model *model,
     assert_ok(fl_pool_new(&pool, worker_count ? worker_count : 1));
     assert_ok(fl_evaluation_new(&evaluation, pool, worker_count, dataset, model,
                                 &why));
-    assert_ok(
-        fl_evaluation_run(evaluation, &metrics, fl_model_params(model), &why));
+    assert_ok(fl_evaluation_run(evaluation, &metrics, model, &why));
     fl_evaluation_free(evaluation);
     fl_pool_free(pool);
     return metrics;
@@ -127,19 +127,20 @@ TEST(evaluation_can_be_run_again_with_other_parameters)
     fl_metrics first, zeros, again;
     fl_dataset *dataset = open_rows(50, 2);
     fl_model *model = make_model(fl_dataset_shape(dataset), 2);
-    float *nothing = calloc(fl_model_param_count(model), sizeof *nothing);
+    fl_model *nothing = make_model(fl_dataset_shape(dataset), 2);
+    memset(fl_model_params(nothing), 0,
+           fl_model_param_count(nothing) * sizeof(float));
     assert_ok(fl_pool_new(&pool, 2));
     assert_ok(fl_evaluation_new(&evaluation, pool, 2, dataset, model, &why));
-    const float *params = fl_model_params(model);
-    assert_ok(fl_evaluation_run(evaluation, &first, params, &why));
+    assert_ok(fl_evaluation_run(evaluation, &first, model, &why));
     assert_ok(fl_evaluation_run(evaluation, &zeros, nothing, &why));
-    assert_ok(fl_evaluation_run(evaluation, &again, params, &why));
+    assert_ok(fl_evaluation_run(evaluation, &again, model, &why));
     // All classes equally likely: ln 2 a row.
     assert_true(fabs(zeros.loss_sum - 50 * 0.6931471806) < 1e-4);
     assert_true(first.loss_sum == again.loss_sum);
     fl_evaluation_free(evaluation);
     fl_pool_free(pool);
-    free(nothing);
+    fl_model_free(nothing);
     fl_model_free(model);
     fl_dataset_free(dataset);
 }
@@ -154,9 +155,8 @@ TEST(evaluation_refuses_parameters_that_are_no_numbers)
     fl_model_params(model)[fl_model_param_count(model) - 1] = NAN;
     assert_ok(fl_pool_new(&pool, 2));
     assert_ok(fl_evaluation_new(&evaluation, pool, 2, dataset, model, &why));
-    assert_err(
-        fl_evaluation_run(evaluation, &metrics, fl_model_params(model), &why),
-        FL_ERR_RANGE);
+    assert_err(fl_evaluation_run(evaluation, &metrics, model, &why),
+               FL_ERR_RANGE);
     assert_reason_names(why, "loss");
     fl_evaluation_free(evaluation);
     fl_pool_free(pool);

@@ -136,6 +136,18 @@ TEST(federation_tells_the_machine_all_that_was_said)
         .release = 0.375,
         .grid = 0.0625,
         .is_overflow_free = true,
+        .prune = 0.25,
+        .prune_step = 0.125,
+        .prune_start = 7,
+        .prune_recover = 4,
+        .prune_multiple = 4,
+        .prune_importance = "magnitude",
+        .prune_cost = "macs",
+        .max_drop = 2.5,
+        .has_int8 = true,
+        .holdout = 0.2,
+        .survey_cohort = 60,
+        .survey_rows = 99,
     };
     fl_aggregator_options options = {.min_clients = 5};
     fl_federation_apply(&federation, &options);
@@ -158,6 +170,20 @@ TEST(federation_tells_the_machine_all_that_was_said)
     assert_true(options.release == 0.375);
     assert_true(options.grid == 0.0625);
     assert_true(options.is_overflow_free);
+    const fl_reduction_options *reduction = &options.reduction;
+    assert_true(reduction->prune == 0.25);
+    assert_true(reduction->step == 0.125);
+    assert_int_equal(reduction->start, 7);
+    assert_int_equal(reduction->recover, 4);
+    assert_int_equal(reduction->multiple, 4);
+    assert_int_equal(reduction->importance, FL_IMPORTANCE_MAGNITUDE);
+    assert_int_equal(reduction->cost, FL_PRUNE_MACS);
+    assert_true(reduction->max_drop == 0.025);
+    assert_true(reduction->has_int8);
+    assert_int_equal(reduction->holdout, 5);
+    assert_int_equal(reduction->survey_cohort, 60);
+    assert_int_equal(reduction->survey_rows, 99);
+    assert_int_equal(reduction->round_count, 50);
     assert_int_equal(options.min_clients, 5);  // not a federation's
     assert_int_equal(options.training.local_epochs, 2);
     assert_int_equal(options.training.batch, 16);
@@ -266,7 +292,7 @@ TEST(federation_says_what_it_keeps_for_life)
     assert_string_equal(all.text,
                         "model=lenet seed=77 codec=sketch density=0.02 "
                         "codec-small=0.25 release=0.04 grid=0.6 "
-                        "lr-decay=1 ");
+                        "lr-decay=1 holdout=0 ");
     federation.codec = "dense:5";
     assert_err(fl_federation_each_setting(&federation, keep, &some, &why),
                FL_ERR_STATE);
@@ -314,6 +340,60 @@ TEST(federation_refuses_a_cohort_that_can_hide_nobody)
     refuse(&federation, "--min-survivors 1");
     federation.min_survivors = 30;
     refuse(&federation, "among 30");
+}
+
+TEST(federation_holds_rows_out_when_the_model_is_to_be_smaller)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    fl_aggregator_options options = {.round_count = 0};
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.reduction.holdout, 0);
+    federation.has_int8 = true;
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.reduction.holdout, 10);
+    federation.has_int8 = false;
+    federation.prune = 0.5;
+    federation.holdout = 0.3;
+    fl_federation_apply(&federation, &options);
+    assert_int_equal(options.reduction.holdout, 3);
+    kept all = {.stop_after = 100};
+    assert_ok(fl_federation_each_setting(&federation, keep, &all, &why));
+    assert_non_null(strstr(all.text, "holdout=3 "));
+}
+
+TEST(federation_refuses_a_reduction_that_does_not_fit_into_its_rounds)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.cohort = 20;
+    federation.prune = 0.5;
+    federation.has_int8 = true;
+    federation.round_count = 43;  // 20 + 1 + 4 * (1 + 3 + 1) + 2
+    assert_ok(fl_federation_check(&federation, &why));
+    federation.round_count = 42;
+    refuse(&federation, "--rounds 42");
+    assert_reason_names(why, "takes 43");
+    assert_reason_names(why, "--prune-start 20");
+    federation.prune = 0.0;
+    federation.round_count = 2;
+    refuse(&federation, "takes 3");
+}
+
+TEST(federation_refuses_words_that_reduce_nothing)
+{
+    fl_federation federation = FL_FEDERATION_INIT;
+    federation.cohort = 20;
+    federation.prune_importance = "taylor";
+    refuse(&federation, "--prune-importance taylor");
+    assert_reason_names(why, "magnitude");
+    federation.prune_importance = "magnitude";
+    federation.prune_cost = "watts";
+    refuse(&federation, "--prune-cost watts");
+    federation.prune_cost = "macs";
+    federation.has_int8 = true;
+    federation.survey_cohort = 19;
+    refuse(&federation, "--survey-cohort 19");
+    federation.survey_cohort = 20;
+    assert_ok(fl_federation_check(&federation, &why));
 }
 
 TEST(federation_options_are_bound_to_the_federation)
@@ -442,6 +522,10 @@ RUN_TESTS(
     cmocka_unit_test(federation_says_what_clear_gives_away),
     cmocka_unit_test(federation_hides_an_update_among_two_thirds_of_the_cohort),
     cmocka_unit_test(federation_refuses_a_cohort_that_can_hide_nobody),
+    cmocka_unit_test(federation_holds_rows_out_when_the_model_is_to_be_smaller),
+    cmocka_unit_test(
+        federation_refuses_a_reduction_that_does_not_fit_into_its_rounds),
+    cmocka_unit_test(federation_refuses_words_that_reduce_nothing),
     cmocka_unit_test(federation_options_are_bound_to_the_federation),
     WITH_FILES(federation_makes_a_model_for_its_dataset),
     cmocka_unit_test(

@@ -77,6 +77,9 @@ static void finish_round(fl_store *store, uint32_t round, double accuracy)
         .payload_up = 800,
         .download_1 = 300,
         .download_full = 5000,
+        .accuracy_before = (double)NAN,
+        .accuracy_after = (double)NAN,
+        .int8_accuracy = (double)NAN,
     };
     assert_ok(
         fl_store_finish_round(store, &record, model, model_len, NULL, 0, &why));
@@ -177,7 +180,11 @@ TEST(status_gives_a_program_one_object_on_a_line)
               "\"payload_up_per_client\":400.0,"
               "\"wire_up_per_client\":750000.0,\"download_1_behind\":300.0,"
               "\"download_10_behind\":0.0,\"download_full\":5000.0,"
-              "\"ratio_up\":null,\"ratio_up_wire\":null,\"clients\":1,"
+              "\"ratio_up\":null,\"ratio_up_wire\":null,"
+              "\"dense_params\":0,\"dense_accuracy\":null,"
+              "\"pruned_params\":0,\"macs\":0,\"model_bytes\":0,"
+              "\"sparsity\":null,\"int8_accuracy\":null,"
+              "\"guard_accepted\":0,\"guard_rolled_back\":0,\"clients\":1,"
               "\"version\":\"" FL_VERSION "\"}\n");
     fl_store_close(store);
     assert_ok(show(true));

@@ -106,6 +106,14 @@ static fl_round_record make_record(uint32_t round, double accuracy)
         .download_1 = UINT64_MAX - 4,
         .download_10 = 17000,
         .download_full = 58000,
+        .work = round % 4,
+        .param_count = UINT64_MAX - 5,
+        .mac_count = 282240,
+        .model_bytes = 31000 + round,
+        .accuracy_before = 0.875,
+        .accuracy_after = (double)NAN,
+        .verdict = round % 3,
+        .int8_accuracy = 0.8125,
     };
 }
 
@@ -457,6 +465,14 @@ static void assert_same_record(const fl_round_record *a,
     assert_int_equal(a->download_1, b->download_1);
     assert_int_equal(a->download_10, b->download_10);
     assert_int_equal(a->download_full, b->download_full);
+    assert_int_equal(a->work, b->work);
+    assert_int_equal(a->param_count, b->param_count);
+    assert_int_equal(a->mac_count, b->mac_count);
+    assert_int_equal(a->model_bytes, b->model_bytes);
+    assert_true(same_number(a->accuracy_before, b->accuracy_before));
+    assert_true(same_number(a->accuracy_after, b->accuracy_after));
+    assert_int_equal(a->verdict, b->verdict);
+    assert_true(same_number(a->int8_accuracy, b->int8_accuracy));
 }
 
 TEST(store_gives_back_the_last_round_as_it_was)
@@ -794,6 +810,24 @@ static const char layout_2[] =
     "PRAGMA user_version = 2;"
     "UPDATE round SET sessions_aborted = 9;";
 
+// And those of its first compressed updates.
+static const char layout_3[] =
+    "ALTER TABLE round ADD COLUMN codec INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN payload_up INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_support INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_rounded INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN up_packed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_1 INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_10 INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN download_full INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN master BLOB"
+    "  CHECK (master IS NULL OR length(master) = 32);"
+    "ALTER TABLE round ADD COLUMN master_len INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (master_len >= 0);"
+    "PRAGMA user_version = 3;"
+    "UPDATE round SET sessions_aborted = 8;";
+
 static void run_sql(sqlite3 *db, const char *sql)
 {
     assert_int_equal(sqlite3_exec(db, sql, 0, 0, 0), SQLITE_OK);
@@ -826,7 +860,8 @@ static void make_old_store(unsigned layout)
     run_sql(db, layout_1);
     run_sql(db, sql);
     run_sql(db, "DETACH new");
-    if (layout == 2) run_sql(db, layout_2);
+    if (layout >= 2) run_sql(db, layout_2);
+    if (layout >= 3) run_sql(db, layout_3);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     char old[PATH_MAX];
     strcpy(old, inside("old"));
@@ -853,6 +888,9 @@ static void collect_old_round(void *self, const fl_round_record *record)
         .took_ms = full.took_ms,
         .aggregation = record->round == 0 ? 0 : 2,  // in the clear
         .sessions_aborted = record->sessions_aborted,
+        .accuracy_before = (double)NAN,
+        .accuracy_after = (double)NAN,
+        .int8_accuracy = (double)NAN,
     };
     memcpy(expected.model, record->model, sizeof expected.model);
     assert_same_record(record, &expected);
@@ -895,9 +933,14 @@ TEST(store_brings_a_folder_of_an_older_version_up_to_date)
     bring_up_to_date(1, 0);
 }
 
-TEST(store_brings_a_folder_of_the_version_before_up_to_date)
+TEST(store_brings_a_folder_of_the_first_sessions_up_to_date)
 {
     bring_up_to_date(2, 9);
+}
+
+TEST(store_brings_a_folder_of_the_version_before_up_to_date)
+{
+    bring_up_to_date(3, 8);
 }
 
 TEST(store_of_an_older_version_is_not_changed_by_one_who_reads)
@@ -1029,10 +1072,10 @@ TEST(store_refuses_a_database_without_its_tables)
 TEST(store_refuses_a_newer_version)
 {
     make_rounds();
-    tamper("PRAGMA user_version = 4");
+    tamper("PRAGMA user_version = 5");
     refuse_store(false, FL_ERR_FORMAT, "newer");
     refuse_store(true, FL_ERR_FORMAT, "newer");
-    tamper("PRAGMA user_version = 3");
+    tamper("PRAGMA user_version = 4");
     fl_store *store = open_store();
     assert_last_round(store, 3);
     fl_store_close(store);
@@ -1265,6 +1308,7 @@ RUN_TESTS(
     IN_FOLDER(store_lists_the_client_seen_last_first),
     IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
     IN_FOLDER(store_brings_a_folder_of_an_older_version_up_to_date),
+    IN_FOLDER(store_brings_a_folder_of_the_first_sessions_up_to_date),
     IN_FOLDER(store_brings_a_folder_of_the_version_before_up_to_date),
     IN_FOLDER(store_of_an_older_version_is_not_changed_by_one_who_reads),
     IN_FOLDER(store_of_an_older_version_stays_so_when_the_disk_is_full),

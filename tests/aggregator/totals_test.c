@@ -4,7 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "aggregator/reduction.h"
 #include "compress/compress.h"
+#include "proto/proto.h"
 #include "tests/test.h"
 
 static fl_round_record make_round(uint32_t round, double accuracy)
@@ -34,6 +36,12 @@ static fl_round_record make_round(uint32_t round, double accuracy)
         .download_1 = 25,
         .download_10 = round > 1 ? 80 : 0,  // nobody can be so far behind
         .download_full = 200,
+        .param_count = 80,
+        .mac_count = 900,
+        .model_bytes = 150,
+        .accuracy_before = (double)NAN,
+        .accuracy_after = (double)NAN,
+        .int8_accuracy = (double)NAN,
     };
 }
 
@@ -137,6 +145,10 @@ TEST(totals_give_a_program_every_key_of_a_round)
                       "\"aggregation\":\"secure\",\"sessions_aborted\":3,"
                       "\"bytes_control\":500,\"up_support\":100,"
                       "\"up_rounded\":50,\"up_packed\":40,\"moved\":7,"
+                      "\"work\":\"train\",\"params\":80,\"macs\":900,"
+                      "\"model_bytes\":150,\"sparsity\":0.2,"
+                      "\"accuracy_before\":null,\"accuracy_after\":null,"
+                      "\"verdict\":null,\"int8_accuracy\":null,"
                       "\"codec\":\"sketch\",\"payload_up_per_client\":40.0,"
                       "\"wire_up_per_client\":100.0,"
                       "\"download_1_behind\":25.0,"
@@ -160,7 +172,77 @@ TEST(totals_give_a_program_every_key_of_a_run)
                       "\"wire_up_per_client\":100.0,"
                       "\"download_1_behind\":25.0,"
                       "\"download_10_behind\":80.0,\"download_full\":200.0,"
-                      "\"ratio_up\":10.0,\"ratio_up_wire\":4.0}");
+                      "\"ratio_up\":10.0,\"ratio_up_wire\":4.0,"
+                      "\"dense_params\":80,\"dense_accuracy\":0.5,"
+                      "\"pruned_params\":80,\"macs\":900,"
+                      "\"model_bytes\":150,\"sparsity\":0.0,"
+                      "\"int8_accuracy\":null,\"guard_accepted\":0,"
+                      "\"guard_rolled_back\":0}");
+}
+
+// A dense model of 100; a step down to 80; its INT8 form.
+static void add_step(fl_totals *totals, uint32_t verdict, double int8_accuracy)
+{
+    fl_round_record round = make_round(3, 0.75);
+    totals->dense.params = 100;
+    totals->dense.accuracy = 0.5;
+    round.work = FL_WORK_MEASURE;
+    round.verdict = verdict;
+    round.int8_accuracy = int8_accuracy;
+    if (verdict == FL_VERDICT_ROLLED_BACK) round.param_count = 100;
+    fl_totals_add(totals, &round);
+}
+
+TEST(totals_tell_the_dense_model_from_the_pruned_one)
+{
+    fl_totals totals;
+    fl_totals_init(&totals);
+    add_step(&totals, FL_VERDICT_ACCEPTED, 0.625);
+    assert_int_equal(totals.dense.params, 100);
+    assert_true(totals.dense.accuracy == 0.5);
+    assert_int_equal(totals.pruned.params, 80);
+    assert_true(totals.pruned.accuracy == 0.75);
+    assert_true(totals.int8_accuracy == 0.625);
+    assert_int_equal(totals.accepted_count, 1);
+    // A survey is no update, and says nothing of training.
+    assert_int_equal(totals.ledger_updates, 0);
+    assert_true(isnan(totals.client_accuracy));
+    add_step(&totals, FL_VERDICT_ROLLED_BACK, (double)NAN);
+    assert_int_equal(totals.rolled_back_count, 1);
+    assert_int_equal(totals.pruned.params, 0);
+}
+
+static void assert_sizes(const fl_totals *totals, const char *expected)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    fl_totals_print_sizes(out, totals, 90);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+TEST(totals_print_a_line_for_each_form_of_the_model)
+{
+    fl_totals totals = total((const double[]){0.75, 0.5}, 2);
+    assert_sizes(&totals, "");
+    add_step(&totals, FL_VERDICT_ACCEPTED, 0.625);
+    assert_sizes(&totals,
+                 "\n                     accuracy   parameters        bytes\n"
+                 "  dense float32       50.00 %          100        400 B\n"
+                 "  pruned              75.00 %           80        320 B\n"
+                 "  pruned + INT8       62.50 %           80         90 B\n\n");
+}
+
+TEST(totals_name_what_rounds_were_for)
+{
+    assert_string_equal(fl_totals_work_name(FL_WORK_TRAIN), "train");
+    assert_string_equal(fl_totals_work_name(FL_WORK_MEASURE), "measure");
+    assert_string_equal(fl_totals_work_name(FL_WORK_IMPORTANCE), "importance");
+    assert_string_equal(fl_totals_work_name(FL_WORK_RANGES), "ranges");
+    assert_null(fl_totals_work_name(4));
 }
 
 TEST(totals_name_how_the_last_round_was_summed)
@@ -188,7 +270,11 @@ TEST(totals_say_null_before_the_first_round)
                       "\"codec\":null,\"payload_up_per_client\":0.0,"
                       "\"wire_up_per_client\":0.0,\"download_1_behind\":0.0,"
                       "\"download_10_behind\":0.0,\"download_full\":0.0,"
-                      "\"ratio_up\":null,\"ratio_up_wire\":null}");
+                      "\"ratio_up\":null,\"ratio_up_wire\":null,"
+                      "\"dense_params\":0,\"dense_accuracy\":null,"
+                      "\"pruned_params\":0,\"macs\":0,\"model_bytes\":0,"
+                      "\"sparsity\":null,\"int8_accuracy\":null,"
+                      "\"guard_accepted\":0,\"guard_rolled_back\":0}");
 }
 
 TEST(totals_take_means_of_what_there_is)
@@ -272,6 +358,9 @@ RUN_TESTS(
     cmocka_unit_test(totals_leave_the_first_model_out),
     cmocka_unit_test(totals_give_a_program_every_key_of_a_round),
     cmocka_unit_test(totals_give_a_program_every_key_of_a_run),
+    cmocka_unit_test(totals_tell_the_dense_model_from_the_pruned_one),
+    cmocka_unit_test(totals_print_a_line_for_each_form_of_the_model),
+    cmocka_unit_test(totals_name_what_rounds_were_for),
     cmocka_unit_test(totals_name_how_the_last_round_was_summed),
     cmocka_unit_test(totals_say_null_before_the_first_round),
     cmocka_unit_test(totals_take_means_of_what_there_is),

@@ -77,7 +77,15 @@ static fl_round_record record_of(uint32_t round)
                              .moved = 454,
                              .download_1 = 360,
                              .download_10 = round > 1 ? 1800 : 0,
-                             .download_full = 5200};
+                             .download_full = 5200,
+                             .param_count = 8000,
+                             .mac_count = 70000,
+                             .model_bytes = 5100,
+                             .accuracy_before = round == 1 ? (double)NAN : 0.5,
+                             .accuracy_after = round == 1 ? (double)NAN : 0.25,
+                             .verdict = round == 1 ? FL_VERDICT_NONE
+                                                   : FL_VERDICT_ROLLED_BACK,
+                             .int8_accuracy = (double)NAN};
 }
 
 // A report of two rounds; the second one was not evaluated.
@@ -229,11 +237,14 @@ TEST(report_writes_a_csv_without_anything_of_this_machine)
         "round,accuracy,loss,client_accuracy,client_loss,clients,selected,"
         "samples,bytes_up,bytes_down,virtual_s,aggregation,sessions_aborted,"
         "bytes_control,codec,payload_up,up_support,up_rounded,up_packed,moved,"
-        "download_1_behind,download_10_behind,download_full\n"
+        "download_1_behind,download_10_behind,download_full,work,params,macs,"
+        "model_bytes,accuracy_before,accuracy_after,verdict,int8_accuracy\n"
         "1,0.250000,2.000000,0.400000,1.500000,10,12,500,1000,2000,1.500,"
-        "secure,2,45000,sketch,3000,2000,400,310,454,360,0,5200\n"
+        "secure,2,45000,sketch,3000,2000,400,310,454,360,0,5200,train,8000,"
+        "70000,5100,,,,\n"
         "2,,,0.400000,1.500000,10,12,500,1000,2000,3.000,clear,2,45000,"
-        "sketch,6000,2000,400,310,454,360,1800,5200\n");
+        "sketch,6000,2000,400,310,454,360,1800,5200,train,8000,70000,5100,"
+        "0.500000,0.250000,rolled back,\n");
     free(text);
     desk_fini(&d);
 }
