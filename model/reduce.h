@@ -1,7 +1,7 @@
 /*
  * Making a network smaller: fewer channels, fewer bits, fewer ranks. Part of
- * model/model.h, which includes this by way of model/infer.h. What to remove is decided
- * elsewhere (compress/model/); here it is done.
+ * model/model.h, which includes this by way of model/infer.h. What to remove is
+ * decided elsewhere (compress/model/); here it is done.
  *
  *   fl_model --fl_channels_new--> which channels stand and fall together
  *            --fl_model_shrink--> the same network without some of them
@@ -36,7 +36,10 @@
  * Channels of one model are numbered through, group after group; so are they
  * in scores and in keep masks. Groups follow the order of the layers that make
  * them, so that a model and what fl_model_shrink makes of it have the same
- * groups in the same order. The input's channels and the outputs are in none.
+ * groups in the same order, as long as two channels of each are kept: with one
+ * left, a depthwise convolution is none any more. The input's channels and the
+ * outputs are in no group, nor is what a graph could not do without and stay
+ * regular. A group of one channel is possible, and stays as it is.
  */
 typedef struct fl_channels fl_channels;
 
@@ -91,7 +94,10 @@ void fl_channels_norms(const fl_channels *channels, double *norms,
 
 /*
  * The model without the channels where keep[c] is false; it computes what the
- * whole one does with these channels set to zero, to the last bit of float32.
+ * whole one does with these channels set to zero (the weights and biases that
+ * make them, and those of their norms), to the last bit of float32. Only a
+ * GROUPNORM of fewer than 64 channels adds up in an order that depends on how
+ * many it has.
  * `channels` are the model's. *from, if not NULL, says for each parameter of
  * *smaller which one of the model's it is (the caller frees it): residuals,
  * masters and moments follow with it. The caller owns *smaller: fl_model_free.
@@ -119,8 +125,8 @@ FL_CHECK fl_err fl_channels_keep(bool *keep, const fl_channels *channels,
  * The gradient of the mean loss (as options->loss of training, without a
  * teacher) over rows[0..row_count), norms by their running statistics;
  * `grads` has a float a parameter, 0 for statistics. *metrics: of these rows.
- * FL_ERR_RANGE: no rows, or more than batch_cap; a dataset that does not fit, or a
- * loss that is no number. FL_ERR_STATE: the trainer has no gradients.
+ * FL_ERR_RANGE: no rows, or more than batch_cap; a dataset that does not fit,
+ * or a loss that is no number. FL_ERR_STATE: the trainer has no gradients.
  */
 FL_CHECK fl_err fl_trainer_gradient(fl_trainer *trainer, float *grads,
                                     fl_metrics *metrics, const fl_loss *loss,
