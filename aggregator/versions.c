@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregator/versions.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,30 +16,33 @@ static void drop_objects(fl_versions *versions)
     fl_object_withdraw(&versions->packed);
 }
 
-void fl_versions_fini(fl_versions *versions)
-{
-    drop_objects(versions);
-    for (size_t i = 0; i < versions->count; i++) {
-        free(versions->kept[i].undo);
-    }
-    free(versions->params);
-    *versions = (fl_versions){.count = 0};
-}
-
-static size_t undo_bytes(const fl_versions *versions)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < versions->count; i++) {
-        bytes += versions->kept[i].undo_count * sizeof(fl_version_change);
-    }
-    return bytes;
-}
-
 static void drop_oldest(fl_versions *versions)
 {
     fl_version *oldest = &versions->kept[--versions->count];
     free(oldest->undo);
+    free(oldest->keep);
     fl_object_withdraw(&oldest->patch);
+}
+
+void fl_versions_fini(fl_versions *versions)
+{
+    while (versions->count > 0) {
+        drop_oldest(versions);
+    }
+    fl_object_withdraw(&versions->packed);
+    free(versions->params);
+    *versions = (fl_versions){.count = 0};
+}
+
+static size_t kept_bytes(const fl_versions *versions)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < versions->count; i++) {
+        const fl_version *version = &versions->kept[i];
+        bytes += version->undo_count * sizeof(fl_version_change) +
+                 version->keep_count * sizeof(bool);
+    }
+    return bytes;
 }
 
 static uint32_t bits_of(float value)
@@ -77,10 +81,11 @@ static fl_err remember_changes(fl_version *version, const float *before,
 static fl_err begin(fl_versions *versions, const fl_model *model,
                     const fl_grid *grid)
 {
+    const size_t param_count = fl_model_param_count(model);
     fl_versions_fini(versions);
-    versions->params =
-        malloc(fl_model_param_count(model) * sizeof *versions->params + 1);
+    versions->params = malloc(param_count * sizeof *versions->params + 1);
     if (!versions->params) return FL_ERR_MEMORY;
+    versions->param_count = param_count;
     versions->model = model;
     versions->grid = grid;
     return FL_OK;
@@ -90,7 +95,7 @@ static fl_err begin(fl_versions *versions, const fl_model *model,
 static fl_err advance(fl_versions *versions, const float *params)
 {
     fl_version *kept = versions->kept;
-    const size_t param_count = fl_model_param_count(versions->model);
+    const size_t param_count = versions->param_count;
     drop_objects(versions);
     if (versions->count > 0) {
         FL_TRY(
@@ -102,7 +107,7 @@ static fl_err advance(fl_versions *versions, const float *params)
     kept[0] = (fl_version){.undo_count = 0};
     versions->count++;
     while (versions->count > 2 &&
-           undo_bytes(versions) > FL_VERSIONS_BYTES_MAX) {
+           kept_bytes(versions) > FL_VERSIONS_BYTES_MAX) {
         drop_oldest(versions);
     }
     return FL_OK;
@@ -130,6 +135,107 @@ fl_err fl_versions_push(fl_versions *versions,
     return FL_OK;
 }
 
+/* ---- fewer channels ---- */
+
+#define GONE UINT32_MAX  // no model has so many parameters
+
+// Where each parameter from before is now; the caller frees it. NULL: no
+// memory.
+static uint32_t *follow(size_t before, const uint32_t *from, size_t count)
+{
+    uint32_t *now = malloc(before * sizeof *now + 1);
+    if (!now) return NULL;
+    memset(now, 0xff, before * sizeof *now);  // GONE
+    for (size_t i = 0; i < count; i++) {
+        now[from[i]] = (uint32_t)i;
+    }
+    return now;
+}
+
+static void renumber_changes(fl_version *version, const uint32_t *now)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < version->undo_count; i++) {
+        const fl_version_change change = version->undo[i];
+        if (now[change.index] == GONE) continue;
+        version->undo[left++] =
+            (fl_version_change){now[change.index], change.value};
+    }
+    version->undo_count = left;
+    void *shorter = realloc(version->undo, left * sizeof *version->undo + 1);
+    if (shorter) version->undo = shorter;
+}
+
+// `mask` is of the channels that the version's own mask has left so far.
+static fl_err compose_masks(fl_version *version, const fl_patch_mask *mask)
+{
+    if (!version->keep) {
+        version->keep = malloc(mask->count * sizeof *version->keep + 1);
+        if (!version->keep) return FL_ERR_MEMORY;
+        memcpy(version->keep, mask->keep, mask->count * sizeof *version->keep);
+        version->keep_count = mask->count;
+        return FL_OK;
+    }
+    size_t next = 0;
+    for (size_t c = 0; c < version->keep_count; c++) {
+        if (version->keep[c]) version->keep[c] = mask->keep[next++];
+    }
+    assert(next == mask->count);
+    return FL_OK;
+}
+
+static fl_err keep_params(fl_versions *versions, const uint32_t *from,
+                          size_t count)
+{
+    float *params = malloc(count * sizeof *params + 1);
+    if (!params) return FL_ERR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        assert(from[i] < versions->param_count);
+        params[i] = versions->params[from[i]];
+    }
+    free(versions->params);
+    versions->params = params;
+    versions->param_count = count;
+    return FL_OK;
+}
+
+// All versions become ones of the smaller model, to which `cut` leads from the
+// newest.
+static fl_err shrink(fl_versions *versions, const fl_model *model,
+                     const fl_grid *grid, const fl_version_cut *cut)
+{
+    const size_t count = fl_model_param_count(model);
+    uint32_t *now = follow(versions->param_count, cut->from, count);
+    if (!now) return FL_ERR_MEMORY;
+    for (size_t i = 0; i < versions->count; i++) {
+        renumber_changes(&versions->kept[i], now);
+    }
+    free(now);
+    for (size_t i = 0; i < versions->count; i++) {
+        FL_TRY(compose_masks(&versions->kept[i], &cut->mask));
+    }
+    FL_TRY(keep_params(versions, cut->from, count));
+    versions->model = model;
+    versions->grid = grid;
+    return FL_OK;
+}
+
+fl_err fl_versions_push_shrunk(fl_versions *versions,
+                               const uint8_t name[FL_HASH_BYTES],
+                               const fl_model *model, const fl_grid *grid,
+                               const float *params, uint32_t round,
+                               const fl_version_cut *cut)
+{
+    if (versions->count > 0) {
+        const fl_err err = shrink(versions, model, grid, cut);
+        if (err) {
+            fl_versions_fini(versions);
+            return err;
+        }
+    }
+    return fl_versions_push(versions, name, model, grid, params, round);
+}
+
 /* ---- what is made of it ---- */
 
 static bool has_name(const uint8_t *name, const uint8_t *wanted)
@@ -143,10 +249,11 @@ bool fl_versions_is_newest(const fl_versions *versions,
     return versions->count > 0 && has_name(versions->kept[0].name, name);
 }
 
-// The parameters of version `behind`; the caller frees them. NULL: no memory.
+// What the newest model has of the parameters of version `behind`; the caller
+// frees them. NULL: no memory.
 static float *recall(const fl_versions *versions, size_t behind)
 {
-    const size_t param_count = fl_model_param_count(versions->model);
+    const size_t param_count = versions->param_count;
     float *params = malloc(param_count * sizeof *params + 1);
     if (!params) return NULL;
     memcpy(params, versions->params, param_count * sizeof *params);
@@ -171,16 +278,31 @@ static fl_err publish(const fl_versions *versions, fl_published *published,
     return err;
 }
 
+// `from` is what is left of the parameters of that version.
+static fl_err encode_patch(uint8_t *dst, size_t dst_cap, size_t *len,
+                           const fl_versions *versions,
+                           const fl_version *version, const float *from)
+{
+    const fl_patch_mask mask = {version->keep, version->keep_count};
+    if (!mask.keep) {
+        return fl_patch_encode(dst, dst_cap, len, versions->model,
+                               versions->grid, from, versions->params);
+    }
+    return fl_patch_encode_shrunk(dst, dst_cap, len, &mask, versions->model,
+                                  versions->grid, from, versions->params);
+}
+
 static fl_err make_patch(fl_versions *versions, size_t behind)
 {
     size_t len = 0;
-    const size_t cap = fl_patch_bound(versions->model);
+    const fl_version *version = &versions->kept[behind];
+    const size_t cap = fl_patch_bound(versions->model) +
+                       fl_patch_mask_bytes(version->keep_count);
     float *from = recall(versions, behind);
     uint8_t *bytes = malloc(cap);
     fl_err err = FL_ERR_MEMORY;
     if (from && bytes) {
-        err = fl_patch_encode(bytes, cap, &len, versions->model, versions->grid,
-                              from, versions->params);
+        err = encode_patch(bytes, cap, &len, versions, version, from);
     }
     free(from);
     if (err) {

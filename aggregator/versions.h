@@ -7,7 +7,9 @@
  *                           that hold none of these
  *
  * The newest is kept whole, of each one before what to undo: a round moves few
- * coordinates, so that many versions take little memory.
+ * coordinates, so that many versions take little memory. Where the model has
+ * lost channels since a version, a mask says which of that version's are left,
+ * and what there is to undo is of the parameters that are left alone.
  *
  * Patches and the packed model are made when first asked for, and dropped when
  * a newer version comes. Versions are kept in memory alone: after a start
@@ -31,7 +33,8 @@
 
 enum {
     FL_VERSIONS_MAX = 32,
-    // Of what there is to undo; older versions are forgotten. Two stay always.
+    // Of what there is to undo, and of masks; older versions are forgotten. Two
+    // stay always.
     FL_VERSIONS_BYTES_MAX = 64 << 20,
 };
 
@@ -45,6 +48,8 @@ typedef struct {
     uint8_t name[FL_HASH_BYTES];  // of the model's object
     fl_version_change *undo;      // leads here from the next newer version;
     size_t undo_count;            // of the newest: none
+    bool *keep;          // which of its channels the newest has; NULL: all
+    size_t keep_count;   // of its channels; 0 with NULL
     fl_published patch;  // from here to the newest; zeroed: not made yet
 } fl_version;
 
@@ -53,8 +58,9 @@ typedef struct {
     size_t count;
     const fl_model *model;
     const fl_grid *grid;
-    float *params;   // of the newest
-    uint32_t round;  // that made the newest
+    float *params;       // of the newest
+    size_t param_count;  // of them
+    uint32_t round;      // that made the newest
     fl_published packed;
 } fl_versions;
 
@@ -73,6 +79,25 @@ FL_CHECK fl_err fl_versions_push(fl_versions *versions,
                                  const uint8_t name[FL_HASH_BYTES],
                                  const fl_model *model, const fl_grid *grid,
                                  const float *params, uint32_t round);
+
+/* How a model has become one of fewer channels. */
+typedef struct {
+    fl_patch_mask mask;    // of the model before
+    const uint32_t *from;  // as fl_model_shrink gives it
+} fl_version_cut;
+
+/*
+ * The same where `model` is what is left of the newest version's model: the
+ * versions before stay. Model and grid take the place of those from before,
+ * which may be gone; the cut is borrowed for the call. Who goes back to a
+ * larger model calls fl_versions_fini first.
+ */
+FL_CHECK fl_err fl_versions_push_shrunk(fl_versions *versions,
+                                        const uint8_t name[FL_HASH_BYTES],
+                                        const fl_model *model,
+                                        const fl_grid *grid,
+                                        const float *params, uint32_t round,
+                                        const fl_version_cut *cut);
 
 /* Whether this is the name of the newest version. */
 bool fl_versions_is_newest(const fl_versions *versions,
