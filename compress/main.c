@@ -30,6 +30,8 @@ static const char USAGE[] =
     "  train MODEL     trains it on a dataset\n"
     "  evaluate MODEL  accuracy and loss on the dataset's test part\n"
     "  quantize MODEL  float32 to INT8, as QDQ ONNX\n"
+    "  prune MODEL     without its least important channels\n"
+    "  hqp MODEL       pruned and INT8, as small as a guard lets it get\n"
     "  bench MODEL     latency, throughput and memory, layer by layer\n"
     "  inspect MODEL   layers, shapes, parameters, operations\n\n"
     "  fedge-compress new resnet8 --dataset fashion-mnist --out r8.onnx\n"
@@ -47,6 +49,7 @@ int main(int argc, char **argv)
     const fl_command commands[] = {
         fl_new_command(&tool),      fl_train_command(&tool),
         fl_evaluate_command(&tool), fl_quantize_command(&tool),
+        fl_prune_command(&tool),    fl_hqp_command(&tool),
         fl_bench_command(&tool),    fl_inspect_command(&tool),
     };
     const fl_program program = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compress/tool.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,15 @@ const fl_tool FL_TOOL_DEFAULTS = {
     .profile = "plain",
     .percentile = 99.99,
     .row_count = 1024,
+    .importance = "fisher",
+    .cost = "params",
+    .prune_lr = 0.01,
+    .remove = 0.3,
+    .max_drop = 1.5,
+    .step = 0.15,
+    .holdout = 0.1,
+    .multiple = 8,
+    .final_epochs = 2,
     .bench_batch = 1,
     .warmup_runs = 100,
     .run_count = 1000,
@@ -122,6 +132,16 @@ fl_err fl_tool_needs_data(const char *command, const fl_tool *tool,
     if (tool->data.dataset && tool->out) return FL_OK;
     return fl_reason_set(why, FL_ERR_RANGE, "%s needs %s", command,
                          tool->out ? "--dataset SPEC" : "--out FILE");
+}
+
+fl_err fl_tool_print_json(fl_json *json, fl_reason *why)
+{
+    char *text = NULL;
+    const fl_err err = fl_json_text(&text, json);
+    if (!err) puts(text);
+    free(text);
+    fl_json_free(json);
+    return err ? fl_reason_set(why, err, "no memory for the report") : FL_OK;
 }
 
 fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,

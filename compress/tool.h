@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/options.h"
 #include "base/program.h"
 #include "base/reason.h"
@@ -40,6 +41,11 @@ typedef struct {
     const char *calibrate, *profile, *predictions;
     double percentile;
     uint64_t row_count;
+    // prune, hqp
+    const char *importance, *cost, *keep, *float_out;
+    double prune_lr, remove, keep_min, max_drop, step, target, holdout;
+    uint64_t multiple, final_epochs;
+    bool is_list;
     // bench
     uint64_t bench_batch, warmup_runs, run_count;
     double seconds;
@@ -56,6 +62,8 @@ fl_command fl_new_command(fl_tool *tool);
 fl_command fl_train_command(fl_tool *tool);
 fl_command fl_evaluate_command(fl_tool *tool);
 fl_command fl_quantize_command(fl_tool *tool);
+fl_command fl_prune_command(fl_tool *tool);
+fl_command fl_hqp_command(fl_tool *tool);
 fl_command fl_inspect_command(fl_tool *tool);
 fl_command fl_bench_command(fl_tool *tool);
 
@@ -90,6 +98,9 @@ FL_CHECK fl_err fl_tool_runner(fl_runner **runner, const fl_tool_model *model,
 /* FL_ERR_RANGE: --dataset or --out is missing; *why names the command. */
 FL_CHECK fl_err fl_tool_needs_data(const char *command, const fl_tool *tool,
                                    fl_reason *why);
+
+/* Prints an object on a line of standard output; takes it. FL_ERR_MEMORY. */
+FL_CHECK fl_err fl_tool_print_json(fl_json *json, fl_reason *why);
 
 /* One part of the dataset that --dataset and --test name. */
 FL_CHECK fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,
