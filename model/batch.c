@@ -228,6 +228,18 @@ static void backward(fl_batch *b, unsigned lane)
     sum_lanes(t, lane);
 }
 
+// Of what is summed, this lane's slice: a pruned weight pulls at nothing.
+static void mask_gradients(const fl_batch *b, unsigned lane)
+{
+    const fl_trainer *t = b->trainer;
+    const fl_param_range slice = slice_of(t, lane);
+    const bool *mask = b->options->mask;
+    for (size_t i = 0; mask && i < t->learning_count; i++) {
+        const fl_param_range r = common_part(t->learning[i], slice);
+        fl_optimizer_mask(t->grads + r.at, mask + r.at, r.count);
+    }
+}
+
 // A norm is that of all slices; without one each lane goes on with its own.
 static void clip(fl_batch *b, unsigned lane)
 {
@@ -255,6 +267,7 @@ void fl_batch_train(fl_batch *b, unsigned lane)
     fl_batch_differentiate(b, lane);
     if (b->err) return;
 
+    mask_gradients(b, lane);
     clip(b, lane);
     const bool is_finite = update(b, lane);
     if (!is_finite) atomic_store(&b->is_broken, true);

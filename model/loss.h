@@ -5,6 +5,7 @@
  *                smoothing of Szegedy et al. 2016, section 7
  *   distillation (1 - a) * softmax + a * T^2 * KL(teacher/T || student/T),
  *                Hinton, Vinyals and Dean 2015, section 2
+ *                of embeddings (1 - a) * loss + a * |student - teacher|^2
  *   contrastive  Hadsell, Chopra and LeCun 2006, equation 4, over all pairs
  *   triplet      batch-hard, Hermans, Beyer and Leibe 2017, equation 5
  *
@@ -49,6 +50,13 @@ double fl_loss_softmax(uint64_t *correct_count, const fl_loss_batch *batch,
  */
 double fl_loss_distill(double label_loss, const fl_loss_batch *batch,
                        float weight, float temperature);
+
+/*
+ * The same for embeddings: the teacher's share is the mean over examples of
+ * the squared distance to its embedding.
+ */
+double fl_loss_match(double label_loss, const fl_loss_batch *batch,
+                     float weight);
 
 /*
  * Mean over pairs: d^2 / 2 of one label, max(0, margin - d)^2 / 2 of two.

@@ -170,8 +170,9 @@ typedef enum {
 } fl_loss_kind;
 
 /*
- * A second network from whose logits the first one learns as well
- * (distillation): (1 - weight) * loss + weight * T^2 * KL, T the temperature.
+ * A second network from whose outputs the first one learns as well
+ * (distillation): (1 - weight) * loss + weight * T^2 * KL of the logits, T the
+ * temperature; of embeddings + weight * the squared distance to the teacher's.
  */
 typedef struct {
     /*
@@ -181,7 +182,7 @@ typedef struct {
     fl_trainer *trainer;
     const float *params;  // borrowed; the teacher's
     float weight;         // 0 to 1
-    float temperature;    // above 0
+    float temperature;    // SOFTMAX: above 0
 } fl_teacher;
 
 /* What is minimised; zeroed, it is softmax cross-entropy. */
@@ -189,7 +190,7 @@ typedef struct {
     fl_loss_kind kind;
     float label_smoothing;  // SOFTMAX: 0 or more and below 1
     float margin;           // CONTRASTIVE, TRIPLET: above 0
-    fl_teacher teacher;     // SOFTMAX
+    fl_teacher teacher;
 } fl_loss;
 
 typedef enum {
@@ -252,6 +253,12 @@ typedef struct {
     const float *prox_params;
     /* SCAFFOLD (SGD) adds control_global - control_local; NULL: zeros. */
     const float *control_global, *control_local;
+
+    /*
+     * What is false is 0 from the start and stays exactly that: a weight that
+     * has been pruned. NULL: everything learns. Statistics are not asked.
+     */
+    const bool *mask;
 
     const atomic_bool *stop;  // set by anyone: leave after this step; or NULL
     /* Called after each step with the epoch's sums so far; or NULL. */

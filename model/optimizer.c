@@ -134,6 +134,7 @@ fl_update fl_optimizer_update(const fl_optimizer *optimizer,
     fl_update u = {
         .control_global = options->control_global,
         .control_local = options->control_local,
+        .mask = options->mask,
         .first = optimizer->first,
         .scale = 1.0F,
         .weight_decay = options->weight_decay,
@@ -163,14 +164,26 @@ fl_update fl_optimizer_slice(const fl_update *update, size_t at, size_t count)
     slice.anchor = from(update->anchor, at);
     slice.control_global = from(update->control_global, at);
     slice.control_local = from(update->control_local, at);
+    if (slice.mask) slice.mask += at;
     slice.first += at;
     if (slice.second) slice.second += at;
     slice.count = count;
     return slice;
 }
 
+void fl_optimizer_mask(float *values, const bool *mask, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!mask[i]) values[i] = 0.0F;
+    }
+}
+
 bool fl_optimizer_apply(const fl_kernels *kernels, const fl_update *update)
 {
-    return update->second ? kernels->update_adam(update)
-                          : kernels->update(update);
+    const bool is_finite =
+        update->second ? kernels->update_adam(update) : kernels->update(update);
+    if (update->mask) {
+        fl_optimizer_mask(update->params, update->mask, update->count);
+    }
+    return is_finite;
 }

@@ -15,6 +15,10 @@
  * Clipping comes first, so that SCAFFOLD's variates are means of gradients
  * as clipped, and its correction is not cut off.
  *
+ * Weights that a mask takes out have no gradient, so that they count in no
+ * norm, and are set to 0 after each step, whatever decay, FedProx or SCAFFOLD
+ * would have done to them.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FL_MODEL_OPTIMIZER_H
@@ -64,7 +68,11 @@ fl_update fl_optimizer_update(const fl_optimizer *optimizer,
 /* The part of an update that is about `count` parameters from `at` on. */
 fl_update fl_optimizer_slice(const fl_update *update, size_t at, size_t count);
 
-/* Carries it out. False: a parameter is NaN or infinite now. */
+/* Zeros where the mask is false. */
+void fl_optimizer_mask(float *values, const bool *mask, size_t count);
+
+/* Carries it out; what is masked is 0 after it. False: a parameter is NaN or
+ * infinite now. */
 bool fl_optimizer_apply(const fl_kernels *kernels, const fl_update *update);
 
 #endif

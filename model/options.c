@@ -54,17 +54,13 @@ static fl_err check_teacher(const fl_loss *loss, fl_reason *why)
 {
     const fl_teacher *teacher = &loss->teacher;
     if (!teacher->trainer) return FL_OK;
-    if (loss->kind != FL_LOSS_SOFTMAX) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "teacher is set, but loss is not softmax: a "
-                             "teacher gives logits");
-    }
     if (!teacher->params) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "teacher.trainer is set, but teacher.params is "
                              "missing");
     }
     FL_TRY(check_share("teacher.weight", teacher->weight, why));
+    if (loss->kind != FL_LOSS_SOFTMAX) return FL_OK;
     return check_positive("teacher.temperature", teacher->temperature, why);
 }
 

@@ -343,6 +343,16 @@ static void swap_norms(const fl_trainer *trainer, float *params, float *local)
     }
 }
 
+// Where learning parameters are masked they are 0 before the first step, too.
+static void mask_params(const fl_trainer *trainer, float *params,
+                        const bool *mask)
+{
+    for (size_t i = 0; mask && i < trainer->learning_count; i++) {
+        const fl_param_range r = trainer->learning[i];
+        fl_optimizer_mask(params + r.at, mask + r.at, r.count);
+    }
+}
+
 fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
                       const fl_dataset *dataset, const uint32_t *rows,
                       size_t row_count, const fl_train_options *options,
@@ -358,6 +368,7 @@ fl_err fl_trainer_run(fl_trainer *trainer, float *params, fl_metrics *metrics,
     }
     FL_TRY(fl_optimizer_start(&trainer->optimizer, params, trainer->param_count,
                               options, why));
+    mask_params(trainer, params, options->mask);
     run r = {
         .batch = {.trainer = trainer,
                   .dataset = dataset,

@@ -131,6 +131,7 @@ typedef struct {
     float *second;  // Adam: v
     const float *grads;
     const float *anchor, *control_global, *control_local;  // or NULL
+    const bool *mask;  // fl_optimizer_apply's; or NULL
     size_t count;
     float scale, prox_mu, weight_decay, lr;
     float momentum;

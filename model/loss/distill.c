@@ -4,6 +4,10 @@
  * logit of the student is T * (p - q): as large as that of the labels' loss
  * whatever T is (Hinton et al. 2015, equation 2).
  *
+ * Embeddings are no logits, and where they lie is all that they say: the
+ * student is drawn to where the teacher puts an example (Romero et al. 2015,
+ * equation 3, without a regressor since both have the same width).
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
@@ -71,4 +75,24 @@ double fl_loss_distill(double label_loss, const fl_loss_batch *batch,
     }
     const double a = (double)weight, t = (double)temperature;
     return (1.0 - a) * label_loss + a * t * t * divergence;
+}
+
+/* ---- embeddings ---- */
+
+double fl_loss_match(double label_loss, const fl_loss_batch *batch,
+                     float weight)
+{
+    const size_t size = (size_t)batch->count * batch->width;
+    const double label_share = 1.0 - (double)weight;
+    const double scale = 2.0 * (double)weight / (double)batch->count;
+    double squares = 0.0;
+    for (size_t k = 0; k < size; k++) {
+        const double way =
+            (double)batch->outputs[k] - (double)batch->teacher[k];
+        squares += way * way;
+        if (!batch->grad) continue;
+        batch->grad[k] =
+            (float)(label_share * (double)batch->grad[k] + scale * way);
+    }
+    return label_share * label_loss + (double)weight * squares;
 }

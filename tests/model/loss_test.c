@@ -77,6 +77,10 @@ static const struct {
       .teacher = {.weight = 0.5F, .temperature = 2.0F}}},
     {"contrastive", {.kind = FL_LOSS_CONTRASTIVE, .margin = 2.0F}},
     {"triplet", {.kind = FL_LOSS_TRIPLET, .margin = 0.5F}},
+    {"matched",
+     {.kind = FL_LOSS_CONTRASTIVE,
+      .margin = 2.0F,
+      .teacher = {.weight = 0.75F}}},
 };
 enum { CASE_COUNT = sizeof CASES / sizeof *CASES };
 

@@ -276,6 +276,49 @@ TEST(options_of_a_teacher_bring_its_answers_nearer)
     world_close(&teacher);
 }
 
+// Mean squared distance of the embeddings of all rows.
+static double apart(const world *a, const world *b)
+{
+    enum { WIDTH = 64 };
+    float x[WORLD_ROWS * WORLD_PIXELS], points[2][WORLD_ROWS * WIDTH];
+    const world *worlds[] = {a, b};
+    double sum = 0.0;
+    fl_dataset_read(x, a->dataset, a->rows, WORLD_ROWS);
+    for (size_t i = 0; i < 2; i++) {
+        fl_trainer *trainer = teacher_for(worlds[i], WORLD_ROWS, 1);
+        assert_ok(fl_trainer_predict(trainer, points[i], worlds[i]->params, x,
+                                     WORLD_ROWS));
+        fl_trainer_free(trainer);
+    }
+    for (size_t k = 0; k < WORLD_ROWS * WIDTH; k++)
+        sum += pow((double)points[0][k] - (double)points[1][k], 2.0);
+    return sum / WORLD_ROWS;
+}
+
+// The student hears nothing of labels, only where the teacher puts rows.
+TEST(options_of_a_teacher_of_embeddings_draw_the_student_to_them)
+{
+    world teacher = world_open("siamese"), student = world_open("siamese");
+    for (size_t i = 0; i < teacher.param_count; i += 2)
+        teacher.params[i] *= -1.5F;
+    fl_trainer *answers = teacher_for(&teacher, 8, 1);
+    const double before = apart(&teacher, &student);
+    train(&student,
+          &(fl_train_options){.epochs = 40,
+                              .batch = 8,
+                              .loss = {.kind = FL_LOSS_TRIPLET,
+                                       .margin = 0.2F,
+                                       .teacher = {.trainer = answers,
+                                                   .params = teacher.params,
+                                                   .weight = 1.0F}},
+                              .lr = 0.05F,
+                              .momentum = 0.9F});
+    assert_true(apart(&teacher, &student) < 0.1 * before);
+    fl_trainer_free(answers);
+    world_close(&student);
+    world_close(&teacher);
+}
+
 static void assert_teacher_refused(fl_trainer *teacher, world *w,
                                    const char *word)
 {
@@ -360,10 +403,10 @@ TEST(options_outside_their_ranges_are_refused_by_name)
          {RUN, .loss.teacher = {somebody, &control, 1.5F, 1.0F}}},
         {"teacher.temperature",
          {RUN, .loss.teacher = {somebody, &control, 0.5F, 0.0F}}},
-        {"teacher",
+        {"teacher.weight",
          {RUN, .loss = {.kind = FL_LOSS_TRIPLET,
                         .margin = 1.0F,
-                        .teacher = {somebody, &control, 0.5F, 1.0F}}}},
+                        .teacher = {somebody, &control, 1.5F, 0.0F}}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fl_reason why = {""};
@@ -399,6 +442,8 @@ RUN_TESTS(
     cmocka_unit_test(options_of_metric_losses_separate_the_classes),
     cmocka_unit_test(options_of_metric_losses_take_more_classes_than_outputs),
     cmocka_unit_test(options_of_a_teacher_bring_its_answers_nearer),
+    cmocka_unit_test(
+        options_of_a_teacher_of_embeddings_draw_the_student_to_them),
     cmocka_unit_test(options_refuse_a_teacher_that_does_not_fit),
     cmocka_unit_test(options_outside_their_ranges_are_refused_by_name),
     cmocka_unit_test(options_are_checked_before_a_run_and_a_measurement))

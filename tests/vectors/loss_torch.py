@@ -58,6 +58,12 @@ def triplet(x, margin):
     return torch.stack(losses).mean()
 
 
+def matched(x, margin, weight):
+    teacher = 3 * unit(N * O, 1000).reshape(N, O)
+    of_teacher = ((x - teacher)**2).sum(1).mean()
+    return (1 - weight) * contrastive(x, margin) + weight * of_teacher
+
+
 CASES = {
     "plain": (3, softmax, {}),
     "smooth": (3, softmax, {"smoothing": 0.25}),
@@ -65,6 +71,7 @@ CASES = {
     "both": (3, softmax, {"smoothing": 0.125, "weight": 0.5, "t": 2.0}),
     "contrastive": (1, contrastive, {"margin": 2.0}),
     "triplet": (1, triplet, {"margin": 0.5}),
+    "matched": (1, matched, {"margin": 2.0, "weight": 0.75}),
 }
 
 
