@@ -32,6 +32,7 @@ const fl_tool FL_TOOL_DEFAULTS = {
     .profile = "plain",
     .percentile = 99.99,
     .row_count = 1024,
+    .qat_lr = 0.002,
     .importance = "fisher",
     .cost = "params",
     .prune_lr = 0.01,

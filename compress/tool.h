@@ -41,6 +41,8 @@ typedef struct {
     const char *calibrate, *profile, *predictions;
     double percentile;
     uint64_t row_count;
+    // qat
+    double qat_lr;
     // prune, hqp
     const char *importance, *cost, *keep, *float_out;
     double prune_lr, remove, keep_min, max_drop, step, target, holdout;
@@ -62,6 +64,7 @@ fl_command fl_new_command(fl_tool *tool);
 fl_command fl_train_command(fl_tool *tool);
 fl_command fl_evaluate_command(fl_tool *tool);
 fl_command fl_quantize_command(fl_tool *tool);
+fl_command fl_qat_command(fl_tool *tool);
 fl_command fl_prune_command(fl_tool *tool);
 fl_command fl_hqp_command(fl_tool *tool);
 fl_command fl_inspect_command(fl_tool *tool);

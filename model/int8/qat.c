@@ -25,15 +25,19 @@ typedef struct {
     const fl_model *from;
     fl_model *made;
     uint32_t *numbers;  // one a node of `from`: its value in `made`
+    fl_quant *values;   // one a node of the model without roundings
     fl_reason *why;
 } rebuild;
 
 static fl_err begin(rebuild *r)
 {
+    const uint32_t count = r->from->graph.node_count;
     r->made = calloc(1, sizeof *r->made);
-    r->numbers = calloc(r->from->graph.node_count, sizeof *r->numbers);
-    if (r->made && r->numbers) return FL_OK;
-    return fl_reason_set(r->why, FL_ERR_MEMORY, "no memory for a graph");
+    r->numbers = calloc(count, sizeof *r->numbers);
+    r->values = calloc(count, sizeof *r->values);
+    if (r->made && r->numbers && r->values) return FL_OK;
+    (void)!fl_reason_set(r->why, FL_ERR_MEMORY, "no memory for a graph");
+    return FL_ERR_MEMORY;
 }
 
 // Appends node i, reading what its inputs have become.
@@ -69,6 +73,7 @@ static void end(rebuild *r)
 {
     fl_model_free(r->made);
     free(r->numbers);
+    free(r->values);
 }
 
 /* ---- prepare ---- */
@@ -102,39 +107,32 @@ static fl_err add_rounding(rebuild *r, uint32_t i, fl_quant quant)
     return fl_graph_add(&r->made->graph, &node, false, NULL, r->why);
 }
 
-static fl_err add_roundings(rebuild *r, const fl_folded *folded,
-                            const fl_quant *values)
+static fl_err add_roundings(rebuild *r, const fl_folded *folded)
 {
     for (uint32_t i = 0; i < r->from->graph.node_count; i++) {
         const fl_node *node = &r->from->graph.nodes[i];
         const bool has_weights = node->weight_count > 0;
-        FL_TRY(copy_node(r, i,
-                         has_weights ? values[node->inputs[0]].scale : 0.0F));
-        if (is_rounded(folded, i)) FL_TRY(add_rounding(r, i, values[i]));
+        const float x_scale = r->values[node->inputs[0]].scale;
+        FL_TRY(copy_node(r, i, has_weights ? x_scale : 0.0F));
+        if (is_rounded(folded, i)) FL_TRY(add_rounding(r, i, r->values[i]));
     }
-    return FL_OK;
+    return copy_params(r);
 }
 
 static fl_err prepare(fl_model **prepared, const fl_folded *folded,
                       const fl_range *ranges, bool is_symmetric, fl_reason *why)
 {
     rebuild r = {.from = folded->model, .why = why};
-    fl_quant *values = malloc(r.from->graph.node_count * sizeof *values);
     fl_err err = begin(&r);
-    if (!err && !values) {
-        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for a graph");
-    }
     if (err) goto out;
-    fl_calibrate_quants(values, folded, ranges, is_symmetric);
-    err = add_roundings(&r, folded, values);
-    if (!err) err = copy_params(&r);
+    fl_calibrate_quants(r.values, folded, ranges, is_symmetric);
+    err = add_roundings(&r, folded);
     if (err) goto out;
     *prepared = r.made;
     r.made = NULL;
 
 out:
     end(&r);
-    free(values);
     return err;
 }
 
@@ -152,35 +150,6 @@ fl_err fl_qat_prepare(fl_model **prepared, const fl_model *model,
 
 /* ---- finish ---- */
 
-// Leaves the roundings away; values (node_count of `from`): what each has
-// become rounds to, scale 0 where it does not.
-static fl_err drop_roundings(rebuild *r, fl_quant *values)
-{
-    for (uint32_t i = 0; i < r->from->graph.node_count; i++) {
-        const fl_node *node = &r->from->graph.nodes[i];
-        if (node->op == FL_OP_FAKEQUANT) {
-            r->numbers[i] = r->numbers[node->inputs[0]];
-            values[r->numbers[i]] =
-                (fl_quant){node->alpha, (uint8_t)node->beta};
-        } else {
-            FL_TRY(copy_node(r, i, 0.0F));
-        }
-    }
-    return copy_params(r);
-}
-
-// What a group shares is said by the one of its values that is rounded.
-static void spread(fl_quant *values, const fl_sharing *sharing,
-                   uint32_t node_count)
-{
-    for (uint32_t i = 0; i < node_count; i++) {
-        if (values[i].scale > 0.0F) values[sharing[i].group] = values[i];
-    }
-    for (uint32_t i = 0; i < node_count; i++) {
-        values[i] = values[sharing[i].group];
-    }
-}
-
 static fl_err refuse(fl_reason *why)
 {
     return fl_reason_set(why, FL_ERR_STATE,
@@ -188,41 +157,61 @@ static fl_err refuse(fl_reason *why)
                          "or has been changed since");
 }
 
-static fl_err check_levels(const fl_quant *values, const fl_sharing *sharing,
-                           uint32_t node_count, fl_reason *why)
+// Leaves the roundings away, but notes what each value rounds to.
+static fl_err drop_roundings(rebuild *r)
 {
-    for (uint32_t i = 0; i < node_count; i++) {
-        if ((values[i].scale > 0.0F) == sharing[i].is_float) return refuse(why);
+    for (uint32_t i = 0; i < r->from->graph.node_count; i++) {
+        const fl_node *node = &r->from->graph.nodes[i];
+        if (node->op == FL_OP_FAKEQUANT) {
+            r->numbers[i] = r->numbers[node->inputs[0]];
+            r->values[r->numbers[i]] =
+                (fl_quant){node->alpha, (uint8_t)node->beta};
+        } else {
+            FL_TRY(copy_node(r, i, 0.0F));
+        }
+    }
+    if (r->made->graph.node_count == r->from->graph.node_count) {
+        return refuse(r->why);
+    }
+    return copy_params(r);
+}
+
+// What a group shares is said by the one of its values that is rounded.
+static fl_err spread(rebuild *r, const fl_sharing *sharing)
+{
+    fl_quant *values = r->values;
+    const uint32_t count = r->made->graph.node_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i].scale > 0.0F) values[sharing[i].group] = values[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = values[sharing[i].group];
+        if ((values[i].scale > 0.0F) == sharing[i].is_float) {
+            return refuse(r->why);
+        }
     }
     return FL_OK;
 }
 
-static fl_err finish(fl_int8_model **quantized, rebuild *r, fl_quant *values,
-                     fl_sharing *sharing)
+static fl_err share(rebuild *r)
 {
-    FL_TRY(drop_roundings(r, values));
     const fl_graph *graph = &r->made->graph;
-    if (graph->node_count == r->from->graph.node_count) return refuse(r->why);
-    FL_TRY(fl_sharing_find(sharing, graph, r->why));
-    spread(values, sharing, graph->node_count);
-    FL_TRY(check_levels(values, sharing, graph->node_count, r->why));
-    return fl_quantize_folded(quantized, r->made, values, r->why);
+    fl_sharing *sharing = calloc(graph->node_count + 1, sizeof *sharing);
+    if (!sharing) return fl_reason_set(r->why, FL_ERR_MEMORY, "no memory");
+    fl_err err = fl_sharing_find(sharing, graph, r->why);
+    if (!err) err = spread(r, sharing);
+    free(sharing);
+    return err;
 }
 
 fl_err fl_qat_finish(fl_int8_model **quantized, const fl_model *prepared,
                      fl_reason *why)
 {
     rebuild r = {.from = prepared, .why = why};
-    const uint32_t count = prepared->graph.node_count;
-    fl_quant *values = calloc(count, sizeof *values);
-    fl_sharing *sharing = calloc(count, sizeof *sharing);
     fl_err err = begin(&r);
-    if (!err && (!values || !sharing)) {
-        err = fl_reason_set(why, FL_ERR_MEMORY, "no memory for a graph");
-    }
-    if (!err) err = finish(quantized, &r, values, sharing);
+    if (!err) err = drop_roundings(&r);
+    if (!err) err = share(&r);
+    if (!err) err = fl_quantize_folded(quantized, r.made, r.values, why);
     end(&r);
-    free(values);
-    free(sharing);
     return err;
 }

@@ -47,6 +47,19 @@ int8=$(accuracy_of "$scratch/trt.onnx")
 [ "$(wc -c <"$scratch/int8.onnx")" -lt $(($(wc -c <"$model") / 3)) ] ||
     fail "INT8 is not small: $(wc -c <"$scratch/int8.onnx") bytes"
 
+# Trained on in INT8: at least what it was, and the file says what was printed.
+for profile in plain tensorrt; do
+    compress qat "$model" --dataset $data --profile $profile --rows 512 \
+        --batch 250 --out "$scratch/qat.onnx" >"$scratch/said"
+    int8=$(accuracy_of "$scratch/qat.onnx")
+    [ "$int8" -ge $((float - 20)) ] || fail "qat: $int8, float32 had $float"
+    for word in "float32 " "INT8, not trained on" \
+        "INT8, trained on *accuracy $((int8 / 100))"; do
+        grep -q "$word" "$scratch/said" || fail "qat does not say $word"
+    done
+done
+compress inspect "$scratch/qat.onnx" | grep -q INT8 || fail "qat is not INT8"
+
 # Every set of kernels gives the same answers, to the last bit.
 for cpu in portable avx2 avx512vnni sdot smlal; do
     FEDGE_CPU=$cpu compress evaluate "$scratch/int8.onnx" --dataset $data \
@@ -116,6 +129,14 @@ expect_said 'freeze: "bn*"'
 expect_exit $CONFIG compress train "$scratch/int8.onnx" --dataset $data \
     --out "$scratch/x.onnx"
 expect_said "quantised already"
+expect_exit $CONFIG compress qat "$scratch/int8.onnx" --dataset $data \
+    --out "$scratch/x.onnx"
+expect_said "quantised already"
+expect_exit $USAGE compress qat "$model" --dataset $data
+expect_said "qat needs --out"
+expect_exit $USAGE compress qat "$model" --dataset $data --profile trt \
+    --out "$scratch/x.onnx"
+expect_said "--profile trt" "plain, tensorrt"
 expect_exit $CONFIG compress bench "$scratch/none.onnx"
 expect_said "none.onnx"
 head -c 1000 "$model" >"$scratch/cut.onnx"
