@@ -29,8 +29,9 @@ static const char USAGE[] =
     "  new NAME        a built-in architecture with fresh parameters\n"
     "  train MODEL     trains it on a dataset\n"
     "  evaluate MODEL  accuracy and loss on the dataset's test part\n"
-    "  quantize MODEL  float32 to INT8, as QDQ ONNX\n"
-    "  qat MODEL       the same, trained on with the rounding in it\n"
+    "  quantize MODEL  float32 to INT8, to a mix, or stored in fewer bits\n"
+    "  qat MODEL       INT8, trained on with the rounding in it\n"
+    "  convert MODEL   the same model in another form of file\n"
     "  prune MODEL     without its least important channels\n"
     "  hqp MODEL       pruned and INT8, as small as a guard lets it get\n"
     "  bench MODEL     latency, throughput and memory, layer by layer\n"
@@ -50,9 +51,9 @@ int main(int argc, char **argv)
     const fl_command commands[] = {
         fl_new_command(&tool),      fl_train_command(&tool),
         fl_evaluate_command(&tool), fl_quantize_command(&tool),
-        fl_qat_command(&tool),      fl_prune_command(&tool),
-        fl_hqp_command(&tool),      fl_bench_command(&tool),
-        fl_inspect_command(&tool),
+        fl_qat_command(&tool),      fl_convert_command(&tool),
+        fl_prune_command(&tool),    fl_hqp_command(&tool),
+        fl_bench_command(&tool),    fl_inspect_command(&tool),
     };
     const fl_program program = {
         .name = "fedge-compress",

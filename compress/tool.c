@@ -42,6 +42,9 @@ const fl_tool FL_TOOL_DEFAULTS = {
     .holdout = 0.1,
     .multiple = 8,
     .final_epochs = 2,
+    .max_bytes_more = 10.0,
+    .base_bits = 8,
+    .mode = "int8",
     .bench_batch = 1,
     .warmup_runs = 100,
     .run_count = 1000,
@@ -55,6 +58,7 @@ static fl_err decode(fl_tool_model *model, const uint8_t *bytes, size_t len,
     if (fl_int8_is_encoded(bytes, len)) {
         return fl_int8_decode(&model->quantized, bytes, len, why);
     }
+    model->storage = fl_model_storage_of(bytes, len);
     return fl_model_decode(&model->model, bytes, len, why);
 }
 
@@ -90,13 +94,19 @@ fl_err fl_tool_read_float(fl_model **model, const char *path, fl_reason *why)
 
 fl_err fl_tool_write(const fl_model *model, const char *path, fl_reason *why)
 {
-    const size_t len = fl_model_bytes(model);
+    return fl_tool_write_as(model, FL_STORAGE_FLOAT32, path, why);
+}
+
+fl_err fl_tool_write_as(const fl_model *model, fl_storage storage,
+                        const char *path, fl_reason *why)
+{
+    const size_t len = fl_model_bytes_as(model, storage);
     uint8_t *bytes = malloc(len);
     if (!bytes) {
         return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu bytes",
                              len);
     }
-    fl_err err = fl_model_encode(model, bytes, len);
+    fl_err err = fl_model_encode_as(model, storage, bytes, len, why);
     if (!err) err = fl_file_write(path, bytes, len, 0644, why);
     free(bytes);
     return err;

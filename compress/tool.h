@@ -39,8 +39,11 @@ typedef struct {
     bool recompute, nesterov;
     // quantize
     const char *calibrate, *profile, *predictions;
-    double percentile;
-    uint64_t row_count;
+    double percentile, max_bytes_more;
+    uint64_t row_count, base_bits;
+    const char *mode, *float_layers, *half_layers, *nibble_layers;
+    // convert
+    const char *to;
     // qat
     double qat_lr;
     // prune, hqp
@@ -67,6 +70,7 @@ fl_command fl_quantize_command(fl_tool *tool);
 fl_command fl_qat_command(fl_tool *tool);
 fl_command fl_prune_command(fl_tool *tool);
 fl_command fl_hqp_command(fl_tool *tool);
+fl_command fl_convert_command(fl_tool *tool);
 fl_command fl_inspect_command(fl_tool *tool);
 fl_command fl_bench_command(fl_tool *tool);
 
@@ -77,6 +81,7 @@ typedef struct {
     fl_model *model;
     fl_int8_model *quantized;
     size_t file_len;
+    fl_storage storage;  // of `model` in the file
 } fl_tool_model;
 
 /* Reads an ONNX file of either kind. *why names the file. */
@@ -90,6 +95,8 @@ FL_CHECK fl_err fl_tool_read_float(fl_model **model, const char *path,
 
 FL_CHECK fl_err fl_tool_write(const fl_model *model, const char *path,
                               fl_reason *why);
+FL_CHECK fl_err fl_tool_write_as(const fl_model *model, fl_storage storage,
+                                 const char *path, fl_reason *why);
 FL_CHECK fl_err fl_tool_write_int8(const fl_int8_model *quantized,
                                    fl_qdq_profile profile, const char *path,
                                    fl_reason *why);

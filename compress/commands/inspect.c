@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/progress.h"
@@ -12,8 +13,8 @@
 
 static const char USAGE[] =
     "usage: fedge-compress inspect MODEL [--json]\n\n"
-    "Prints the layers of a model with shapes, parameters and operations, "
-    "and the memory\nthat running it on one example takes.\n\n"
+    "Prints the layers of a model with shapes, parameters, operations and "
+    "bits, and the\nmemory that running it on one example takes.\n\n"
     "  fedge-compress inspect r8.onnx\n\n";
 
 // What a table or an object is filled from, whichever kind the model is.
@@ -35,19 +36,34 @@ static fl_layer_info layer_at(const inspection *in, uint32_t i)
                            .mac_count = step.mac_count};
 }
 
+// Of what the file holds of a layer's weights; "" when it has none.
+static const char *precision_at(const inspection *in, uint32_t i)
+{
+    const fl_layer_info layer = layer_at(in, i);
+    if (layer.param_count == 0) return "";
+    if (!in->model.model) {
+        return fl_precision_name(fl_runner_step(in->runner, i).precision);
+    }
+    const bool is_layer =
+        strcmp(layer.op, "Conv") == 0 || strcmp(layer.op, "Gemm") == 0;
+    if (!is_layer || in->model.storage == FL_STORAGE_FLOAT32) return "float32";
+    return in->model.storage == FL_STORAGE_FLOAT16 ? "float16" : "weights8";
+}
+
 static void print_table(const inspection *in, const char *path)
 {
     char file[16], memory[16];
     const fl_shape input = fl_runner_input(in->runner);
-    printf("%-28s %-24s %14s %10s %10s\n", "layer", "operator", "output",
-           "parameters", "kMAC");
+    printf("%-28s %-24s %14s %10s %10s %9s\n", "layer", "operator", "output",
+           "parameters", "kMAC", "precision");
     for (uint32_t i = 0; i < in->count; i++) {
         const fl_layer_info layer = layer_at(in, i);
         char shape[40];
         snprintf(shape, sizeof shape, "%ux%ux%u", layer.shape.height,
                  layer.shape.width, layer.shape.channels);
-        printf("%-28s %-24s %14s %10zu %10.1f\n", layer.name, layer.op, shape,
-               layer.param_count, (double)layer.mac_count / 1e3);
+        printf("%-28s %-24s %14s %10zu %10.1f %9s\n", layer.name, layer.op,
+               shape, layer.param_count, (double)layer.mac_count / 1e3,
+               precision_at(in, i));
     }
     fl_bytes_text(file, (double)in->model.file_len);
     fl_bytes_text(memory, (double)fl_runner_bytes(in->runner));
@@ -70,6 +86,7 @@ static fl_json *layer_json(const inspection *in, uint32_t i)
     fl_json_count_set(json, "channels", layer.shape.channels);
     fl_json_count_set(json, "parameters", layer.param_count);
     fl_json_count_set(json, "macs", layer.mac_count);
+    fl_json_text_set(json, "precision", precision_at(in, i));
     return json;
 }
 
