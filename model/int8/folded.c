@@ -145,14 +145,30 @@ static fl_err show(const watch *w, uint32_t value, const float *x,
     return FL_OK;
 }
 
+// A FLATTEN is no step: its numbers are those of the value it reads. Where
+// that stays float32, it has a range of its own.
+static fl_err show_all(const watch *w, uint32_t value, const float *x,
+                       uint32_t example_count)
+{
+    const fl_graph *graph = &w->folded->model->graph;
+    FL_TRY(show(w, value, x, example_count));
+    if (!w->folded->sharing[value].is_float) return FL_OK;
+    for (uint32_t i = value + 1; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        if (node->op != FL_OP_FLATTEN || node->inputs[0] != value) continue;
+        return show_all(w, i, x, example_count);
+    }
+    return FL_OK;
+}
+
 static fl_err watch_batch(const watch *w, uint32_t count)
 {
-    FL_TRY(show(w, 0, fl_plan_input(w->plan, 0), count));
+    FL_TRY(show_all(w, 0, fl_plan_input(w->plan, 0), count));
     for (uint32_t i = 0; i < fl_plan_step_count(w->plan); i++) {
         uint32_t value;
         fl_plan_forward_step(w->plan, i, count);
         const float *x = fl_plan_step_value(w->plan, i, &value);
-        FL_TRY(show(w, value, x, count));
+        FL_TRY(show_all(w, value, x, count));
     }
     return FL_OK;
 }

@@ -75,7 +75,7 @@ static void train(world *w)
 {
     const fl_trainer_options plan = {.batch_cap = 8, .with_gradients = true};
     const fl_train_options options = {
-        .epochs = 40, .batch = 8, .lr = 0.01F, .momentum = 0.9F};
+        .epochs = 20, .batch = 8, .lr = 0.05F, .momentum = 0.9F};
     fl_trainer *trainer = NULL;
     fl_metrics metrics;
     fl_random random;

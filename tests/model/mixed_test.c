@@ -148,6 +148,22 @@ TEST(mixed_precision_with_more_floats_is_nearer_to_the_float_model)
     }
 }
 
+TEST(mixed_precision_knows_the_range_behind_a_flatten)
+{
+    // Everything up to fc1 is float32, and so is what follows it.
+    fl_int8_model *all = quantized_model("lenet", &(fl_int8_options){0});
+    fl_int8_model *mixed = quantized_model(
+        "lenet", &(fl_int8_options){.float_layers = "conv1,conv2,fc2"});
+    for (uint32_t i = 0; i < all->graph.node_count; i++) {
+        if (all->graph.nodes[i].op != FL_OP_FLATTEN) continue;
+        const float wanted = all->values[i].scale;
+        const float got = mixed->values[i].scale;
+        assert_true(got >= wanted && got <= wanted);
+    }
+    fl_int8_free(all);
+    fl_int8_free(mixed);
+}
+
 /* ---- an oracle in double: mlp with a layer of each kind ---- */
 
 static uint32_t node_named(const fl_int8_model *model, const char *name)
@@ -462,6 +478,7 @@ RUN_TESTS(
     cmocka_unit_test(mixed_precision_of_nothing_but_floats_is_the_float_model),
     cmocka_unit_test(
         mixed_precision_with_more_floats_is_nearer_to_the_float_model),
+    cmocka_unit_test(mixed_precision_knows_the_range_behind_a_flatten),
     cmocka_unit_test(mixed_precision_is_that_of_an_oracle_in_double),
     cmocka_unit_test(
         mixed_precision_is_the_same_with_every_set_of_integer_kernels),
