@@ -8,13 +8,8 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-<<<<<<< HEAD
 #include "compress/calibration.h"
-=======
-#include "base/random.h"
 #include "compress/mix.h"
-#include "compress/tool.h"
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
 
 static const char USAGE[] =
     "usage: fedge-compress quantize MODEL --out FILE [OPTION]...\n\n"
@@ -41,63 +36,31 @@ static const char USAGE[] =
     "                          --max-bytes-more 10 --out r8-mixed.onnx\n"
     "  fedge-compress quantize r8.onnx --mode float16 --out r8-half.onnx\n\n";
 
-<<<<<<< HEAD
-static fl_err quantize(const fl_tool *tool, const fl_calibration *c,
-                       fl_reason *why)
-{
-=======
-static const char *const CALIBRATE[] = {"minmax", "percentile", "entropy",
-                                        NULL};
-static const char *const PROFILES[] = {"plain", "tensorrt", NULL};
 static const char *const MODES[] = {"int8", "mixed", "float16", "dynamic",
                                     NULL};
 
 enum { MODE_INT8, MODE_MIXED, MODE_FLOAT16, MODE_DYNAMIC };
-
-typedef struct {
-    unsigned calibrate, profile, mode;
-} choices;
 
 static bool names_layers(const fl_tool *tool)
 {
     return tool->float_layers || tool->half_layers || tool->nibble_layers;
 }
 
-static fl_err check(choices *c, const fl_tool *tool, fl_reason *why)
+static fl_err check(unsigned *mode, const fl_tool *tool, fl_reason *why)
 {
-    FL_TRY(fl_tool_choice(&c->mode, "mode", tool->mode, MODES, why));
-    FL_TRY(fl_tool_choice(&c->calibrate, "calibrate", tool->calibrate,
-                          CALIBRATE, why));
-    FL_TRY(
-        fl_tool_choice(&c->profile, "profile", tool->profile, PROFILES, why));
-    if (names_layers(tool) && c->mode != MODE_INT8) {
+    FL_TRY(fl_tool_choice(mode, "mode", tool->mode, MODES, why));
+    if (names_layers(tool) && *mode != MODE_INT8) {
         return fl_reason_set(
             why, FL_ERR_RANGE, "--mode %s takes no lists of layers: %s",
             tool->mode,
-            c->mode == MODE_MIXED ? "it finds them; --mode int8 takes them"
-                                  : "it treats all alike");
+            *mode == MODE_MIXED ? "it finds them; --mode int8 takes them"
+                                : "it treats all alike");
     }
-    if (c->mode == MODE_INT8 || c->mode == MODE_MIXED) {
+    if (*mode == MODE_INT8 || *mode == MODE_MIXED) {
         return fl_tool_needs_data("quantize", tool, why);
     }
     if (tool->out) return FL_OK;
     return fl_reason_set(why, FL_ERR_RANGE, "quantize needs --out FILE");
-}
-
-// Rows to calibrate with: a sample of the training part.
-static fl_err pick_rows(uint32_t **rows, size_t *count, const fl_tool *tool,
-                        const fl_dataset *train, fl_reason *why)
-{
-    fl_random random;
-    const uint32_t all = fl_dataset_row_count(train);
-    *count = tool->row_count < all ? (size_t)tool->row_count : all;
-    *rows = fl_tool_rows(all);
-    if (!*rows) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for the rows");
-    }
-    fl_random_init(&random, tool->seed, FL_RANDOM_SHUFFLE, 0);
-    fl_random_shuffle(&random, *rows, all);
-    return FL_OK;
 }
 
 static void print_result(const fl_tool *tool, size_t len, const fl_model *model,
@@ -111,19 +74,13 @@ static void print_result(const fl_tool *tool, size_t len, const fl_model *model,
 }
 
 // By the ranges of values, and by a sweep over layers when that is wanted.
-static fl_err quantize(const fl_tool *tool, const choices *c, fl_reason *why)
+static fl_err quantize(const fl_tool *tool, const fl_calibration *c,
+                       bool is_mixed, fl_reason *why)
 {
-    const fl_qdq_profile profile = (fl_qdq_profile)c->profile;
-    const fl_int8_options options = {
-        .calibrate = (fl_calibrate)c->calibrate,
-        .percentile = tool->percentile,
-        .is_symmetric = profile == FL_QDQ_TENSORRT,
-        .float_layers = tool->float_layers,
-        .half_layers = tool->half_layers,
-        .nibble_layers = tool->nibble_layers,
-    };
-    fl_mix mix = {.tool = tool, .options = options};
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
+    fl_mix mix = {.tool = tool, .options = c->options};
+    mix.options.float_layers = tool->float_layers;
+    mix.options.half_layers = tool->half_layers;
+    mix.options.nibble_layers = tool->nibble_layers;
     fl_model *model = NULL;
     fl_dataset *train = NULL;
     fl_int8_model *quantized = NULL;
@@ -132,35 +89,20 @@ static fl_err quantize(const fl_tool *tool, const choices *c, fl_reason *why)
     fl_err err = fl_file_check(tool->out, why);
     if (!err) err = fl_tool_read_float(&model, tool->word, why);
     if (!err) err = fl_tool_dataset(&train, FL_DATA_TRAIN, tool, why);
-<<<<<<< HEAD
     if (!err) err = fl_calibration_rows(&rows, &count, tool, train, why);
-    if (!err) {
-        err = fl_int8_quantize(&quantized, model, train, rows, count,
-                               &c->options, why);
-    }
-    if (!err) {
-        err = fl_tool_write_int8(quantized, c->profile, tool->out, why);
-    }
-    if (!err && !tool->is_quiet) {
-        printf("%s: %zu bytes, float32 has %zu (calibrated on %zu rows)\n",
-               tool->out, fl_int8_bytes(quantized, c->profile),
-               fl_model_bytes(model), count);
-=======
-    if (!err) err = pick_rows(&rows, &count, tool, train, why);
-    if (!err && c->mode == MODE_MIXED) {
+    if (!err && is_mixed) {
         err = fl_mix_find(&mix, model, train, rows, count, why);
     }
     if (!err) {
         err = fl_int8_quantize(&quantized, model, train, rows, count,
                                &mix.options, why);
     }
-    if (!err) err = fl_tool_write_int8(quantized, profile, tool->out, why);
-    if (!err && c->mode == MODE_MIXED) {
-        err = fl_mix_report(&mix, quantized, profile, why);
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
+    if (!err) err = fl_tool_write_int8(quantized, c->profile, tool->out, why);
+    if (!err && is_mixed) {
+        err = fl_mix_report(&mix, quantized, c->profile, why);
     }
     if (!err) {
-        print_result(tool, fl_int8_bytes(quantized, profile), model, count);
+        print_result(tool, fl_int8_bytes(quantized, c->profile), model, count);
     }
     fl_mix_fini(&mix);
     free(rows);
@@ -183,45 +125,28 @@ static fl_err store(const fl_tool *tool, fl_storage storage, fl_reason *why)
 
 static int run(const void *settings, fl_reason *why)
 {
-<<<<<<< HEAD
-    const fl_tool *tool = settings;
+    unsigned mode = 0;
     fl_calibration c;
-    if (fl_tool_needs_data("quantize", tool, why)) return FL_EXIT_USAGE;
-    if (fl_calibration_init(&c, tool, why)) return FL_EXIT_USAGE;
-    return fl_program_exit(quantize(tool, &c, why));
-=======
-    choices c = {0};
-    if (check(&c, settings, why)) return FL_EXIT_USAGE;
-    switch (c.mode) {
+    if (check(&mode, settings, why)) return FL_EXIT_USAGE;
+    if (fl_calibration_init(&c, settings, why)) return FL_EXIT_USAGE;
+    switch (mode) {
     case MODE_FLOAT16:
         return fl_program_exit(store(settings, FL_STORAGE_FLOAT16, why));
     case MODE_DYNAMIC:
         return fl_program_exit(store(settings, FL_STORAGE_WEIGHTS8, why));
-    default: return fl_program_exit(quantize(settings, &c, why));
+    default:
+        return fl_program_exit(quantize(settings, &c, mode == MODE_MIXED, why));
     }
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
 }
 
 fl_command fl_quantize_command(fl_tool *tool)
 {
-<<<<<<< HEAD
+    enum { OWN = 10 };
     static fl_option
-        table[FL_DATA_SETTINGS_DATASET + FL_CALIBRATION_OPTIONS + 3];
-    const fl_option own[] = {
-=======
-    enum { OWN = 14 };
-    static fl_option table[OWN + 5];
+        table[FL_DATA_SETTINGS_DATASET + FL_CALIBRATION_OPTIONS + OWN];
     const fl_option own[OWN] = {
         {"quantization", "mode", FL_OPTION_TEXT, &tool->mode, 0, 0, "HOW",
          "int8, mixed, float16 or dynamic"},
-        {"quantization", "calibrate", FL_OPTION_TEXT, &tool->calibrate, 0, 0,
-         "HOW", "ranges of activations: minmax, percentile or entropy"},
-        {"quantization", "percentile", FL_OPTION_NUMBER, &tool->percentile, 99,
-         100, "X", "share of the values within the range"},
-        {"quantization", "rows", FL_OPTION_COUNT, &tool->row_count, 1, 1 << 24,
-         "N", "training rows to calibrate with, and to try layers on"},
-        {"quantization", "profile", FL_OPTION_TEXT, &tool->profile, 0, 0,
-         "NAME", "plain, or tensorrt: signed activations, zero point 0"},
         {"layers", "float-layers", FL_OPTION_TEXT, &tool->float_layers, 0, 0,
          "LIST", "stay in float32: names or patterns with * and ?"},
         {"layers", "half-layers", FL_OPTION_TEXT, &tool->half_layers, 0, 0,
@@ -232,7 +157,6 @@ fl_command fl_quantize_command(fl_tool *tool)
          0.1, 1600, "X", "mixed: what it may add to the weights, in percent"},
         {"layers", "base-bits", FL_OPTION_COUNT, &tool->base_bits, 4, 8, "N",
          "mixed: of the weights of all other layers, 8 or 4"},
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
         {"run", "seed", FL_OPTION_COUNT, &tool->seed, 0, 9e15, "N",
          "picks the rows"},
         {"run", "out", FL_OPTION_TEXT, &tool->out, 0, 0, "FILE",
@@ -250,11 +174,7 @@ fl_command fl_quantize_command(fl_tool *tool)
         .run = run,
         .usage = USAGE,
         .options = table,
-<<<<<<< HEAD
-        .option_count = fl_tool_options(table, count, own, 3),
-=======
         .option_count = fl_tool_options(table, count, own, OWN),
->>>>>>> 4b934f5 (compress: modes of quantize, and convert)
         .operand = "MODEL",
         .word = &tool->word,
     };
