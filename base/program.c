@@ -76,9 +76,18 @@ static int take_words(const fl_command **command, const fl_program *program,
     const int skip = has_name ? 1 : 0;
     *command = find_command(program, has_name ? argv[1] : NULL, why);
     if (!*command || !(*command)->word) return skip;
-    if (argc <= skip + 1 || is_option(argv[skip + 1])) return skip;
-    *(*command)->word = argv[skip + 1];
-    return skip + 1;
+    const int word_max = (*command)->words ? argc : 1;
+    int count = 0;
+    while (count < word_max && skip + 1 + count < argc &&
+           !is_option(argv[skip + 1 + count])) {
+        count++;
+    }
+    if (count > 0) *(*command)->word = argv[skip + 1];
+    if ((*command)->words) {
+        *(*command)->words = argv + skip + 1;
+        *(*command)->word_count = (size_t)count;
+    }
+    return skip + count;
 }
 
 int fl_program_main(const fl_program *program, int argc, char *const *argv)

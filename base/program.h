@@ -27,6 +27,10 @@ typedef struct {
     size_t option_count;
     const char *operand;  // what the word behind the command is: "MODEL";
     const char **word;    // where it goes; NULL: there is none
+    // Where all words up to the first option go, which are argv's; NULL: one
+    // word is all.
+    char *const **words;
+    size_t *word_count;
 } fl_command;
 
 typedef struct {

@@ -40,6 +40,7 @@ typedef enum {
     FL_RANDOM_MIX = 17,      // signs of those, before they are rotated again
     FL_RANDOM_DITHER = 18,   // who rounds up first; id = group
     FL_RANDOM_SKETCH = 19,   // the seed of a session's codec; id = number
+    FL_RANDOM_SURVEY = 20,   // rows that a survey looks at; id = client
 } fl_random_purpose;
 
 typedef struct {

@@ -129,9 +129,9 @@ static fl_err read_numbers(void *dst, size_t count, const fl_array *array,
     return FL_OK;
 }
 
-static fl_err load_values(fl_dataset *dataset, const char *path,
-                          fl_array_header *read_header, bool labels_only,
-                          fl_reason *why)
+fl_err fl_array_load_values(fl_dataset *dataset, const char *path,
+                            fl_array_header *read_header, bool labels_only,
+                            fl_reason *why)
 {
     fl_stream *stream = NULL;
     fl_array array = {0};
@@ -261,7 +261,8 @@ fl_err fl_array_load(fl_dataset *dataset, const char *values_path,
                      const char *labels_path, fl_array_header *read_header,
                      bool labels_only, fl_reason *why)
 {
-    FL_TRY(load_values(dataset, values_path, read_header, labels_only, why));
+    FL_TRY(fl_array_load_values(dataset, values_path, read_header, labels_only,
+                                why));
     return load_labels(dataset, labels_path, values_path, read_header, why);
 }
 

@@ -37,6 +37,11 @@ FL_CHECK fl_err fl_array_load(fl_dataset *dataset, const char *values_path,
                               fl_array_header *read_header, bool labels_only,
                               fl_reason *why);
 
+/* Only the values, without labels: inputs. Errors as above. */
+FL_CHECK fl_err fl_array_load_values(fl_dataset *dataset, const char *path,
+                                     fl_array_header *read_header,
+                                     bool labels_only, fl_reason *why);
+
 /*
  * Cuts "VALUES,LABELS" at its last comma and loads the two.
  * FL_ERR_RANGE: there is no comma, or a path is too long.

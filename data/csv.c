@@ -104,9 +104,25 @@ static fl_err say_no_column(const csv_table *table, const char *name)
                          len < sizeof list ? "" : "...");
 }
 
+// Of inputs: what there is of labels and groups is no value of a row.
+static void leave_out_columns(csv_table *table)
+{
+    const fl_data_options *options = table->source->options;
+    const char *label = options->label_column;
+    table->label_column = find_column(&table->header, label ? label : "label");
+    table->group_column =
+        options->group_column
+            ? find_column(&table->header, options->group_column)
+            : NO_COLUMN;
+}
+
 static fl_err choose_columns(csv_table *table)
 {
     const fl_data_options *options = table->source->options;
+    if (table->source->values_only) {
+        leave_out_columns(table);
+        return FL_OK;
+    }
     const char *label = options->label_column;
     table->label_column = find_column(&table->header, label ? label : "label");
     if (table->label_column == NO_COLUMN) {
@@ -154,7 +170,7 @@ static fl_err check_header(const csv_table *table)
                              ": must name the columns, holds only numbers",
                              table->path, table->line);
     }
-    if (table->header.count == 1) {
+    if (table->header.count == 1 && !table->source->values_only) {
         return fl_reason_set(table->why, FL_ERR_FORMAT,
                              "%s: line %" PRIu64
                              ": names a single column; separate columns by "
@@ -210,7 +226,7 @@ static fl_err resize_rows(csv_table *table, size_t count)
     const bool is_done =
         (table->source->labels_only || resize(&values, count, row_len)) &&
         resize(&labels, count, sizeof *dataset->labels) &&
-        (table->group_column == NO_COLUMN ||
+        (table->group_column == NO_COLUMN || table->source->values_only ||
          resize(&groups, count, sizeof *dataset->groups));
     dataset->values = values;
     dataset->labels = labels;
@@ -278,6 +294,10 @@ static fl_err read_cell(csv_table *table, const char *text, size_t len)
     fl_dataset *dataset = table->dataset;
     const uint32_t row = dataset->row_count;
     if (table->field == 0) FL_TRY(make_room(table));
+    if (table->source->values_only && (table->field == table->label_column ||
+                                       table->field == table->group_column)) {
+        return FL_OK;
+    }
     if (table->field == table->label_column) {
         return read_text(&dataset->labels[row], &dataset->class_names, table,
                          text, len);
@@ -452,4 +472,12 @@ static bool claims(const char *path, bool is_folder)
     return !is_folder && fl_loader_has_ending(path, ".csv");
 }
 
-const fl_loader fl_loader_csv = {"csv", claims, load};
+static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
+                          fl_reason *why)
+{
+    fl_source inputs = *source;
+    inputs.values_only = true;
+    return load(dataset, &inputs, why);
+}
+
+const fl_loader fl_loader_csv = {"csv", claims, load, claims, load_inputs};

@@ -87,6 +87,20 @@ typedef struct fl_dataset fl_dataset;
 FL_CHECK fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
                                 const fl_data_options *options, fl_reason *why);
 
+/*
+ * Loads rows that a model is to classify: of the options `spec`, which is a
+ * PNG or JPEG, a folder of them, an .npy or IDX file of values, or a CSV;
+ * `label_column`, a column that is left out where there is one, and `resize`.
+ * A FORMAT: in front is understood as above. All labels are 0. The caller owns
+ * *dataset: fl_dataset_free. Errors of fl_dataset_open.
+ */
+FL_CHECK fl_err fl_dataset_open_inputs(fl_dataset **dataset,
+                                       const fl_data_options *options,
+                                       fl_reason *why);
+
+/* The file that a row of inputs is, without its folder; NULL: it is none. */
+const char *fl_dataset_row_name(const fl_dataset *dataset, uint32_t row);
+
 /* Accepts NULL. */
 void fl_dataset_free(fl_dataset *dataset);
 

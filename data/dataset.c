@@ -17,6 +17,7 @@ void fl_dataset_free(fl_dataset *dataset)
     fl_resize_free(dataset->resize);
     fl_names_fini(&dataset->class_names);
     fl_names_fini(&dataset->columns);
+    fl_names_fini(&dataset->row_names);
     free(dataset);
 }
 
@@ -48,6 +49,11 @@ const uint32_t *fl_dataset_groups(const fl_dataset *dataset)
 const char *fl_dataset_class_name(const fl_dataset *dataset, uint32_t label)
 {
     return fl_names_get(&dataset->class_names, label);
+}
+
+const char *fl_dataset_row_name(const fl_dataset *dataset, uint32_t row)
+{
+    return fl_names_get(&dataset->row_names, row);
 }
 
 static fl_shape kept_shape(const fl_dataset *dataset)

@@ -48,4 +48,4 @@ static fl_err load(fl_dataset *dataset, const fl_source *source, fl_reason *why)
     return fl_fashion_load_folder(dataset, FOLDER, source, why);
 }
 
-const fl_loader fl_loader_fashion = {"fashion-mnist", claims, load};
+const fl_loader fl_loader_fashion = {"fashion-mnist", claims, load, NULL, NULL};

@@ -111,4 +111,18 @@ static fl_err load(fl_dataset *dataset, const fl_source *source, fl_reason *why)
     return fl_array_load_pair(dataset, source, read_header, "idx", why);
 }
 
-const fl_loader fl_loader_idx = {"idx", claims, load};
+// Its labels are elsewhere: a folder is none.
+static bool claims_inputs(const char *path, bool is_folder)
+{
+    return !is_folder && claims(path, false);
+}
+
+static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
+                          fl_reason *why)
+{
+    return fl_array_load_values(dataset, source->place, read_header, false,
+                                why);
+}
+
+const fl_loader fl_loader_idx = {"idx", claims, load, claims_inputs,
+                                 load_inputs};

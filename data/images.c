@@ -239,4 +239,63 @@ static bool claims(const char *path, bool is_folder)
     return is_folder;
 }
 
-const fl_loader fl_loader_images = {"images", claims, load};
+/* ---- pictures without classes ---- */
+
+// A picture by itself: the folder that it is in, and its name.
+static fl_err split_path(char folder[FL_LOADER_PATH_CAP], const char **name,
+                         const char *path, fl_reason *why)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t len = slash ? (size_t)(slash - path) + 1 : 0;
+    *name = path + len;
+    if (len + sizeof "." > FL_LOADER_PATH_CAP) {
+        return fl_reason_set(why, FL_ERR_LIMIT, "%s: the path is too long",
+                             path);
+    }
+    memcpy(folder, len > 0 ? path : "./", len > 0 ? len : 2);
+    folder[len > 0 ? len : 2] = 0;
+    return FL_OK;
+}
+
+static fl_err read_inputs(picture_album *album)
+{
+    fl_dataset *dataset = album->dataset;
+    if (album->files.count == 0) {
+        return fl_reason_set(album->why, FL_ERR_FORMAT,
+                             "%s: holds no .png, .jpg or .jpeg", album->root);
+    }
+    dataset->row_count = album->files.count;
+    FL_TRY(read_picture(NULL, album, 0));  // sets the shape of all
+    return read_album(album);
+}
+
+static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
+                          fl_reason *why)
+{
+    char folder[FL_LOADER_PATH_CAP];
+    const char *name;
+    uint32_t number;
+    picture_album album = {.dataset = dataset, .root = folder, .why = why};
+    fl_names_init(&album.files, FL_DATA_ROWS_MAX);
+    dataset->type = FL_NUMBER_U8;
+    fl_err err;
+    if (is_folder_at(source->place)) {
+        album.root = source->place;
+        err = list_folder(&album.files, album.root, false, why);
+    } else {
+        err = split_path(folder, &name, source->place, why);
+        if (!err) err = fl_names_add(&album.files, &number, name, strlen(name));
+    }
+    if (!err) err = read_inputs(&album);
+    fl_names_fini(&dataset->row_names);
+    dataset->row_names = album.files;
+    return err;
+}
+
+static bool claims_inputs(const char *path, bool is_folder)
+{
+    return is_folder || has_picture_ending(path);
+}
+
+const fl_loader fl_loader_images = {"images", claims, load, claims_inputs,
+                                    load_inputs};

@@ -39,13 +39,15 @@ struct fl_dataset {
     uint32_t *labels;      // (row_count)
     uint32_t *groups;      // (row_count) or NULL
     fl_names class_names;
-    fl_names columns;  // of a table; empty again once it is opened
+    fl_names columns;    // of a table; empty again once it is opened
+    fl_names row_names;  // of inputs that are files; else empty
 };
 
 typedef struct {
     const char *place;  // the spec without the format's name
     fl_data_part part;  // which one, if the source keeps them apart
     bool labels_only;   // leave `values` out: only the classes are asked for
+    bool values_only;   // load_inputs: there need not be labels
     const fl_data_options *options;
 } fl_source;
 
@@ -59,6 +61,13 @@ typedef struct {
      */
     fl_err (*load)(fl_dataset *dataset, const fl_source *source,
                    fl_reason *why);
+    /*
+     * The same for rows without labels, of source->place; NULL: the format has
+     * no such files. What there is of labels is left out.
+     */
+    bool (*claims_inputs)(const char *path, bool is_folder);
+    fl_err (*load_inputs)(fl_dataset *dataset, const fl_source *source,
+                          fl_reason *why);
 } fl_loader;
 
 extern const fl_loader fl_loader_fashion, fl_loader_idx, fl_loader_csv,

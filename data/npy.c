@@ -236,4 +236,11 @@ static fl_err load(fl_dataset *dataset, const fl_source *source, fl_reason *why)
     return fl_array_load_pair(dataset, source, read_header, "npy", why);
 }
 
-const fl_loader fl_loader_npy = {"npy", claims, load};
+static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
+                          fl_reason *why)
+{
+    return fl_array_load_values(dataset, source->place, read_header, false,
+                                why);
+}
+
+const fl_loader fl_loader_npy = {"npy", claims, load, claims, load_inputs};

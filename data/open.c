@@ -227,3 +227,74 @@ fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
     *dataset = opened;
     return FL_OK;
 }
+
+/* ---- inputs ---- */
+
+#define INPUT_FORMS                                                          \
+    "a .png, .jpg, .npy, .csv or IDX file, or a folder of pictures; or say " \
+    "the format: npy:FILE"
+
+static fl_err find_inputs(const fl_loader **loader, const char **place,
+                          const char *spec, fl_reason *why)
+{
+    struct stat status;
+    *place = spec;
+    *loader = find_named(place, spec);
+    if (*loader && (*loader)->load_inputs) return FL_OK;
+    *place = spec;
+    if (stat(spec, &status) != 0) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "%s: no such file or folder; use " INPUT_FORMS,
+                             spec);
+    }
+    for (const fl_loader *const *at = LOADERS; *at; at++) {
+        *loader = *at;
+        if ((*at)->claims_inputs &&
+            (*at)->claims_inputs(spec, S_ISDIR(status.st_mode))) {
+            return FL_OK;
+        }
+    }
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "%s: its ending tells no format; use " INPUT_FORMS,
+                         spec);
+}
+
+// Labels that say nothing, for those who take it for a dataset.
+static fl_err label_inputs(fl_dataset *dataset, fl_reason *why)
+{
+    free(dataset->labels);
+    dataset->labels = calloc(dataset->row_count, sizeof *dataset->labels);
+    dataset->class_count = 1;
+    if (dataset->labels) return FL_OK;
+    return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+}
+
+static fl_err open_inputs(fl_dataset *dataset, const fl_data_options *options,
+                          fl_reason *why)
+{
+    const fl_loader *loader = NULL;
+    fl_source source = {.options = options};
+    fl_names_init(&dataset->class_names, FL_DATA_CLASSES_MAX);
+    fl_names_init(&dataset->columns, FL_DATA_VALUES_MAX);
+    FL_TRY(find_inputs(&loader, &source.place, options->spec, why));
+    FL_TRY(loader->load_inputs(dataset, &source, why));
+    FL_TRY(label_inputs(dataset, why));
+    fl_names_fini(&dataset->columns);
+    if (!options->resize) return FL_OK;
+    return resize_rows(dataset, options->resize, why);
+}
+
+fl_err fl_dataset_open_inputs(fl_dataset **dataset,
+                              const fl_data_options *options, fl_reason *why)
+{
+    fl_dataset *opened = calloc(1, sizeof *opened);
+    const fl_err err = opened
+                           ? open_inputs(opened, options, why)
+                           : fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    if (err) {
+        fl_dataset_free(opened);
+        return err;
+    }
+    *dataset = opened;
+    return FL_OK;
+}
