@@ -2,8 +2,39 @@
 #include "client/activity.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
+
+enum { DATE_CAP = 32 };
+
+static void date(char text[DATE_CAP], int64_t wall_ms)
+{
+    struct tm utc;
+    const time_t seconds = (time_t)(wall_ms / 1000);
+    text[0] = 0;
+    if (gmtime_r(&seconds, &utc)) {
+        strftime(text, DATE_CAP, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    }
+}
+
+// Of a model of which nothing is known the size is said alone.
+static void add_installed(fl_json *line, const fl_activity *activity)
+{
+    const fl_state_installed *installed = activity->installed;
+    if (!installed) return;
+    fl_json_count_set(line, "int8_bytes", activity->installed_bytes);
+    if (installed->row_count == 0) return;
+    char model[FL_HEX_CAP], when[DATE_CAP];
+    fl_hex_encode(model, sizeof model, installed->model, FL_HASH_BYTES);
+    date(when, installed->wall_ms);
+    fl_json_text_set(line, "int8_model", model);
+    fl_json_count_set(line, "int8_round", installed->round);
+    fl_json_number_set(line, "int8_accuracy",
+                       (double)installed->correct_count / installed->row_count);
+    fl_json_count_set(line, "int8_rows", installed->row_count);
+    fl_json_text_set(line, "int8_installed", when);
+}
 
 fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
                          fl_reason *why)
@@ -25,6 +56,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "samples", activity->sample_count);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
+    add_installed(line, activity);
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);
     fl_err err = fl_json_text(&text, line);

@@ -18,6 +18,8 @@ typedef struct {
     const uint8_t *public_key;  // FL_KEY_BYTES
     uint64_t sample_count;
     const fl_client_status *status;
+    const fl_state_installed *installed;  // INT8 model in use; NULL: none
+    size_t installed_bytes;
 } fl_activity;
 
 /* Errors of fl_state_status_write; the old one stays. */

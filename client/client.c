@@ -22,6 +22,7 @@ fl_err fl_client_new(fl_client **client, const fl_client_options *options)
     memcpy(&id, options->identity.public_key, sizeof id);
     fl_random_init(&new->backoff, options->seed, FL_RANDOM_BACKOFF, id);
     new->operation = options->start_count << 32;
+    new->leave_by_ms = INT64_MAX;
     new->uplink.dial_at_ms = INT64_MIN;  // set by the first event
     *client = new;
     return FL_OK;
@@ -33,9 +34,11 @@ void fl_client_free(fl_client *client)
     client->effect_count = 0;
     fl_task_drop(client);
     fl_uplink_fini(client);
-    free(client->trained_model);
+    fl_task_files_fini(&client->trained);
+    fl_task_files_fini(&client->installing);
     fl_result_fini(&client->kept);
     fl_residual_fini(client);
+    free(client->ranges);
     fl_identity_fini(&client->options.identity);
     free(client);
 }
@@ -54,7 +57,7 @@ void fl_client_restore(fl_client *client, uint32_t round,
 static void stop(fl_client *client)
 {
     client->is_leaving = true;
-    if (client->trained_model) {
+    if (client->trained.model) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
     if (client->uplink.state != FL_UPLINK_DOWN &&
@@ -86,17 +89,25 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
     case FL_CLIENT_FOUND: fl_download_found(client, event); break;
     case FL_CLIENT_TRAINED: fl_task_trained(client, event); break;
     case FL_CLIENT_BURNED: fl_masking_burned(client, event); break;
+    case FL_CLIENT_INSTALLED: fl_installing_done(client, event); break;
     case FL_CLIENT_STOP: stop(client); break;
     }
+    fl_installing_leave(client);
     *effects = client->effects;
     *count = client->effect_count;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 int64_t fl_client_deadline(const fl_client *client)
 {
-    const int64_t uplink_ms = fl_uplink_deadline(client);
-    const int64_t task_ms = fl_task_deadline(client);
-    return uplink_ms < task_ms ? uplink_ms : task_ms;
+    const int64_t leave_ms =
+        client->is_leaving ? INT64_MAX : client->leave_by_ms;
+    return earlier(leave_ms, earlier(fl_uplink_deadline(client),
+                                     fl_task_deadline(client)));
 }
 
 const char *fl_client_activity(const fl_client *client)

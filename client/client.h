@@ -22,6 +22,9 @@
  *     |                         SENDING --> COMMITTING --ack-------------+
  *     +--- ack of the last word, refusal, round closed
  *
+ * A survey goes the same way: what is trained above is looked at then. The
+ * last model of a federation, and an INT8 form, are fetched by the same task.
+ *
  * BURNING is the moment in which the session's number goes to the disk: from
  * then on this update is never masked again.
  *
@@ -49,13 +52,14 @@
 #include "proto/proto.h"
 #include "secure/secure.h"
 
-/* ---- local training ---- */
+/* ---- local work ---- */
 
-/* What training gave: the metrics and the update, local - global. */
+/* What work gave: the metrics, and the update or the counts. */
 typedef struct {
     uint64_t sample_count, correct_count;
     int64_t loss_sum_micro;
-    uint8_t *update;  // param_count floats, little-endian; owned
+    uint8_t *update;  // param_count floats, local - global, or uint32_t counts
+                      // of a survey, little-endian; owned
     size_t update_len;
 } fl_result;
 
@@ -69,31 +73,55 @@ void fl_result_fini(fl_result *result);
  */
 uint64_t fl_local_seed(const fl_plan *plan);
 
+/* What a plan is carried out with; all borrowed. */
+typedef struct {
+    const uint8_t *model;  // the ONNX file that the plan names
+    size_t model_len;
+    const uint8_t *ranges;  // and its ranges, when it names some; or NULL
+    size_t ranges_len;
+    const fl_dataset *dataset;
+    const uint32_t *rows;  // this client's, in their order
+    uint32_t row_count;
+    uint64_t client;          // names this client's random streams
+    const atomic_bool *stop;  // set by anyone: leave soon; or NULL
+} fl_local_data;
+
+/* Whether the plan names ranges. */
+bool fl_local_has_ranges(const fl_plan *plan);
+
 /*
- * Trains as the plan says on rows[0..row_count), starting from the ONNX model
- * in `model`. `client` names the random stream of the row order. Pure: the
- * same arguments give the same bits, on any thread. The caller owns *result.
- * FL_ERR_FORMAT, FL_ERR_UNSUPPORTED: the model. FL_ERR_RANGE: plan, model and
- * data do not fit, or training diverged. FL_ERR_CANCELLED: *stop was set.
+ * Does what the plan asks for: trains, or answers a survey (survey.h). Pure:
+ * the same arguments give the same bits, on any thread. The caller owns
+ * *result. FL_ERR_FORMAT, FL_ERR_UNSUPPORTED: the model or the ranges.
+ * FL_ERR_RANGE: plan, model and data do not fit, or training diverged.
+ * FL_ERR_CANCELLED: *stop was set.
  */
-FL_CHECK fl_err fl_local_train(fl_result *result, const fl_plan *plan,
-                               const uint8_t *model, size_t model_len,
-                               const fl_dataset *dataset, const uint32_t *rows,
-                               uint32_t row_count, uint64_t client,
-                               const atomic_bool *stop, fl_reason *why);
+FL_CHECK fl_err fl_local_work(fl_result *result, const fl_plan *plan,
+                              const fl_local_data *data, fl_reason *why);
 
 /* ---- events ---- */
 
 typedef enum {
-    FL_CLIENT_TICK,     // time has passed; also the first event
-    FL_CLIENT_OPENED,   // the dialled connection is there
-    FL_CLIENT_FRAME,    // bytes, len
-    FL_CLIENT_LOST,     // the connection is gone, or never came about
-    FL_CLIENT_FOUND,    // answers FIND: model; or parts; or base; or nothing
-    FL_CLIENT_TRAINED,  // answers TRAIN: result, or err and why
-    FL_CLIENT_BURNED,   // answers BURN: err and why
-    FL_CLIENT_STOP,     // leave politely: hang up, then LEAVE
+    FL_CLIENT_TICK,       // time has passed; also the first event
+    FL_CLIENT_OPENED,     // the dialled connection is there
+    FL_CLIENT_FRAME,      // bytes, len
+    FL_CLIENT_LOST,       // the connection is gone, or never came about
+    FL_CLIENT_FOUND,      // answers FIND: model; or parts; or base; or nothing
+    FL_CLIENT_TRAINED,    // answers TRAIN: result, or err and why
+    FL_CLIENT_BURNED,     // answers BURN: err and why
+    FL_CLIENT_INSTALLED,  // answers INSTALL: verdict, or err and why
+    FL_CLIENT_STOP,       // leave politely: hang up, then LEAVE
 } fl_client_event_kind;
+
+/* What became of an INT8 form, on rows of this client. */
+typedef struct {
+    bool is_accepted;
+    bool is_first;           // none was installed, or none that runs
+    bool is_same;            // as the one that is installed already
+    uint32_t row_count;      // that both were measured on
+    uint32_t correct_count;  // of the new one
+    uint32_t correct_before;
+} fl_client_verdict;
 
 typedef struct {
     fl_client_event_kind kind;
@@ -105,10 +133,12 @@ typedef struct {
     fl_parts *parts;  // FOUND: a partial download, taken; or NULL
     uint8_t *base;    // FOUND: another model, whole, taken; or NULL
     size_t base_len;
-    const uint8_t *base_name;  // FOUND: its object's; borrowed
-    fl_result *result;         // TRAINED: moved out, when err is FL_OK
+    const uint8_t *base_name;          // FOUND: its object's; borrowed
+    fl_result *result;                 // TRAINED: moved out, when err is FL_OK
+    const fl_client_verdict *verdict;  // INSTALLED: borrowed
     fl_err err;
-    const char *why;  // TRAINED, BURNED: the sentence, when err is not FL_OK
+    const char *why;  // TRAINED, BURNED, INSTALLED: the sentence, when err is
+                      // not FL_OK
 } fl_client_event;
 
 /* ---- effects ---- */
@@ -126,7 +156,8 @@ typedef enum {
     FL_CLIENT_KEEP,           // object, bytes, len: keep all its chunks
     FL_CLIENT_END,            // object: all its chunks are there; of a model,
                               // bytes and len: these
-    FL_CLIENT_TRAIN,          // plan, bytes, len: TRAINED answers
+    FL_CLIENT_TRAIN,          // plan, bytes, len, and ranges where the plan's
+                              // work needs them: TRAINED answers
     FL_CLIENT_CANCEL,         // the training that goes on; TRAINED still comes
     FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE; a result
                               // that has no update by now: nothing
@@ -134,6 +165,8 @@ typedef enum {
     FL_CLIENT_BURN,           // session: on disk before BURNED answers, and the
                               // update that SAVE_UPDATE kept is gone
     FL_CLIENT_SAVE_RESIDUAL,  // bytes, len: keep, instead of the one before
+    FL_CLIENT_INSTALL,        // plan, bytes, len, ranges: take the INT8 form
+                              // into use if it is good; INSTALLED answers
     FL_CLIENT_LOG,            // level, event, text
     FL_CLIENT_LEAVE,          // stop the program; err says why
 } fl_client_effect_kind;
@@ -149,6 +182,8 @@ typedef struct {
     fl_client_effect_kind kind;
     const uint8_t *bytes;
     size_t len;
+    const uint8_t *ranges;  // TRAIN, INSTALL; or NULL
+    size_t ranges_len;
     const fl_client_past *past;  // BURN
     const uint8_t *object;       // FL_HASH_BYTES
     bool takes_base;
@@ -170,6 +205,9 @@ typedef struct {
     fl_client_past past;
     uint32_t client_min;  // the fewest clients to hide an update among
     bool allows_clear;    // updates may be asked for in the clear
+    bool takes_surveys;   // answers surveys, like updates in a sum or, where
+                          // that is allowed, in the clear
+    bool takes_int8;      // fetches the last model and INT8 forms: INSTALL
     uint32_t min_fields;  // the fewest numbers that a sketch makes of an update
     float min_step;       // the finest step that updates are rounded to; 0: any
     uint64_t start_count;  // of this client's state; makes operations unique

@@ -7,6 +7,7 @@
  *   download.c   the enrolment list and the model on their way down
  *   shortcut.c   the model made of a patch, or of the model packed
  *   enrol.c      whom an enrolment list is believed from
+ *   installing.c the INT8 form on its way into use, and the end
  *   upload.c     the update, encoded, on its way up
  *   residual.c   what an update has not sent, for the next one
  *   masking.c    the session of secure aggregation in between
@@ -33,6 +34,9 @@ enum {
     FL_CLIENT_BACKOFF_MAX_MS = 60 * 1000,
     FL_CLIENT_BACKOFF_MS = 200,
     FL_CLIENT_RETRY_MS = 2 * 1000,
+    FL_CLIENT_LAST_MS = 60 * 1000,  // for the last model, before we leave
+
+    FL_CLIENT_RANGES_CAP = 1024 * 1024,  // bytes of a RANGES object
 };
 
 typedef enum {
@@ -71,9 +75,19 @@ typedef struct {
     uint64_t mail_after;
 } fl_uplink;
 
+/* What a job reads. All zeros: none. */
+typedef struct {
+    uint8_t *model;  // ONNX
+    size_t model_len;
+    uint8_t *ranges;  // NULL: without
+    size_t ranges_len;
+} fl_task_files;
+
 typedef struct {
     fl_task_state state;
     fl_plan plan;
+    bool is_last;  // after FINISHED: the last model, for which plan.model and
+                   // plan.ranges stand; nobody waits for an answer
     uint64_t first_operation;  // answers to older ones are to another task
 
     // FINDING, FETCHING
@@ -92,9 +106,9 @@ typedef struct {
     uint32_t next_chunk;  // none below it has still to be asked for
     uint32_t on_the_way;  // chunks asked for or sent, not yet answered
 
-    // TRAINING
-    uint8_t *model;  // the ONNX file; the job reads it until TRAINED
-    size_t model_len;
+    bool goes_without_ranges;  // they cannot be had, and can be done without
+
+    fl_task_files files;  // that have come; TRAINING takes them
 
     // After training
     fl_result result;
@@ -149,13 +163,26 @@ struct fl_client {
     const fl_enrolment *enrolment;
     uint8_t enrolment_object[FL_HASH_BYTES];
 
+    // The ranges that came last: so small that they need no disk.
+    uint8_t *ranges;  // NULL: none yet
+    size_t ranges_len;
+    uint8_t ranges_object[FL_HASH_BYTES];
+
     // A result that waits for a plan: of a round that failed, or from disk.
     fl_result kept;
     uint32_t kept_round;
     uint8_t kept_recipe[FL_HASH_BYTES];
-    // The job that runs now; `trained_model` is NULL when none does.
-    uint8_t *trained_model;
+    // What the job reads that runs now; the model is NULL when none does.
+    fl_task_files trained;
     bool is_trained_for_task;  // false: cancelled, its result is dropped
+    // Of an INT8 form that is being installed, likewise.
+    fl_task_files installing;
+    fl_plan installing_plan;
+    uint8_t tried_model[FL_HASH_BYTES];  // the form that was tried last
+    uint8_t tried_ranges[FL_HASH_BYTES];
+    uint32_t holdout;     // of the last plan
+    bool has_finished;    // FINISHED was said last
+    int64_t leave_by_ms;  // at the latest, when we leave after that
     bool is_leaving;
 
     fl_client_status status;
@@ -205,7 +232,13 @@ void fl_uplink_hang_up(fl_client *client, const char *why);
  */
 void fl_uplink_expect(fl_client *client, bool is_owed);
 
+/* Says goodbye and leaves. */
+void fl_uplink_leave(fl_client *client, fl_err err);
+
 /* ---- task.c ---- */
+
+/* Frees them; zeros. */
+void fl_task_files_fini(fl_task_files *files);
 
 void fl_task_mail(fl_client *client, const fl_mail *mail);
 void fl_task_trained(fl_client *client, const fl_client_event *event);
@@ -236,6 +269,25 @@ void fl_task_decline(fl_client *client);
 
 /* Back to IDLE, everything freed, the training cancelled. */
 void fl_task_drop(fl_client *client);
+
+/* ---- installing.c ---- */
+
+/* Whether the plan's work needs the ranges that it names. */
+bool fl_installing_needs_ranges(const fl_client *client);
+
+/*
+ * These are the files of `plan`: its INT8 form is to be installed, unless it
+ * was tried before or another is being installed. Takes *files.
+ */
+void fl_installing_begin(fl_client *client, const fl_plan *plan,
+                         fl_task_files *files);
+void fl_installing_done(fl_client *client, const fl_client_event *event);
+
+/* FINISHED: fetches what it names. */
+void fl_installing_last(fl_client *client, const fl_mail *mail);
+
+/* Leaves when nothing is left to do, or there is no more time. */
+void fl_installing_leave(fl_client *client);
 
 /* ---- download.c ---- */
 
@@ -271,9 +323,6 @@ FL_CHECK fl_err fl_enrol_client(fl_client *client, const uint8_t *bytes,
                                 size_t len, fl_reason *why);
 
 /* ---- upload.c ---- */
-
-/* The codec that the plan asks for. */
-void fl_upload_codec(fl_codec *codec, const fl_plan *plan);
 
 /* Makes task.upload of the result, masked by a party if there is one. */
 FL_CHECK fl_err fl_upload_pack(fl_client *client, fl_reason *why);

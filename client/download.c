@@ -14,6 +14,11 @@ static bool is_shortcut(const fl_task *task)
     return task->coming_kind != task->wanted_kind;
 }
 
+static bool goes_to_disk(const fl_task *task)
+{
+    return !is_shortcut(task) && task->wanted_kind != FL_OBJECT_RANGES;
+}
+
 // Nothing has come yet of what will come now.
 static void forget_parts(fl_task *task)
 {
@@ -90,9 +95,23 @@ static void take_model(fl_client *client, uint8_t *bytes, size_t len)
     fl_task *task = &client->task;
     forget_parts(task);
     forget_base(task);
-    task->model = bytes;
-    task->model_len = len;
+    task->files.model = bytes;
+    task->files.model_len = len;
     fl_task_downloaded(client);
+}
+
+static void downloaded_ranges(fl_client *client)
+{
+    fl_task *task = &client->task;
+    free(client->ranges);
+    client->ranges = NULL;
+    // Complete, and not taken before: this cannot fail.
+    if (fl_parts_take(task->parts, &client->ranges, &client->ranges_len)) {
+        return;
+    }
+    memcpy(client->ranges_object, task->wanted, FL_HASH_BYTES);
+    forget_parts(task);
+    fl_download_begin(client);
 }
 
 static void downloaded_list(fl_client *client)
@@ -162,6 +181,8 @@ static void downloaded(fl_client *client)
         downloaded_shortcut(client);
     } else if (task->wanted_kind == FL_OBJECT_ENROLMENT) {
         downloaded_list(client);
+    } else if (task->wanted_kind == FL_OBJECT_RANGES) {
+        downloaded_ranges(client);
     } else {
         downloaded_model(client);
     }
@@ -192,7 +213,8 @@ static void fetch_more(fl_client *client)
 
 static const char *name_of(fl_object_kind kind)
 {
-    return kind == FL_OBJECT_ENROLMENT ? "enrolment list" : "model";
+    if (kind == FL_OBJECT_ENROLMENT) return "enrolment list";
+    return kind == FL_OBJECT_RANGES ? "list of ranges" : "model";
 }
 
 // Of what is wanted, or of a shortcut to it that was asked for.
@@ -211,14 +233,22 @@ static fl_err check_kind(const fl_task *task, fl_object_kind kind,
                          "of no patch or packed model that was asked for");
 }
 
+static size_t cap_of(const fl_client *client)
+{
+    if (client->task.wanted_kind == FL_OBJECT_ENROLMENT) {
+        return FL_ENROLMENT_BYTES_MAX;
+    }
+    return client->task.wanted_kind == FL_OBJECT_RANGES
+               ? FL_CLIENT_RANGES_CAP
+               : client->options.model_cap;
+}
+
 static fl_err check_manifest(fl_client *client, fl_manifest *manifest,
                              const uint8_t *src, size_t len, bool is_wanted,
                              fl_reason *why)
 {
     const fl_task *task = &client->task;
-    const size_t cap = task->wanted_kind == FL_OBJECT_MODEL
-                           ? client->options.model_cap
-                           : FL_ENROLMENT_BYTES_MAX;
+    const size_t cap = cap_of(client);
     if (!is_wanted && !may_take_shortcut(task)) {
         return fl_reason_set(why, FL_ERR_AUTH,
                              "the manifest does not have the plan's hash");
@@ -267,7 +297,7 @@ static fl_err begin_download(fl_client *client, const uint8_t *name,
     memcpy(task->coming, name, FL_HASH_BYTES);
     task->coming_kind = manifest.kind;
     task->coming_round = manifest.round;
-    if (is_wanted) {
+    if (goes_to_disk(task)) {
         forget_base(task);  // as long as the model, and of no use any more
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_BEGIN,
                                            .object = client->downloading,
@@ -275,6 +305,22 @@ static fl_err begin_download(fl_client *client, const uint8_t *name,
                                            .len = len});
     }
     return FL_OK;
+}
+
+// An update can be made without the ranges of an INT8 form.
+static bool skip_ranges(fl_client *client)
+{
+    fl_task *task = &client->task;
+    if (task->state != FL_TASK_FETCHING ||
+        task->wanted_kind != FL_OBJECT_RANGES ||
+        task->plan.work != FL_WORK_TRAIN) {
+        return false;
+    }
+    forget_parts(task);
+    task->goes_without_ranges = true;
+    task->first_operation = client->operation + 1;
+    fl_download_begin(client);
+    return true;
 }
 
 static void refuse_manifest(fl_client *client, bool is_wanted, fl_err err,
@@ -286,7 +332,7 @@ static void refuse_manifest(fl_client *client, bool is_wanted, fl_err err,
     }
     fl_emit_log(client, FL_LOG_ERROR, "model_refused", "round=%u err=%s why=%s",
                 client->task.plan.round, fl_err_text(err), why);
-    fl_task_decline(client);
+    if (!skip_ranges(client)) fl_task_decline(client);
 }
 
 void fl_download_manifest(fl_client *client, const uint8_t *src, size_t len)
@@ -337,7 +383,7 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk)
     }
     task->on_the_way--;
     fl_uplink_expect(client, true);
-    if (!is_shortcut(task)) {
+    if (goes_to_disk(task)) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_PUT,
                                            .object = client->downloading,
                                            .index = chunk->index,
@@ -350,6 +396,7 @@ void fl_download_chunk(fl_client *client, const fl_chunk *chunk)
 bool fl_download_refused(fl_client *client, const fl_refusal *refusal)
 {
     const fl_task *task = &client->task;
+    if (skip_ranges(client)) return true;
     if (task->state != FL_TASK_FETCHING || !task->parts || !is_shortcut(task)) {
         return false;
     }
@@ -359,30 +406,76 @@ bool fl_download_refused(fl_client *client, const fl_refusal *refusal)
 
 /* ---- what is wanted ---- */
 
-static void find(fl_client *client, fl_object_kind kind, const uint8_t *object)
+static void want(fl_client *client, fl_object_kind kind, const uint8_t *object)
 {
     fl_task *task = &client->task;
-    task->state = FL_TASK_FINDING;
     task->wanted_kind = kind;
     memcpy(task->wanted, object, FL_HASH_BYTES);
     task->next_chunk = 0;
     task->on_the_way = 0;
     fl_uplink_expect(client, false);
+}
+
+static void find(fl_client *client, fl_object_kind kind, const uint8_t *object)
+{
+    want(client, kind, object);
+    client->task.state = FL_TASK_FINDING;
     fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_FIND,
-                                       .object = task->wanted,
+                                       .object = client->task.wanted,
                                        .takes_base = kind == FL_OBJECT_MODEL});
+}
+
+static void fetch_wanted(fl_client *client)
+{
+    fl_task *task = &client->task;
+    task->coming_kind = task->wanted_kind;
+    memcpy(task->coming, task->wanted, FL_HASH_BYTES);
+    task->state = FL_TASK_FETCHING;
+    fetch_more(client);
+}
+
+// A copy of those that came last, which outlives them.
+static void use_ranges(fl_client *client)
+{
+    fl_task_files *files = &client->task.files;
+    files->ranges = malloc(client->ranges_len);
+    if (!files->ranges) {
+        fl_emit_log(client, FL_LOG_ERROR, "model_refused",
+                    "round=%u err=%s why=%s", client->task.plan.round,
+                    fl_err_text(FL_ERR_MEMORY), "no memory for its ranges");
+        fl_task_decline(client);
+        return;
+    }
+    memcpy(files->ranges, client->ranges, client->ranges_len);
+    files->ranges_len = client->ranges_len;
+    fl_download_begin(client);
+}
+
+static void get_ranges(fl_client *client)
+{
+    const uint8_t *object = client->task.plan.ranges;
+    if (client->ranges &&
+        memcmp(client->ranges_object, object, FL_HASH_BYTES) == 0) {
+        use_ranges(client);
+        return;
+    }
+    want(client, FL_OBJECT_RANGES, object);
+    fetch_wanted(client);
 }
 
 void fl_download_begin(fl_client *client)
 {
-    const fl_plan *plan = &client->task.plan;
+    const fl_task *task = &client->task;
+    const fl_plan *plan = &task->plan;
     const bool has_list =
         client->enrolment &&
         memcmp(client->enrolment_object, plan->enrolment, FL_HASH_BYTES) == 0;
     if (plan->aggregation == FL_AGGREGATION_SECURE && !has_list) {
         find(client, FL_OBJECT_ENROLMENT, plan->enrolment);
-    } else if (fl_task_is_kept(client)) {
+    } else if (!task->is_last && fl_task_is_kept(client)) {
         fl_task_downloaded(client);
+    } else if (!task->files.ranges && fl_installing_needs_ranges(client)) {
+        get_ranges(client);
     } else {
         find(client, FL_OBJECT_MODEL, plan->model);
     }
@@ -423,11 +516,8 @@ void fl_download_found(fl_client *client, const fl_client_event *event)
     }
     // What has come of the object itself is not thrown away for a shortcut.
     task->parts = event->parts;
-    task->coming_kind = task->wanted_kind;
-    memcpy(task->coming, task->wanted, FL_HASH_BYTES);
-    task->state = FL_TASK_FETCHING;
     memcpy(client->downloading, task->wanted, FL_HASH_BYTES);
-    fetch_more(client);
+    fetch_wanted(client);
 }
 
 void fl_download_resume(fl_client *client)

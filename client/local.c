@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/client.h"
+#include "client/local.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "client/rows.h"
+#include "client/survey.h"
 
 // What aggregators take; a finite loss above it tells nothing more.
 static const double LOSS_MAX = 1e9;
@@ -41,6 +43,64 @@ uint64_t fl_local_seed(const fl_plan *plan)
     return fl_random_u64(&mix);
 }
 
+_Static_assert((int)FL_PROTO_RUNS_MAX == (int)FL_LAYOUT_RUNS_MAX,
+               "a plan's runs are a layout's");
+
+void fl_local_codec(fl_codec *codec, const fl_plan *plan)
+{
+    *codec = (fl_codec){
+        .kind = (fl_codec_kind)plan->codec,
+        .param_count = (size_t)plan->param_count,
+        .bits = plan->codec_bits,
+        .density = plan->density,
+        .density_small = plan->density_small,
+        .clip = plan->value_clip,
+        .weight_max = plan->weight_max,
+        .client_cap = plan->client_cap,
+        .seed = fl_plan_codec_seed(plan),
+        .per_word = plan->per_word,
+        .value_max = plan->value_max,
+        .step_large = plan->step_large,
+        .step_small = plan->step_small,
+        .layout = {.run_count = plan->run_count},
+    };
+    memcpy(codec->layout.runs, plan->runs, sizeof codec->layout.runs);
+}
+
+bool fl_local_has_ranges(const fl_plan *plan)
+{
+    static const uint8_t none[FL_HASH_BYTES];
+    return memcmp(plan->ranges, none, sizeof none) != 0;
+}
+
+fl_err fl_local_rows(uint32_t **rows, uint32_t *row_count, const fl_plan *plan,
+                     const fl_local_data *data, fl_reason *why)
+{
+    const bool is_measure = plan->work == FL_WORK_MEASURE;
+    uint32_t *chosen = calloc(data->row_count + (size_t)1, sizeof *chosen);
+    if (!chosen) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u rows",
+                             data->row_count);
+    }
+    *row_count = fl_rows_split(chosen, data->rows, data->row_count,
+                               plan->holdout, is_measure);
+    if (*row_count == 0) {
+        free(chosen);
+        return fl_reason_set(why, FL_ERR_RANGE,
+                             "a holdout of %u leaves none of %u rows",
+                             plan->holdout, data->row_count);
+    }
+    *rows = chosen;
+    return FL_OK;
+}
+
+void fl_local_report(fl_result *result, const fl_metrics *metrics)
+{
+    result->sample_count = metrics->sample_count;
+    result->correct_count = metrics->correct_count;
+    result->loss_sum_micro = llrint(fmin(metrics->loss_sum, LOSS_MAX) * 1e6);
+}
+
 static fl_err encode_difference(fl_result *result, const float *local,
                                 const float *global, size_t param_count)
 {
@@ -56,31 +116,39 @@ static fl_err encode_difference(fl_result *result, const float *local,
     return FL_OK;
 }
 
-fl_err fl_local_train(fl_result *result, const fl_plan *plan,
-                      const uint8_t *model, size_t model_len,
-                      const fl_dataset *dataset, const uint32_t *rows,
-                      uint32_t row_count, uint64_t client,
-                      const atomic_bool *stop, fl_reason *why)
+/* ---- training ---- */
+
+static fl_err check_param_count(const fl_plan *plan, const fl_model *global,
+                                fl_reason *why)
 {
-    *result = (fl_result){0};
+    const size_t param_count = fl_model_param_count(global);
+    if (param_count == plan->param_count) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "the plan speaks of %llu parameters, its model has "
+                         "%zu",
+                         (unsigned long long)plan->param_count, param_count);
+}
+
+static fl_err train(fl_result *result, const fl_plan *plan,
+                    const fl_local_data *data, fl_reason *why)
+{
     fl_err err;
     fl_model *global = NULL;
     fl_trainer *trainer = NULL;
     float *local = NULL;
+    uint32_t *rows = NULL;
+    uint32_t row_count;
     fl_metrics metrics;
     fl_random order;
-    const fl_train_options options = options_of(plan, stop);
+    const fl_train_options options = options_of(plan, data->stop);
 
-    err = fl_model_decode(&global, model, model_len, why);
+    err = fl_model_decode(&global, data->model, data->model_len, why);
+    if (err) goto out;
+    err = check_param_count(plan, global, why);
     if (err) goto out;
     const size_t param_count = fl_model_param_count(global);
-    if (param_count != plan->param_count) {
-        err = fl_reason_set(why, FL_ERR_RANGE,
-                            "the plan speaks of %llu parameters, its model "
-                            "has %zu",
-                            (unsigned long long)plan->param_count, param_count);
-        goto out;
-    }
+    err = fl_local_rows(&rows, &row_count, plan, data, why);
+    if (err) goto out;
     err = fl_trainer_new(
         &trainer, global,
         &(fl_trainer_options){.batch_cap = plan->batch, .with_gradients = true},
@@ -94,13 +162,12 @@ fl_err fl_local_train(fl_result *result, const fl_plan *plan,
     }
     memcpy(local, fl_model_params(global), param_count * sizeof *local);
 
-    fl_random_init(&order, fl_local_seed(plan), FL_RANDOM_SHUFFLE, client);
-    err = fl_trainer_run(trainer, local, &metrics, dataset, rows, row_count,
-                         &options, &order, why);
+    fl_random_init(&order, fl_local_seed(plan), FL_RANDOM_SHUFFLE,
+                   data->client);
+    err = fl_trainer_run(trainer, local, &metrics, data->dataset, rows,
+                         row_count, &options, &order, why);
     if (err) goto out;
-    result->sample_count = metrics.sample_count;
-    result->correct_count = metrics.correct_count;
-    result->loss_sum_micro = llrint(fmin(metrics.loss_sum, LOSS_MAX) * 1e6);
+    fl_local_report(result, &metrics);
     // Statistics travel as what can be averaged over clients.
     fl_model_variances_to_squares(global, local);
     fl_model_variances_to_squares(global, fl_model_params(global));
@@ -108,9 +175,20 @@ fl_err fl_local_train(fl_result *result, const fl_plan *plan,
         encode_difference(result, local, fl_model_params(global), param_count);
 
 out:
-    if (err) fl_result_fini(result);
+    free(rows);
     free(local);
     fl_trainer_free(trainer);
     fl_model_free(global);
+    return err;
+}
+
+fl_err fl_local_work(fl_result *result, const fl_plan *plan,
+                     const fl_local_data *data, fl_reason *why)
+{
+    *result = (fl_result){0};
+    const fl_err err = plan->work == FL_WORK_TRAIN
+                           ? train(result, plan, data, why)
+                           : fl_survey_run(result, plan, data, why);
+    if (err) fl_result_fini(result);
     return err;
 }

@@ -9,15 +9,19 @@
 
 #include "base/program.h"
 #include "client/activity.h"
+#include "client/infer.h"
 #include "client/service.h"
 
 typedef struct {
     fl_service_options service;
-    const char *log_level;
+    const char *log_level, *model, *file;
+    char *const *files;
+    size_t file_count;
+    uint64_t top;
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 14 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 };
 
 static settings defaults(void)
 {
@@ -29,8 +33,10 @@ static settings defaults(void)
                     .min_survivors = FL_SESSION_MIN_CLIENTS,
                     .min_fields = 16,
                     .min_step = 1e-7,
+                    .max_drop = 2.0,
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
+        .top = 1,
     };
 }
 
@@ -68,13 +74,25 @@ static size_t list_options(fl_option *table, settings *s)
         {"client", "min-step", FL_OPTION_NUMBER, &service->min_step, 0, 1, "X",
          "the finest step that sums may be rounded to: finer ones tell more "
          "about each update than a sum of many needs"},
+        {"client", "no-surveys", FL_OPTION_FLAG, &service->refuses_surveys, 0,
+         0, NULL,
+         "answer nothing that is asked about the data without training: how "
+         "good the model is here, which channels and values it uses"},
+        {"client", "max-drop", FL_OPTION_NUMBER, &service->max_drop, 0, 100,
+         "X",
+         "points of accuracy, on this machine's data, that a new INT8 model "
+         "may lose against the one in use; else that one stays"},
         {"client", "until-finished", FL_OPTION_FLAG,
          &service->leave_when_finished, 0, 0, NULL,
          "exit after the last round instead of waiting for more"},
         {"client", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
          "error, warn, info or debug"},
         {NULL, "json", FL_OPTION_FLAG, &s->is_json, 0, 0, NULL,
-         "status: one JSON object"},
+         "status: one JSON object; infer: one a row"},
+        {NULL, "top", FL_OPTION_COUNT, &s->top, 1, 65536, "N",
+         "infer: the N likeliest classes"},
+        {NULL, "model", FL_OPTION_TEXT, &s->model, 0, 0, "FILE",
+         "infer: this ONNX model, float32 or INT8, not the one in use"},
     };
     const size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &service->data);
@@ -84,11 +102,15 @@ static size_t list_options(fl_option *table, settings *s)
 
 static const char USAGE[] =
     "usage: fedge-client run --aggregator URL --state DIR [OPTION]...\n"
-    "       fedge-client status --state DIR [--json]\n\n"
+    "       fedge-client status --state DIR [--json]\n"
+    "       fedge-client infer FILE... --state DIR [--top N] [--json]\n\n"
     "run     trains on this machine's data whenever the aggregator asks, and "
     "sends\n"
     "        back what the model learned; ends on SIGTERM or Ctrl-C\n"
-    "status  what the client of this folder is doing\n\n"
+    "status  what the client of this folder is doing\n"
+    "infer   what the INT8 model of this folder takes each picture or row of "
+    "the\n"
+    "        files for (.png, .jpg, a folder of them, .npy, .csv, IDX)\n\n"
     "Options may also stand in /etc/fedge/client.conf (or --config FILE) and "
     "in the\nenvironment as FEDGE_SECTION_KEY.\n\n";
 
@@ -129,12 +151,35 @@ static int status(const void *self, fl_reason *why)
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 
+static int infer(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    const fl_infer_options options = {
+        .state = s->service.state,
+        .model = s->model,
+        .files = s->files,
+        .file_count = s->file_count,
+        .label_column = s->service.data.label_column,
+        .resize = s->service.data.resize,
+        .top = s->top,
+        .is_json = s->is_json,
+    };
+    if (!s->model && check_state(s, why)) return FL_EXIT_USAGE;
+    return fl_program_exit(fl_infer_run(stdout, &options, why));
+}
+
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
-    const fl_command commands[] = {{.name = "run", .run = run},
-                                   {.name = "status", .run = status}};
     settings s = defaults();
+    const fl_command commands[] = {{.name = "run", .run = run},
+                                   {.name = "status", .run = status},
+                                   {.name = "infer",
+                                    .run = infer,
+                                    .operand = "FILE",
+                                    .word = &s.file,
+                                    .words = &s.files,
+                                    .word_count = &s.file_count}};
     const fl_program program = {
         .name = "fedge-client",
         .config_path = "/etc/fedge/client.conf",
@@ -142,7 +187,7 @@ int main(int argc, char **argv)
         .options = table,
         .option_count = list_options(table, &s),
         .commands = commands,
-        .command_count = 2,
+        .command_count = sizeof commands / sizeof *commands,
         .log_level = &s.log_level,
         .settings = &s,
     };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/local.h"
+
 enum {
     // A phase may take its time for others, and their time is not ours.
     PHASES_OF_PATIENCE = 3,
@@ -85,7 +87,7 @@ static fl_err begin_party(fl_client *client)
     fl_task *task = &client->task;
     const fl_plan *plan = &task->plan;
     fl_codec codec;
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     uint8_t recipe[FL_HASH_BYTES], text[FL_CODEC_TASK_MAX];
     fl_party_options options = {
         .identity = &client->options.identity,

@@ -11,6 +11,7 @@
 #include "base/signals.h"
 #include "client/activity.h"
 #include "client/disk.h"
+#include "client/installer.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
@@ -22,8 +23,7 @@ typedef struct {
     fl_job job;  // first: the pool hands this address back
     struct service *service;
     fl_plan plan;
-    const uint8_t *model;
-    size_t model_len;
+    fl_local_data data;
     atomic_bool stop;
     fl_result result;
     fl_err err;
@@ -50,7 +50,11 @@ typedef struct service {
     fl_conn conn;
     bool is_dialling;
     training training;
-    bool is_training, has_left;
+    fl_installer installer;
+    fl_state_installed installed;  // what status says of it
+    size_t installed_bytes;
+    bool has_installed;
+    bool is_training, is_installing, has_left;
     fl_err left_with;
     int64_t status_at_ms;
 } service;
@@ -66,6 +70,14 @@ static void ask_to_stop(void *self)
 
 /* ---- status ---- */
 
+static void look_at_installed(service *s)
+{
+    uint8_t *bytes = NULL;
+    s->has_installed = !fl_state_installed_load(
+        &s->installed, &bytes, &s->installed_bytes, s->options->state, NULL);
+    free(bytes);
+}
+
 static void write_status(service *s)
 {
     fl_reason why;
@@ -76,6 +88,8 @@ static void write_status(service *s)
         .public_key = s->identity.public_key,
         .sample_count = s->row_count,
         .status = &status,
+        .installed = s->has_installed ? &s->installed : NULL,
+        .installed_bytes = s->installed_bytes,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
@@ -86,10 +100,7 @@ static void write_status(service *s)
 static void run_training(fl_job *job)
 {
     training *t = (training *)(void *)job;
-    service *s = t->service;
-    t->err =
-        fl_local_train(&t->result, &t->plan, t->model, t->model_len, s->dataset,
-                       s->rows, s->row_count, s->number, &t->stop, &t->why);
+    t->err = fl_local_work(&t->result, &t->plan, &t->data, &t->why);
 }
 
 static void training_done(fl_job *job)
@@ -98,16 +109,48 @@ static void training_done(fl_job *job)
     (void)!fl_net_post(t->service->net, t);
 }
 
+static fl_local_data data_of(const service *s, const fl_client_effect *effect)
+{
+    return (fl_local_data){.model = effect->bytes,
+                           .model_len = effect->len,
+                           .ranges = effect->ranges,
+                           .ranges_len = effect->ranges_len,
+                           .dataset = s->dataset,
+                           .rows = s->rows,
+                           .row_count = s->row_count,
+                           .client = s->number};
+}
+
 static void begin_training(service *s, const fl_client_effect *effect)
 {
     training *t = &s->training;
     *t = (training){.job = {.run = run_training, .done = training_done},
                     .service = s,
                     .plan = *effect->plan,
-                    .model = effect->bytes,
-                    .model_len = effect->len};
+                    .data = data_of(s, effect)};
+    t->data.stop = &t->stop;
     s->is_training = true;
     fl_pool_submit(s->pool, &t->job);
+}
+
+/* ---- the INT8 form ---- */
+
+static void installer_done(fl_job *job)
+{
+    fl_installer *installer = (fl_installer *)(void *)job;
+    service *s = installer->owner;
+    (void)!fl_net_post(s->net, installer);
+}
+
+static void begin_installing(service *s, const fl_client_effect *effect)
+{
+    const fl_local_data data = data_of(s, effect);
+    fl_installer_begin(&s->installer, s->options->state, effect, &data,
+                       s->options->max_drop);
+    s->installer.owner = s;
+    s->installer.job.done = installer_done;
+    s->is_installing = true;
+    fl_pool_submit(s->pool, &s->installer.job);
 }
 
 /* ---- the machine ---- */
@@ -143,6 +186,7 @@ static void do_effect(service *s, const fl_client_effect *effect)
         break;
     case FL_CLIENT_HANG_UP: fl_net_close(s->net, s->conn); break;
     case FL_CLIENT_TRAIN: begin_training(s, effect); break;
+    case FL_CLIENT_INSTALL: begin_installing(s, effect); break;
     case FL_CLIENT_CANCEL: atomic_store(&s->training.stop, true); break;
     case FL_CLIENT_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
@@ -189,11 +233,25 @@ static void tell(service *s, fl_client_event event)
     s->is_dialling = false;
 }
 
+static void install(service *s)
+{
+    fl_client_event event;
+    s->is_installing = false;
+    fl_installer_finish(&s->installer, s->state, &event);
+    tell(s, event);
+    fl_installer_fini(&s->installer);
+    look_at_installed(s);
+}
+
 static void handle_posted(service *s, void *posted)
 {
     if (posted == &stop_asked) {
         fl_log(FL_LOG_INFO, "stopping", NULL);
         tell(s, (fl_client_event){.kind = FL_CLIENT_STOP});
+        return;
+    }
+    if (posted == &s->installer) {
+        install(s);
         return;
     }
     training *t = posted;
@@ -263,11 +321,16 @@ static void say_goodbye(service *s)
     fl_net_event event;
     const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
     if (s->is_training) atomic_store(&s->training.stop, true);
-    while ((s->conn || s->is_training) && fl_net_now(s->net) < until_ms) {
+    if (s->is_installing) atomic_store(&s->installer.stop, true);
+    while ((s->conn || s->is_training || s->is_installing) &&
+           fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
         if (event.kind == FL_NET_CLOSED && event.conn == s->conn) s->conn = 0;
         if (event.kind == FL_NET_POSTED && event.posted == &s->training) {
             s->is_training = false;
+        }
+        if (event.kind == FL_NET_POSTED && event.posted == &s->installer) {
+            s->is_installing = false;
         }
     }
 }
@@ -324,6 +387,26 @@ static fl_err load_data(service *s, fl_reason *why)
         s->rows[i] = i;
     }
     return FL_OK;
+}
+
+// For those who run the model without the data.
+static void keep_classes(service *s)
+{
+    fl_reason why;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    bool has_names = out != NULL;
+    for (uint32_t i = 0; out && i < fl_dataset_class_count(s->dataset); i++) {
+        const char *name = fl_dataset_class_name(s->dataset, i);
+        has_names = has_names && name && !strchr(name, '\n');
+        if (has_names) fprintf(out, "%s\n", name);
+    }
+    if (out && fclose(out) != 0) has_names = false;
+    fl_disk_report(
+        fl_state_classes_write(s->state, has_names ? text : NULL, &why),
+        "classes", &why);
+    free(text);
 }
 
 typedef fl_err get_key(const fl_state *state, uint8_t key[FL_KEY_BYTES],
@@ -394,6 +477,8 @@ static fl_err make_machine(service *s, fl_reason *why)
         .allows_clear = strcmp(s->options->aggregation, "clear") == 0,
         .min_fields = (uint32_t)s->options->min_fields,
         .min_step = (float)s->options->min_step,
+        .takes_surveys = !s->options->refuses_surveys,
+        .takes_int8 = true,
         .start_count = fl_state_start_count(s->state),
         .seed = s->number,
         .leave_when_finished = s->options->leave_when_finished,
@@ -411,6 +496,7 @@ static fl_err make_machine(service *s, fl_reason *why)
     fl_identity_fini(&options.identity);
     if (err) return fl_reason_set(why, err, "no memory for a client");
     fl_disk_restore(&s->disk, s->client);
+    look_at_installed(s);
     return FL_OK;
 }
 
@@ -425,6 +511,7 @@ static fl_err start(service *s, fl_reason *why)
     FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_data(s, why));
+    keep_classes(s);
     FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
     if (fl_signals_start(&s->signals, ask_to_stop, s) ||
@@ -439,6 +526,7 @@ static void finish(service *s)
     fl_signals_stop(s->signals);
     fl_pool_free(s->pool);
     if (s->training.service) fl_result_fini(&s->training.result);
+    fl_installer_fini(&s->installer);
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);
     fl_net_free(s->net);

@@ -26,6 +26,8 @@ typedef struct {
     uint64_t min_survivors;   // fewest clients to hide among
     uint64_t min_fields;      // fewest numbers of an update
     double min_step;          // finest step that updates are rounded to
+    double max_drop;          // points that a new INT8 model may lose here
+    bool refuses_surveys;
     fl_data_settings data;
     uint64_t clients, slice, seed;
     bool leave_when_finished;

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "client/state_int8.h"
 #include "client/state_objects.h"
 #include "client/state_pin.h"
 #include "client/state_record.h"
@@ -20,11 +21,13 @@
 
 #define LOCK_NAME     "lock"
 #define STATUS_NAME   "status.json"
+#define CLASSES_NAME  "classes"
 
 enum {
     NO_LOCK = -1,
     RECORD_CAP = 256,  // of the small files
     RANDOM_START = 1 << 30,
+    CLASSES_CAP = 16 * 1024 * 1024,
 };
 
 struct fl_state {
@@ -36,7 +39,8 @@ struct fl_state {
     fl_state_pin aggregator, authority;
     char starts[PATH_MAX], session[PATH_MAX];
     char update[PATH_MAX], update_bytes[PATH_MAX], residual[PATH_MAX];
-    char status[PATH_MAX];
+    char status[PATH_MAX], classes[PATH_MAX];
+    fl_state_int8 int8;
 };
 
 static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
@@ -102,6 +106,8 @@ static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
     FL_TRY(place(state->update, folder, "update", why));
     FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
     FL_TRY(place(state->residual, folder, "residual", why));
+    FL_TRY(fl_state_int8_place(&state->int8, folder, why));
+    FL_TRY(place(state->classes, folder, CLASSES_NAME, why));
     return place(state->status, folder, STATUS_NAME, why);
 }
 
@@ -181,6 +187,7 @@ static fl_err forget_aggregator(fl_state *state, fl_reason *why)
 {
     FL_TRY(fl_state_update_drop(state, why));
     FL_TRY(fl_state_file_delete(state->residual, why));
+    FL_TRY(fl_state_int8_clear(&state->int8, why));
     fl_state_objects_clear(&state->objects);
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));
@@ -438,6 +445,41 @@ fl_err fl_state_residual_load(fl_state *state, uint8_t **bytes, size_t *len,
     if (err) return err;
     memmove(file, payload, *len);
     *bytes = file;
+    return FL_OK;
+}
+
+/* ---- the INT8 model in use, classes ---- */
+
+fl_err fl_state_installed_save(fl_state *state,
+                               const fl_state_installed *installed,
+                               const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    return fl_state_int8_save(&state->int8, installed, bytes, len, why);
+}
+
+fl_err fl_state_installed_load(fl_state_installed *installed, uint8_t **bytes,
+                               size_t *len, const char *folder, fl_reason *why)
+{
+    fl_state_int8 int8;
+    FL_TRY(fl_state_int8_place(&int8, folder, why));
+    return fl_state_int8_load(&int8, installed, bytes, len, why);
+}
+
+fl_err fl_state_classes_write(fl_state *state, const char *text, fl_reason *why)
+{
+    if (!text) return fl_state_file_delete(state->classes, why);
+    return fl_state_file_write(state->classes, text, strlen(text), 0644, false,
+                               why);
+}
+
+fl_err fl_state_classes_read(char **text, const char *folder, fl_reason *why)
+{
+    char path[PATH_MAX];
+    FL_TRY(place(path, folder, CLASSES_NAME, why));
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    FL_TRY(fl_file_read(&bytes, &len, path, CLASSES_CAP, why));
+    *text = (char *)bytes;
     return FL_OK;
 }
 

@@ -13,6 +13,10 @@
  *   STATE/update            what the finished update weighs, its hash
  *   STATE/update.bytes      the update
  *   STATE/residual          what updates have not sent yet
+ *   STATE/int8.onnx         the INT8 model that is in use
+ *   STATE/int8.previous.onnx  what it took the place of
+ *   STATE/int8              what is known of the first
+ *   STATE/classes           what the classes of the data are called
  *   STATE/status.json       what the status command shows
  *
  * Everything is checked when it is read: small files end in the hash of what
@@ -24,9 +28,10 @@
  *     \--some missing-------------/
  *
  * Nothing grows: at most FL_STATE_OBJECTS_KEPT complete objects and one that
- * is being downloaded; one update, one residual. A damaged file is reported
- * once, deleted and then not there; only a damaged pin or session stays, since
- * it is for a person to say whom to trust. Files of other names are left alone.
+ * is being downloaded; one update, one residual, two INT8 models. A damaged
+ * file is reported once, deleted and then not there; only a damaged pin or
+ * session stays, since it is for a person to say whom to trust. Files of other
+ * names are left alone.
  *
  * One thread at a time.
  *
@@ -87,9 +92,9 @@ FL_CHECK fl_err fl_state_pin_get(const fl_state *state,
                                  fl_reason *why);
 
 /*
- * Pins the aggregator for life; forgets the objects, the update, the residual
- * and the session's number when none was pinned. FL_ERR_STATE: another one is
- * pinned, *why says what to do. FL_ERR_FORMAT: as above, or of
+ * Pins the aggregator for life; forgets the objects, the update, the residual,
+ * INT8 models and the session's number when none was pinned. FL_ERR_STATE:
+ * another one is pinned, *why says what to do. FL_ERR_FORMAT: as above, or of
  * fl_state_session_get. FL_ERR_SYSTEM: disk full, ...: nothing is pinned then.
  */
 FL_CHECK fl_err fl_state_pin_set(fl_state *state,
@@ -253,6 +258,46 @@ FL_CHECK fl_err fl_state_residual_save(fl_state *state, const uint8_t *bytes,
  */
 FL_CHECK fl_err fl_state_residual_load(fl_state *state, uint8_t **bytes,
                                        size_t *len, fl_reason *why);
+
+/* ---- the INT8 model in use ---- */
+
+/* All zeros: nothing is known of it. */
+typedef struct {
+    uint8_t model[FL_HASH_BYTES];   // object that it was made of
+    uint8_t ranges[FL_HASH_BYTES];  // and its ranges
+    uint32_t round;
+    uint32_t row_count, correct_count;  // measured here, when it was installed
+    int64_t wall_ms;                    // then
+} fl_state_installed;
+
+/*
+ * Takes these bytes into use; what was, is kept as the previous one, unless it
+ * is the same. After an error, FL_ERR_SYSTEM or FL_ERR_MEMORY, the old one is
+ * in use still, or the new one, of which nothing is known.
+ */
+FL_CHECK fl_err fl_state_installed_save(fl_state *state,
+                                        const fl_state_installed *installed,
+                                        const uint8_t *bytes, size_t len,
+                                        fl_reason *why);
+
+/*
+ * Reads it, also beside a running client. The caller frees *bytes.
+ * FL_ERR_NOT_FOUND: none is in use. FL_ERR_SYSTEM, FL_ERR_MEMORY,
+ * FL_ERR_LIMIT: too long to be one.
+ */
+FL_CHECK fl_err fl_state_installed_load(fl_state_installed *installed,
+                                        uint8_t **bytes, size_t *len,
+                                        const char *folder, fl_reason *why);
+
+/* ---- classes ---- */
+
+/* One name a line; NULL: they have none. FL_ERR_SYSTEM. */
+FL_CHECK fl_err fl_state_classes_write(fl_state *state, const char *text,
+                                       fl_reason *why);
+
+/* Likewise. FL_ERR_NOT_FOUND: they have no names, or no client has run. */
+FL_CHECK fl_err fl_state_classes_read(char **text, const char *folder,
+                                      fl_reason *why);
 
 /* ---- status ---- */
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/local.h"
+
 static bool is_uploading(const fl_client *client)
 {
     return client->task.state >= FL_TASK_OFFERING;
@@ -40,10 +42,17 @@ static void keep_result(fl_client *client)
     task->result = (fl_result){0};
 }
 
+void fl_task_files_fini(fl_task_files *files)
+{
+    free(files->model);
+    free(files->ranges);
+    *files = (fl_task_files){.model = NULL};
+}
+
 void fl_task_drop(fl_client *client)
 {
     fl_task *task = &client->task;
-    if (client->trained_model && client->is_trained_for_task) {
+    if (client->trained.model && client->is_trained_for_task) {
         client->is_trained_for_task = false;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
@@ -54,7 +63,7 @@ void fl_task_drop(fl_client *client)
     fl_party_free(task->party);
     fl_parts_free(task->parts);
     free(task->base);
-    free(task->model);
+    fl_task_files_fini(&task->files);
     fl_result_fini(&task->result);
     free(task->answer_bytes);
     free(task->upload);
@@ -81,7 +90,7 @@ static void say_no(fl_client *client, uint32_t round)
 
 void fl_task_decline(fl_client *client)
 {
-    say_no(client, client->task.plan.round);
+    if (!client->task.is_last) say_no(client, client->task.plan.round);
     keep_result(client);
     fl_task_drop(client);
 }
@@ -104,26 +113,47 @@ static void hand_in(fl_client *client)
     }
 }
 
+// What the log calls it.
+static const char *const WORK_NAMES[] = {
+    [FL_WORK_TRAIN] = "training",
+    [FL_WORK_MEASURE] = "measuring",
+    [FL_WORK_IMPORTANCE] = "weighing_channels",
+    [FL_WORK_RANGES] = "observing_ranges",
+};
+
 static void train(fl_client *client)
 {
     fl_task *task = &client->task;
     task->state = FL_TASK_TRAINING;
     fl_uplink_expect(client, false);
     if (client->is_leaving) return;
-    if (client->trained_model) return;  // until the cancelled job has ended
-    client->trained_model = task->model;
+    if (client->trained.model) return;  // until the cancelled job has ended
+    client->trained = task->files;
     client->is_trained_for_task = true;
-    task->model = NULL;
-    fl_emit_log(client, FL_LOG_INFO, "training", "round=%u", task->plan.round);
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_TRAIN,
-                                       .plan = &task->plan,
-                                       .bytes = client->trained_model,
-                                       .len = task->model_len});
+    task->files = (fl_task_files){.model = NULL};
+    fl_emit_log(client, FL_LOG_INFO, WORK_NAMES[task->plan.work], "round=%u",
+                task->plan.round);
+    fl_emit(client,
+            (fl_client_effect){.kind = FL_CLIENT_TRAIN,
+                               .plan = &task->plan,
+                               .bytes = client->trained.model,
+                               .len = client->trained.model_len,
+                               .ranges = client->trained.ranges,
+                               .ranges_len = client->trained.ranges_len});
+}
+
+static void install_last(fl_client *client)
+{
+    fl_task *task = &client->task;
+    fl_installing_begin(client, &task->plan, &task->files);
+    fl_task_drop(client);
 }
 
 void fl_task_downloaded(fl_client *client)
 {
-    if (client->task.model) {
+    if (client->task.is_last) {
+        install_last(client);
+    } else if (client->task.files.model) {
         train(client);
     } else {
         take_result(client, &client->kept);
@@ -131,16 +161,9 @@ void fl_task_downloaded(fl_client *client)
     }
 }
 
-void fl_task_trained(fl_client *client, const fl_client_event *event)
+static void take_answer(fl_client *client, const fl_client_event *event)
 {
     fl_task *task = &client->task;
-    free(client->trained_model);
-    client->trained_model = NULL;
-    if (!client->is_trained_for_task) {
-        if (!event->err) fl_result_fini(event->result);
-        if (task->state == FL_TASK_TRAINING) train(client);
-        return;
-    }
     client->is_trained_for_task = false;
     if (event->err) {
         fl_emit_log(client, FL_LOG_ERROR, "training_failed",
@@ -155,6 +178,23 @@ void fl_task_trained(fl_client *client, const fl_client_event *event)
                                        .plan = &task->plan,
                                        .result = &task->result});
     hand_in(client);
+}
+
+void fl_task_trained(fl_client *client, const fl_client_event *event)
+{
+    fl_task *task = &client->task;
+    fl_task_files files = client->trained;
+    client->trained = (fl_task_files){.model = NULL};
+    if (client->is_trained_for_task) {
+        if (task->plan.work == FL_WORK_TRAIN) {
+            fl_installing_begin(client, &task->plan, &files);
+        }
+        take_answer(client, event);
+    } else {
+        if (!event->err) fl_result_fini(event->result);
+        if (task->state == FL_TASK_TRAINING) train(client);
+    }
+    fl_task_files_fini(&files);
 }
 
 /* ---- plans ---- */
@@ -183,16 +223,28 @@ static fl_err check_sketch(const fl_client_options *options,
     return FL_OK;
 }
 
+static fl_err check_work(const fl_client_options *options, const fl_plan *plan,
+                         fl_reason *why)
+{
+    if (plan->work == FL_WORK_TRAIN || options->takes_surveys) return FL_OK;
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "it asks what this data says about the model, which "
+                         "--no-surveys forbids");
+}
+
 static fl_err check_codec(const fl_client_options *options, const fl_plan *plan,
                           fl_reason *why)
 {
     fl_codec codec;
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     const fl_err err = fl_codec_check(&codec, why);
     if (err) {
         return fl_reason_prefix(why, err, "its numbers make no update");
     }
-    if (plan->aggregation == FL_AGGREGATION_CLEAR) return FL_OK;
+    if (plan->aggregation == FL_AGGREGATION_CLEAR ||
+        codec.kind == FL_CODEC_TALLY) {  // the exact sum is all there is
+        return FL_OK;
+    }
     return check_sketch(options, &codec, why);
 }
 
@@ -201,6 +253,7 @@ static fl_err check_plan(const fl_client *client, const fl_plan *plan,
                          fl_reason *why)
 {
     const fl_client_options *options = &client->options;
+    FL_TRY(check_work(options, plan, why));
     FL_TRY(check_codec(options, plan, why));
     if (plan->aggregation == FL_AGGREGATION_CLEAR) {
         if (options->allows_clear) return FL_OK;
@@ -239,6 +292,8 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (task->state != FL_TASK_IDLE && task->plan.number == plan->number) {
         return;  // on it already
     }
+    client->has_finished = false;
+    client->leave_by_ms = INT64_MAX;
     if (plan->round == client->residual_round) {  // once more
         fl_residual_undo(client, plan->round);
     } else {
@@ -263,6 +318,7 @@ static void planned(fl_client *client, const fl_plan *plan)
     fl_task_drop(client);
     task->plan = *plan;
     task->first_operation = client->operation + 1;
+    client->holdout = plan->holdout;
     client->status.round = plan->round;
     fl_emit_log(client, FL_LOG_INFO, "plan",
                 "round=%u local_epochs=%u batch=%u lr=%g", plan->round,
@@ -294,6 +350,7 @@ void fl_task_mail(fl_client *client, const fl_mail *mail)
         fl_emit_log(client, FL_LOG_INFO, "finished", "round=%u", mail->round);
         fl_task_drop(client);
         drop_kept(client);
+        fl_installing_last(client, mail);
         break;
     case FL_MAIL_STEP:
         if (task->state == FL_TASK_IDLE) {

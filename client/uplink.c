@@ -80,7 +80,7 @@ void fl_uplink_opened(fl_client *client)
     fl_emit_frame(client, uplink->hello, uplink->hello_len);
 }
 
-static void leave(fl_client *client, fl_err err)
+void fl_uplink_leave(fl_client *client, fl_err err)
 {
     client->is_leaving = true;
     hang_up_quietly(client);
@@ -153,7 +153,7 @@ static void welcome(fl_client *client, const fl_welcome *words,
                     "somebody else answers at this address, or the "
                     "aggregator was set up anew; if that is right, delete "
                     "aggregator.pub from the state directory");
-        leave(client, FL_ERR_AUTH);
+        fl_uplink_leave(client, FL_ERR_AUTH);
         return;
     }
     say_noise(client, &(fl_greeting){.hello = client->uplink.hello,
@@ -191,7 +191,7 @@ static void refused(fl_client *client, const fl_refusal *refusal)
     fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
                 refusal->code, refusal->text);
     if (refusal->code == FL_ERR_AUTH || refusal->code == FL_ERR_UNSUPPORTED) {
-        leave(client, (fl_err)refusal->code);
+        fl_uplink_leave(client, (fl_err)refusal->code);
     } else {
         hang_up_quietly(client);
     }
@@ -202,9 +202,6 @@ static void read_mail(fl_client *client, const fl_mail *mail)
     if (mail->sequence <= client->uplink.mail_after) return;  // seen before
     client->uplink.mail_after = mail->sequence;
     fl_task_mail(client, mail);
-    if (mail->kind == FL_MAIL_FINISHED && client->options.leave_when_finished) {
-        leave(client, FL_OK);
-    }
 }
 
 // The link carries more than check-ins: the next one may be dialled soon.

@@ -5,32 +5,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "client/local.h"
 
 /* ---- from the result to bytes ---- */
-
-_Static_assert((int)FL_PROTO_RUNS_MAX == (int)FL_LAYOUT_RUNS_MAX,
-               "a plan's runs are a layout's");
-
-void fl_upload_codec(fl_codec *codec, const fl_plan *plan)
-{
-    *codec = (fl_codec){
-        .kind = (fl_codec_kind)plan->codec,
-        .param_count = (size_t)plan->param_count,
-        .bits = plan->codec_bits,
-        .density = plan->density,
-        .density_small = plan->density_small,
-        .clip = plan->value_clip,
-        .weight_max = plan->weight_max,
-        .client_cap = plan->client_cap,
-        .seed = fl_plan_codec_seed(plan),
-        .per_word = plan->per_word,
-        .value_max = plan->value_max,
-        .step_large = plan->step_large,
-        .step_small = plan->step_small,
-        .layout = {.run_count = plan->run_count},
-    };
-    memcpy(codec->layout.runs, plan->runs, sizeof codec->layout.runs);
-}
 
 // What an update is made of and what is made from it, until both are wiped.
 typedef struct {
@@ -59,24 +36,35 @@ static void finish_packing(packing *p)
     free(p->scratch);
 }
 
+static fl_update_metrics metrics_of(const fl_result *result)
+{
+    return (fl_update_metrics){
+        .weight = result->sample_count,
+        .correct = result->correct_count,
+        .loss_sum = (double)result->loss_sum_micro * 1e-6,
+    };
+}
+
+// Floats and counts have the same length.
+static fl_err check_result(const fl_result *result, const fl_codec *codec,
+                           fl_reason *why)
+{
+    if (result->update_len == codec->param_count * sizeof(float)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "the update has %zu bytes, the plan speaks of %zu "
+                         "parameters",
+                         result->update_len, codec->param_count);
+}
+
 // To be finished whatever the result.
-static fl_err begin_packing(packing *p, const fl_client *client, fl_reason *why)
+static fl_err begin_packing(packing *p, const fl_client *client,
+                            const fl_codec *codec, fl_reason *why)
 {
     const fl_plan *plan = &client->task.plan;
     const fl_result *result = &client->task.result;
-    *p = (packing){
-        .metrics = {.weight = result->sample_count,
-                    .correct = result->correct_count,
-                    .loss_sum = (double)result->loss_sum_micro * 1e-6},
-    };
-    fl_upload_codec(&p->codec, plan);
-    const size_t count = p->codec.param_count;
-    if (result->update_len != count * sizeof(float)) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "the update has %zu bytes, the plan speaks of "
-                             "%zu parameters",
-                             result->update_len, count);
-    }
+    const size_t count = codec->param_count;
+    *p = (packing){.codec = *codec, .metrics = metrics_of(result)};
+    FL_TRY(check_result(result, codec, why));
     uint64_t id;
     memcpy(&id, client->options.identity.public_key, sizeof id);
     fl_random_init(&p->rounding, fl_local_seed(plan), FL_RANDOM_ROUNDING, id);
@@ -139,16 +127,64 @@ static fl_err pack_clear(fl_client *client, packing *p, fl_reason *why)
     return fl_residual_pend(client, p->update, p->codec.param_count);
 }
 
-fl_err fl_upload_pack(fl_client *client, fl_reason *why)
+// The words of a survey's answer, which is nobody's but the sum's to read.
+static fl_err tally(uint64_t *words, const fl_client *client,
+                    const fl_codec *codec, uint32_t *counts, fl_reason *why)
+{
+    const fl_task *task = &client->task;
+    const fl_update_metrics metrics = metrics_of(&task->result);
+    for (size_t i = 0; i < codec->param_count; i++) {
+        counts[i] = fl_bytes_get_u32(task->result.update + i * sizeof *counts);
+    }
+    FL_TRY(fl_tally_encode(words, codec, counts, &metrics, why));
+    if (!task->party) return FL_OK;
+    const fl_err err =
+        fl_party_mask(task->party, words, fl_update_words(codec));
+    return err ? fl_reason_set(why, err, "the words cannot be masked") : FL_OK;
+}
+
+static fl_err pack_tally(fl_client *client, const fl_codec *codec,
+                         fl_reason *why)
+{
+    fl_task *task = &client->task;
+    const size_t count = codec->param_count;
+    const size_t word_count = fl_update_words(codec);
+    const size_t len = word_count * sizeof(uint64_t);
+    FL_TRY(check_result(&task->result, codec, why));
+    FL_TRY(make_upload_room(task, len, why));
+    uint64_t *words = calloc(word_count, sizeof *words);
+    uint32_t *counts = calloc(count, sizeof *counts);
+    fl_err err = words && counts
+                     ? tally(words, client, codec, counts, why)
+                     : fl_reason_set(why, FL_ERR_MEMORY,
+                                     "no memory to encode %zu counts", count);
+    if (!err) fl_addend_encode(task->upload, words, word_count);
+    if (words) fl_secret_wipe(words, len);
+    if (counts) fl_secret_wipe(counts, count * sizeof *counts);
+    free(words);
+    free(counts);
+    return err;
+}
+
+static fl_err pack_update(fl_client *client, const fl_codec *codec,
+                          fl_reason *why)
 {
     packing p;
-    fl_err err = begin_packing(&p, client, why);
+    fl_err err = begin_packing(&p, client, codec, why);
     if (!err) {
         err = client->task.party ? pack_masked(client, &p, why)
                                  : pack_clear(client, &p, why);
     }
     finish_packing(&p);
     return err;
+}
+
+fl_err fl_upload_pack(fl_client *client, fl_reason *why)
+{
+    fl_codec codec;
+    fl_local_codec(&codec, &client->task.plan);
+    return codec.kind == FL_CODEC_TALLY ? pack_tally(client, &codec, why)
+                                        : pack_update(client, &codec, why);
 }
 
 /* ---- the offer ---- */

@@ -34,8 +34,7 @@ typedef struct training {
     const fl_boards *boards;
     struct board_state *board;
     fl_plan plan;
-    const uint8_t *model;
-    size_t model_len;
+    fl_local_data data;
     atomic_bool stop;
     fl_result result;
     fl_err err;
@@ -82,13 +81,7 @@ struct fl_boards {
 static void run_training(fl_job *job)
 {
     training *t = (training *)(void *)((char *)job - offsetof(training, job));
-    const fl_boards_options *options = &t->boards->options;
-    uint32_t row_count;
-    const uint32_t *rows =
-        fl_partition_rows(options->partition, t->board->number, &row_count);
-    t->err = fl_local_train(&t->result, &t->plan, t->model, t->model_len,
-                            options->train, rows, row_count, t->board->number,
-                            &t->stop, &t->why);
+    t->err = fl_local_work(&t->result, &t->plan, &t->data, &t->why);
 }
 
 // Without memory the board never answers: the round's deadline deals with it.
@@ -121,24 +114,37 @@ static void free_training(training *t)
     free(t);
 }
 
+static fl_local_data data_of(const training *t, const board_state *board,
+                             const fl_client_effect *effect)
+{
+    const fl_boards_options *options = &board->boards->options;
+    fl_local_data data = {.model = effect->bytes,
+                          .model_len = effect->len,
+                          .ranges = effect->ranges,
+                          .ranges_len = effect->ranges_len,
+                          .dataset = options->train,
+                          .client = board->number,
+                          .stop = &t->stop};
+    data.rows =
+        fl_partition_rows(options->partition, board->number, &data.row_count);
+    return data;
+}
+
 static void begin_training(fl_boards *boards, board_state *board,
                            const fl_client_effect *effect)
 {
     const int64_t now_ms = fl_memnet_now(boards->options.memnet);
-    uint32_t row_count;
-    fl_partition_rows(boards->options.partition, board->number, &row_count);
-    const int64_t takes_ms = fl_board_training_ms(&board->board, row_count,
-                                                  effect->plan->local_epochs);
     training *t = calloc(1, sizeof *t);
     if (!t) return;
+    t->data = data_of(t, board, effect);
+    const int64_t takes_ms =
+        fl_board_work_ms(&board->board, effect->plan, t->data.row_count);
     t->kind = POST_TRAINED;
     t->post_count = 1;
     t->job.run = run_training;
     t->boards = boards;
     t->board = board;
     t->plan = *effect->plan;
-    t->model = effect->bytes;
-    t->model_len = effect->len;
     list_training(boards, t);
     board->training = t;
     fl_pool_submit(boards->options.pool, &t->job);
@@ -276,6 +282,7 @@ static void do_client_effect(fl_boards *boards, board_state *board,
     case FL_CLIENT_SAVE_UPDATE:
     case FL_CLIENT_DROP_UPDATE:
     case FL_CLIENT_SAVE_RESIDUAL:
+    case FL_CLIENT_INSTALL:       // see takes_int8
     case FL_CLIENT_LEAVE: break;  // nothing outlives a simulation
     }
 }
@@ -400,6 +407,10 @@ static fl_err add_board(fl_boards *boards, uint32_t number)
         .random_self = boards->options.nonces,
         .client_min = boards->options.client_min,
         .allows_clear = boards->options.allows_clear,
+        .takes_surveys = true,
+        // A hundred boards would quantise and measure the same model a hundred
+        // times: who runs the simulation measures it once.
+        .takes_int8 = false,
         .enrol = enrol,
         .room = make_room,
         .enrol_self = board,

@@ -52,10 +52,15 @@ int64_t fl_board_next_change_ms(fl_board *board, bool is_present)
            (int64_t)(1e3 * mean_s * fl_random_exponential(&board->presence));
 }
 
-int64_t fl_board_training_ms(const fl_board *board, uint64_t sample_count,
-                             uint32_t epochs)
+int64_t fl_board_work_ms(const fl_board *board, const fl_plan *plan,
+                         uint64_t row_count)
 {
-    const double samples = (double)sample_count * epochs;
+    const bool is_survey = plan->work != FL_WORK_TRAIN;
+    const bool is_capped =
+        is_survey && plan->row_cap > 0 && plan->row_cap < row_count;
+    const double samples = is_survey
+                               ? (double)(is_capped ? plan->row_cap : row_count)
+                               : (double)row_count * plan->local_epochs;
     return 1 + (int64_t)(1e3 * samples / board->samples_per_s);
 }
 

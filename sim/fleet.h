@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "net/net.h"
+#include "proto/proto.h"
 #include "secure/secure.h"
 
 typedef struct {
@@ -47,9 +48,12 @@ bool fl_board_is_present_first(fl_board *board);
 /* Milliseconds until it goes or comes; INT64_MAX: never. */
 int64_t fl_board_next_change_ms(fl_board *board, bool is_present);
 
-/* Virtual time that training takes. */
-int64_t fl_board_training_ms(const fl_board *board, uint64_t sample_count,
-                             uint32_t epochs);
+/*
+ * Virtual time that the plan's work takes with so many rows: an epoch of
+ * training looks at each of them, and so does a survey.
+ */
+int64_t fl_board_work_ms(const fl_board *board, const fl_plan *plan,
+                         uint64_t row_count);
 
 /*
  * Asked once a training: false, or the time from its start at which the

@@ -121,9 +121,13 @@ static void train(const bench *b, float *update, uint32_t round,
     for (uint32_t i = 0; i < ROWS; i++) {
         rows[i] = ((round * CLIENTS + client) * ROWS + i) % 60000;
     }
-    must(fl_local_train(&result, &plan, onnx, onnx_len, b->train, rows, ROWS,
-                        client, NULL, &why),
-         &why);
+    const fl_local_data data = {.model = onnx,
+                                .model_len = onnx_len,
+                                .dataset = b->train,
+                                .rows = rows,
+                                .row_count = ROWS,
+                                .client = client};
+    must(fl_local_work(&result, &plan, &data, &why), &why);
     memcpy(update, result.update, result.update_len);  // little-endian floats
     fl_result_fini(&result);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "client/client_core.h"
+#include "client/local.h"
 #include "proto/check.h"
 #include "tests/support/host.h"
 #include "tests/test.h"
@@ -298,7 +299,7 @@ static void assert_stopped(const lie *of)
     fl_plan plan = sketch_plan(host);
     of->spoil(&plan);
     fl_codec codec;
-    fl_upload_codec(&codec, &plan);
+    fl_local_codec(&codec, &plan);
     fl_reason why = {""};
     assert_err(fl_codec_check(&codec, &why), FL_ERR_RANGE);
     assert_reason_names(why, of->word);
@@ -359,7 +360,7 @@ TEST(codec_policy_refuses_models_that_are_too_large)
     for (fl_codec_kind kind = FL_CODEC_SKETCH; kind <= FL_CODEC_NONE; kind++) {
         plan.codec = kind;
         fl_codec codec;
-        fl_upload_codec(&codec, &plan);
+        fl_local_codec(&codec, &plan);
         assert_true(fl_codec_bound(&codec) > 0);
         assert_true(takes(&plan, true));
     }

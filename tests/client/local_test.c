@@ -1,5 +1,5 @@
 /*
- * Training on a board: what comes out of fl_local_train, and every refusal.
+ * Training on a board: what comes out of fl_local_work, and every refusal.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -88,8 +88,14 @@ static fl_err train(world *w, uint64_t client, const atomic_bool *stop)
 {
     fl_result_fini(&w->result);
     w->why.text[0] = 0;
-    return fl_local_train(&w->result, &w->plan, w->bytes, w->len, w->dataset,
-                          w->rows, ROWS, client, stop, &w->why);
+    const fl_local_data data = {.model = w->bytes,
+                                .model_len = w->len,
+                                .dataset = w->dataset,
+                                .rows = w->rows,
+                                .row_count = ROWS,
+                                .client = client,
+                                .stop = stop};
+    return fl_local_work(&w->result, &w->plan, &data, &w->why);
 }
 
 static void assert_refused(world *w, fl_err expected, const char *word)
@@ -180,8 +186,12 @@ TEST(local_training_uses_only_the_rows_it_is_given)
     world w;
     fl_result result;
     world_init(&w);
-    assert_ok(fl_local_train(&result, &w.plan, w.bytes, w.len, w.dataset,
-                             w.rows + 3, 7, 0, NULL, NULL));
+    const fl_local_data data = {.model = w.bytes,
+                                .model_len = w.len,
+                                .dataset = w.dataset,
+                                .rows = w.rows + 3,
+                                .row_count = 7};
+    assert_ok(fl_local_work(&result, &w.plan, &data, NULL));
     assert_int_equal(result.sample_count, 7);
     fl_result_fini(&result);
     world_fini(&w);

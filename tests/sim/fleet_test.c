@@ -184,8 +184,11 @@ TEST(fleet_training_takes_its_samples_and_epochs)
     const fl_fleet_options options = plain_fleet();
     fl_board board;
     fl_board_init(&board, &options, 0);
-    assert_in_range(fl_board_training_ms(&board, 1000, 3), 6000, 6001);
-    assert_in_range(fl_board_training_ms(&board, 1, 1), 2, 3);
+    assert_in_range(
+        fl_board_work_ms(&board, &(fl_plan){.local_epochs = 3}, 1000), 6000,
+        6001);
+    assert_in_range(fl_board_work_ms(&board, &(fl_plan){.local_epochs = 1}, 1),
+                    2, 3);
 }
 
 TEST(fleet_clients_vanish_as_often_as_they_should)

@@ -89,7 +89,11 @@ static fl_err enrol(void *self, const fl_enrolment **enrolment,
 static const fl_parcel *find_parcel(const fl_host *host, const uint8_t *name)
 {
     const bool is_model = memcmp(name, host->model.name, FL_HASH_BYTES) == 0;
-    const fl_parcel *parcel = is_model ? &host->model : &host->list;
+    const bool is_ranges = host->ranges.bytes &&
+                           memcmp(name, host->ranges.name, FL_HASH_BYTES) == 0;
+    const fl_parcel *parcel = is_model    ? &host->model
+                              : is_ranges ? &host->ranges
+                                          : &host->list;
     assert_memory_equal(name, parcel->name, FL_HASH_BYTES);
     return parcel;
 }
@@ -155,6 +159,7 @@ static void download(fl_host *host, const fl_client_effect *effect)
 
 static void read_log(fl_host *host, const fl_client_effect *effect)
 {
+    snprintf(host->event, sizeof host->event, "%s", effect->event);
     if (effect->level <= FL_LOG_WARN)
         snprintf(host->why, sizeof host->why, "%s", effect->text);
     if (strncmp(effect->event, "session_", strlen("session_")) != 0) return;
@@ -206,6 +211,17 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
         host->plan = *effect->plan;
         host->job = effect->bytes;
         host->job_len = effect->len;
+        host->job_ranges = effect->ranges;
+        host->job_ranges_len = effect->ranges_len;
+        break;
+    case FL_CLIENT_INSTALL:
+        assert_false(host->is_installing);
+        host->is_installing = true;
+        host->install_plan = *effect->plan;
+        host->install = effect->bytes;
+        host->install_len = effect->len;
+        host->install_ranges = effect->ranges;
+        host->install_ranges_len = effect->ranges_len;
         break;
     case FL_CLIENT_PIN_AUTHORITY:
         memcpy(host->authority, effect->bytes, FL_KEY_BYTES);
@@ -302,6 +318,7 @@ void fl_host_fini(fl_host *host)
     fl_enrolment_free(host->enrolment);
     fl_parcel_fini(&host->model);
     fl_parcel_fini(&host->list);
+    fl_parcel_fini(&host->ranges);
     fl_arena_fini(&host->scratch);
     fl_arena_fini(&host->kept);
     fl_parts_free(host->found_parts);
@@ -469,6 +486,39 @@ fl_plan fl_host_secure_plan(const fl_host *host, uint32_t round)
     return plan;
 }
 
+fl_plan fl_host_survey_plan(const fl_host *host, uint32_t round, fl_work work,
+                            size_t count)
+{
+    fl_plan plan = fl_host_plan(host, round);
+    plan.work = work;
+    plan.codec = FL_CODEC_TALLY;
+    plan.param_count = count;
+    plan.density = plan.density_small = 0;
+    plan.row_cap = 100;
+    plan.run_count = 0;
+    plan.runs[0] = 0;
+    return plan;
+}
+
+void fl_host_make_ranges(fl_host *host, const uint8_t *bytes, size_t len)
+{
+    fl_parcel_fini(&host->ranges);
+    fl_parcel_wrap(&host->ranges, FL_OBJECT_RANGES, 0, copy_of(bytes, len),
+                   len);
+}
+
+void fl_host_mail_last(fl_host *host, uint32_t round)
+{
+    fl_message message = {.type = FL_MESSAGE_MAIL,
+                          .round = round,
+                          .mail = {.sequence = ++host->mail,
+                                   .kind = FL_MAIL_FINISHED,
+                                   .round = round}};
+    memcpy(message.mail.model, host->model.name, FL_HASH_BYTES);
+    memcpy(message.mail.ranges, host->ranges.name, FL_HASH_BYTES);
+    fl_host_send(host, &message);
+}
+
 void fl_host_mail(fl_host *host, fl_mail_kind kind, uint32_t round)
 {
     fl_message message = {
@@ -598,6 +648,20 @@ void fl_host_trained(fl_host *host, uint32_t chunks)
     fl_host_tell(
         host, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});
     assert_null(result.update);
+}
+
+// Reads all that was lent: the client must have kept it all the time.
+void fl_host_installed(fl_host *host, const fl_client_verdict *verdict)
+{
+    uint8_t hash[FL_HASH_BYTES];
+    assert_true(host->is_installing);
+    fl_hash(hash, host->install, host->install_len);
+    fl_hash(hash, host->install_ranges, host->install_ranges_len);
+    host->is_installing = false;
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_INSTALLED,
+                                         .verdict = verdict,
+                                         .err = verdict ? FL_OK : FL_ERR_FORMAT,
+                                         .why = "a reason"});
 }
 
 void fl_host_failed(fl_host *host, fl_err err)

@@ -45,8 +45,9 @@ typedef struct {
     size_t frame_len;
     fl_message inbox[FL_HOST_INBOX];
     size_t inbox_len;
-    fl_parcel model;  // FL_HOST_CHUNKS chunks; the last one is short
-    fl_parcel list;   // for sessions; fl_host_enrol
+    fl_parcel model;   // FL_HOST_CHUNKS chunks; the last one is short
+    fl_parcel list;    // for sessions; fl_host_enrol
+    fl_parcel ranges;  // fl_host_make_ranges
 
     // What the client has asked for.
     uint32_t counts[FL_CLIENT_LEAVE + 1];  // effects by kind
@@ -55,6 +56,12 @@ typedef struct {
     bool is_training;
     const uint8_t *job;  // what TRAIN lent
     size_t job_len;
+    const uint8_t *job_ranges;  // and this, or NULL
+    size_t job_ranges_len;
+    bool is_installing;
+    const uint8_t *install, *install_ranges;  // what INSTALL lent
+    size_t install_len, install_ranges_len;
+    fl_plan install_plan;
     fl_plan plan;                         // of the last TRAIN
     size_t trained_len;                   // of the update that it gave
     bool is_downloading;                  // from BEGIN to END
@@ -71,6 +78,7 @@ typedef struct {
     uint8_t *residual;        // the one that is kept; NULL: none
     size_t residual_len;
     bool takes_base;           // of the last FIND
+    char event[64];            // of the last line
     char why[1024];            // pairs of the last line about trouble
     char session[64];          // event of the last line about a session
     char session_pairs[1024];  // and its pairs
@@ -158,6 +166,19 @@ fl_plan fl_host_plan(const fl_host *host, uint32_t round);
 
 /* The same for a session: the number is the round's, 3 clients at least. */
 fl_plan fl_host_secure_plan(const fl_host *host, uint32_t round);
+
+/* Ranges that the aggregator serves; some bytes, or these, which it copies. */
+void fl_host_make_ranges(fl_host *host, const uint8_t *bytes, size_t len);
+
+/* The plan of a survey in the clear, whose answer is `count` counts. */
+fl_plan fl_host_survey_plan(const fl_host *host, uint32_t round, fl_work work,
+                            size_t count);
+
+/* FINISHED, with the model and the ranges that are served, if there are. */
+void fl_host_mail_last(fl_host *host, uint32_t round);
+
+/* The answer to INSTALL: this verdict; or an error. */
+void fl_host_installed(fl_host *host, const fl_client_verdict *verdict);
 
 /* The training ends: with an update of `chunks` chunks, or with an error. */
 fl_result fl_host_result(uint32_t chunks);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/client_core.h"
+#include "client/local.h"
 #include "tests/test.h"
 
 static const fl_update_metrics metrics = {10, 5, 20.0};
@@ -11,7 +12,7 @@ static const fl_update_metrics metrics = {10, 5, 20.0};
 size_t fl_packing_words(const fl_plan *plan)
 {
     fl_codec codec;
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     return fl_update_words(&codec);
 }
 
@@ -19,7 +20,7 @@ void fl_packing_task(uint8_t task[FL_PROTO_HASH_BYTES], const fl_plan *plan)
 {
     fl_codec codec;
     uint8_t recipe[FL_HASH_BYTES], text[FL_CODEC_TASK_MAX];
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     fl_plan_recipe(recipe, plan);
     fl_hash(task, text, fl_codec_task(text, &codec, recipe));
 }
@@ -45,7 +46,7 @@ void fl_packing_encode(uint64_t *words, const fl_plan *plan, float value)
 {
     fl_codec codec;
     fl_random rounding;
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     float *update = make_update(codec.param_count, value);
     float *scratch = make_scratch(&codec);
     fl_random_init(&rounding, 1, FL_RANDOM_TEST, 1);
@@ -59,7 +60,7 @@ uint8_t *fl_packing_bytes(size_t *len, const fl_plan *plan, float value)
 {
     fl_codec codec;
     fl_random rounding;
-    fl_upload_codec(&codec, plan);
+    fl_local_codec(&codec, plan);
     const size_t cap = fl_codec_bound(&codec);
     float *update = make_update(codec.param_count, value);
     float *scratch = make_scratch(&codec);

@@ -324,6 +324,7 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
     case FL_CLIENT_SAVE_RESIDUAL:
         keep(&end->residual, &end->residual_len, effect->bytes, effect->len);
         break;
+    case FL_CLIENT_INSTALL: fail_msg("nothing is to be installed"); break;
     case FL_CLIENT_LOG:
         end->patch_refused_count += strcmp(effect->event, "patch_refused") == 0;
         break;

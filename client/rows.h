@@ -1,0 +1,34 @@
+/*
+ * Which of a client's rows a plan is about. Every so-manyth is held out, the
+ * same ones in every round: on these nothing is trained, so that they can tell
+ * what a model is worth.
+ *
+ * Private to client/. Pure functions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FL_CLIENT_ROWS_H
+#define FL_CLIENT_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/random.h"
+
+/*
+ * Copies, in their order, the rows of own[0..count) that are held out, or
+ * those that are not; `rows` has room for all. Returns how many these are.
+ * Row i is held out when i % holdout is holdout - 1. With a holdout of 0, or
+ * with fewer rows than that, none is: either way all of them are copied.
+ */
+uint32_t fl_rows_split(uint32_t *rows, const uint32_t *own, uint32_t count,
+                       uint32_t holdout, bool wants_held_out);
+
+/*
+ * Leaves at most `cap` of rows[0..count), drawn at random, in their order;
+ * returns how many. 0: all stay.
+ */
+uint32_t fl_rows_sample(uint32_t *rows, uint32_t count, uint32_t cap,
+                        fl_random *random);
+
+#endif

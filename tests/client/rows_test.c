@@ -1,0 +1,90 @@
+/*
+ * Rows: who is held out, and who is in a sample.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "client/rows.h"
+#include "tests/test.h"
+
+enum { ROWS = 23 };
+
+static void fill(uint32_t own[ROWS])
+{
+    for (uint32_t i = 0; i < ROWS; i++)
+        own[i] = 1000 + 7 * i;
+}
+
+TEST(rows_held_out_and_others_are_all_rows_in_their_order)
+{
+    uint32_t own[ROWS], out[ROWS], in[ROWS];
+    fill(own);
+    for (uint32_t holdout = 2; holdout <= ROWS; holdout++) {
+        const uint32_t out_count = fl_rows_split(out, own, ROWS, holdout, true);
+        const uint32_t in_count = fl_rows_split(in, own, ROWS, holdout, false);
+        assert_int_equal(out_count, ROWS / holdout);
+        assert_int_equal(out_count + in_count, ROWS);
+        uint32_t o = 0, n = 0;
+        for (uint32_t i = 0; i < ROWS; i++) {
+            if (i % holdout == holdout - 1)
+                assert_int_equal(out[o++], own[i]);
+            else
+                assert_int_equal(in[n++], own[i]);
+        }
+    }
+}
+
+TEST(rows_too_few_to_hold_one_out_are_all_there_for_both)
+{
+    uint32_t own[ROWS], rows[ROWS];
+    fill(own);
+    const uint32_t holdouts[] = {0, ROWS + 1, 1 << 16};
+    for (size_t i = 0; i < sizeof holdouts / sizeof *holdouts; i++) {
+        for (int wants = 0; wants <= 1; wants++) {
+            assert_int_equal(fl_rows_split(rows, own, ROWS, holdouts[i], wants),
+                             ROWS);
+            assert_memory_equal(rows, own, sizeof own);
+        }
+    }
+}
+
+TEST(rows_of_a_sample_are_rows_in_their_order)
+{
+    uint32_t own[ROWS];
+    for (uint32_t cap = 0; cap <= ROWS + 1; cap++) {
+        uint32_t rows[ROWS];
+        fl_random random;
+        fill(own);
+        fill(rows);
+        fl_random_init(&random, 3, FL_RANDOM_TEST, cap);
+        const uint32_t count = fl_rows_sample(rows, ROWS, cap, &random);
+        assert_int_equal(count, cap == 0 || cap > ROWS ? ROWS : cap);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal((rows[i] - 1000) % 7, 0);
+            if (i > 0) assert_true(rows[i] > rows[i - 1]);
+        }
+    }
+}
+
+// 4000 samples of 5 of 20 rows: each is in about 1000, deviation 27.
+TEST(rows_are_in_a_sample_with_the_same_chance)
+{
+    uint32_t hits[20] = {0};
+    fl_random random;
+    fl_random_init(&random, 3, FL_RANDOM_TEST, 99);
+    for (int i = 0; i < 4000; i++) {
+        uint32_t rows[20];
+        for (uint32_t r = 0; r < 20; r++)
+            rows[r] = r;
+        assert_int_equal(fl_rows_sample(rows, 20, 5, &random), 5);
+        for (int r = 0; r < 5; r++)
+            hits[rows[r]]++;
+    }
+    for (int r = 0; r < 20; r++)
+        assert_in_range(hits[r], 870, 1130);
+}
+
+RUN_TESTS(
+    cmocka_unit_test(rows_held_out_and_others_are_all_rows_in_their_order),
+    cmocka_unit_test(rows_too_few_to_hold_one_out_are_all_there_for_both),
+    cmocka_unit_test(rows_of_a_sample_are_rows_in_their_order),
+    cmocka_unit_test(rows_are_in_a_sample_with_the_same_chance))
