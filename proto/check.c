@@ -140,8 +140,7 @@ static const char *check_sum(const fl_plan *plan)
 
 static const char *check_work(const fl_plan *plan)
 {
-    if ((unsigned)plan->work > FL_WORK_RANGES)
-        return "plan.work is not a kind of work";
+    if ((unsigned)plan->work > FL_WORK_RANGES) return "plan.work is unknown";
     if ((plan->work == FL_WORK_TRAIN) == (plan->codec == TALLY)) {
         return "plan.codec is not one for plan.work";
     }

@@ -12,8 +12,9 @@
 static const char LABEL[] = "fedge recipe 2";
 
 enum {
+    NAMES_BYTES = 2 * FL_PROTO_HASH_BYTES,
     NUMBERS_BYTES = 13 * 4 + 8,
-    RECIPE_BYTES = sizeof LABEL + 2 * FL_PROTO_HASH_BYTES + NUMBERS_BYTES,
+    RECIPE_BYTES = sizeof LABEL + NAMES_BYTES + NUMBERS_BYTES,
 };
 
 static void write_float(fl_writer *out, float value)
