@@ -42,6 +42,7 @@ const fl_tool FL_TOOL_DEFAULTS = {
     .holdout = 0.1,
     .multiple = 8,
     .final_epochs = 2,
+    .qat_epochs = 2,
     .max_bytes_more = 10.0,
     .base_bits = 8,
     .mode = "int8",

@@ -49,7 +49,7 @@ typedef struct {
     // prune, hqp
     const char *importance, *cost, *keep, *float_out;
     double prune_lr, remove, keep_min, max_drop, step, target, holdout;
-    uint64_t multiple, final_epochs;
+    uint64_t multiple, final_epochs, qat_epochs;
     bool is_list;
     // bench
     uint64_t bench_batch, warmup_runs, run_count;

@@ -2,6 +2,7 @@
 #include "compress/model/hqp.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compress/model/slim.h"
@@ -269,6 +270,44 @@ static fl_err quantize(fl_hqp_result *result, fl_calibrate calibrate,
                             o->tune.rows, rows_of(p, o->calibrate_count),
                             &options, p->why));
     return judge_int8(result, quantized, CALIBRATIONS[calibrate], p, at);
+}
+
+/* ---- training in INT8 ---- */
+
+static fl_err prepare(fl_model **prepared, const pipeline *p, uint32_t at)
+{
+    const fl_hqp_options *o = p->options;
+    const fl_model *model = model_at(p, at);
+    size_t range_count;
+    FL_TRY(fl_int8_range_count(&range_count, model, p->why));
+    fl_range *ranges = malloc((range_count + 1) * sizeof *ranges);
+    if (!ranges) {
+        return fl_reason_set(p->why, FL_ERR_MEMORY, "no memory for %zu ranges",
+                             range_count);
+    }
+    fl_err err = fl_int8_calibrate(ranges, range_count, model, o->tune.dataset,
+                                   o->tune.rows, rows_of(p, o->calibrate_count),
+                                   &o->int8, p->why);
+    if (!err) {
+        err = fl_qat_prepare(prepared, model, ranges, range_count,
+                             o->int8.is_symmetric, p->why);
+    }
+    free(ranges);
+    return err;
+}
+
+static fl_err train_int8(fl_hqp_result *result, pipeline *p, uint32_t at)
+{
+    const uint32_t epochs = p->options->qat_epochs;
+    fl_model *prepared = NULL;
+    fl_int8_model *quantized = NULL;
+    if (epochs == 0 || p->is_stopped) return FL_OK;
+    FL_TRY(prepare(&prepared, p, at));
+    fl_err err = fl_tune_model(prepared, &p->options->tune, epochs, p->why);
+    if (!err) err = fl_qat_finish(&quantized, prepared, p->why);
+    fl_model_free(prepared);
+    if (err) return stop_or(p, err);
+    return judge_int8(result, quantized, "trained", p, at);
 }
 
 /* ---- the end ---- */

@@ -7,9 +7,10 @@
  *                 |                               no: step halved,   |
  *                 |                               once, then end     |
  *                 +--------------------------------------------------+
- *   end --> recover for longer --> INT8 --> within max_drop? --> done
+ *   end --> recover for longer --> INT8 --> within max_drop? --yes--> done
  *                 ^                               |
- *                 +--- one pruning step fewer ----+ no, whatever the ranges
+ *                 +--- one pruning step fewer ----+ no, whatever the ranges,
+ *                                                   nor by training in INT8
  *
  * Every step is judged against the first model on rows that it never learns
  * from (the guard's). What fails is thrown away, and the model from before it
@@ -42,7 +43,8 @@ typedef enum {
 
 /* What has been done, and what came of it. */
 typedef struct {
-    char name[32];  // "dense", "prune 3", "recover", "INT8 minmax"
+    char name[32];  // "dense", "prune 3", "recover", "INT8 minmax",
+                    // "INT8 trained"
     fl_model_cost cost;
     double before, after;  // accuracy, 0 to 1; before: not yet recovered
     fl_hqp_verdict verdict;
@@ -64,6 +66,7 @@ typedef struct {
     double keep_min;
     uint32_t step_epochs;    // of training after each step; 0: statistics alone
     uint32_t final_epochs;   // after the last one
+    uint32_t qat_epochs;     // in INT8, where no calibration is good enough
     fl_int8_options int8;    // the calibration that is tried first
     size_t calibrate_count;  // rows for it, the first of tune's; 0: all
     void (*on_step)(void *self, const fl_hqp_step *step);  // or NULL
