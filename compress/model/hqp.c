@@ -321,7 +321,7 @@ static fl_err finish_at(fl_hqp_result *result, pipeline *p, uint32_t at)
         FL_TRY(
             quantize(result, (fl_calibrate)(how % CALIBRATION_COUNT), p, at));
     }
-    return FL_OK;
+    return result->quantized ? FL_OK : train_int8(result, p, at);
 }
 
 static fl_err take(fl_hqp_result *result, pipeline *p, uint32_t at)
