@@ -41,6 +41,7 @@ typedef enum {
     FL_RANDOM_DITHER = 18,   // who rounds up first; id = group
     FL_RANDOM_SKETCH = 19,   // the seed of a session's codec; id = number
     FL_RANDOM_SURVEY = 20,   // rows that a survey looks at; id = client
+    FL_RANDOM_PAIRS = 21,    // rows to compare; id = training, test
 } fl_random_purpose;
 
 typedef struct {

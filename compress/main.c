@@ -34,6 +34,9 @@ static const char USAGE[] =
     "  convert MODEL   the same model in another form of file\n"
     "  prune MODEL     without its least important channels\n"
     "  hqp MODEL       pruned and INT8, as small as a guard lets it get\n"
+    "  factorize MODEL large layers as products of thin ones\n"
+    "  sparsify MODEL  weights become zero, the file packs the better\n"
+    "  distill TEACHER a small model learns what a large one answers\n"
     "  bench MODEL     latency, throughput and memory, layer by layer\n"
     "  inspect MODEL   layers, shapes, parameters, operations\n\n"
     "  fedge-compress new resnet8 --dataset fashion-mnist --out r8.onnx\n"
@@ -49,11 +52,13 @@ int main(int argc, char **argv)
     fl_tool tool = FL_TOOL_DEFAULTS;
     static const char *log_level = "error";
     const fl_command commands[] = {
-        fl_new_command(&tool),      fl_train_command(&tool),
-        fl_evaluate_command(&tool), fl_quantize_command(&tool),
-        fl_qat_command(&tool),      fl_convert_command(&tool),
-        fl_prune_command(&tool),    fl_hqp_command(&tool),
-        fl_bench_command(&tool),    fl_inspect_command(&tool),
+        fl_new_command(&tool),       fl_train_command(&tool),
+        fl_evaluate_command(&tool),  fl_quantize_command(&tool),
+        fl_qat_command(&tool),       fl_convert_command(&tool),
+        fl_prune_command(&tool),     fl_hqp_command(&tool),
+        fl_factorize_command(&tool), fl_sparsify_command(&tool),
+        fl_distill_command(&tool),   fl_bench_command(&tool),
+        fl_inspect_command(&tool),
     };
     const fl_program program = {
         .name = "fedge-compress",

@@ -51,6 +51,17 @@ typedef struct {
     double prune_lr, remove, keep_min, max_drop, step, target, holdout;
     uint64_t multiple, final_epochs, qat_epochs;
     bool is_list;
+    // factorize
+    const char *layers;
+    double energy, budget, factor_lr;
+    // distill
+    const char *student;
+    // sparsify
+    const char *score;
+    double sparsity, sparse_lr;
+    bool is_global;
+    // evaluate
+    uint64_t pair_count;
     // bench
     uint64_t bench_batch, warmup_runs, run_count;
     double seconds;
@@ -71,6 +82,9 @@ fl_command fl_qat_command(fl_tool *tool);
 fl_command fl_prune_command(fl_tool *tool);
 fl_command fl_hqp_command(fl_tool *tool);
 fl_command fl_convert_command(fl_tool *tool);
+fl_command fl_factorize_command(fl_tool *tool);
+fl_command fl_distill_command(fl_tool *tool);
+fl_command fl_sparsify_command(fl_tool *tool);
 fl_command fl_inspect_command(fl_tool *tool);
 fl_command fl_bench_command(fl_tool *tool);
 
