@@ -24,6 +24,7 @@ static const uint32_t MANTISSAS[] = {0, 0x1837f0, 0x3504f3, 0x5744fd};
 
 /* ---- bins ---- */
 
+// Without a branch: which bin comes next is not to be guessed.
 uint32_t fl_observe_bin(float x)
 {
     uint32_t bits;
@@ -31,12 +32,13 @@ uint32_t fl_observe_bin(float x)
     const uint32_t mantissa = bits & ((1U << MANTISSA_BITS) - 1);
     const int octave =
         (int)(bits >> MANTISSA_BITS & 0xff) - EXPONENT_BIAS - OCTAVES_MIN;
-    if (octave < 0) return 0;
     const int quarter = (mantissa >= MANTISSAS[1]) +
                         (mantissa >= MANTISSAS[2]) + (mantissa >= MANTISSAS[3]);
-    const int at = 4 * octave + quarter;
-    const uint32_t bin = 1 + (uint32_t)(at < SIDE ? at : SIDE - 1);
-    return bits >> 31 ? bin + SIDE : bin;
+    int bin = 1 + 4 * octave + quarter;  // 0 or less below the first octave
+    bin = bin < 0 ? 0 : bin;
+    bin = bin > SIDE ? SIDE : bin;
+    const bool is_negative = bits >> 31 && bin > 0;
+    return (uint32_t)(bin + is_negative * SIDE);
 }
 
 float fl_observe_edge(uint32_t bin)
