@@ -104,8 +104,9 @@ typedef enum {
 typedef struct {
     fl_model *model;
     fl_master *master;
-    bool *keep;             // what is left of its channels; NULL: it is not
-    fl_channels *channels;  // what has become of it
+    bool *keep;  // the channels that are left of it; NULL: it has grown
+    size_t channel_count;
+    uint32_t *from;  // as fl_model_shrink gave it
 } fl_shed;
 
 /* The sum of the round. */
@@ -361,6 +362,9 @@ bool fl_survey_has_int8(const fl_aggregator *aggregator);
 
 /* Makes the ranges that plans name what clients can fetch. */
 FL_CHECK fl_err fl_survey_publish(fl_aggregator *aggregator);
+
+/* Adds what is published to the versions that clients may hold. */
+FL_CHECK fl_err fl_survey_push(fl_aggregator *aggregator, uint32_t round);
 
 /* The model of before is not needed any more. */
 void fl_survey_shed(fl_aggregator *aggregator);

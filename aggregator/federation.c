@@ -10,6 +10,9 @@
 
 #include "base/file.h"
 
+// Of all clients of a session together a count of 32 bits holds them.
+enum { SURVEY_ROWS_MAX = 1 << 16 };
+
 void fl_federation_list(fl_option *table, fl_federation *f)
 {
     const fl_option options[FL_FEDERATION_OPTIONS] = {
@@ -126,7 +129,7 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          0, FL_SESSION_CLIENTS_MAX, "N",
          "clients that are asked to measure; 0: ten times a cohort"},
         {"compress-model", "survey-rows", FL_OPTION_COUNT, &f->survey_rows, 1,
-         FL_PROTO_SAMPLES_MAX, "N", "rows that each of them looks at, at most"},
+         SURVEY_ROWS_MAX, "N", "rows that each of them looks at, at most"},
     };
     memcpy(table, options, sizeof options);
 }

@@ -513,10 +513,7 @@ fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
     FL_TRY(fl_object_publish(&aggregator->published, FL_OBJECT_MODEL, round,
                              bytes, len));
     // Without memory for it clients download the whole model: no failure.
-    (void)!fl_versions_push(&aggregator->versions, aggregator->published.name,
-                            aggregator->model,
-                            fl_master_grid(aggregator->master),
-                            fl_model_params(aggregator->model), round);
+    (void)!fl_survey_push(aggregator, round);
     fl_survey_shed(aggregator);
     return FL_OK;
 }

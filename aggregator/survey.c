@@ -37,8 +37,8 @@ void fl_survey_shed(fl_aggregator *aggregator)
     fl_shed *shed = &aggregator->shed;
     fl_master_free(shed->master);
     fl_model_free(shed->model);
-    fl_channels_free(shed->channels);
     free(shed->keep);
+    free(shed->from);
     *shed = (fl_shed){.model = NULL};
 }
 
@@ -86,15 +86,14 @@ void fl_survey_write_plan(const fl_aggregator *aggregator, fl_plan *plan)
 fl_err fl_survey_codec(const fl_aggregator *aggregator, fl_codec *codec,
                        uint64_t seed)
 {
-    const fl_aggregator_options *options = &aggregator->options;
     size_t count;
     FL_TRY(
         fl_reduction_counts(&count, aggregator->work, aggregator->model, NULL));
     *codec = (fl_codec){
         .kind = FL_CODEC_TALLY,
         .param_count = count,
-        .clip = (float)options->value_clip,
-        .weight_max = options->weight_max,
+        .clip = (float)aggregator->options.value_clip,
+        .weight_max = next_task(aggregator).row_cap,  // all rows count
         .client_cap = aggregator->sum.client_cap,
         .seed = seed,
     };
@@ -117,6 +116,26 @@ fl_err fl_survey_publish(fl_aggregator *aggregator)
                                          ranges->round, bytes, len);
     if (err) free(bytes);
     return err;
+}
+
+fl_err fl_survey_push(fl_aggregator *aggregator, uint32_t round)
+{
+    fl_versions *versions = &aggregator->versions;
+    const fl_shed *shed = &aggregator->shed;
+    const uint8_t *name = aggregator->published.name;
+    const fl_model *model = aggregator->model;
+    const fl_grid *grid = fl_master_grid(aggregator->master);
+    const float *params = fl_model_get_params(model);
+    if (shed->keep) {
+        const fl_version_cut cut = {
+            .mask = {.keep = shed->keep, .count = shed->channel_count},
+            .from = shed->from,
+        };
+        return fl_versions_push_shrunk(versions, name, model, grid, params,
+                                       round, &cut);
+    }
+    if (shed->model) fl_versions_fini(versions);
+    return fl_versions_push(versions, name, model, grid, params, round);
 }
 
 /* ---- what follows ---- */
@@ -180,16 +199,16 @@ static fl_err shrink(fl_aggregator *aggregator, fl_reason *why)
     if (!err) {
         err = fl_master_shrink(&master, aggregator->master, smaller, from, why);
     }
-    free(from);
     if (err) {
+        free(from);
         fl_model_free(smaller);
         return err;
     }
     replace_model(aggregator, smaller, master);
+    aggregator->shed.from = from;
     aggregator->shed.keep = outcome->keep;
-    aggregator->shed.channels = outcome->channels;
+    aggregator->shed.channel_count = fl_channels_count(outcome->channels);
     outcome->keep = NULL;
-    outcome->channels = NULL;
     return FL_OK;
 }
 

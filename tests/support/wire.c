@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "tests/test.h"
 
 enum {
@@ -200,6 +201,23 @@ static fl_result make_result(const fl_wires *wires, size_t param_count)
     return result;
 }
 
+// A client looks at as many rows as it may, 1000 at most.
+static fl_result make_answer(const fl_wires *wires, const fl_plan *plan)
+{
+    const bool is_measure = plan->work == FL_WORK_MEASURE;
+    const size_t count = (size_t)plan->param_count;
+    fl_result result = {.sample_count = 1000, .correct_count = wires->right};
+    result.update_len = count * sizeof(uint32_t);
+    result.update = malloc(result.update_len);
+    assert_non_null(result.update);
+    for (size_t i = 0; i < count; i++) {
+        const size_t some = 1 + i * 7 % 50;
+        fl_bytes_put_u32(result.update + i * sizeof(uint32_t),
+                         is_measure ? wires->whole : (uint32_t)some);
+    }
+    return result;
+}
+
 static size_t param_count_of(const fl_wires *wires)
 {
     fl_model *model;
@@ -364,6 +382,7 @@ static void start_client(fl_wire_end *end)
         .start_count = ++end->start_count,
         .allows_clear = theirs->aggregation == FL_AGGREGATION_CLEAR,
         .client_min = theirs->min_survivors,
+        .takes_surveys = true,
         .seed = end->start_count,
         .model_cap = MODEL_CAP,
         .scratch = &wires->scratch,
@@ -379,7 +398,9 @@ static void start_client(fl_wire_end *end)
                      (const uint8_t[FL_SEED_BYTES]){end->key});
     assert_ok(fl_client_new(&end->client, &options));
     if (end->kept_round) {
-        fl_result result = make_result(wires, param_count_of(wires));
+        fl_result result = end->plan.work == FL_WORK_TRAIN
+                               ? make_result(wires, param_count_of(wires))
+                               : make_answer(wires, &end->plan);
         fl_client_restore(end->client, end->kept_round, end->kept_recipe,
                           &result);
     }
@@ -404,7 +425,9 @@ static void open_wire(fl_wire_end *end)
 
 static void end_training(fl_wire_end *end)
 {
-    fl_result result = make_result(end->wires, end->plan.param_count);
+    fl_result result = end->plan.work == FL_WORK_TRAIN
+                           ? make_result(end->wires, end->plan.param_count)
+                           : make_answer(end->wires, &end->plan);
     end->is_training = false;
     end->trained_count++;
     tell_client(
