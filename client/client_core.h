@@ -345,6 +345,13 @@ void fl_upload_later(fl_client *client, int64_t delay_ms);
 void fl_residual_add(fl_client *client, float *update, size_t count);
 
 /*
+ * The model has fewer parameters from now on: from[i] is which one of the
+ * former's parameter i is; NULL: they are the same ones. What has not been sent
+ * of those that are left stays; a residual of another model is dropped.
+ */
+void fl_residual_follow(fl_client *client, const uint32_t *from, size_t count);
+
+/*
  * Keeps what the task's update does not send, instead of what was pending.
  * FL_ERR_MEMORY: nothing has changed, and the update must not be sent.
  */

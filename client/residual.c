@@ -27,13 +27,22 @@ void fl_client_restore_residual(fl_client *client, uint8_t *bytes, size_t len)
     client->residual = (fl_residual){.bytes = bytes, .len = len};
 }
 
+// Values of parameters that this model does not have, or has elsewhere.
+static void drop_stranger(fl_client *client, size_t count)
+{
+    fl_emit_log(client, FL_LOG_WARN, "residual_dropped",
+                "round=%u bytes=%zu parameters=%zu", client->task.plan.round,
+                client->residual.len, count);
+    forget(&client->residual);
+}
+
 void fl_residual_add(fl_client *client, float *update, size_t count)
 {
     const fl_residual *residual = &client->residual;
     if (!residual->bytes) return;
     if (residual->len / sizeof *update != count ||
         residual->len % sizeof *update != 0) {
-        forget(&client->residual);  // of another model
+        drop_stranger(client, count);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -41,6 +50,47 @@ void fl_residual_add(fl_client *client, float *update, size_t count)
         const uint32_t bits = fl_bytes_get_u32(residual->bytes + 4 * i);
         memcpy(&left, &bits, sizeof left);
         update[i] += left;
+    }
+}
+
+static void save(fl_client *client)
+{
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_RESIDUAL,
+                                       .bytes = client->residual.bytes,
+                                       .len = client->residual.len});
+}
+
+// False: it is of another model, or there is no memory.
+static bool follow(fl_residual *residual, const uint32_t *from, size_t count)
+{
+    uint8_t *bytes = malloc(4 * count);
+    const size_t before = residual->len / 4;
+    bool is_good = bytes != NULL;
+    for (size_t i = 0; is_good && i < count; i++) {
+        const size_t at = from[i];
+        is_good = at < before;
+        if (is_good) memcpy(bytes + 4 * i, residual->bytes + 4 * at, 4);
+    }
+    forget(residual);
+    if (is_good) {
+        *residual = (fl_residual){.bytes = bytes, .len = 4 * count};
+    } else {
+        free(bytes);
+    }
+    return is_good;
+}
+
+void fl_residual_follow(fl_client *client, const uint32_t *from, size_t count)
+{
+    if (!from) return;
+    // What awaits its ACK becomes the residual later: it follows silently.
+    if (client->pending.bytes) (void)follow(&client->pending, from, count);
+    if (!client->residual.bytes) return;
+    if (client->residual.len == 4 * count) return;  // followed before a stop
+    if (follow(&client->residual, from, count)) {
+        save(client);
+    } else {
+        drop_stranger(client, count);
     }
 }
 
@@ -59,13 +109,6 @@ fl_err fl_residual_pend(fl_client *client, const float *left, size_t count)
     client->pending = (fl_residual){.bytes = bytes, .len = len};
     client->pending_operation = 0;
     return FL_OK;
-}
-
-static void save(fl_client *client)
-{
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_RESIDUAL,
-                                       .bytes = client->residual.bytes,
-                                       .len = client->residual.len});
 }
 
 void fl_residual_commit(fl_client *client)

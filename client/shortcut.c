@@ -5,14 +5,14 @@
 #include <string.h>
 
 static fl_err unpack(const fl_client *client, uint8_t **bytes, size_t *len,
-                     fl_reason *why)
+                     fl_patch_map *map, fl_reason *why)
 {
     const fl_task *task = &client->task;
     const uint8_t *src = task->parts->buffer;
     const size_t src_len = task->parts->size;
     if (task->coming_kind == FL_OBJECT_PATCH) {
-        return fl_patch_apply(bytes, len, task->base, task->base_len, src,
-                              src_len, why);
+        return fl_patch_apply_mapped(bytes, len, map, task->base,
+                                     task->base_len, src, src_len, why);
     }
     return fl_packed_decode(bytes, len, client->options.model_cap, src, src_len,
                             why);
@@ -78,12 +78,15 @@ fl_err fl_shortcut_finish(fl_client *client, uint8_t **bytes, size_t *len,
                           fl_reason *why)
 {
     uint8_t *made = NULL;
-    FL_TRY(unpack(client, &made, len, why));
+    fl_patch_map map = {.from = NULL};
+    FL_TRY(unpack(client, &made, len, &map, why));
     const fl_err err = keep(client, made, *len, why);
-    if (err) {
+    if (!err) {
+        fl_residual_follow(client, map.from, map.count);
+        *bytes = made;
+    } else {
         free(made);
-        return err;
     }
-    *bytes = made;
-    return FL_OK;
+    free(map.from);
+    return err;
 }

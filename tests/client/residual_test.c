@@ -185,7 +185,109 @@ TEST(residual_of_another_model_is_dropped)
     }
 }
 
+/* ---- a model with fewer parameters ---- */
+
+enum { WIDE = 200 };
+
+// A residual whose value i says i, and what is left of the parameters.
+static size_t narrow(uint32_t from[WIDE], fl_random *random)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < WIDE; i++) {
+        if (count == 0 || fl_random_below(random, 3) > 0) from[count++] = i;
+    }
+    return count;
+}
+
+static void restore_wide(fl_client *client)
+{
+    uint8_t *bytes = malloc(4 * WIDE);
+    assert_non_null(bytes);
+    for (uint32_t i = 0; i < WIDE; i++) {
+        const float value = (float)i;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        fl_bytes_put_u32(bytes + 4 * i, bits);
+    }
+    fl_client_restore_residual(client, bytes, 4 * WIDE);
+}
+
+TEST(residual_follows_the_parameters_that_are_left)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        uint32_t from[WIDE];
+        float update[WIDE] = {0};
+        fl_random random;
+        fl_random_init(&random, seed, FL_RANDOM_TEST, 0);
+        const size_t count = narrow(from, &random);
+        restore_wide(client);
+        client->effect_count = 0;
+        fl_residual_follow(client, from, count);
+        assert_int_equal(client->effect_count, 1);
+        assert_int_equal(client->effects[0].kind, FL_CLIENT_SAVE_RESIDUAL);
+        assert_int_equal(client->effects[0].len, 4 * count);
+        fl_residual_add(client, update, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true((uint32_t)update[i] == from[i]);
+        // A stop between its file and the model's: it has followed already.
+        fl_residual_follow(client, from, count);
+        memset(update, 0, sizeof update);
+        fl_residual_add(client, update, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true((uint32_t)update[i] == from[i]);
+    }
+    free_host(host);
+}
+
+TEST(residual_stays_where_all_parameters_do)
+{
+    fl_host *host = new_host();
+    restore(host, LEN);
+    host->client->effect_count = 0;
+    fl_residual_follow(host->client, NULL, 0);
+    assert_int_equal(host->client->effect_count, 0);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
+TEST(residual_of_another_model_does_not_follow)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    const uint32_t from[2] = {0, COUNT};  // the last one is not there
+    restore(host, LEN);
+    client->effect_count = 0;
+    fl_residual_follow(client, from, 2);
+    assert_null(client->residual.bytes);
+    assert_int_equal(client->effect_count, 1);
+    assert_int_equal(client->effects[0].kind, FL_CLIENT_LOG);
+    assert_string_equal(client->effects[0].event, "residual_dropped");
+    free_host(host);
+}
+
+TEST(residual_whose_answer_is_late_follows_too)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    const uint32_t from[2] = {0, 2};
+    float update[2] = {0};
+    assert_ok(fl_residual_pend(client, LEFT, COUNT));
+    fl_residual_await(client, 5);
+    fl_residual_follow(client, from, 2);
+    fl_residual_answered(client, 5);
+    fl_residual_add(client, update, 2);
+    assert_memory_equal(&update[0], &LEFT[0], sizeof(float));
+    assert_memory_equal(&update[1], &LEFT[2], sizeof(float));
+    free_host(host);
+}
+
 RUN_TESTS(
+    cmocka_unit_test(residual_follows_the_parameters_that_are_left),
+    cmocka_unit_test(residual_stays_where_all_parameters_do),
+    cmocka_unit_test(residual_of_another_model_does_not_follow),
+    cmocka_unit_test(residual_whose_answer_is_late_follows_too),
     cmocka_unit_test(residual_is_added_once_its_update_is_committed),
     cmocka_unit_test(residual_stays_when_the_next_update_is_lost),
     cmocka_unit_test(residual_of_an_update_that_is_made_again_is_the_last_one),
