@@ -71,6 +71,54 @@ for cpu in portable avx2 avx512vnni sdot smlal; do
         fail "$cpu computes something else"
 done
 
+# ---- fewer bits in other ways
+whole=$(wc -c <"$model")
+for mode in float16 dynamic; do
+    compress quantize "$model" --mode $mode --out "$scratch/$mode.onnx" --quiet
+    small=$(accuracy_of "$scratch/$mode.onnx")
+    [ $((float - small)) -le 20 ] || fail "$mode: $small, float32 had $float"
+    compress bench "$scratch/$mode.onnx" --runs 5 >/dev/null || fail "bench $mode"
+done
+[ "$(wc -c <"$scratch/float16.onnx")" -lt $((whole * 55 / 100)) ] ||
+    fail "float16 is not small"
+[ "$(wc -c <"$scratch/dynamic.onnx")" -lt $((whole * 30 / 100)) ] ||
+    fail "dynamic is not small"
+compress inspect "$scratch/float16.onnx" | grep -q "conv1.*float16" ||
+    fail "inspect does not say float16"
+compress convert "$scratch/float16.onnx" --to float32 --quiet \
+    --out "$scratch/back.onnx"
+compress convert "$scratch/back.onnx" --to float16 --quiet \
+    --out "$scratch/again.onnx"
+cmp "$scratch/float16.onnx" "$scratch/again.onnx" || fail "convert loses bits"
+compress convert "$scratch/trt.onnx" --to plain --out "$scratch/plain.onnx" \
+    --quiet
+[ "$(accuracy_of "$scratch/plain.onnx")" -eq "$(accuracy_of "$scratch/trt.onnx")" ] ||
+    fail "another profile, another accuracy"
+compress convert "$scratch/int8.onnx" --to tensorrt --out "$scratch/no.onnx" \
+    2>"$scratch/said" && fail "zero points for TensorRT"
+grep -q "profile tensorrt" "$scratch/said" || fail "no remedy for zero points"
+compress convert "$scratch/int8.onnx" --to float32 --out "$scratch/no.onnx" \
+    2>"$scratch/said" && fail "float32 made of INT8"
+grep -q "float32 model" "$scratch/said" || fail "no remedy for INT8"
+
+compress quantize "$model" --dataset $data --rows 128 --quiet \
+    --float-layers conv1 --half-layers fc2 --nibble-layers fc1 \
+    --out "$scratch/mixed.onnx"
+mixed=$(accuracy_of "$scratch/mixed.onnx")
+[ $((float - mixed)) -le 100 ] || fail "mixed: $mixed, float32 had $float"
+compress inspect "$scratch/mixed.onnx" >"$scratch/said"
+for word in float32 float16 int4 int8; do
+    grep -q " $word" "$scratch/said" || fail "inspect does not say $word"
+done
+compress quantize "$model" --dataset $data --mode mixed --rows 64 --json \
+    --base-bits 4 --out "$scratch/found.onnx" >"$scratch/said"
+grep -q '"int8_loss"' "$scratch/said" || fail "no table of layers"
+code=0
+compress quantize "$model" --dataset $data --float-layers nothing \
+    --out "$scratch/no.onnx" 2>"$scratch/said" || code=$?
+[ $code -ne 0 ] || fail "a layer that there is not"
+grep -q nothing "$scratch/said" || fail "no name: $(cat "$scratch/said")"
+
 compress bench "$scratch/int8.onnx" --runs 50 --threads 2 >"$scratch/said"
 for word in p50 p90 p99 examples/s conv1 fc2; do
     grep -q "$word" "$scratch/said" || fail "bench does not say $word"

@@ -45,6 +45,17 @@ for name in lenet resnet8 mobilenetv2-tiny; do
         compress quantize "$model" --dataset fashion-mnist --quiet \
             --profile $profile --out "$scratch/$name-$profile.onnx"
         compare "$scratch/$name-$profile.onnx"
+        for layers in --half-layers --nibble-layers; do
+            compress quantize "$model" --dataset fashion-mnist --quiet \
+                --profile $profile $layers '*1*' \
+                --out "$scratch/$name-$profile$layers.onnx"
+            compare "$scratch/$name-$profile$layers.onnx"
+        done
+    done
+    for mode in float16 dynamic; do
+        compress quantize "$model" --mode $mode --quiet \
+            --out "$scratch/$name-$mode.onnx"
+        compare "$scratch/$name-$mode.onnx"
     done
 done
 exit $failed
