@@ -155,6 +155,7 @@ static uint32_t *follow(size_t before, const uint32_t *from, size_t count)
 static void renumber_changes(fl_version *version, const uint32_t *now)
 {
     size_t left = 0;
+    if (!version->undo) return;
     for (size_t i = 0; i < version->undo_count; i++) {
         const fl_version_change change = version->undo[i];
         if (now[change.index] == GONE) continue;
