@@ -137,7 +137,7 @@ static fl_err train(fl_result *result, const fl_plan *plan,
     fl_trainer *trainer = NULL;
     float *local = NULL;
     uint32_t *rows = NULL;
-    uint32_t row_count;
+    uint32_t row_count = 0;
     fl_metrics metrics;
     fl_random order;
     const fl_train_options options = options_of(plan, data->stop);

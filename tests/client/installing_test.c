@@ -6,7 +6,9 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "client/client_core.h"
+#include "client/local.h"
 #include "tests/support/host.h"
 #include "tests/test.h"
 
@@ -141,6 +143,55 @@ TEST(installing_ranges_that_came_last_are_not_fetched_again)
     fetch = fl_host_take(host, FL_MESSAGE_FETCH);
     assert_non_null(fetch);
     assert_memory_equal(fetch->fetch.object, host->ranges.name, FL_HASH_BYTES);
+    free_host(host);
+}
+
+// The survey ends with these counts.
+static void answer_survey(fl_host *host, const fl_plan *plan,
+                          const uint32_t counts[COUNTS])
+{
+    fl_result result = {.sample_count = 10,
+                        .correct_count = 5,
+                        .loss_sum_micro = 20000000,
+                        .update = malloc(4 * COUNTS),
+                        .update_len = 4 * COUNTS};
+    assert_non_null(result.update);
+    for (size_t i = 0; i < COUNTS; i++)
+        fl_bytes_put_u32(result.update + 4 * i, counts[i]);
+    host->trained_len = result.update_len;
+    fl_host_mail_plan(host, plan);
+    serve_all(host);
+    assert_true(host->is_training);
+    host->is_training = false;
+    fl_host_tell(
+        host, (fl_client_event){.kind = FL_CLIENT_TRAINED, .result = &result});
+}
+
+TEST(installing_counts_travel_as_the_words_of_a_tally)
+{
+    static const uint32_t counts[COUNTS] = {0, 1, 70000, 3, 9, 12345};
+    const fl_update_metrics metrics = {
+        .weight = 10, .correct = 5, .loss_sum = 20.0};
+    fl_host *host = new_host(true, false, false);
+    fl_codec codec;
+    uint64_t words[64];
+    uint8_t expected[sizeof words];
+    const fl_plan plan =
+        fl_host_survey_plan(host, ROUND, FL_WORK_IMPORTANCE, COUNTS);
+    fl_local_codec(&codec, &plan);
+    const size_t word_count = fl_update_words(&codec);
+    assert_in_range(word_count, 1, 64);
+    assert_ok(fl_tally_encode(words, &codec, counts, &metrics, NULL));
+    fl_addend_encode(expected, words, word_count);
+
+    answer_survey(host, &plan, counts);
+    const fl_message *open = fl_host_take(host, FL_MESSAGE_OPEN);
+    assert_non_null(open);
+    fl_host_grant(host, open, 1, 0);
+    const fl_message *chunk = fl_host_take(host, FL_MESSAGE_CHUNK);
+    assert_non_null(chunk);
+    assert_int_equal(chunk->chunk.len, 8 * word_count);
+    assert_memory_equal(chunk->chunk.bytes, expected, 8 * word_count);
     free_host(host);
 }
 
@@ -437,6 +488,7 @@ RUN_TESTS(
     cmocka_unit_test(
         installing_measuring_an_int8_form_fetches_its_ranges_first),
     cmocka_unit_test(installing_ranges_that_came_last_are_not_fetched_again),
+    cmocka_unit_test(installing_counts_travel_as_the_words_of_a_tally),
     cmocka_unit_test(installing_no_survey_is_answered_that_the_owner_forbids),
     cmocka_unit_test(
         installing_no_survey_is_answered_in_the_clear_against_the_owners_word),
