@@ -59,7 +59,7 @@ static fl_err write_quantized(const fl_tool *tool, const fl_int8_model *model,
 static fl_err write_float(const fl_tool *tool, const fl_model *model,
                           unsigned form, size_t *len, fl_reason *why)
 {
-    static const fl_storage STORAGES[] = {
+    static const fl_storage storages[] = {
         FL_STORAGE_FLOAT32, FL_STORAGE_FLOAT16, FL_STORAGE_WEIGHTS8};
     if (form >= PLAIN) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,
@@ -67,8 +67,8 @@ static fl_err write_float(const fl_tool *tool, const fl_model *model,
                              "INT8 of it",
                              tool->word);
     }
-    *len = fl_model_bytes_as(model, STORAGES[form]);
-    return fl_tool_write_as(model, STORAGES[form], tool->out, why);
+    *len = fl_model_bytes_as(model, storages[form]);
+    return fl_tool_write_as(model, storages[form], tool->out, why);
 }
 
 static fl_err convert(const fl_tool *tool, unsigned form, fl_reason *why)

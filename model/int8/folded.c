@@ -145,18 +145,26 @@ static fl_err show(const watch *w, uint32_t value, const float *x,
     return FL_OK;
 }
 
+// The FLATTEN that reads the value; 0: there is none.
+static uint32_t flatten_of(const fl_graph *graph, uint32_t value)
+{
+    for (uint32_t i = value + 1; i < graph->node_count; i++) {
+        const fl_node *node = &graph->nodes[i];
+        if (node->op == FL_OP_FLATTEN && node->inputs[0] == value) return i;
+    }
+    return 0;
+}
+
 // A FLATTEN is no step: its numbers are those of the value it reads. Where
 // that stays float32, it has a range of its own.
 static fl_err show_all(const watch *w, uint32_t value, const float *x,
                        uint32_t example_count)
 {
-    const fl_graph *graph = &w->folded->model->graph;
     FL_TRY(show(w, value, x, example_count));
-    if (!w->folded->sharing[value].is_float) return FL_OK;
-    for (uint32_t i = value + 1; i < graph->node_count; i++) {
-        const fl_node *node = &graph->nodes[i];
-        if (node->op != FL_OP_FLATTEN || node->inputs[0] != value) continue;
-        return show_all(w, i, x, example_count);
+    while (w->folded->sharing[value].is_float) {
+        value = flatten_of(&w->folded->model->graph, value);
+        if (value == 0) break;
+        FL_TRY(show(w, value, x, example_count));
     }
     return FL_OK;
 }
