@@ -162,7 +162,7 @@ static fl_err report(sparsifying *s)
         {.name = "dense", .key = "dense", .model = s->dense},
         {.name = "sparse", .key = "sparse", .model = s->sparse},
     };
-    size_t packed[2];
+    size_t packed[2] = {0};
     for (size_t i = 0; i < 2; i++) {
         FL_TRY(fl_pruning_measure(&rows[i], &s->training, s->why));
         FL_TRY(count_packed(&packed[i], rows[i].model, s->why));
