@@ -10,10 +10,9 @@
 static const char label[15] = "fedge-reduction";  // without its final 0
 enum {
     VERSION = 1,
-    // Label, version, round, phase, recover_left, is_last_step; four numbers
-    // of 8 bytes; round and length of two ranges; round and two lengths of
-    // what was before.
-    HEAD_BYTES = sizeof label + 5 * 4 + 4 * 8 + 2 * (4 + 8) + 4 + 2 * 8,
+    // Version, round, phase, recover_left, is_last_step, and three rounds;
+    // four numbers and four lengths.
+    HEAD_BYTES = sizeof label + 8 * sizeof(uint32_t) + 8 * sizeof(uint64_t),
 };
 
 /* ---- memory ---- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "compress/compress.h"
 #include "tests/support/data_files.h"
 #include "tests/test.h"
 
@@ -201,8 +202,92 @@ TEST(evaluation_refuses_rows_that_do_not_fit_the_model)
 #define WITH_FILES(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+// Half of its channels: another shape, measured by the same evaluation.
+static fl_model *make_smaller(const fl_model *model)
+{
+    fl_model *smaller = NULL;
+    fl_channels *channels = NULL;
+    assert_ok(fl_channels_new(&channels, model, &why));
+    const size_t count = fl_channels_count(channels);
+    bool *keep = calloc(count + 1, sizeof *keep);
+    assert_non_null(keep);
+    for (size_t c = 0; c < count; c++)
+        keep[c] = c % 2 == 0;
+    assert_ok(fl_model_shrink(&smaller, NULL, model, channels, keep, &why));
+    assert_true(fl_model_param_count(smaller) < fl_model_param_count(model));
+    fl_channels_free(channels);
+    free(keep);
+    return smaller;
+}
+
+TEST(evaluation_measures_a_model_that_has_changed_its_shape)
+{
+    fl_pool *pool = NULL;
+    fl_evaluation *evaluation = NULL;
+    fl_metrics whole, half, again;
+    fl_dataset *dataset = open_rows(50, 2);
+    fl_model *model = make_model(fl_dataset_shape(dataset), 2);
+    fl_model *smaller = make_smaller(model);
+    assert_ok(fl_pool_new(&pool, 2));
+    assert_ok(fl_evaluation_new(&evaluation, pool, 2, dataset, model, &why));
+    assert_ok(fl_evaluation_run(evaluation, &whole, model, &why));
+    assert_ok(fl_evaluation_run(evaluation, &half, smaller, &why));
+    assert_ok(fl_evaluation_run(evaluation, &again, model, &why));
+    const fl_metrics alone = measure(dataset, smaller, 1);
+    assert_true(half.loss_sum == alone.loss_sum);
+    assert_true(again.loss_sum == whole.loss_sum);
+    assert_true(half.loss_sum != whole.loss_sum);
+    fl_evaluation_free(evaluation);
+    fl_pool_free(pool);
+    fl_model_free(smaller);
+    fl_model_free(model);
+    fl_dataset_free(dataset);
+}
+
+TEST(evaluation_measures_an_int8_form)
+{
+    fl_pool *pool = NULL;
+    fl_evaluation *evaluation = NULL;
+    fl_metrics whole, int8;
+    size_t count;
+    uint32_t rows[50];
+    fl_dataset *dataset = open_rows(50, 2);
+    fl_model *model = make_model(fl_dataset_shape(dataset), 2);
+    for (uint32_t i = 0; i < 50; i++)
+        rows[i] = i;
+    assert_ok(fl_int8_range_count(&count, model, &why));
+    fl_range *ranges = calloc(count, sizeof *ranges);
+    double *shares = calloc(count * FL_INT8_BINS, sizeof *shares);
+    const size_t len = fl_ranges_bytes(count);
+    uint8_t *bytes = malloc(len);
+    assert_true(ranges && shares && bytes);
+    assert_ok(fl_int8_observe(shares, model, dataset, rows, 50, &why));
+    fl_int8_ranges_from(ranges, shares, count, 99.99);
+    assert_ok(fl_ranges_encode(bytes, len, ranges, count));
+    assert_ok(fl_pool_new(&pool, 2));
+    assert_ok(fl_evaluation_new(&evaluation, pool, 2, dataset, model, &why));
+    assert_ok(fl_evaluation_run(evaluation, &whole, model, &why));
+    assert_ok(
+        fl_evaluation_run_int8(evaluation, &int8, model, bytes, len, &why));
+    assert_int_equal(int8.sample_count, 50);
+    assert_true(fabs(int8.loss_sum - whole.loss_sum) <
+                0.05 * whole.loss_sum + 0.5);
+    assert_err(
+        fl_evaluation_run_int8(evaluation, &int8, model, bytes, len - 1, &why),
+        FL_ERR_FORMAT);
+    fl_evaluation_free(evaluation);
+    fl_pool_free(pool);
+    free(ranges);
+    free(shares);
+    free(bytes);
+    fl_model_free(model);
+    fl_dataset_free(dataset);
+}
+
 RUN_TESTS(WITH_FILES(evaluation_does_not_depend_on_the_number_of_workers),
           WITH_FILES(evaluation_measures_every_row_once),
           WITH_FILES(evaluation_can_be_run_again_with_other_parameters),
+          WITH_FILES(evaluation_measures_a_model_that_has_changed_its_shape),
+          WITH_FILES(evaluation_measures_an_int8_form),
           WITH_FILES(evaluation_refuses_parameters_that_are_no_numbers),
           WITH_FILES(evaluation_refuses_rows_that_do_not_fit_the_model))

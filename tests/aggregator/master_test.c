@@ -627,7 +627,77 @@ TEST(master_survives_kills_with_every_update_in_it_once)
     fl_scratch_remove(folder);
 }
 
-RUN_TESTS(cmocka_unit_test(master_starts_as_the_model_moved_onto_its_grid),
+/* ---- fewer channels ---- */
+
+static void check_shrunk(double step)
+{
+    fl_model *model = model_with_statistics(), *smaller = NULL;
+    fl_master *master = start(model, step), *shrunk = NULL;
+    fl_channels *channels = NULL;
+    uint32_t *from = NULL;
+    assert_ok(fl_channels_new(&channels, model, &why));
+    const size_t count = fl_channels_count(channels);
+    bool *keep = calloc(count, sizeof *keep);
+    assert_non_null(keep);
+    for (size_t c = 0; c < count; c++)
+        keep[c] = c % 2 == 0;
+    // The master is elsewhere than what is published.
+    float *params = fl_master_params(master);
+    for (size_t i = 0; i < fl_model_param_count(model); i++)
+        params[i] += (float)(i % 7) * 1e-3F;
+    assert_ok(fl_model_shrink(&smaller, &from, model, channels, keep, &why));
+    assert_ok(fl_master_shrink(&shrunk, master, smaller, from, &why));
+    for (size_t i = 0; i < fl_model_param_count(smaller); i++)
+        assert_true(fl_master_params(shrunk)[i] == params[from[i]]);
+    if (step > 0) {
+        size_t before_count, after_count;
+        const float *before =
+            fl_grid_steps(fl_master_grid(master), &before_count);
+        const float *after =
+            fl_grid_steps(fl_master_grid(shrunk), &after_count);
+        assert_int_equal(after_count, before_count);
+        assert_same_floats(after, before, after_count);
+    } else {
+        assert_null(fl_master_grid(shrunk));
+    }
+    assert_int_equal(fl_master_get_scale(shrunk).clients, 0);
+    fl_master_free(shrunk);
+    fl_master_free(master);
+    fl_model_free(smaller);
+    fl_model_free(model);
+    fl_channels_free(channels);
+    free(keep);
+    free(from);
+}
+
+TEST(master_follows_a_model_that_loses_channels)
+{
+    check_shrunk(STEP);
+    check_shrunk(0);
+}
+
+TEST(master_says_where_it_ends)
+{
+    fl_model *model = small_model();
+    fl_master *master = start(model, STEP);
+    const size_t len = fl_master_bytes(master);
+    uint8_t *blob = calloc(len + 9, 1);
+    assert_non_null(blob);
+    assert_ok(fl_master_encode(master, 3, blob, len));
+    assert_int_equal(fl_master_len(blob, len + 9), len);
+    assert_int_equal(fl_master_len(blob, len), len);
+    assert_int_equal(fl_master_len(blob, len - 1), len - 1);  // it is cut
+    assert_int_equal(fl_master_len(blob, 5), 5);
+    blob[0] ^= 1;
+    assert_int_equal(fl_master_len(blob, len + 9), len + 9);
+    free(blob);
+    fl_master_free(master);
+    fl_model_free(model);
+}
+
+RUN_TESTS(cmocka_unit_test(master_follows_a_model_that_loses_channels),
+          cmocka_unit_test(master_says_where_it_ends),
+          cmocka_unit_test(master_starts_as_the_model_moved_onto_its_grid),
           cmocka_unit_test(master_without_a_step_is_what_is_published),
           cmocka_unit_test(master_refuses_shares_and_steps_that_make_no_sense),
           cmocka_unit_test(
