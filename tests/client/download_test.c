@@ -7,8 +7,11 @@
 #include <stdlib.h>
 
 #include "aggregator/versions.h"
+#include "base/bytes.h"
+#include "client/client_core.h"
 #include "compress/compress.h"
 #include "tests/support/host.h"
+#include "tests/support/shrinking.h"
 #include "tests/test.h"
 
 enum { ROUND = 7 };
@@ -255,6 +258,84 @@ TEST(download_needs_no_shortcut_to_a_model_that_is_on_its_way)
                      s->host.model.chunk_count);
     assert_training(s);
     free_scene(s);
+}
+
+/* ---- a model with fewer channels ---- */
+
+// What a client that holds the scene's base gets: half the channels are gone.
+static fl_model *make_smaller(scene *s, fl_parcel *patch, uint32_t **from)
+{
+    fl_channels *channels = shrinking_channels(s->model);
+    bool *keep = shrinking_mask(channels, 1, 5);
+    const fl_patch_mask mask = {keep, fl_channels_count(channels)};
+    fl_model *smaller = shrinking_shrink(s->model, from, keep);
+    size_t steps_count, len;
+    const float *steps = fl_grid_steps(s->grid, &steps_count);
+    fl_grid *grid;
+    assert_ok(fl_grid_restore(&grid, smaller, steps, steps_count, NULL));
+    const size_t cap =
+        fl_patch_bound(smaller) + fl_patch_mask_bytes(mask.count);
+    uint8_t *bytes = malloc(cap);
+    assert_non_null(bytes);
+    assert_ok(fl_patch_encode_shrunk(bytes, cap, &len, &mask, smaller, grid,
+                                     fl_model_params(smaller),
+                                     fl_model_params(smaller)));
+    fl_parcel_wrap(patch, FL_OBJECT_PATCH, ROUND, bytes, len);
+    fl_grid_free(grid);
+    fl_channels_free(channels);
+    free(keep);
+    return smaller;
+}
+
+// Value i of the residual says i.
+static void restore_residual(fl_host *host, size_t count)
+{
+    uint8_t *bytes = malloc(4 * count);
+    assert_non_null(bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        const float value = (float)i;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        fl_bytes_put_u32(bytes + (size_t)4 * i, bits);
+    }
+    fl_client_restore_residual(host->client, bytes, 4 * count);
+}
+
+TEST(download_of_a_smaller_model_takes_along_what_was_not_sent)
+{
+    for (int has_base = 0; has_base < 2; has_base++) {
+        const fl_client_options options = fl_host_options();
+        scene *s = calloc(1, sizeof *s);
+        fl_parcel patch = {.bytes = NULL};
+        uint32_t *from;
+        assert_non_null(s);
+        make_parcels(s);
+        fl_parcel base = {.bytes = NULL};
+        wrap_model(&base, s->model, ROUND - 1);
+        fl_model *smaller = make_smaller(s, &patch, &from);
+        const size_t count = fl_model_param_count(smaller);
+        fl_host_init(&s->host, &options);
+        fl_parcel_fini(&s->host.model);
+        wrap_model(&s->host.model, smaller, ROUND);
+        restore_residual(&s->host, fl_model_param_count(s->model));
+        fl_host_join(&s->host);
+        if (has_base) hold(&s->host, &base);
+        fl_host_mail(&s->host, FL_MAIL_PLAN, ROUND + 1);
+        serve_all(s, has_base ? &patch : &s->host.model);
+        assert_training(s);
+        float *update = calloc(count, sizeof *update);
+        assert_non_null(update);
+        fl_residual_add(s->host.client, update, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true((uint32_t)update[i] == (has_base ? from[i] : 0));
+        assert_int_equal(s->host.counts[FL_CLIENT_SAVE_RESIDUAL], has_base);
+        free(update);
+        free(from);
+        fl_model_free(smaller);
+        fl_parcel_fini(&base);
+        fl_parcel_fini(&patch);
+        free_scene(s);
+    }
 }
 
 static fl_parcel parcel_of(const fl_published *published)
@@ -511,6 +592,7 @@ RUN_TESTS(
         download_asks_for_what_has_changed_since_the_model_it_holds),
     cmocka_unit_test(download_asks_for_a_packed_model_when_it_holds_none),
     cmocka_unit_test(download_makes_the_model_of_a_patch),
+    cmocka_unit_test(download_of_a_smaller_model_takes_along_what_was_not_sent),
     cmocka_unit_test(download_makes_the_model_of_a_packed_one),
     cmocka_unit_test(download_takes_the_plain_model_where_a_shortcut_would_do),
     cmocka_unit_test(download_needs_no_shortcut_to_a_model_that_is_on_its_way),
