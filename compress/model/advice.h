@@ -17,11 +17,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { FL_ADVICE_TEXT_CAP = 64 };
+enum { FL_ADVICE_NAME_CAP = 32, FL_ADVICE_TEXT_CAP = 64 };
 
 /* What a plan came to. */
 typedef struct {
-    char name[32];
+    char name[FL_ADVICE_NAME_CAP];
     double accuracy;    // 0 to 1
     double latency_ms;  // median of one example
     size_t file_bytes;
