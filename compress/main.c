@@ -37,6 +37,7 @@ static const char USAGE[] =
     "  factorize MODEL large layers as products of thin ones\n"
     "  sparsify MODEL  weights become zero, the file packs the better\n"
     "  distill TEACHER a small model learns what a large one answers\n"
+    "  advise MODEL    tries all of that, and says what suits a device\n"
     "  bench MODEL     latency, throughput and memory, layer by layer\n"
     "  inspect MODEL   layers, shapes, parameters, operations\n\n"
     "  fedge-compress new resnet8 --dataset fashion-mnist --out r8.onnx\n"
@@ -57,8 +58,8 @@ int main(int argc, char **argv)
         fl_qat_command(&tool),       fl_convert_command(&tool),
         fl_prune_command(&tool),     fl_hqp_command(&tool),
         fl_factorize_command(&tool), fl_sparsify_command(&tool),
-        fl_distill_command(&tool),   fl_bench_command(&tool),
-        fl_inspect_command(&tool),
+        fl_distill_command(&tool),   fl_advise_command(&tool),
+        fl_bench_command(&tool),     fl_inspect_command(&tool),
     };
     const fl_program program = {
         .name = "fedge-compress",

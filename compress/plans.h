@@ -17,6 +17,8 @@
 #include "compress/model/advice.h"
 #include "compress/training.h"
 
+enum { FL_PLANS_MAX = 16 };  // results that there can be
+
 typedef struct {
     fl_training *training;  // open; borrowed
     const fl_model *model;

@@ -62,6 +62,10 @@ typedef struct {
     bool is_global;
     // evaluate
     uint64_t pair_count;
+    // advise
+    uint64_t max_bytes, max_memory;
+    double max_latency_ms;
+    const char *plot;
     // bench
     uint64_t bench_batch, warmup_runs, run_count;
     double seconds;
@@ -85,6 +89,7 @@ fl_command fl_convert_command(fl_tool *tool);
 fl_command fl_factorize_command(fl_tool *tool);
 fl_command fl_distill_command(fl_tool *tool);
 fl_command fl_sparsify_command(fl_tool *tool);
+fl_command fl_advise_command(fl_tool *tool);
 fl_command fl_inspect_command(fl_tool *tool);
 fl_command fl_bench_command(fl_tool *tool);
 
