@@ -53,7 +53,8 @@ static double median_ms(fl_runner *runner, float *logits, const float *x)
         before_ns = now_ns;
     }
     qsort(ns, count, sizeof *ns, compare_ns);
-    return (double)ns[count / 2] / 1e6;
+    const int64_t median_ns = ns[count / 2];
+    return (double)median_ns / 1e6;
 }
 
 // Latency on the first test row, and the memory that it takes.

@@ -155,13 +155,14 @@ static void print_list(FILE *script, const advise *a)
 {
     fputs("unset border\nunset tics\nunset grid\nunset xlabel\n"
           "unset logscale\nset offsets 0,0,0,0\n"
-          "set key left center Left reverse noenhanced font ',12'\nplot ",
+          "set key left center Left reverse noenhanced font ',12' "
+          "title 'filled: within all limits'\nplot ",
           script);
     for (size_t i = 0; i < a->count; i++) {
         const bool is_good = fits(a, &a->results[i]);
         fprintf(script,
                 "%s2 with points pt %d ps 0.8 lc rgb '%s' title "
-                "'%zu  %s%s'",
+                "'%zu  %s'",
                 i ? "" : "[0:1] [0:1] ", is_good ? 7 : 6,
                 is_good ? "#1f6fb4" : "#999999", i + 1, a->results[i].name,
                 is_good ? "" : " (too much)");

@@ -106,16 +106,19 @@ static void join_positions(const search *s, uint32_t value,
     const size_t first = first_wire(s, value);
     const uint32_t len = width_of(s, value) / group_count;
     for (uint32_t c = len; c < width_of(s, value); c++) {
-        join(s, first + c, first + c % len);
+        join(s, first + c, first + c - len);
     }
 }
 
+// All of each group.
 static void join_members(const search *s, uint32_t value, uint32_t group_count)
 {
-    const size_t first = first_wire(s, value);
     const uint32_t len = width_of(s, value) / group_count;
-    for (uint32_t c = 0; c < width_of(s, value); c++) {
-        join(s, first + c, first + c - c % len);
+    for (uint32_t g = 0; g < group_count; g++) {
+        const size_t first = first_wire(s, value) + (size_t)g * len;
+        for (uint32_t k = 1; k < len; k++) {
+            join(s, first + k, first);
+        }
     }
 }
 
@@ -218,11 +221,13 @@ static void trace_shuffle(const search *s, uint32_t i)
 {
     const fl_node *node = &s->graph->nodes[i];
     const uint32_t groups = node->group_count, len = width_of(s, i) / groups;
-    const size_t from = first_wire(s, node->inputs[0]);
+    size_t from = first_wire(s, node->inputs[0]);
     join_positions(s, node->inputs[0], groups);
     for (uint32_t g = 0; g < groups; g++) {
+        size_t to = first_wire(s, i) + g;
         for (uint32_t k = 0; k < len; k++) {
-            copy_wire(s, first_wire(s, i) + k * groups + g, from + g * len + k);
+            copy_wire(s, to, from++);
+            to += groups;
         }
     }
 }
@@ -317,10 +322,10 @@ static fl_err place_wires(search *s)
         return FL_ERR_MEMORY;
     }
     coupling->units = malloc(bytes);
-    s->leaks = calloc(wires, sizeof *s->leaks);
-    s->parents = malloc(ids * sizeof *s->parents);
-    s->numbers = malloc(ids * sizeof *s->numbers);
-    s->stays = calloc(ids, sizeof *s->stays);
+    s->leaks = calloc(wires + 1, sizeof *s->leaks);
+    s->parents = malloc((ids + 1) * sizeof *s->parents);
+    s->numbers = malloc((ids + 1) * sizeof *s->numbers);
+    s->stays = calloc(ids + 1, sizeof *s->stays);
     if (coupling->units && s->leaks && s->parents && s->numbers && s->stays) {
         return FL_OK;
     }
