@@ -80,6 +80,11 @@ static void take_skip(void *self, const char *name, const char *reason)
 
 /* ---- the report ---- */
 
+static bool fits(const advise *a, const fl_advice *r)
+{
+    return fl_advice_excess(r, &a->limits) <= 1.0;
+}
+
 static void print_table(const advise *a)
 {
     char verdict[FL_ADVICE_TEXT_CAP];
@@ -104,7 +109,7 @@ static fl_json *result_json(const advise *a, const fl_advice *r)
     fl_json_count_set(json, "bytes", r->file_bytes);
     fl_json_number_set(json, "p50_ms", r->latency_ms);
     fl_json_count_set(json, "memory_bytes", r->memory_bytes);
-    fl_json_bool_set(json, "fits", fl_advice_excess(r, &a->limits) <= 1.0);
+    fl_json_bool_set(json, "fits", fits(a, r));
     fl_json_text_set(json, "verdict", verdict);
     return json;
 }
@@ -121,11 +126,6 @@ static fl_err print_json(const advise *a, fl_reason *why)
 }
 
 /* ---- the picture ---- */
-
-static bool fits(const advise *a, const fl_advice *r)
-{
-    return fl_advice_excess(r, &a->limits) <= 1.0;
-}
 
 // Names would lie on each other: points have numbers, a list the names.
 static void print_points(FILE *script, const advise *a)
@@ -164,8 +164,7 @@ static void print_list(FILE *script, const advise *a)
                 "%s2 with points pt %d ps 0.8 lc rgb '%s' title "
                 "'%zu  %s'",
                 i ? "" : "[0:1] [0:1] ", is_good ? 7 : 6,
-                is_good ? "#1f6fb4" : "#999999", i + 1, a->results[i].name,
-                is_good ? "" : " (too much)");
+                is_good ? "#1f6fb4" : "#999999", i + 1, a->results[i].name);
         fputs(i + 1 < a->count ? ", " : "\n", script);
     }
 }
@@ -196,7 +195,7 @@ static fl_err write_picture(const advise *a, fl_reason *why)
 static fl_err write_best(const advise *a, fl_reason *why)
 {
     const fl_tool *tool = a->tool;
-    if (fl_advice_excess(&a->best, &a->limits) > 1.0) {
+    if (!fits(a, &a->best)) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND,
                              "no plan is within all limits, the nearest is "
                              "%s: %s is not written; widen a limit, or try "
