@@ -164,9 +164,9 @@ static fl_err run_all(hqp *h, fl_reason *why)
     if (err && err != FL_ERR_CANCELLED) return err;
     FL_TRY(write_result(h, why));
     if (err) {
-        return fl_reason_set(why, err,
-                             "stopped: %s is what %u steps of pruning left",
-                             h->tool->out, h->result.step_count);
+        return fl_reason_set(
+            why, err, "stopped: %s is as it was after step %u of pruning",
+            h->tool->out, h->result.step_count);
     }
     return h->tool->is_quiet ? FL_OK : report(h, why);
 }
