@@ -86,8 +86,6 @@ typedef struct {
 typedef struct {
     fl_task_state state;
     fl_plan plan;
-    bool is_last;  // after FINISHED: the last model, for which plan.model and
-                   // plan.ranges stand; nobody waits for an answer
     uint64_t first_operation;  // answers to older ones are to another task
 
     // FINDING, FETCHING
@@ -99,14 +97,15 @@ typedef struct {
     uint8_t coming[FL_HASH_BYTES];
     uint32_t coming_round;
     bool is_plain;  // a shortcut has failed: no more of them for this task
+    bool goes_without_ranges;  // they cannot be had, and can be done without
+    bool is_last;   // after FINISHED: the last model, for which plan.model and
+                    // plan.ranges stand; nobody waits for an answer
     uint8_t *base;  // a model that patches may start from; NULL: none
     size_t base_len;
     uint8_t base_name[FL_HASH_BYTES];
     fl_parts *parts;
     uint32_t next_chunk;  // none below it has still to be asked for
     uint32_t on_the_way;  // chunks asked for or sent, not yet answered
-
-    bool goes_without_ranges;  // they cannot be had, and can be done without
 
     fl_task_files files;  // that have come; TRAINING takes them
 
@@ -170,6 +169,7 @@ struct fl_client {
 
     // A result that waits for a plan: of a round that failed, or from disk.
     fl_result kept;
+    uint32_t holdout;  // of the last plan
     uint32_t kept_round;
     uint8_t kept_recipe[FL_HASH_BYTES];
     // What the job reads that runs now; the model is NULL when none does.
@@ -180,9 +180,8 @@ struct fl_client {
     fl_plan installing_plan;
     uint8_t tried_model[FL_HASH_BYTES];  // the form that was tried last
     uint8_t tried_ranges[FL_HASH_BYTES];
-    uint32_t holdout;     // of the last plan
-    bool has_finished;    // FINISHED was said last
     int64_t leave_by_ms;  // at the latest, when we leave after that
+    bool has_finished;    // FINISHED was said last
     bool is_leaving;
 
     fl_client_status status;

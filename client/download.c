@@ -425,42 +425,38 @@ static void find(fl_client *client, fl_object_kind kind, const uint8_t *object)
                                        .takes_base = kind == FL_OBJECT_MODEL});
 }
 
-static void fetch_wanted(fl_client *client)
+// Nothing is on the disk of these: they are asked for at once.
+static void fetch_ranges(fl_client *client)
 {
     fl_task *task = &client->task;
-    task->coming_kind = task->wanted_kind;
+    want(client, FL_OBJECT_RANGES, task->plan.ranges);
+    task->coming_kind = FL_OBJECT_RANGES;
     memcpy(task->coming, task->wanted, FL_HASH_BYTES);
     task->state = FL_TASK_FETCHING;
-    fetch_more(client);
+    if (client->status.is_connected) request_manifest(client);
 }
 
-// A copy of those that came last, which outlives them.
-static void use_ranges(fl_client *client)
+// A copy of those that came last, which outlives them; without memory for it
+// they are fetched again.
+static void use_held_ranges(fl_client *client)
 {
     fl_task_files *files = &client->task.files;
-    files->ranges = malloc(client->ranges_len);
-    if (!files->ranges) {
-        fl_emit_log(client, FL_LOG_ERROR, "model_refused",
-                    "round=%u err=%s why=%s", client->task.plan.round,
-                    fl_err_text(FL_ERR_MEMORY), "no memory for its ranges");
-        fl_task_decline(client);
+    if (files->ranges || !client->ranges ||
+        memcmp(client->ranges_object, client->task.plan.ranges,
+               FL_HASH_BYTES) != 0) {
         return;
     }
+    files->ranges = malloc(client->ranges_len);
+    if (!files->ranges) return;
     memcpy(files->ranges, client->ranges, client->ranges_len);
     files->ranges_len = client->ranges_len;
-    fl_download_begin(client);
 }
 
-static void get_ranges(fl_client *client)
+static bool lacks_ranges(fl_client *client)
 {
-    const uint8_t *object = client->task.plan.ranges;
-    if (client->ranges &&
-        memcmp(client->ranges_object, object, FL_HASH_BYTES) == 0) {
-        use_ranges(client);
-        return;
-    }
-    want(client, FL_OBJECT_RANGES, object);
-    fetch_wanted(client);
+    if (!fl_installing_needs_ranges(client)) return false;
+    use_held_ranges(client);
+    return client->task.files.ranges == NULL;
 }
 
 void fl_download_begin(fl_client *client)
@@ -474,8 +470,8 @@ void fl_download_begin(fl_client *client)
         find(client, FL_OBJECT_ENROLMENT, plan->enrolment);
     } else if (!task->is_last && fl_task_is_kept(client)) {
         fl_task_downloaded(client);
-    } else if (!task->files.ranges && fl_installing_needs_ranges(client)) {
-        get_ranges(client);
+    } else if (lacks_ranges(client)) {
+        fetch_ranges(client);
     } else {
         find(client, FL_OBJECT_MODEL, plan->model);
     }
@@ -516,8 +512,11 @@ void fl_download_found(fl_client *client, const fl_client_event *event)
     }
     // What has come of the object itself is not thrown away for a shortcut.
     task->parts = event->parts;
+    task->coming_kind = task->wanted_kind;
+    memcpy(task->coming, task->wanted, FL_HASH_BYTES);
+    task->state = FL_TASK_FETCHING;
     memcpy(client->downloading, task->wanted, FL_HASH_BYTES);
-    fetch_wanted(client);
+    fetch_more(client);
 }
 
 void fl_download_resume(fl_client *client)

@@ -79,7 +79,7 @@ static fl_err judge(fl_client_verdict *verdict, const fl_int8_model *form,
                     const fl_install *install, const fl_form_rows *rows,
                     fl_reason *why)
 {
-    fl_metrics now, before;
+    fl_metrics now = {0}, before = {0};
     FL_TRY(fl_form_measure(&now, form, rows, why));
     verdict->row_count = rows->row_count;
     verdict->correct_count = (uint32_t)now.correct_count;
@@ -103,14 +103,14 @@ fl_err fl_install_try(fl_client_verdict *verdict, uint8_t **bytes, size_t *len,
 {
     fl_int8_model *form = NULL;
     uint32_t *rows = NULL;
-    fl_form_rows chosen;
+    fl_form_rows chosen = {.dataset = NULL};
     *verdict = (fl_client_verdict){.is_accepted = false};
     *bytes = NULL;
     fl_err err = make_form(&form, bytes, len, &install->data, why);
     if (!err) err = choose_rows(&rows, &chosen, install, why);
     if (!err) err = judge(verdict, form, install, &chosen, why);
     if (!err) {
-        verdict->is_same = install->installed &&
+        verdict->is_same = install->installed && *bytes &&
                            install->installed_len == *len &&
                            memcmp(install->installed, *bytes, *len) == 0;
     }
