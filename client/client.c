@@ -36,6 +36,7 @@ void fl_client_free(fl_client *client)
     fl_uplink_fini(client);
     fl_task_files_fini(&client->trained);
     fl_task_files_fini(&client->installing);
+    fl_task_files_fini(&client->spent);
     fl_result_fini(&client->kept);
     fl_residual_fini(client);
     free(client->ranges);
@@ -72,6 +73,7 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
                     const fl_client_effect **effects, size_t *count)
 {
     fl_arena_reset(client->options.scratch);
+    fl_task_files_fini(&client->spent);
     client->effect_count = 0;
     client->now_ms = event->now_ms;
     if (client->uplink.dial_at_ms == INT64_MIN) fl_uplink_start(client);

@@ -178,6 +178,7 @@ struct fl_client {
     // Of an INT8 form that is being installed, likewise.
     fl_task_files installing;
     fl_plan installing_plan;
+    fl_task_files spent;  // effects of this step may point to them
     uint8_t tried_model[FL_HASH_BYTES];  // the form that was tried last
     uint8_t tried_ranges[FL_HASH_BYTES];
     int64_t leave_by_ms;  // at the latest, when we leave after that
@@ -276,7 +277,7 @@ bool fl_installing_needs_ranges(const fl_client *client);
 
 /*
  * These are the files of `plan`: its INT8 form is to be installed, unless it
- * was tried before or another is being installed. Takes *files.
+ * was tried before or another is being installed. Takes *files if so.
  */
 void fl_installing_begin(fl_client *client, const fl_plan *plan,
                          fl_task_files *files);

@@ -28,7 +28,6 @@ void fl_installing_begin(fl_client *client, const fl_plan *plan,
 {
     if (!client->options.takes_int8 || client->is_leaving || !files->ranges ||
         client->installing.model || was_tried(client, plan)) {
-        fl_task_files_fini(files);
         return;
     }
     memcpy(client->tried_model, plan->model, FL_HASH_BYTES);

@@ -146,6 +146,8 @@ static void install_last(fl_client *client)
 {
     fl_task *task = &client->task;
     fl_installing_begin(client, &task->plan, &task->files);
+    client->spent = task->files;  // KEEP or END has not been carried out yet
+    task->files = (fl_task_files){.model = NULL};
     fl_task_drop(client);
 }
 
