@@ -136,7 +136,7 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             down);
     print_sessions(out, totals);
     print_ledger(out, found);
-    fl_totals_print_sizes(out, totals, 0);
+    fl_totals_print_sizes(out, totals, &(fl_totals_forms){0});
     if (isfinite(totals->accuracy)) {
         fprintf(out,
                 "accuracy         %.2f %%, best %.2f %% in round %u\n"

@@ -241,37 +241,46 @@ static void set_sizes(fl_json *line, const fl_totals *totals)
     fl_json_count_set(line, "guard_rolled_back", totals->rolled_back_count);
 }
 
-static void print_row(FILE *out, const char *name, double accuracy,
-                      uint64_t params, double bytes)
+typedef struct {
+    const char *name;
+    double accuracy;  // 0 to 1
+    uint64_t params;
+    double bytes, us;
+} form_row;
+
+static void print_row(FILE *out, const form_row *row)
 {
-    char percent[16] = "-", size[16] = "-";
-    if (isfinite(accuracy)) {
-        snprintf(percent, sizeof percent, "%.2f %%", 100.0 * accuracy);
+    char percent[16] = "-", size[16] = "-", time[16] = "-";
+    if (isfinite(row->accuracy)) {
+        snprintf(percent, sizeof percent, "%.2f %%", 100.0 * row->accuracy);
     }
-    if (bytes > 0) fl_bytes_text(size, bytes);
-    fprintf(out, "  %-16s %10s %12llu %12s\n", name, percent,
-            (unsigned long long)params, size);
+    if (row->bytes > 0) fl_bytes_text(size, row->bytes);
+    if (row->us > 0) snprintf(time, sizeof time, "%.1f us", row->us);
+    fprintf(out, "  %-16s %10s %12llu %12s %12s\n", row->name, percent,
+            (unsigned long long)row->params, size, time);
 }
 
 void fl_totals_print_sizes(FILE *out, const fl_totals *totals,
-                           size_t int8_bytes)
+                           const fl_totals_forms *forms)
 {
-    const fl_totals_size *dense = &totals->dense;
     const bool is_pruned = totals->pruned.params > 0;
-    const fl_totals_size *last = is_pruned ? &totals->pruned : dense;
-    if (!is_pruned && !isfinite(totals->int8_accuracy)) return;
-    fprintf(out, "\n  %-16s %10s %12s %12s\n", "", "accuracy", "parameters",
-            "bytes");
-    print_row(out, "dense float32", dense->accuracy, dense->params,
-              (double)dense->params * sizeof(float));
-    if (is_pruned) {
-        print_row(out, "pruned", last->accuracy, last->params,
-                  (double)last->params * sizeof(float));
-    }
-    if (isfinite(totals->int8_accuracy)) {
-        print_row(out, is_pruned ? "pruned + INT8" : "INT8",
-                  totals->int8_accuracy, last->params, (double)int8_bytes);
-    }
+    const fl_totals_size *dense = &totals->dense, *pruned = &totals->pruned;
+    const form_row rows[] = {
+        {"dense float32", dense->accuracy, dense->params,
+         (double)dense->params * sizeof(float), forms->dense_us},
+        {"pruned", pruned->accuracy, pruned->params,
+         (double)pruned->params * sizeof(float), forms->pruned_us},
+        {is_pruned ? "pruned + INT8" : "INT8", totals->int8_accuracy,
+         is_pruned ? pruned->params : dense->params, (double)forms->int8_bytes,
+         forms->int8_us},
+    };
+    const bool has_int8 = isfinite(totals->int8_accuracy);
+    if (!is_pruned && !has_int8) return;
+    fprintf(out, "\n  %-16s %10s %12s %12s %12s\n", "", "accuracy",
+            "parameters", "bytes", "an example");
+    print_row(out, &rows[0]);
+    if (is_pruned) print_row(out, &rows[1]);
+    if (has_int8) print_row(out, &rows[2]);
     fputc('\n', out);
 }
 

@@ -81,12 +81,18 @@ void fl_totals_flower_text(char dst[FL_TOTALS_FLOWER_CAP],
 /* "train", "measure", "importance", "ranges"; NULL: no fl_work. */
 const char *fl_totals_work_name(uint32_t work);
 
+/* What the rounds do not know of a model's forms; 0: unknown. */
+typedef struct {
+    size_t int8_bytes;                    // of the file
+    double dense_us, pruned_us, int8_us;  // one example takes, on this machine
+} fl_totals_forms;
+
 /*
- * A line each for the dense model, the pruned one and its INT8 form, whose
- * file has int8_bytes (0: unknown); nothing, when the model is as it was.
+ * A line each for the dense model, the pruned one and its INT8 form; nothing,
+ * when the model is as it was.
  */
 void fl_totals_print_sizes(FILE *out, const fl_totals *totals,
-                           size_t int8_bytes);
+                           const fl_totals_forms *forms);
 
 /* Sets the keys of a round: "round", "accuracy", "bytes_up", ...;
  * param_count: of the first model. */

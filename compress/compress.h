@@ -10,6 +10,7 @@
 
 #include "compress/model/grid.h"
 #include "compress/model/importance.h"
+#include "compress/model/latency.h"
 #include "compress/model/patch.h"
 #include "compress/model/prune.h"
 #include "compress/model/ranges.h"

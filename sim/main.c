@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/program.h"
+#include "sim/forms.h"
 #include "sim/report.h"
 #include "sim/settings.h"
 #include "sim/simulation.h"
@@ -79,20 +80,33 @@ static fl_err build(parts *p, const fl_settings *settings, fl_reason *why)
 static fl_err write_model(const parts *p, const fl_settings *settings,
                           fl_reason *why)
 {
-    size_t len, ranges_len, int8_len = 0;
-    uint8_t *int8 = NULL;
+    size_t len;
+    const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
+    size_t ranges_len;
+    const uint8_t *ranges = fl_simulation_ranges(p->simulation, &ranges_len);
+    if (!settings->out) return FL_OK;
+    return fl_export_write(settings->out, bytes, len, ranges, ranges_len, NULL,
+                           why);
+}
+
+// What became of the model, when the federation was to make it smaller.
+static fl_err measure_forms(const parts *p, const fl_settings *settings,
+                            fl_reason *why)
+{
+    if (settings->federation.prune == 0.0 && !settings->federation.has_int8) {
+        return FL_OK;
+    }
+    size_t len, ranges_len;
     const uint8_t *bytes = fl_simulation_model(p->simulation, &len);
     const uint8_t *ranges = fl_simulation_ranges(p->simulation, &ranges_len);
-    if (settings->out) {
-        FL_TRY(fl_export_write(settings->out, bytes, len, ranges, ranges_len,
-                               &int8_len, why));
-    } else if (ranges) {
-        FL_TRY(fl_export_int8(&int8, &int8_len, bytes, len, ranges, ranges_len,
-                              why));
-        free(int8);
-    }
-    fl_report_set_int8(p->report, int8_len);
-    return FL_OK;
+    fl_totals_forms forms;
+    fl_model *dense = NULL;
+    FL_TRY(fl_federation_model(&settings->federation, &dense, p->train, why));
+    const fl_err err =
+        fl_forms_measure(&forms, dense, bytes, len, ranges, ranges_len, why);
+    if (!err) fl_report_set_forms(p->report, &forms);
+    fl_model_free(dense);
+    return err;
 }
 
 // What is finished is written, also when the run was stopped or failed.
@@ -100,6 +114,7 @@ static fl_err write_results(const parts *p, const fl_settings *settings,
                             fl_reason *why)
 {
     FL_TRY(write_model(p, settings, why));
+    FL_TRY(measure_forms(p, settings, why));
     fl_report_set_crypto(p->report,
                          fl_simulation_client_crypto_s(p->simulation),
                          fl_simulation_server_crypto_s(p->simulation));

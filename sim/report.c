@@ -23,7 +23,7 @@ struct fl_report {
     size_t point_count;
     fl_totals totals;
     double crypto_client_s, crypto_server_s;
-    size_t int8_bytes;
+    fl_totals_forms forms;
 };
 
 static fl_err refuse_path(const char *path, fl_reason *why)
@@ -239,9 +239,9 @@ void fl_report_set_crypto(fl_report *report, double client_s, double server_s)
     report->crypto_server_s = server_s;
 }
 
-void fl_report_set_int8(fl_report *report, size_t int8_bytes)
+void fl_report_set_forms(fl_report *report, const fl_totals_forms *forms)
 {
-    report->int8_bytes = int8_bytes;
+    report->forms = *forms;
 }
 
 static fl_err write_summary_json(fl_report *report, int64_t virtual_ms,
@@ -366,7 +366,7 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             "  virtual time     %s\n"
             "  wall time        %s\n",
             virtual_time, wall_time);
-    fl_totals_print_sizes(out, totals, report->int8_bytes);
+    fl_totals_print_sizes(out, totals, &report->forms);
 }
 
 static fl_err draw_charts(const fl_report *report, fl_reason *why)

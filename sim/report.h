@@ -66,8 +66,8 @@ FL_CHECK fl_err fl_report_round(fl_report *report, const fl_round_record *round,
  */
 void fl_report_set_crypto(fl_report *report, double client_s, double server_s);
 
-/* Bytes of the INT8 form's file, for the table; 0 until it is told. */
-void fl_report_set_int8(fl_report *report, size_t int8_bytes);
+/* What the table of the model's forms says of them; copied. */
+void fl_report_set_forms(fl_report *report, const fl_totals_forms *forms);
 
 /* The last line, the table, the curves. */
 FL_CHECK fl_err fl_report_finish(fl_report *report, int64_t virtual_ms,

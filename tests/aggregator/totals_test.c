@@ -218,7 +218,9 @@ static void assert_sizes(const fl_totals *totals, const char *expected)
     size_t len;
     FILE *out = open_memstream(&text, &len);
     assert_non_null(out);
-    fl_totals_print_sizes(out, totals, 90);
+    const fl_totals_forms forms = {
+        .int8_bytes = 90, .dense_us = 12.34, .int8_us = 2.5};
+    fl_totals_print_sizes(out, totals, &forms);
     assert_int_equal(fclose(out), 0);
     assert_string_equal(text, expected);
     free(text);
@@ -230,10 +232,14 @@ TEST(totals_print_a_line_for_each_form_of_the_model)
     assert_sizes(&totals, "");
     add_step(&totals, FL_VERDICT_ACCEPTED, 0.625);
     assert_sizes(&totals,
-                 "\n                     accuracy   parameters        bytes\n"
-                 "  dense float32       50.00 %          100        400 B\n"
-                 "  pruned              75.00 %           80        320 B\n"
-                 "  pruned + INT8       62.50 %           80         90 B\n\n");
+                 "\n                     accuracy   parameters        bytes"
+                 "   an example\n"
+                 "  dense float32       50.00 %          100        400 B"
+                 "      12.3 us\n"
+                 "  pruned              75.00 %           80        320 B"
+                 "            -\n"
+                 "  pruned + INT8       62.50 %           80         90 B"
+                 "       2.5 us\n\n");
 }
 
 TEST(totals_name_what_rounds_were_for)
