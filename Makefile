@@ -107,7 +107,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
-.PHONY: bench-compression bench-run
+.PHONY: bench-compression bench-compress-model bench-run
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -159,6 +159,10 @@ bench-compression:        ## accuracy against bytes, every codec (WHICH=settings
 	@$(MAKE) --no-print-directory programs
 	@B=$B tests/bench/compression.py
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.compression
+bench-compress-model:     ## smaller models: pruning, INT8, students (PARTS=hqp)
+	@tools/install-packages build demo test bench-compress-model
+	@$(MAKE) --no-print-directory programs
+	@B=$B tests/bench/compress_model.py
 bench-run: programs $(BENCHES) $(NEEDS)
 	@B=$B tests/bench/run tests/bench/figures$(PURPOSE)
 

@@ -37,7 +37,7 @@ static int compare_ns(const void *a, const void *b)
 
 static double median_ms(fl_runner *runner, float *logits, const float *x)
 {
-    int64_t ns[CALLS];
+    int64_t ns[CALLS] = {0};
     size_t count = 0;
     // One example fits any runner.
     for (int i = 0; i < WARM_UP; i++) {

@@ -57,14 +57,22 @@ static fl_err score_and_choose(bool *keep, const fl_model *model,
 
 /* ---- removal ---- */
 
+static bool is_all(const bool *keep, size_t count)
+{
+    size_t kept = 0;
+    while (kept < count && keep[kept]) {
+        kept++;
+    }
+    return kept == count;
+}
+
 static fl_err shrink(fl_model **smaller, bool *keep, const fl_model *model,
                      const fl_channels *channels,
                      const fl_slim_options *options, fl_reason *why)
 {
-    const size_t count = fl_channels_count(channels);
     *smaller = NULL;
     FL_TRY(score_and_choose(keep, model, channels, options, why));
-    if (!memchr(keep, false, count)) return FL_OK;
+    if (is_all(keep, fl_channels_count(channels))) return FL_OK;
     return fl_model_shrink(smaller, NULL, model, channels, keep, why);
 }
 
@@ -73,7 +81,7 @@ fl_err fl_slim_model(fl_model **smaller, const fl_model *model,
 {
     fl_channels *channels = NULL;
     FL_TRY(fl_channels_new(&channels, model, why));
-    bool *keep = malloc(fl_channels_count(channels) + 1);
+    bool *keep = calloc(fl_channels_count(channels) + 1, 1);
     const fl_err err =
         keep ? shrink(smaller, keep, model, channels, options, why)
              : no_memory(why, channels);

@@ -317,14 +317,10 @@ static fl_err place_wires(search *s)
     }
 
     const size_t wires = coupling->at[node_count];
-    size_t bytes;
-    if (fl_size_mul(&bytes, wires, sizeof *coupling->units)) {
-        return FL_ERR_MEMORY;
-    }
-    coupling->units = malloc(bytes);
+    coupling->units = calloc(wires + 1, sizeof *coupling->units);
     s->leaks = calloc(wires + 1, sizeof *s->leaks);
-    s->parents = malloc((ids + 1) * sizeof *s->parents);
-    s->numbers = malloc((ids + 1) * sizeof *s->numbers);
+    s->parents = calloc(ids + 1, sizeof *s->parents);
+    s->numbers = calloc(ids + 1, sizeof *s->numbers);
     s->stays = calloc(ids + 1, sizeof *s->stays);
     if (coupling->units && s->leaks && s->parents && s->numbers && s->stays) {
         return FL_OK;

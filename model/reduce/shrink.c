@@ -149,7 +149,7 @@ static fl_err take_all_params(shrink *s)
 {
     const size_t count = s->smaller->graph.param_count;
     // One too many keeps a model without parameters out of malloc(0).
-    s->from = malloc((count + 1) * sizeof *s->from);
+    s->from = calloc(count + 1, sizeof *s->from);
     s->smaller->params = malloc((count + 1) * sizeof *s->smaller->params);
     if (!s->from || !s->smaller->params) {
         return fl_reason_set(s->why, FL_ERR_MEMORY,

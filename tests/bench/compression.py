@@ -13,15 +13,15 @@ other settings have none.
 
 SPDX-License-Identifier: Apache-2.0
 """
-import hashlib
 import json
 import os
 import re
-import shlex
 import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+
+import remembered
 
 BUILD = os.environ.get("B", "build/release")
 WHICH = os.environ.get("WHICH", "codecs")
@@ -90,18 +90,10 @@ def command(options, seed):
     return words
 
 
-def run(options, seed, program):
+def run(options, seed):
     """The JSON lines of one simulation, from the last time if it is there."""
-    words = command(options, seed)
-    key = hashlib.sha256((program + shlex.join(words)).encode()).hexdigest()
-    path = f"{FOLDER}/{key[:24]}.jsonl"
-    if not os.path.exists(path):
-        print("bench:", shlex.join(words), file=sys.stderr, flush=True)
-        with open(path + ".tmp", "w", encoding="utf-8") as out:
-            subprocess.run(words, stdout=out, check=True)
-        os.rename(path + ".tmp", path)  # whole, or not there
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    said = remembered.run(FOLDER, command(options, seed))
+    return [json.loads(line) for line in said.splitlines()]
 
 
 def final(lines):
@@ -238,10 +230,8 @@ def main():
     if wanted:
         runs = [r for r in runs if re.search(wanted, r[0])]
     os.makedirs(FOLDER, exist_ok=True)
-    with open(f"{BUILD}/fedge-sim", "rb") as binary:
-        program = hashlib.sha256(binary.read()).hexdigest()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = [(name, [pool.submit(run, options, s, program)
+        waiting = [(name, [pool.submit(run, options, s)
                            for s in SEEDS]) for name, options, _ in runs]
         rows = [summarise(name, [one.result() for one in all_seeds])
                 for name, all_seeds in waiting]
