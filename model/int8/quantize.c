@@ -32,25 +32,18 @@ float fl_quantize_scale(const float *weights, size_t count, float bias,
     return fmaxf((float)scale, FL_CALIBRATE_SCALE_MIN);
 }
 
+// The nearest of the 255 levels.
+static double level(float weight, float scale)
+{
+    const double q = nearbyint((double)weight / (double)scale);
+    return fmin(fmax(q, -127.0), 127.0);
+}
+
 void fl_quantize_weights(int8_t *dst, const float *weights, size_t count,
                          float scale)
 {
     for (size_t i = 0; i < count; i++) {
-        const double q = nearbyint((double)weights[i] / (double)scale);
-        dst[i] = (int8_t)fmin(fmax(q, -127.0), 127.0);
-    }
-}
-
-static void round_channel(float *dst, const float *weights, size_t count,
-                          float scale)
-{
-    int8_t q[256];
-    for (size_t i = 0; i < count; i += sizeof q) {
-        const size_t some = count - i < sizeof q ? count - i : sizeof q;
-        fl_quantize_weights(q, weights + i, some, scale);
-        for (size_t k = 0; k < some; k++) {
-            dst[i + k] = (float)q[k] * scale;
-        }
+        dst[i] = (int8_t)level(weights[i], scale);
     }
 }
 
@@ -62,7 +55,9 @@ void fl_quantize_round(float *dst, const fl_node *node, const float *params)
         const float bias = node->bias_count ? params[node->bias_at + o] : 0.0F;
         const float scale =
             fl_quantize_scale(weights, depth, bias, node->x_scale);
-        round_channel(dst + o * depth, weights, depth, scale);
+        for (size_t i = 0; i < depth; i++) {
+            dst[o * depth + i] = (float)level(weights[i], scale) * scale;
+        }
     }
 }
 
