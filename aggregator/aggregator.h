@@ -11,7 +11,8 @@
  *      +------ SAVING <------ EVALUATING <---------------------------+
  *                 |
  *                 +-- the last round --> FINISHED; of a model that was made
- *                     smaller, after a FAREWELL in which clients fetch it
+ *                     smaller, after a FAREWELL in which clients fetch it,
+ *                     also those who come back after a restart
  *
  * Updates are summed in integers, masked or not: the new model does not depend
  * on the order in which they arrive. A round exists once it is saved; a crash
@@ -119,12 +120,14 @@ typedef struct {
     uint32_t min_clients;     // wait for so many before the first round
     int64_t gather_ms;        // and at least so long
     int64_t deadline_ms;      // from the plan to the last update
+    int64_t farewell_ms;      // for the last model, at most
     uint32_t evaluate_every;  // rounds; 0: never; the last one always is
     fl_plan training;         // how to train; round, model, ... are filled in
     uint32_t norm_rounds;     // then batch norms are frozen
     uint64_t seed;
     uint64_t start_count;     // of this state; mail numbers are built from it
     uint32_t client_cap;      // clients known at once
+    uint32_t known_count;     // clients of earlier starts: they may come back
     size_t upload_bytes_cap;  // memory for updates on their way
     fl_arena *scratch;        // borrowed; reset at every step
     void (*random_bytes)(void *self, void *dst, size_t len);  // secrets

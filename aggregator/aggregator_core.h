@@ -24,14 +24,13 @@
 enum {
     FL_AGGREGATOR_GREET_MS = 15 * 1000,
     FL_AGGREGATOR_SILENCE_MS = 90 * 1000,
-    FL_AGGREGATOR_LEASE_MS = 30 * 1000,     // gone that long: a dropout
-    FL_AGGREGATOR_GRACE_MS = 2 * 1000,      // and in a session, which is short
-    FL_AGGREGATOR_SWEEP_MS = 1000,          // how often silence is looked for
-    FL_AGGREGATOR_RETRY_MS = 10 * 1000,     // after a failed save
-    FL_AGGREGATOR_PAUSE_MS = 1000,          // after a failed round
-    FL_AGGREGATOR_FAREWELL_MS = 60 * 1000,  // for the last model, at most
-    FL_AGGREGATOR_QUIET_MS = 3 * 1000,      // no more of it has been fetched
-    FL_AGGREGATOR_GREETING_MAX = 256,  // connections that prove nothing yet
+    FL_AGGREGATOR_LEASE_MS = 30 * 1000,  // gone that long: a dropout
+    FL_AGGREGATOR_GRACE_MS = 2 * 1000,   // and in a session, which is short
+    FL_AGGREGATOR_SWEEP_MS = 1000,       // how often silence is looked for
+    FL_AGGREGATOR_RETRY_MS = 10 * 1000,  // after a failed save
+    FL_AGGREGATOR_PAUSE_MS = 1000,       // after a failed round
+    FL_AGGREGATOR_QUIET_MS = 3 * 1000,   // nobody has come or fetched it
+    FL_AGGREGATOR_GREETING_MAX = 256,    // connections that prove nothing yet
     FL_AGGREGATOR_WINDOW = 8,
     FL_AGGREGATOR_BURST_BYTES = 8 << 20,  // of mail, between two other events
 };
@@ -147,7 +146,7 @@ struct fl_aggregator {
     int64_t phase_until_ms;  // GATHERING: not before; TRAINING: deadline;
                              // SAVING: save again, INT64_MAX: under way;
                              // FAREWELL: the end
-    int64_t fetched_ms;      // FAREWELL: when something was fetched last
+    int64_t fetched_ms;      // FAREWELL: when somebody came or fetched
     int64_t opened_ms;       // of the round: its plans went out
     uint32_t rounds_done, attempt;
     uint32_t *cohort;  // member slots
@@ -244,6 +243,9 @@ fl_plan fl_round_plan(const fl_aggregator *aggregator, const fl_member *member);
  * the result is FL_OK. */
 FL_CHECK fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
                                  uint8_t *bytes, size_t len);
+
+/* A member has checked in: after the last round it hears that all is over. */
+void fl_round_welcome(fl_aggregator *aggregator, fl_member *member);
 
 /* Looks whether the phase can end: after any event. */
 void fl_round_advance(fl_aggregator *aggregator);

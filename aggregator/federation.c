@@ -56,6 +56,9 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "updates without which a round fails; 0: half of the cohort"},
         {"rounds", "deadline", FL_OPTION_NUMBER, &f->deadline_s, 0.001, 1e6,
          "S", "seconds that a round may take"},
+        {"rounds", "farewell", FL_OPTION_NUMBER, &f->farewell_s, 0, 1e6, "S",
+         "seconds at the end, at most, in which clients fetch the last model, "
+         "with --prune or --int8"},
         {"rounds", "evaluate-every", FL_OPTION_COUNT, &f->evaluate_every, 0,
          1000000, "N",
          "rounds between two measurements on the held-out data; 0: never"},
@@ -366,6 +369,7 @@ void fl_federation_apply(const fl_federation *f, fl_aggregator_options *options)
     options->quorum = (uint32_t)(f->quorum ? f->quorum : (f->cohort + 1) / 2);
     options->over_select = f->over_select;
     options->deadline_ms = (int64_t)(f->deadline_s * 1e3);
+    options->farewell_ms = (int64_t)(f->farewell_s * 1e3);
     options->evaluate_every = (uint32_t)f->evaluate_every;
     options->norm_rounds =
         f->norm_rounds ? (uint32_t)f->norm_rounds : UINT32_MAX;

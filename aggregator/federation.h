@@ -17,14 +17,14 @@
 #include "data/data.h"
 #include "model/model.h"
 
-enum { FL_FEDERATION_OPTIONS = 42 };
+enum { FL_FEDERATION_OPTIONS = 43 };
 
 typedef struct {
     const char *model, *schedule;
     uint64_t local_epochs, batch, schedule_steps, norm_rounds;
     double lr, momentum, weight_decay, clip_norm, schedule_factor, lr_decay;
     uint64_t round_count, cohort, quorum, evaluate_every;
-    double over_select, deadline_s;
+    double over_select, deadline_s, farewell_s;
     uint64_t seed;
     const char *aggregation;
     uint64_t weight_max, min_survivors;
@@ -49,12 +49,12 @@ typedef struct {
         .model = "lenet", .schedule = "constant", .local_epochs = 1,           \
         .batch = 32, .lr = 0.05, .schedule_factor = 0.1, .lr_decay = 1.0,      \
         .round_count = 50, .cohort = 10, .evaluate_every = 1,                  \
-        .deadline_s = 600.0, .seed = 1, .aggregation = "secure",               \
-        .value_clip = 4.0, .weight_max = 1000, .phase_s = 10.0,                \
-        .release = 0.04, .grid = 0.6, .prune_step = 0.15, .prune_start = 20,   \
-        .prune_recover = 3, .prune_multiple = 8, .prune_importance = "fisher", \
-        .prune_cost = "params", .max_drop = 1.5, .holdout = 0.1,               \
-        .survey_rows = 256,                                                    \
+        .deadline_s = 600.0, .farewell_s = 60.0, .seed = 1,                    \
+        .aggregation = "secure", .value_clip = 4.0, .weight_max = 1000,        \
+        .phase_s = 10.0, .release = 0.04, .grid = 0.6, .prune_step = 0.15,     \
+        .prune_start = 20, .prune_recover = 3, .prune_multiple = 8,            \
+        .prune_importance = "fisher", .prune_cost = "params", .max_drop = 1.5, \
+        .holdout = 0.1, .survey_rows = 256,                                    \
     }
 
 /* Writes FL_FEDERATION_OPTIONS options, bound to *federation. */

@@ -350,6 +350,7 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                                     .client = &member->record});
     fl_reply_ack(aggregator, peer, message);
     push_mail_after(aggregator, peer, message->check_in.mail_after);
+    fl_round_welcome(aggregator, member);
 }
 
 static void ping(fl_aggregator *aggregator, fl_peer *peer,

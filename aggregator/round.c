@@ -487,23 +487,44 @@ static void finish(fl_aggregator *aggregator)
     }
     aggregator->phase = FL_PHASE_FAREWELL;
     aggregator->fetched_ms = aggregator->now_ms;
-    aggregator->phase_until_ms = aggregator->now_ms + FL_AGGREGATOR_FAREWELL_MS;
+    aggregator->phase_until_ms =
+        aggregator->now_ms + aggregator->options.farewell_ms;
+    fl_reply_log(aggregator, FL_LOG_INFO, "farewell",
+                 "round=%u present=%u known=%u at_most_s=%lld",
+                 aggregator->rounds_done, aggregator->present_count,
+                 aggregator->options.known_count,
+                 (long long)aggregator->options.farewell_ms / 1000);
+}
+
+void fl_round_welcome(fl_aggregator *aggregator, fl_member *member)
+{
+    if (aggregator->phase != FL_PHASE_FAREWELL) return;
+    aggregator->fetched_ms = aggregator->now_ms;
+    if (member->mail_kind == FL_MAIL_FINISHED) return;  // has been pushed
+    fl_peer_mail(aggregator, member, FL_MAIL_FINISHED, aggregator->rounds_done);
+}
+
+// Whether somebody has not come back since a restart.
+static bool is_anybody_away(const fl_aggregator *aggregator)
+{
+    return aggregator->member_count < aggregator->options.known_count;
 }
 
 static int64_t farewell_deadline(const fl_aggregator *aggregator)
 {
+    const int64_t until_ms = aggregator->phase_until_ms;
     const int64_t quiet_ms = aggregator->fetched_ms + FL_AGGREGATOR_QUIET_MS;
-    return quiet_ms < aggregator->phase_until_ms ? quiet_ms
-                                                 : aggregator->phase_until_ms;
+    return is_anybody_away(aggregator) || until_ms < quiet_ms ? until_ms
+                                                              : quiet_ms;
 }
 
 static void hand_out(fl_aggregator *aggregator)
 {
-    if (aggregator->present_count > 0 &&
-        aggregator->now_ms < farewell_deadline(aggregator)) {
-        return;
+    const bool is_over =
+        aggregator->present_count == 0 && !is_anybody_away(aggregator);
+    if (is_over || aggregator->now_ms >= farewell_deadline(aggregator)) {
+        leave(aggregator);
     }
-    leave(aggregator);
 }
 
 fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,

@@ -68,7 +68,7 @@ typedef struct server {
     fl_round_record round;
     const uint8_t *model, *master;
     size_t model_len, master_len;
-    uint32_t client_count;  // known to the store when we leave
+    uint32_t client_count;  // known to the store when we start, and leave
     uint64_t param_count;
 } server;
 
@@ -506,6 +506,7 @@ static fl_err make_machine(server *s, fl_model *model,
         .gather_ms = (int64_t)(options->gather_s * 1e3),
         .start_count = fl_store_start_count(s->store),
         .client_cap = (uint32_t)options->client_cap,
+        .known_count = s->client_count,
         .upload_bytes_cap = (size_t)options->upload_mb * 1000000,
         .scratch = &s->scratch,
         .random_bytes = fl_secret_draw,
@@ -539,6 +540,10 @@ static fl_err set_up_rounds(server *s, fl_reason *why)
     }
     fl_totals_init(&s->totals);
     err = fl_store_each_round(s->store, 0, recall_round, &s->totals, why);
+    if (!err) {
+        err =
+            fl_store_each_client(s->store, count_client, &s->client_count, why);
+    }
     if (err) goto out;
     if (s->totals.dense.params == 0) s->totals.dense.params = s->param_count;
     s->param_count = s->totals.dense.params;
@@ -619,6 +624,7 @@ fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
         fl_progress_finish(&s.progress);
         say_goodbye(&s);
         if (!err) {
+            s.client_count = 0;
             err = fl_store_each_client(s.store, count_client, &s.client_count,
                                        why);
         }

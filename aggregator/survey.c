@@ -278,7 +278,7 @@ static void log_outcome(fl_aggregator *aggregator)
                      outcome->verdict == FL_VERDICT_ACCEPTED ? FL_LOG_INFO
                                                              : FL_LOG_WARN,
                      outcome->is_int8 ? "int8_measured" : "step_measured",
-                     "round=%u verdict=\"%s\" before=%.4f after=%.4f", round,
+                     "round=%u verdict=%s before=%.4f after=%.4f", round,
                      verdict, outcome->before, outcome->after);
     }
     if (aggregator->shed.model) {

@@ -277,6 +277,39 @@ TEST(survey_rounds_end_with_the_last_model_and_its_ranges)
     stop(wires);
 }
 
+// Nobody is connected when it starts again, and nobody has heard the end.
+TEST(survey_rounds_end_for_those_who_come_back_after_a_restart)
+{
+    const fl_aggregator_options options = clear_options();
+    fl_wires *wires = start(&options);
+    fl_wires_run_to(wires, ROUNDS);
+    fl_wires_restart_aggregator(wires);
+    const int64_t start_ms = wires->now_ms;
+    for (int i = 0; i < 2000 && !wires->has_left; i++)
+        fl_wires_step(wires);
+    assert_true(wires->has_left);
+    assert_in_range(wires->now_ms - start_ms, 1, 20000);
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(wires->ends[i].finished_count, 1);
+    stop(wires);
+}
+
+TEST(survey_rounds_end_when_nobody_comes_back_after_a_restart)
+{
+    const fl_aggregator_options options = clear_options();
+    fl_wires *wires = start(&options);
+    fl_wires_run_to(wires, ROUNDS);
+    fl_wires_restart_aggregator(wires);
+    const int64_t start_ms = wires->now_ms;
+    wires->client_count = 0;
+    for (int i = 0; i < 2000 && !wires->has_left; i++)
+        fl_wires_step(wires);
+    assert_true(wires->has_left);
+    assert_int_equal(wires->now_ms - start_ms, 60000);
+    wires->client_count = CLIENTS;
+    stop(wires);
+}
+
 RUN_TESTS(
     cmocka_unit_test(survey_rounds_shrink_the_model_in_the_clear),
     cmocka_unit_test(survey_rounds_shrink_the_model_unseen),
@@ -286,4 +319,6 @@ RUN_TESTS(
     cmocka_unit_test(survey_brings_the_model_back_after_a_restart),
     cmocka_unit_test(survey_rounds_go_on_after_any_restart),
     cmocka_unit_test(survey_is_tried_again_like_any_round),
-    cmocka_unit_test(survey_rounds_end_with_the_last_model_and_its_ranges))
+    cmocka_unit_test(survey_rounds_end_with_the_last_model_and_its_ranges),
+    cmocka_unit_test(survey_rounds_end_for_those_who_come_back_after_a_restart),
+    cmocka_unit_test(survey_rounds_end_when_nobody_comes_back_after_a_restart))

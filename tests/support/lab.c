@@ -147,6 +147,7 @@ fl_aggregator_options fl_lab_options(void)
         .value_clip = 1.0,
         .weight_max = 10,
         .phase_ms = 10000,
+        .farewell_ms = 60000,
     };
     fl_identity_init(&options.identity, (const uint8_t[FL_SEED_BYTES]){99});
     return options;

@@ -170,6 +170,7 @@ static void start_aggregator(fl_wires *wires)
     options.random_bytes = draw_bytes;
     options.random_self = wires;
     options.start_count = ++wires->start_count;
+    if (wires->start_count > 1) options.known_count = wires->client_count;
     options.list = wires->list;
     options.list_len = wires->list_len;
     options.master = wires->master;
@@ -345,6 +346,7 @@ static void do_effect(fl_wire_end *end, const fl_client_effect *effect)
     case FL_CLIENT_INSTALL: fail_msg("nothing is to be installed"); break;
     case FL_CLIENT_LOG:
         end->patch_refused_count += strcmp(effect->event, "patch_refused") == 0;
+        end->finished_count += strcmp(effect->event, "finished") == 0;
         break;
     }
 }

@@ -44,7 +44,8 @@ typedef struct {
     uint8_t model_name[FL_HASH_BYTES];
     uint32_t patched_count, plain_count;  // how models came
     uint32_t patch_refused_count;
-    bool is_stuck;  // its training does not end
+    uint32_t finished_count;  // how often it heard that all is over
+    bool is_stuck;            // its training does not end
 } fl_wire_end;
 
 typedef struct fl_wires {
