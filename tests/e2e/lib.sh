@@ -75,6 +75,17 @@ wait_until() {
     done
 }
 
+# await_text LOG REGEX: returns as soon as a line has it, for moments that are
+# short ones.
+await_text() {
+    tries=6000
+    until grep -q -e "$2" "$1" 2>/dev/null; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || fail "no \"$2\" in $1"
+        sleep 0.01
+    done
+}
+
 # Waits for the aggregator and every client; fails when one of them did.
 wait_for_all() {
     status=0
@@ -154,6 +165,18 @@ finished_rounds() {
 
 has_rounds() {
     [ "$(finished_rounds "$1")" -ge "$2" ]
+}
+
+# list_history STATE: a line a finished round, with its number, work, parameters,
+# verdict and model.
+list_history() {
+    python3 - "$1/fedge.sqlite" <<'PYTHON'
+import sqlite3, sys
+for row in sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute(
+        "SELECT round, work, param_count, verdict, hex(model) FROM round"
+        " ORDER BY round"):
+    print(*row)
+PYTHON
 }
 
 # fail TEXT: ends the test and shows the ends of the logs.
