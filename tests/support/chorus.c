@@ -126,6 +126,8 @@ const fl_message *fl_chorus_hear_vector(fl_chorus *chorus)
     const fl_message *chunk = fl_host_take(host, FL_MESSAGE_CHUNK);
     assert_non_null(chunk);
     fl_host_ack(host, chunk);  // there is but one
+    chorus->vector = chunk->chunk.bytes;
+    chorus->vector_len = chunk->chunk.len;
     assert_ok(fl_secagg_add(chorus->secagg, chorus->place, chunk->chunk.bytes,
                             chunk->chunk.len, NULL));
     const fl_message *commit = fl_host_take(host, FL_MESSAGE_COMMIT);

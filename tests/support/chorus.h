@@ -23,7 +23,9 @@ typedef struct {
     fl_party *peers[FL_HOST_PEERS];
     uint32_t places[FL_HOST_PEERS], place;  // the peers', the client's
     fl_secagg *secagg;
-    uint8_t *message;  // FL_SESSION_STEP_MAX
+    uint8_t *message;       // FL_SESSION_STEP_MAX
+    const uint8_t *vector;  // of the client, as it came; the host's
+    size_t vector_len;
 } fl_chorus;
 
 /* A session as the plan has it. `host` is borrowed for its life. */
