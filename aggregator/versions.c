@@ -167,6 +167,17 @@ static void renumber_changes(fl_version *version, const uint32_t *now)
     if (shorter) version->undo = shorter;
 }
 
+// Whether `mask` speaks of the channels that this version has left: where a
+// depthwise convolution has become one of a single channel, it does not.
+static bool fits(const fl_version *version, const fl_patch_mask *mask)
+{
+    size_t left = 0;
+    for (size_t c = 0; c < version->keep_count; c++) {
+        left += version->keep[c];
+    }
+    return !version->keep || left == mask->count;
+}
+
 // `mask` is of the channels that the version's own mask has left so far.
 static fl_err compose_masks(fl_version *version, const fl_patch_mask *mask)
 {
@@ -181,7 +192,6 @@ static fl_err compose_masks(fl_version *version, const fl_patch_mask *mask)
     for (size_t c = 0; c < version->keep_count; c++) {
         if (version->keep[c]) version->keep[c] = mask->keep[next++];
     }
-    assert(next == mask->count);
     return FL_OK;
 }
 
@@ -227,6 +237,10 @@ fl_err fl_versions_push_shrunk(fl_versions *versions,
                                const float *params, uint32_t round,
                                const fl_version_cut *cut)
 {
+    while (versions->count > 0 &&
+           !fits(&versions->kept[versions->count - 1], &cut->mask)) {
+        drop_oldest(versions);
+    }
     if (versions->count > 0) {
         const fl_err err = shrink(versions, model, grid, cut);
         if (err) {

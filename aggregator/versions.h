@@ -88,7 +88,8 @@ typedef struct {
 
 /*
  * The same where `model` is what is left of the newest version's model: the
- * versions before stay. Model and grid take the place of those from before,
+ * versions before stay, but those whose channels are numbered in another way,
+ * which are forgotten. Model and grid take the place of those from before,
  * which may be gone; the cut is borrowed for the call. Who goes back to a
  * larger model calls fl_versions_fini first.
  */

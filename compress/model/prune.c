@@ -4,7 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MULTIPLE = 8, EVEN_STEPS = 16 };
+enum {
+    MULTIPLE = 8,
+    EVEN_STEPS = 16,
+    KEPT_MIN = 2,  // with one left, channels are numbered in another way
+};
 
 typedef struct {
     double score;
@@ -198,7 +202,8 @@ static uint32_t least_kept(const pruning *p, uint32_t count)
     // Shares like 0.1 are a little more than they say.
     const double share = ceil(p->options->keep_min * count - 1e-9);
     const uint64_t bundles = ((uint64_t)share + p->multiple - 1) / p->multiple;
-    const uint64_t least = (bundles ? bundles : 1) * p->multiple;
+    const uint64_t whole = (bundles ? bundles : 1) * p->multiple;
+    const uint64_t least = whole > KEPT_MIN ? whole : KEPT_MIN;
     const bool is_whole = count / 2 < p->multiple || least > count;
     return is_whole ? count : (uint32_t)least;
 }

@@ -33,7 +33,7 @@ typedef struct {
     fl_prune_cost cost;
     double remove;      // share of the model's cost, 0 to below 1
     uint32_t multiple;  // channels kept of a group; 0: 8. A group of fewer
-                        // than two bundles stays as it is
+                        // than two bundles stays as it is, and 2 always stay
     double keep_min;    // share of each group's channels that stays, at least
     const double *latency;  // LATENCY: what a channel of each group takes now,
                             // any unit; else ignored

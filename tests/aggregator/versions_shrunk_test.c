@@ -111,16 +111,15 @@ static fl_grid *same_grid(const fl_grid *grid, const fl_model *model)
     return same;
 }
 
-// The model loses channels, and moves or not; the larger one goes before the
-// smaller is pushed.
-static void prune(world *w, bool moves)
+// The model loses these channels, and moves or not; the larger one goes before
+// the smaller is pushed.
+static void cut(world *w, const fl_channels *channels, const bool *keep,
+                bool moves)
 {
     uint32_t *from = NULL;
-    fl_channels *channels = shrinking_channels(w->model);
-    bool *keep = draw_mask(w, channels);
     fl_model *smaller = shrinking_shrink(w->model, &from, keep);
     fl_grid *grid = same_grid(w->grid, smaller);
-    const fl_version_cut cut = {{keep, fl_channels_count(channels)}, from};
+    const fl_version_cut how = {{keep, fl_channels_count(channels)}, from};
     fl_grid_free(w->grid);
     fl_model_free(w->model);
     w->grid = grid;
@@ -130,10 +129,33 @@ static void prune(world *w, bool moves)
     count_version(w, name);
     assert_ok(fl_versions_push_shrunk(&w->versions, name, smaller, grid,
                                       fl_model_params(smaller),
-                                      ROUND + w->number, &cut));
+                                      ROUND + w->number, &how));
     assert_true(fl_versions_is_newest(&w->versions, name));
-    fl_channels_free(channels);
     free(from);
+}
+
+static void prune(world *w, bool moves)
+{
+    fl_channels *channels = shrinking_channels(w->model);
+    bool *keep = draw_mask(w, channels);
+    cut(w, channels, keep, moves);
+    fl_channels_free(channels);
+    free(keep);
+}
+
+// The first `left` channels of each group are what is left of it.
+static void prune_to(world *w, uint32_t left)
+{
+    fl_channels *channels = shrinking_channels(w->model);
+    bool *keep = calloc(fl_channels_count(channels), sizeof *keep);
+    assert_non_null(keep);
+    for (uint32_t i = 0; i < fl_channels_group_count(channels); i++) {
+        const fl_channel_group group = fl_channels_group(channels, i);
+        for (uint32_t c = 0; c < group.count && c < left; c++)
+            keep[group.first + c] = true;
+    }
+    cut(w, channels, keep, false);
+    fl_channels_free(channels);
     free(keep);
 }
 
@@ -304,6 +326,20 @@ TEST(versions_without_a_grid_are_forgotten_when_they_shrink)
     close_world(&w);
 }
 
+// A depthwise convolution of one channel is none: other channels are coupled.
+TEST(versions_are_forgotten_when_channels_are_numbered_in_another_way)
+{
+    world w = open_world("mobilenetv2-tiny", 6);
+    push(&w);
+    prune_to(&w, 2);
+    prune_to(&w, 1);
+    assert_int_equal(w.versions.count, 3);
+    prune_to(&w, 1);
+    assert_int_equal(w.versions.count, 2);  // the newest and the one before
+    assert_all_catch_up(&w);
+    close_world(&w);
+}
+
 // Back to a larger model: nobody has a way there but the packed model.
 TEST(versions_begin_anew_when_a_pruning_is_taken_back)
 {
@@ -334,4 +370,6 @@ RUN_TESTS(
     cmocka_unit_test(versions_of_many_shapes_have_the_same_maximum),
     cmocka_unit_test(versions_forget_what_was_removed),
     cmocka_unit_test(versions_without_a_grid_are_forgotten_when_they_shrink),
+    cmocka_unit_test(
+        versions_are_forgotten_when_channels_are_numbered_in_another_way),
     cmocka_unit_test(versions_begin_anew_when_a_pruning_is_taken_back))

@@ -108,7 +108,7 @@ static bool remove_one(world *w, fl_prune_cost cost)
     double best = INFINITY;
     uint32_t channel = UINT32_MAX, from = 0;
     for (uint32_t i = 0; i < fl_channels_group_count(w->channels); i++) {
-        if (w->kept[i] == 1) continue;
+        if (w->kept[i] == 2) continue;
         const uint32_t least = least_of(w, fl_channels_group(w->channels, i));
         w->kept[i]--;
         const double price = w->scores[least] / (now - cost_of(w, cost));
@@ -267,6 +267,36 @@ TEST(prune_keeps_the_share_it_must)
     world_close(&w);
 }
 
+// A depthwise convolution of one channel would be none any more.
+TEST(prune_leaves_two_channels_of_every_group)
+{
+    const fl_model_options options = {.name = "mobilenetv2-tiny",
+                                      .input = {28, 28, 1},
+                                      .class_count = 10,
+                                      .width = 0.25};
+    fl_model *model = NULL;
+    fl_channels *channels = NULL;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    assert_ok(fl_channels_new(&channels, model, NULL));
+    const size_t count = fl_channels_count(channels);
+    double *scores = calloc(count, sizeof *scores);
+    bool *keep = calloc(count, sizeof *keep);
+    assert_true(scores && keep);
+    const fl_prune_options all = {.remove = 0.99, .multiple = 1};
+    assert_ok(fl_prune_choose(keep, channels, scores, &all, NULL));
+    for (uint32_t i = 0; i < fl_channels_group_count(channels); i++) {
+        const fl_channel_group group = fl_channels_group(channels, i);
+        uint32_t kept = 0;
+        for (uint32_t c = 0; c < group.count; c++)
+            kept += keep[group.first + c];
+        assert_int_equal(kept, group.count < 2 ? group.count : 2);
+    }
+    free(scores);
+    free(keep);
+    fl_channels_free(channels);
+    fl_model_free(model);
+}
+
 TEST(prune_takes_channels_without_importance_first)
 {
     world w = world_open("lenet", 28, 3);
@@ -344,6 +374,7 @@ RUN_TESTS(cmocka_unit_test(prune_chooses_as_trying_everything_does),
           cmocka_unit_test(prune_leaves_multiples),
           cmocka_unit_test(prune_leaves_small_groups_alone),
           cmocka_unit_test(prune_keeps_the_share_it_must),
+          cmocka_unit_test(prune_leaves_two_channels_of_every_group),
           cmocka_unit_test(prune_takes_channels_without_importance_first),
           cmocka_unit_test(prune_takes_what_saves_most_when_nothing_matters),
           cmocka_unit_test(prune_is_quick_on_a_large_network),
