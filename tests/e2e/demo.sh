@@ -11,18 +11,9 @@ mkdir -p "$out"
 . tests/e2e/lib.sh
 unset FEDGE_SUM_MIN_SURVIVORS FEDGE_CLIENT_MIN_SURVIVORS  # as users have it
 
-echo "1. A simulated federation: 100 clients, 10 a round, non-IID Fashion-MNIST"
-echo
-"$B/fedge-sim" --dataset fashion-mnist --model lenet --clients 100 \
-    --cohort 10 --partition dirichlet:0.3 --samples 600 --rounds "$rounds" \
-    --local-epochs 1 --batch 32 --lr 0.05 --seed 1 --threads 2 \
-    --json "$out/run.jsonl" --csv "$out/run.csv" --plot "$out/curve.svg" \
-    --out "$out/model.onnx"
-
-echo
-echo "2. A real one: an aggregator and 18 clients, processes on loopback. In the"
+echo "1. A real federation: an aggregator and 18 clients, processes on loopback. In the"
 echo "   first session five clients are killed, one at each step; then they are"
-echo "   back."
+echo "   back. In the end every board gets the model in INT8."
 echo
 start_nth_client() {
     start_client "$out/client-$1" --dataset fashion-mnist \
@@ -30,7 +21,7 @@ start_nth_client() {
         --until-finished
 }
 start_aggregator "$out/aggregator" --model lenet --dataset fashion-mnist \
-    --rounds 10 --cohort 18 --out "$out/loopback.onnx" --json
+    --rounds 12 --cohort 18 --int8 --out "$out/loopback.onnx" --json
 slice=0
 for step in advertise shares masked confirm unmask; do
     start_doomed_client $step "$out/client-$slice" --dataset fashion-mnist \
@@ -54,6 +45,18 @@ sed -n 's/.*event=\(session_aborted\|round_closed\)/  \1/p' \
     "$out/aggregator.log"
 echo
 "$B/fedge-aggregator" status --state "$out/aggregator" || [ $? -eq 3 ]
+
+echo
+echo "2. A simulated one: 100 clients, 10 a round, non-IID Fashion-MNIST. From"
+echo "   round 25 on channels that matter least are pruned, and what is left is"
+echo "   quantised, on data that no client shows."
+echo
+"$B/fedge-sim" --dataset fashion-mnist --model lenet --clients 100 \
+    --cohort 10 --partition dirichlet:0.3 --samples 600 --rounds "$rounds" \
+    --local-epochs 1 --batch 32 --lr 0.05 --seed 1 --threads 2 \
+    --prune 0.55 --prune-start 24 --prune-recover 2 --int8 \
+    --json "$out/run.jsonl" --csv "$out/run.csv" --plot "$out/curve.svg" \
+    --out "$out/model.onnx"
 
 echo
 echo "In $out: run.jsonl, run.csv, curve.svg, model.onnx, loopback.onnx"
