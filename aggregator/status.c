@@ -134,6 +134,7 @@ static void print_table(FILE *out, const findings *found, bool is_running)
             is_running ? "running" : "not running", totals->round,
             found->client_count, (unsigned long long)totals->update_count, up,
             down);
+    fl_totals_print_surveys(out, "", totals);
     print_sessions(out, totals);
     print_ledger(out, found);
     fl_totals_print_sizes(out, totals, &(fl_totals_forms){0});

@@ -70,6 +70,23 @@ static void add_verdict(fl_totals *totals, const fl_round_record *round)
     }
 }
 
+static void add_training(fl_totals *totals, const fl_round_record *round)
+{
+    totals->update_count += round->update_count;
+    totals->selected_count += round->selected_count;
+    totals->sample_count += round->sample_count;
+    totals->client_accuracy = round->client_accuracy;
+    totals->client_loss = round->client_loss;
+}
+
+static void add_survey(fl_totals *totals, const fl_round_record *round)
+{
+    totals->survey_count++;
+    totals->answer_count += round->update_count;
+    totals->survey_up += round->bytes_up;
+    totals->survey_control += round->bytes_control;
+}
+
 void fl_totals_add(fl_totals *totals, const fl_round_record *round)
 {
     add_size(totals, round);
@@ -78,15 +95,13 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
     totals->round = round->round;
     totals->bytes_up += round->bytes_up;
     totals->bytes_down += round->bytes_down;
-    totals->update_count += round->update_count;
-    totals->selected_count += round->selected_count;
-    totals->sample_count += round->sample_count;
     totals->bytes_control += round->bytes_control;
     totals->sessions_aborted += round->sessions_aborted;
     totals->aggregation = round->aggregation;
     if (round->work == FL_WORK_TRAIN) {
-        totals->client_accuracy = round->client_accuracy;
-        totals->client_loss = round->client_loss;
+        add_training(totals, round);
+    } else {
+        add_survey(totals, round);
     }
     add_ledger(totals, round);
     if (!isfinite(round->accuracy)) return;
@@ -126,7 +141,8 @@ static double mean(uint64_t sum, uint64_t count)
 
 double fl_totals_control_each(const fl_totals *totals)
 {
-    return mean(totals->bytes_control, totals->update_count);
+    return mean(totals->bytes_control - totals->survey_control,
+                totals->update_count);
 }
 
 fl_ledger fl_totals_ledger(const fl_totals *totals, uint64_t param_count)
@@ -137,7 +153,8 @@ fl_ledger fl_totals_ledger(const fl_totals *totals, uint64_t param_count)
         .support = mean(totals->support, updates),
         .rounded = mean(totals->rounded, updates),
         .packed = mean(totals->payload_up, updates),
-        .wire = mean(totals->bytes_up, totals->update_count),
+        .wire =
+            mean(totals->bytes_up - totals->survey_up, totals->update_count),
         .download_1 = mean(totals->download_1, totals->count_1),
         .download_10 = mean(totals->download_10, totals->count_10),
         .download_full = mean(totals->download_full, totals->count_full),
@@ -237,6 +254,8 @@ static void set_sizes(fl_json *line, const fl_totals *totals)
     fl_json_number_set(line, "sparsity",
                        sparsity(pruned->params, totals->dense.params));
     fl_json_number_set(line, "int8_accuracy", totals->int8_accuracy);
+    fl_json_count_set(line, "surveys", totals->survey_count);
+    fl_json_count_set(line, "survey_bytes_up", totals->survey_up);
     fl_json_count_set(line, "guard_accepted", totals->accepted_count);
     fl_json_count_set(line, "guard_rolled_back", totals->rolled_back_count);
 }
@@ -258,6 +277,16 @@ static void print_row(FILE *out, const form_row *row)
     if (row->us > 0) snprintf(time, sizeof time, "%.1f us", row->us);
     fprintf(out, "  %-16s %10s %12llu %12s %12s\n", row->name, percent,
             (unsigned long long)row->params, size, time);
+}
+
+void fl_totals_print_surveys(FILE *out, const char *indent,
+                             const fl_totals *totals)
+{
+    char up[16];
+    if (totals->survey_count == 0) return;
+    fl_bytes_text(up, (double)totals->survey_up);
+    fprintf(out, "%ssurveys          %u, %llu answers, %s up\n", indent,
+            totals->survey_count, (unsigned long long)totals->answer_count, up);
 }
 
 void fl_totals_print_sizes(FILE *out, const fl_totals *totals,

@@ -23,7 +23,10 @@ typedef struct {
 typedef struct {
     uint32_t round, best_round;  // the last one, the most accurate one
     uint64_t bytes_up, bytes_down;
-    uint64_t update_count, selected_count, sample_count;
+    uint64_t update_count, selected_count, sample_count;  // of training
+    // Rounds that asked for no training; their bytes are in the others as well.
+    uint32_t survey_count;
+    uint64_t answer_count, survey_up, survey_control;
     uint64_t bytes_control, sessions_aborted;
     uint32_t aggregation;                  // of the last round; 0: none yet
     double accuracy, loss, best_accuracy;  // NaN: never measured
@@ -80,6 +83,10 @@ void fl_totals_flower_text(char dst[FL_TOTALS_FLOWER_CAP],
 
 /* "train", "measure", "importance", "ranges"; NULL: no fl_work. */
 const char *fl_totals_work_name(uint32_t work);
+
+/* A line about the rounds that were surveys; nothing, when there were none. */
+void fl_totals_print_surveys(FILE *out, const char *indent,
+                             const fl_totals *totals);
 
 /* What the rounds do not know of a model's forms; 0: unknown. */
 typedef struct {

@@ -329,11 +329,12 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
     const fl_report_options *options = &report->options;
     char up[16], down[16], each[16], virtual_time[16], wall_time[16];
     const fl_totals *totals = &report->totals;
+    const uint64_t training_up = totals->bytes_up - totals->survey_up;
     const double updates =
         totals->update_count ? (double)totals->update_count : 1.0;
     fl_bytes_text(up, (double)totals->bytes_up);
     fl_bytes_text(down, (double)totals->bytes_down);
-    fl_bytes_text(each, (double)totals->bytes_up / updates);
+    fl_bytes_text(each, (double)training_up / updates);
     fl_duration_text(virtual_time, (double)virtual_ms * 1e-3);
     fl_duration_text(wall_time, seconds_since(report->start_us));
     FILE *out =
@@ -360,6 +361,7 @@ static void print_table(const fl_report *report, int64_t virtual_ms)
             (unsigned long long)options->param_count,
             (unsigned long long)totals->update_count,
             (unsigned long long)totals->selected_count, up, each, down);
+    fl_totals_print_surveys(out, "  ", totals);
     print_sessions(out, report);
     print_ledger(out, report);
     fprintf(out,

@@ -184,6 +184,7 @@ TEST(status_gives_a_program_one_object_on_a_line)
               "\"dense_params\":0,\"dense_accuracy\":null,"
               "\"pruned_params\":0,\"macs\":0,\"model_bytes\":0,"
               "\"sparsity\":null,\"int8_accuracy\":null,"
+              "\"surveys\":0,\"survey_bytes_up\":0,"
               "\"guard_accepted\":0,\"guard_rolled_back\":0,\"clients\":1,"
               "\"version\":\"" FL_VERSION "\"}\n");
     fl_store_close(store);

@@ -176,7 +176,8 @@ TEST(totals_give_a_program_every_key_of_a_run)
                       "\"dense_params\":80,\"dense_accuracy\":0.5,"
                       "\"pruned_params\":80,\"macs\":900,"
                       "\"model_bytes\":150,\"sparsity\":0.0,"
-                      "\"int8_accuracy\":null,\"guard_accepted\":0,"
+                      "\"int8_accuracy\":null,\"surveys\":0,"
+                      "\"survey_bytes_up\":0,\"guard_accepted\":0,"
                       "\"guard_rolled_back\":0}");
 }
 
@@ -207,6 +208,12 @@ TEST(totals_tell_the_dense_model_from_the_pruned_one)
     // A survey is no update, and says nothing of training.
     assert_int_equal(totals.ledger_updates, 0);
     assert_true(isnan(totals.client_accuracy));
+    assert_int_equal(totals.update_count, 0);
+    assert_int_equal(totals.survey_count, 1);
+    assert_int_equal(totals.answer_count, 10);
+    assert_int_equal(totals.survey_up, totals.bytes_up);
+    assert_true(fl_totals_control_each(&totals) == 0.0);
+    assert_true(fl_totals_ledger(&totals, 80).wire == 0.0);
     add_step(&totals, FL_VERDICT_ROLLED_BACK, (double)NAN);
     assert_int_equal(totals.rolled_back_count, 1);
     assert_int_equal(totals.pruned.params, 0);
@@ -280,6 +287,7 @@ TEST(totals_say_null_before_the_first_round)
                       "\"dense_params\":0,\"dense_accuracy\":null,"
                       "\"pruned_params\":0,\"macs\":0,\"model_bytes\":0,"
                       "\"sparsity\":null,\"int8_accuracy\":null,"
+                      "\"surveys\":0,\"survey_bytes_up\":0,"
                       "\"guard_accepted\":0,\"guard_rolled_back\":0}");
 }
 
