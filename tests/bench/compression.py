@@ -190,8 +190,8 @@ set grid
 set key off
 set xlabel 'bytes of one upload'
 set ylabel 'accuracy, %'
-set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1
-plot '-' using 1:2:3 with labels point pointtype 7 offset 0.6,0.6 left
+set offsets graph 0.02, graph 0.16, graph 0.05, graph 0.2
+plot '-' using 1:2:3 with labels point pointtype 7 rotate by -28 offset 0.7,-0.5 left
 {points}e
 """
     with open(path, "wb") as out:
