@@ -108,6 +108,9 @@ fl_err fl_aggregation_add(fl_aggregator *aggregator, const uint8_t *bytes,
                           size_t len, fl_reason *why)
 {
     fl_sum *sum = &aggregator->sum;
+    if (aggregator->work != FL_WORK_TRAIN) {
+        FL_TRY(fl_survey_check(aggregator, bytes, len, why));
+    }
     float *scratch =
         malloc(fl_codec_scratch(&sum->codec) * sizeof *scratch + 1);
     if (!scratch) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
@@ -177,8 +180,10 @@ fl_err fl_aggregation_counts(fl_aggregator *aggregator, uint64_t *counts,
     uint32_t client_count;
     const uint64_t *sums = find_sum(aggregator, &client_count);
     if (!sums) return fl_reason_set(why, FL_ERR_RANGE, "there is no sum");
-    FL_TRY(fl_tally_decode(counts, metrics, &aggregator->sum.codec, sums,
-                           client_count, why));
+    const fl_codec *codec = &aggregator->sum.codec;
+    FL_TRY(fl_tally_decode(counts, metrics, codec, sums, client_count, why));
+    FL_TRY(fl_reduction_check(aggregator->work, codec, counts, metrics,
+                              client_count, why));
     aggregator->committed_count = client_count;
     return FL_OK;
 }

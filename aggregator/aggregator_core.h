@@ -348,6 +348,12 @@ void fl_survey_write_plan(const fl_aggregator *aggregator, fl_plan *plan);
 FL_CHECK fl_err fl_survey_codec(const fl_aggregator *aggregator,
                                 fl_codec *codec, uint64_t seed);
 
+/* Whether one client can have said that, before it is added: FL_ERR_RANGE, and
+ * errors of fl_codec_add. FL_ERR_MEMORY. */
+FL_CHECK fl_err fl_survey_check(const fl_aggregator *aggregator,
+                                const uint8_t *bytes, size_t len,
+                                fl_reason *why);
+
 /*
  * The survey's sum is there: what follows of it for the model. FL_ERR_RANGE:
  * numbers that no clients can have sent; nothing has changed. FL_ERR_MEMORY:

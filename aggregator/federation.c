@@ -132,7 +132,9 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          0, FL_SESSION_CLIENTS_MAX, "N",
          "clients that are asked to measure; 0: ten times a cohort"},
         {"compress-model", "survey-rows", FL_OPTION_COUNT, &f->survey_rows, 1,
-         SURVEY_ROWS_MAX, "N", "rows that each of them looks at, at most"},
+         SURVEY_ROWS_MAX, "N",
+         "rows that each of them looks at, at most; of rows that it holds "
+         "out a quarter of that"},
     };
     memcpy(table, options, sizeof options);
 }

@@ -11,6 +11,8 @@ static const double PERCENTILE = 99.99;  // of the values, inside their range
 enum {
     SURVEY_COHORTS = 10,  // a survey asks so many cohorts of training
     INT8_ROUNDS = 2,      // RANGES and INT8
+    MEASURE_PART = 4,     // of a survey's rows are enough to measure
+    MEASURE_ROWS = 32,    // but not fewer
 };
 
 struct fl_reduction {
@@ -166,6 +168,16 @@ static uint32_t survey_cohort(const fl_reduction_options *options,
     return present < wanted ? present : (uint32_t)wanted;
 }
 
+// Clients say themselves how many rows they have held out, and with it how much
+// they weigh: no more than many have, as it is the guard that they weigh in.
+static uint32_t row_cap(const fl_reduction_options *options, fl_work work)
+{
+    const uint32_t rows = options->survey_rows;
+    if (work != FL_WORK_MEASURE || rows <= MEASURE_ROWS) return rows;
+    const uint32_t part = rows / MEASURE_PART;
+    return part > MEASURE_ROWS ? part : MEASURE_ROWS;
+}
+
 fl_reduction_task fl_reduction_next(const fl_reduction *reduction,
                                     uint32_t cohort, uint32_t present)
 {
@@ -176,7 +188,7 @@ fl_reduction_task fl_reduction_next(const fl_reduction *reduction,
     task.holdout = options->holdout;
     task.ranges = ranges_of(reduction);
     if (task.work == FL_WORK_TRAIN) return task;
-    task.row_cap = options->survey_rows;
+    task.row_cap = row_cap(options, task.work);
     task.cohort = survey_cohort(options, cohort, present);
     return task;
 }
@@ -195,6 +207,46 @@ fl_err fl_reduction_counts(size_t *count, fl_work work, const fl_model *model,
         *count *= FL_INT8_BINS;
     }
     return FL_OK;
+}
+
+// Shares of one, each rounded to a number of at most `most`.
+static fl_err check_shares(const uint64_t *counts, size_t first, size_t count,
+                           uint64_t most, uint32_t client_count, fl_reason *why)
+{
+    uint64_t sum = 0;
+    for (size_t i = first; i < first + count; i++) {
+        sum += counts[i];
+    }
+    most = (most + count / 2) * client_count;
+    if (sum <= most) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "counts %zu to %zu add up to %llu: they are shares, "
+                         "and %u %s cannot have more than %llu",
+                         first, first + count - 1, (unsigned long long)sum,
+                         client_count, client_count == 1 ? "client" : "clients",
+                         (unsigned long long)most);
+}
+
+fl_err fl_reduction_check(fl_work work, const fl_codec *codec,
+                          const uint64_t *counts,
+                          const fl_update_metrics *metrics,
+                          uint32_t client_count, fl_reason *why)
+{
+    const size_t count = codec->param_count;
+    const uint64_t most = fl_tally_max(codec);
+    if (work == FL_WORK_IMPORTANCE) {
+        return check_shares(counts, 0, count, most, client_count, why);
+    }
+    for (size_t i = 0; work == FL_WORK_RANGES && i < count; i += FL_INT8_BINS) {
+        FL_TRY(check_shares(counts, i, FL_INT8_BINS, most, client_count, why));
+    }
+    if (work != FL_WORK_MEASURE || client_count > 1 ||
+        counts[0] <= metrics->weight) {
+        return FL_OK;
+    }
+    return fl_reason_set(
+        why, FL_ERR_RANGE, "%llu examples are right of %llu that were measured",
+        (unsigned long long)counts[0], (unsigned long long)metrics->weight);
 }
 
 const char *fl_reduction_verdict_name(uint32_t verdict)
@@ -423,20 +475,17 @@ out:
 }
 
 // counts[0] is what the float32 model has right of the same rows.
-static fl_err guard_int8(fl_reduction *reduction, fl_reduction_outcome *outcome,
-                         const uint64_t *counts,
-                         const fl_update_metrics *metrics, fl_reason *why)
+static void guard_int8(fl_reduction *reduction, fl_reduction_outcome *outcome,
+                       const uint64_t *counts, const fl_update_metrics *metrics)
 {
     fl_reduction_state *state = &reduction->state;
-    if (counts[0] > metrics->weight) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "more examples are right than there are");
-    }
     outcome->is_int8 = true;
-    outcome->before = share(counts[0], metrics);
+    // More right than there are: clients lie, and would when asked again.
+    const bool is_possible = counts[0] <= metrics->weight;
+    outcome->before = is_possible ? share(counts[0], metrics) : (double)NAN;
     outcome->after = share(metrics->correct, metrics);
     const bool is_accepted =
-        is_good(reduction, outcome->after) &&
+        is_possible && is_good(reduction, outcome->after) &&
         outcome->after >= outcome->before - reduction->options.max_drop;
     outcome->verdict =
         is_accepted ? FL_VERDICT_ACCEPTED : FL_VERDICT_ROLLED_BACK;
@@ -448,7 +497,6 @@ static fl_err guard_int8(fl_reduction *reduction, fl_reduction_outcome *outcome,
         fl_reduction_ranges_fini(&state->candidate);
     }
     state->phase = FL_REDUCTION_TRAIN;
-    return FL_OK;
 }
 
 /* ---- answers ---- */
@@ -481,7 +529,8 @@ fl_err fl_reduction_surveyed(fl_reduction *reduction,
     case FL_REDUCTION_RANGES:
         return take_ranges(reduction, round, model, counts, why);
     case FL_REDUCTION_INT8:
-        return guard_int8(reduction, outcome, counts, metrics, why);
+        guard_int8(reduction, outcome, counts, metrics);
+        return FL_OK;
     case FL_REDUCTION_WAIT:
     case FL_REDUCTION_RECOVER:
     case FL_REDUCTION_TRAIN: break;

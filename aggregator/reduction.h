@@ -51,7 +51,8 @@ typedef struct {
     bool has_int8;
     uint32_t holdout;        // of plans; 0: there is nothing to reduce
     uint32_t survey_cohort;  // clients of a survey; 0: ten times a cohort
-    uint32_t survey_rows;    // of a client, at most, from 1
+    uint32_t survey_rows;    // of a client, at most, from 1; to measure, a
+                             // quarter of them
     uint32_t round_count;    // of the federation
 } fl_reduction_options;
 
@@ -106,6 +107,17 @@ fl_reduction_task fl_reduction_next(const fl_reduction *reduction,
  */
 FL_CHECK fl_err fl_reduction_counts(size_t *count, fl_work work,
                                     const fl_model *model, fl_reason *why);
+
+/*
+ * Whether so many clients can have counted that: nobody has more than one share
+ * of the say, and of its own nobody has more examples right than there are. (In
+ * a sum, which nobody would send again any better, that is for the guard:
+ * rolled back.) FL_ERR_RANGE: *why says which counts.
+ */
+FL_CHECK fl_err fl_reduction_check(fl_work work, const fl_codec *codec,
+                                   const uint64_t *counts,
+                                   const fl_update_metrics *metrics,
+                                   uint32_t client_count, fl_reason *why);
 
 typedef enum {
     FL_VERDICT_NONE = 0,

@@ -100,6 +100,29 @@ fl_err fl_survey_codec(const fl_aggregator *aggregator, fl_codec *codec,
     return FL_OK;
 }
 
+fl_err fl_survey_check(const fl_aggregator *aggregator, const uint8_t *bytes,
+                       size_t len, fl_reason *why)
+{
+    const fl_codec *codec = &aggregator->sum.codec;
+    fl_update_metrics metrics;
+    uint64_t *words = calloc(fl_codec_sums(codec), sizeof *words);
+    uint64_t *counts = calloc(codec->param_count, sizeof *counts);
+    fl_err err = FL_ERR_MEMORY;
+    if (words && counts) {  // a sum of one
+        err = fl_codec_add(words, codec, bytes, len, NULL, why);
+        if (!err) err = fl_tally_decode(counts, &metrics, codec, words, 1, why);
+        if (!err) {
+            err = fl_reduction_check(aggregator->work, codec, counts, &metrics,
+                                     1, why);
+        }
+    } else {
+        (void)!fl_reason_set(why, err, "no memory");
+    }
+    free(words);
+    free(counts);
+    return err;
+}
+
 fl_err fl_survey_publish(fl_aggregator *aggregator)
 {
     const fl_reduction_ranges *ranges = next_task(aggregator).ranges;

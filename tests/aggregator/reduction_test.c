@@ -128,7 +128,7 @@ static fl_work play(bench *b, uint64_t right, uint64_t whole)
         fl_reduction_trained(b->reduction, b->round);
     } else {
         assert_int_equal(task.cohort, 100);
-        assert_int_equal(task.row_cap, 256);
+        assert_int_equal(task.row_cap, task.work == FL_WORK_MEASURE ? 64 : 256);
         assert_ok(fl_reduction_counts(&count, task.work, b->model, &why));
         uint64_t *counts = calloc(count, sizeof *counts);
         assert_non_null(counts);
@@ -272,6 +272,25 @@ TEST(reduction_asks_as_many_as_are_there)
     bench_close(&b);
 }
 
+// Who measures weighs as much as it says.
+TEST(reduction_lets_nobody_weigh_much_in_the_guard)
+{
+    static const uint32_t rows[][2] = {{1, 1},    {32, 32},  {33, 32},
+                                       {128, 32}, {132, 33}, {65536, 16384}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench b;
+        fl_reduction_options options = make_options();
+        options.start = 0;
+        options.survey_rows = rows[i][0];
+        bench_open(&b, &options);
+        const fl_reduction_task task =
+            fl_reduction_next(b.reduction, COHORT, 1000);
+        assert_int_equal(task.work, FL_WORK_MEASURE);
+        assert_int_equal(task.row_cap, rows[i][1]);
+        bench_close(&b);
+    }
+}
+
 /* ---- the guard ---- */
 
 TEST(reduction_takes_a_step_back_that_lost_too_much)
@@ -411,7 +430,6 @@ TEST(reduction_refuses_answers_that_nobody_can_have_given)
         uint64_t count;
         fl_update_metrics metrics;
     } bad[] = {
-        {1001, {.weight = 1000, .correct = 10}},
         {10, {.weight = 1000, .correct = 1001}},
         {0, {.weight = 0}},
     };
@@ -422,6 +440,86 @@ TEST(reduction_refuses_answers_that_nobody_can_have_given)
         assert_int_equal(fl_reduction_get_state(b.reduction)->phase, phase);
     }
     bench_close(&b);
+}
+
+// Whoever has lied would lie again: a form that nobody can vouch for is none.
+TEST(reduction_takes_an_impossible_count_for_a_form_that_is_no_good)
+{
+    bench b;
+    fl_reduction_options options = make_options();
+    options.prune = 0;
+    options.round_count = 20;
+    bench_open(&b, &options);
+    play_to(&b, 3, 900, 900);
+    assert_int_equal(play(&b, 1000, 1001), FL_WORK_MEASURE);
+    assert_int_equal(b.outcome.verdict, FL_VERDICT_ROLLED_BACK);
+    assert_true(b.outcome.is_int8);
+    assert_true(isnan(b.outcome.before));
+    assert_null(fl_reduction_int8(b.reduction));
+    assert_int_equal(play(&b, 900, 900), FL_WORK_TRAIN);
+    bench_close(&b);
+}
+
+TEST(reduction_checks_what_shares_add_up_to)
+{
+    enum { COUNT = 2 * FL_INT8_BINS };
+    const fl_codec codec = {
+        .kind = FL_CODEC_TALLY, .param_count = COUNT, .client_cap = 10};
+    const uint64_t most = fl_tally_max(&codec);
+    const fl_update_metrics metrics = {.weight = 10};
+    uint64_t counts[COUNT] = {0};
+    // All of it in a channel or a bin, and what rounding may add.
+    counts[3] = most;
+    counts[4] = COUNT / 2;
+    assert_ok(fl_reduction_check(FL_WORK_IMPORTANCE, &codec, counts, &metrics,
+                                 1, &why));
+    assert_err(
+        fl_reduction_check(FL_WORK_RANGES, &codec, counts, &metrics, 1, &why),
+        FL_ERR_RANGE);
+    assert_reason_names(why, "counts 0 to 256");
+    counts[5] = 1;
+    assert_err(fl_reduction_check(FL_WORK_IMPORTANCE, &codec, counts, &metrics,
+                                  1, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "counts 0 to 513");
+    // Each histogram is a share of its own.
+    counts[4] = counts[FL_INT8_BINS + 1] = FL_INT8_BINS / 2;
+    counts[5] = 0;
+    counts[FL_INT8_BINS] = most;
+    assert_ok(
+        fl_reduction_check(FL_WORK_RANGES, &codec, counts, &metrics, 1, &why));
+    counts[FL_INT8_BINS]++;
+    assert_err(
+        fl_reduction_check(FL_WORK_RANGES, &codec, counts, &metrics, 1, &why),
+        FL_ERR_RANGE);
+    assert_reason_names(why, "counts 257 to 513");
+    // Two clients, twice as much.
+    for (size_t i = 0; i < COUNT; i++)
+        counts[i] *= 2;
+    counts[FL_INT8_BINS] -= 2;
+    assert_ok(
+        fl_reduction_check(FL_WORK_RANGES, &codec, counts, &metrics, 2, &why));
+    counts[FL_INT8_BINS]++;
+    assert_err(
+        fl_reduction_check(FL_WORK_RANGES, &codec, counts, &metrics, 2, &why),
+        FL_ERR_RANGE);
+}
+
+TEST(reduction_checks_a_count_against_its_own_examples)
+{
+    const fl_codec codec = {
+        .kind = FL_CODEC_TALLY, .param_count = 1, .client_cap = 10};
+    const fl_update_metrics metrics = {.weight = 10};
+    uint64_t count = 10;
+    assert_ok(
+        fl_reduction_check(FL_WORK_MEASURE, &codec, &count, &metrics, 1, &why));
+    count = 11;
+    assert_err(
+        fl_reduction_check(FL_WORK_MEASURE, &codec, &count, &metrics, 1, &why),
+        FL_ERR_RANGE);
+    assert_reason_names(why, "11 examples are right of 10");
+    assert_ok(
+        fl_reduction_check(FL_WORK_MEASURE, &codec, &count, &metrics, 2, &why));
 }
 
 TEST(reduction_refuses_a_model_without_channels)
@@ -565,6 +663,7 @@ RUN_TESTS(
     cmocka_unit_test(reduction_may_begin_with_a_survey),
     cmocka_unit_test(reduction_of_nothing_trains),
     cmocka_unit_test(reduction_asks_as_many_as_are_there),
+    cmocka_unit_test(reduction_lets_nobody_weigh_much_in_the_guard),
     cmocka_unit_test(reduction_takes_a_step_back_that_lost_too_much),
     cmocka_unit_test(reduction_ends_when_nothing_more_can_go),
     cmocka_unit_test(reduction_gives_plans_the_ranges_that_were_accepted),
@@ -572,6 +671,10 @@ RUN_TESTS(
     cmocka_unit_test(reduction_holds_an_int8_form_to_the_reference_too),
     cmocka_unit_test(reduction_drops_an_int8_form_when_the_last_one_is_refused),
     cmocka_unit_test(reduction_refuses_answers_that_nobody_can_have_given),
+    cmocka_unit_test(
+        reduction_takes_an_impossible_count_for_a_form_that_is_no_good),
+    cmocka_unit_test(reduction_checks_what_shares_add_up_to),
+    cmocka_unit_test(reduction_checks_a_count_against_its_own_examples),
     cmocka_unit_test(reduction_refuses_a_model_without_channels),
     cmocka_unit_test(reduction_names_its_verdicts),
     cmocka_unit_test(reduction_refuses_bytes_that_are_cut_or_too_long),

@@ -34,7 +34,7 @@ static fl_aggregator_options clear_options(void)
         .max_drop = 0.015,
         .has_int8 = true,
         .holdout = 10,
-        .survey_rows = 1000,
+        .survey_rows = 4000,  // of which 1000 are measured
         .round_count = ROUNDS,
     };
     return options;
@@ -264,6 +264,59 @@ TEST(survey_is_tried_again_like_any_round)
     stop(wires);
 }
 
+/* ---- liars ---- */
+
+// Each count could be true; what they add up to could not.
+TEST(survey_of_a_liar_in_the_clear_is_refused_and_the_round_goes_on)
+{
+    const fl_aggregator_options options = clear_options();
+    fl_wires *wires = start(&options);
+    wires->ends[0].is_lying = true;
+    fl_wires_run_to(wires, ROUNDS);
+    assert_int_equal(wires->failed_count, 0);
+    assert_story(wires, "TM"
+                        "ITTM"
+                        "ITTM"
+                        "RMTTRM");
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        if (round_of(wires, round)->work == FL_WORK_TRAIN) continue;
+        assert_int_equal(round_of(wires, round)->update_count, CLIENTS - 1);
+    }
+    assert_int_equal(round_of(wires, ROUNDS)->verdict, FL_VERDICT_ACCEPTED);
+    stop(wires);
+}
+
+// Unseen, only the sum tells that somebody has lied.
+TEST(survey_of_shares_that_add_up_to_more_fails_when_unseen)
+{
+    const fl_aggregator_options options = secure_options();
+    fl_wires *wires = start(&options);
+    fl_wires_run_to(wires, 2);
+    for (int i = 0; i < CLIENTS; i++)
+        wires->ends[i].is_lying = true;
+    for (int i = 0; i < 20000 && wires->failed_count == 0; i++)
+        fl_wires_step(wires);
+    assert_true(wires->failed_count > 0);
+    for (int i = 0; i < CLIENTS; i++)
+        wires->ends[i].is_lying = false;
+    fl_wires_run_to(wires, 3);
+    assert_story(wires, "TMI");
+    stop(wires);
+}
+
+TEST(survey_of_int8_with_a_liar_unseen_is_a_form_that_is_refused)
+{
+    const fl_aggregator_options options = secure_options();
+    fl_wires *wires = start(&options);
+    fl_wires_run_to(wires, ROUNDS - 1);
+    wires->ends[0].is_lying = true;
+    fl_wires_run_to(wires, ROUNDS);
+    assert_int_equal(round_of(wires, ROUNDS)->verdict, FL_VERDICT_ROLLED_BACK);
+    assert_true(isnan(round_of(wires, ROUNDS)->accuracy_before));
+    assert_int_equal(wires->failed_count, 0);
+    stop(wires);
+}
+
 /* ---- the end ---- */
 
 TEST(survey_rounds_end_with_the_last_model_and_its_ranges)
@@ -319,6 +372,11 @@ RUN_TESTS(
     cmocka_unit_test(survey_brings_the_model_back_after_a_restart),
     cmocka_unit_test(survey_rounds_go_on_after_any_restart),
     cmocka_unit_test(survey_is_tried_again_like_any_round),
+    cmocka_unit_test(
+        survey_of_a_liar_in_the_clear_is_refused_and_the_round_goes_on),
+    cmocka_unit_test(survey_of_shares_that_add_up_to_more_fails_when_unseen),
+    cmocka_unit_test(
+        survey_of_int8_with_a_liar_unseen_is_a_form_that_is_refused),
     cmocka_unit_test(survey_rounds_end_with_the_last_model_and_its_ranges),
     cmocka_unit_test(survey_rounds_end_for_those_who_come_back_after_a_restart),
     cmocka_unit_test(survey_rounds_end_when_nobody_comes_back_after_a_restart))

@@ -203,8 +203,9 @@ static fl_result make_result(const fl_wires *wires, size_t param_count)
 }
 
 // A client looks at as many rows as it may, 1000 at most.
-static fl_result make_answer(const fl_wires *wires, const fl_plan *plan)
+static fl_result make_answer(const fl_wire_end *end, const fl_plan *plan)
 {
+    const fl_wires *wires = end->wires;
     const bool is_measure = plan->work == FL_WORK_MEASURE;
     const size_t count = (size_t)plan->param_count;
     fl_result result = {.sample_count = 1000, .correct_count = wires->right};
@@ -213,8 +214,10 @@ static fl_result make_answer(const fl_wires *wires, const fl_plan *plan)
     assert_non_null(result.update);
     for (size_t i = 0; i < count; i++) {
         const size_t some = 1 + i * 7 % 50;
+        const uint32_t honest = is_measure ? wires->whole : (uint32_t)some;
         fl_bytes_put_u32(result.update + i * sizeof(uint32_t),
-                         is_measure ? wires->whole : (uint32_t)some);
+                         end->is_lying ? UINT32_MAX / plan->client_cap
+                                       : honest);
     }
     return result;
 }
@@ -402,7 +405,7 @@ static void start_client(fl_wire_end *end)
     if (end->kept_round) {
         fl_result result = end->plan.work == FL_WORK_TRAIN
                                ? make_result(wires, param_count_of(wires))
-                               : make_answer(wires, &end->plan);
+                               : make_answer(end, &end->plan);
         fl_client_restore(end->client, end->kept_round, end->kept_recipe,
                           &result);
     }
@@ -429,7 +432,7 @@ static void end_training(fl_wire_end *end)
 {
     fl_result result = end->plan.work == FL_WORK_TRAIN
                            ? make_result(end->wires, end->plan.param_count)
-                           : make_answer(end->wires, &end->plan);
+                           : make_answer(end, &end->plan);
     end->is_training = false;
     end->trained_count++;
     tell_client(
