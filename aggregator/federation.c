@@ -43,7 +43,8 @@ void fl_federation_list(fl_option *table, fl_federation *f)
         {"train", "norm-rounds", FL_OPTION_COUNT, &f->norm_rounds, 0, 1000000,
          "N",
          "rounds in which the statistics of batch norms follow the data, "
-         "before they are frozen; 0: all"},
+         "before they are frozen; 0: all. They follow it again while a pruned "
+         "model recovers"},
 
         {"rounds", "rounds", FL_OPTION_COUNT, &f->round_count, 0, 1000000, "N",
          "rounds in all"},

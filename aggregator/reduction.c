@@ -95,6 +95,37 @@ fl_err fl_reduction_new(fl_reduction **reduction,
     return FL_OK;
 }
 
+static uint32_t rounds_left(const fl_reduction *reduction, uint32_t round)
+{
+    const uint32_t count = reduction->options.round_count;
+    return count > round ? count - round : 0;
+}
+
+// The last round measures what has not been: nothing ends with a model that
+// the guard has not seen.
+static void guard_in_time(fl_reduction *reduction, uint32_t round)
+{
+    if (reduction->state.phase == FL_REDUCTION_RECOVER &&
+        rounds_left(reduction, round) <= 1) {
+        reduction->state.phase = FL_REDUCTION_GUARD;
+    }
+}
+
+// A federation may have got fewer rounds than it began with.
+static fl_err check_rounds(fl_reduction *reduction, uint32_t round,
+                           fl_reason *why)
+{
+    guard_in_time(reduction, round);
+    if (reduction->state.phase != FL_REDUCTION_GUARD ||
+        rounds_left(reduction, round) > 0) {
+        return FL_OK;
+    }
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "--rounds %u: the last pruning step has not been "
+                         "measured; take at least %u",
+                         reduction->options.round_count, round + 1);
+}
+
 fl_err fl_reduction_decode(fl_reduction **reduction,
                            const fl_reduction_options *options, uint32_t round,
                            const uint8_t *src, size_t src_len, fl_reason *why)
@@ -102,10 +133,15 @@ fl_err fl_reduction_decode(fl_reduction **reduction,
     fl_reduction *made = calloc(1, sizeof *made);
     if (!made) return no_memory(why);
     made->options = *options;
-    const fl_err err =
+    fl_err err =
         fl_reduction_state_decode(&made->state, round, src, src_len, why);
     if (err) {
         free(made);
+        return err;
+    }
+    err = check_rounds(made, round, why);
+    if (err) {
+        fl_reduction_free(made);
         return err;
     }
     *reduction = made;
@@ -187,6 +223,7 @@ fl_reduction_task fl_reduction_next(const fl_reduction *reduction,
     task.work = work_of(reduction->state.phase);
     task.holdout = options->holdout;
     task.ranges = ranges_of(reduction);
+    task.is_recovering = reduction->state.phase == FL_REDUCTION_RECOVER;
     if (task.work == FL_WORK_TRAIN) return task;
     task.row_cap = row_cap(options, task.work);
     task.cohort = survey_cohort(options, cohort, present);
@@ -260,12 +297,6 @@ const char *fl_reduction_verdict_name(uint32_t verdict)
 
 /* ---- from phase to phase ---- */
 
-static uint32_t rounds_left(const fl_reduction *reduction, uint32_t round)
-{
-    const uint32_t count = reduction->options.round_count;
-    return count > round ? count - round : 0;
-}
-
 // An INT8 form of a model that goes on training is worth two rounds only when
 // there is time for another one at the end.
 static void end_pruning(fl_reduction *reduction, uint32_t round)
@@ -296,6 +327,7 @@ void fl_reduction_trained(fl_reduction *reduction, uint32_t round)
     } else if (state->phase == FL_REDUCTION_WAIT && round >= options->start) {
         begin_reducing(reduction, round);
     }
+    guard_in_time(reduction, round);
     const bool is_idle =
         state->phase == FL_REDUCTION_WAIT || state->phase == FL_REDUCTION_TRAIN;
     if (is_idle && options->has_int8 &&
@@ -336,6 +368,11 @@ static fl_err begin_step(fl_reduction *reduction, fl_reduction_outcome *outcome,
                          uint32_t round, const fl_model *model,
                          const uint64_t *counts, fl_reason *why)
 {
+    const uint64_t needed = (uint64_t)reduction->options.recover + 1;
+    if (rounds_left(reduction, round) < needed) {
+        end_pruning(reduction, round);
+        return FL_OK;
+    }
     FL_TRY(fl_channels_new(&outcome->channels, model, why));
     const size_t count = fl_channels_count(outcome->channels);
     double *scores = malloc(count * sizeof *scores + 1);

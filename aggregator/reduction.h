@@ -14,8 +14,10 @@
  * that they have never trained on. The first one says what accuracy later
  * models have to keep, up to `max_drop`. A step that loses more is undone: the
  * model and the master of before come back, to the byte, and no more steps
- * follow. Without a survey of importance (magnitude) a step follows the measure
- * before it at once.
+ * follow. A step begins only when there is time to recover and to measure it,
+ * and the last round measures what has not been, should rounds have been taken
+ * away since. Without a survey of importance (magnitude) a step follows the
+ * measure before it at once.
  *
  * A pure machine: no clock, no randomness, no network. All that it knows is in
  * its bytes, which are saved with every round: a federation that is killed goes
@@ -74,7 +76,8 @@ FL_CHECK fl_err fl_reduction_new(fl_reduction **reduction,
                                  const fl_reduction_options *options,
                                  const fl_model *model, fl_reason *why);
 
-/* Goes on from bytes that were saved with round `round`. Errors of
+/* Goes on from bytes that were saved with round `round`. FL_ERR_RANGE: a step
+ * is not judged yet, and no round is left. Errors of
  * fl_reduction_state_decode. */
 FL_CHECK fl_err fl_reduction_decode(fl_reduction **reduction,
                                     const fl_reduction_options *options,
@@ -94,6 +97,7 @@ typedef struct {
     // Clients to ask, of so many that are there; 0: as for any training.
     uint32_t cohort;
     const fl_reduction_ranges *ranges;  // of the plan; NULL: none
+    bool is_recovering;                 // norms look at the data again
 } fl_reduction_task;
 
 /* NULL: a federation that reduces nothing. */

@@ -78,6 +78,7 @@ void fl_survey_write_plan(const fl_aggregator *aggregator, fl_plan *plan)
     plan->work = task.work;
     plan->holdout = task.holdout;
     plan->row_cap = task.row_cap;
+    if (task.is_recovering) plan->norm = FL_NORM_TRAIN;
     if (task.ranges) {
         memcpy(plan->ranges, aggregator->ranges.name, FL_HASH_BYTES);
     }

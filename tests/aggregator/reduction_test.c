@@ -327,6 +327,62 @@ TEST(reduction_takes_a_step_back_that_lost_too_much)
     bench_close(&b);
 }
 
+// As if it was stopped and started again with fewer rounds than before.
+static fl_err shorten(bench *b, uint32_t round_count)
+{
+    size_t len;
+    uint8_t *bytes = encode(b, &len);
+    fl_reduction *before = b->reduction;
+    b->options.round_count = round_count;
+    const fl_err err = fl_reduction_decode(&b->reduction, &b->options, b->round,
+                                           bytes, len, &why);
+    if (!err) fl_reduction_free(before);
+    free(bytes);
+    return err;
+}
+
+static void play_shortened(uint32_t at, uint32_t round_count, uint64_t right,
+                           const char *story)
+{
+    bench b;
+    fl_reduction_options options = make_options();
+    options.has_int8 = false;
+    options.recover = 3;
+    bench_open(&b, &options);
+    play_to(&b, at, 900, 0);
+    assert_ok(shorten(&b, round_count));
+    play_to(&b, round_count, right, 0);
+    assert_string_equal(b.story, story);
+    assert_int_equal(b.back_count, right < 885 ? b.shrunk_count : 0);
+    assert_int_equal(fl_reduction_get_state(b.reduction)->before.round, 0);
+    bench_close(&b);
+}
+
+TEST(reduction_measures_a_step_in_the_last_round_there_is)
+{
+    play_shortened(5, 6, 900, "TTMITM");
+    play_shortened(5, 6, 800, "TTMITM");
+    play_shortened(4, 5, 800, "TTMIM");
+    play_shortened(4, 6, 800, "TTMITM");
+    play_shortened(7, 8, 800, "TTMITTTM");
+    play_shortened(7, 12, 900, "TTMITTTMITTT");  // no time for another step
+}
+
+TEST(reduction_does_not_end_with_a_step_that_nobody_measured)
+{
+    for (uint32_t round = 4; round < 8; round++) {
+        bench b;
+        fl_reduction_options options = make_options();
+        options.recover = 3;
+        bench_open(&b, &options);
+        play_to(&b, round, 900, 900);
+        assert_err(shorten(&b, round), FL_ERR_RANGE);
+        assert_reason_names(why, "--rounds");
+        assert_err(shorten(&b, 1), FL_ERR_RANGE);
+        bench_close(&b);
+    }
+}
+
 TEST(reduction_ends_when_nothing_more_can_go)
 {
     bench b;
@@ -665,6 +721,8 @@ RUN_TESTS(
     cmocka_unit_test(reduction_asks_as_many_as_are_there),
     cmocka_unit_test(reduction_lets_nobody_weigh_much_in_the_guard),
     cmocka_unit_test(reduction_takes_a_step_back_that_lost_too_much),
+    cmocka_unit_test(reduction_measures_a_step_in_the_last_round_there_is),
+    cmocka_unit_test(reduction_does_not_end_with_a_step_that_nobody_measured),
     cmocka_unit_test(reduction_ends_when_nothing_more_can_go),
     cmocka_unit_test(reduction_gives_plans_the_ranges_that_were_accepted),
     cmocka_unit_test(reduction_refuses_an_int8_form_that_lost_too_much),

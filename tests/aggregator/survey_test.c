@@ -264,6 +264,35 @@ TEST(survey_is_tried_again_like_any_round)
     stop(wires);
 }
 
+/* ---- batch norms ---- */
+
+// As a client of this round has been told.
+static fl_norm norm_of(fl_wires *wires, uint32_t round)
+{
+    fl_wires_run_to(wires, round);
+    for (int i = 0; i < CLIENTS; i++) {
+        const fl_plan *plan = &wires->ends[i].plan;
+        if (plan->round == round) return plan->norm;
+    }
+    fail_msg("no client has trained in round %u", round);
+    return FL_NORM_TRAIN;
+}
+
+TEST(survey_rounds_let_frozen_norms_follow_a_smaller_model)
+{
+    fl_aggregator_options options = clear_options();
+    options.norm_rounds = 2;
+    fl_wires *wires = start(&options);
+    assert_int_equal(norm_of(wires, 1), FL_NORM_TRAIN);
+    for (uint32_t round = 4; round < 6; round++)
+        assert_int_equal(norm_of(wires, round), FL_NORM_TRAIN);
+    for (uint32_t round = 8; round < 10; round++)
+        assert_int_equal(norm_of(wires, round), FL_NORM_TRAIN);
+    for (uint32_t round = 13; round < 15; round++)
+        assert_int_equal(norm_of(wires, round), FL_NORM_FROZEN);
+    stop(wires);
+}
+
 /* ---- liars ---- */
 
 // Each count could be true; what they add up to could not.
@@ -372,6 +401,7 @@ RUN_TESTS(
     cmocka_unit_test(survey_brings_the_model_back_after_a_restart),
     cmocka_unit_test(survey_rounds_go_on_after_any_restart),
     cmocka_unit_test(survey_is_tried_again_like_any_round),
+    cmocka_unit_test(survey_rounds_let_frozen_norms_follow_a_smaller_model),
     cmocka_unit_test(
         survey_of_a_liar_in_the_clear_is_refused_and_the_round_goes_on),
     cmocka_unit_test(survey_of_shares_that_add_up_to_more_fails_when_unseen),
