@@ -474,12 +474,19 @@ static void leave(fl_aggregator *aggregator)
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
 }
 
+static void say_finished(fl_aggregator *aggregator, fl_member *member)
+{
+    fl_peer_mail(aggregator, member, FL_MAIL_FINISHED, aggregator->rounds_done);
+}
+
 // Nobody has trained on the last model, so nobody has it yet.
 static void finish(fl_aggregator *aggregator)
 {
     for (uint32_t i = 0; i < aggregator->member_count; i++) {
-        fl_peer_mail(aggregator, &aggregator->members[i], FL_MAIL_FINISHED,
-                     aggregator->rounds_done);
+        fl_member *member = &aggregator->members[i];
+        if (member->peer != FL_AGGREGATOR_NONE) {
+            say_finished(aggregator, member);
+        }
     }
     if (!aggregator->reduction) {
         leave(aggregator);
@@ -500,29 +507,46 @@ void fl_round_welcome(fl_aggregator *aggregator, fl_member *member)
 {
     if (aggregator->phase != FL_PHASE_FAREWELL) return;
     aggregator->fetched_ms = aggregator->now_ms;
-    if (member->mail_kind == FL_MAIL_FINISHED) return;  // has been pushed
-    fl_peer_mail(aggregator, member, FL_MAIL_FINISHED, aggregator->rounds_done);
+    if (member->mail_kind != FL_MAIL_FINISHED) {
+        say_finished(aggregator, member);
+    }
 }
 
-// Whether somebody has not come back since a restart.
+// Whether somebody who has not heard the end may still come: who was here
+// before a restart, or has only just gone.
 static bool is_anybody_away(const fl_aggregator *aggregator)
 {
-    return aggregator->member_count < aggregator->options.known_count;
+    if (aggregator->member_count < aggregator->options.known_count) return true;
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
+        const fl_member *member = &aggregator->members[i];
+        if (member->peer == FL_AGGREGATOR_NONE &&
+            member->mail_kind != FL_MAIL_FINISHED &&
+            aggregator->now_ms - member->lost_ms < FL_AGGREGATOR_LEASE_MS) {
+            return true;
+        }
+    }
+    return false;
 }
 
+static int64_t quiet_deadline(const fl_aggregator *aggregator)
+{
+    return aggregator->fetched_ms + FL_AGGREGATOR_QUIET_MS;
+}
+
+// That a lease is over is seen at the next sweep.
 static int64_t farewell_deadline(const fl_aggregator *aggregator)
 {
+    const int64_t quiet_ms = quiet_deadline(aggregator);
     const int64_t until_ms = aggregator->phase_until_ms;
-    const int64_t quiet_ms = aggregator->fetched_ms + FL_AGGREGATOR_QUIET_MS;
-    return is_anybody_away(aggregator) || until_ms < quiet_ms ? until_ms
-                                                              : quiet_ms;
+    return aggregator->now_ms < quiet_ms && quiet_ms < until_ms ? quiet_ms
+                                                                : until_ms;
 }
 
 static void hand_out(fl_aggregator *aggregator)
 {
-    const bool is_over =
-        aggregator->present_count == 0 && !is_anybody_away(aggregator);
-    if (is_over || aggregator->now_ms >= farewell_deadline(aggregator)) {
+    const bool is_quiet = aggregator->now_ms >= quiet_deadline(aggregator);
+    if (aggregator->now_ms >= aggregator->phase_until_ms ||
+        (is_quiet && !is_anybody_away(aggregator))) {
         leave(aggregator);
     }
 }

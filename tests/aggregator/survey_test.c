@@ -392,6 +392,54 @@ TEST(survey_rounds_end_when_nobody_comes_back_after_a_restart)
     stop(wires);
 }
 
+// The last client has answered the last survey, and is gone before its end.
+static fl_wires *finish_without_the_last(const fl_aggregator_options *options)
+{
+    fl_wires *wires = start(options);
+    fl_wires_run_to(wires, ROUNDS - 1);
+    wires->ends[0].is_stuck = wires->ends[1].is_stuck = true;
+    while (fl_aggregator_get_status(wires->aggregator).update_count == 0) {
+        fl_wires_step(wires);
+    }
+    fl_wires_cut(wires, CLIENTS - 1);
+    wires->client_count = CLIENTS - 1;
+    wires->ends[0].is_stuck = wires->ends[1].is_stuck = false;
+    fl_wires_run_to(wires, ROUNDS);
+    return wires;
+}
+
+TEST(survey_rounds_end_for_a_client_that_has_only_just_gone)
+{
+    const fl_aggregator_options options = clear_options();
+    fl_wires *wires = finish_without_the_last(&options);
+    const int64_t start_ms = wires->now_ms;
+    while (wires->now_ms - start_ms < 10000) {
+        fl_wires_step(wires);
+    }
+    assert_false(wires->has_left);
+    wires->client_count = CLIENTS;
+    for (int i = 0; i < 2000 && !wires->has_left; i++)
+        fl_wires_step(wires);
+    assert_true(wires->has_left);
+    assert_in_range(wires->now_ms - start_ms, 10000, 29000);
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(wires->ends[i].finished_count, 1);
+    stop(wires);
+}
+
+TEST(survey_rounds_end_without_a_client_that_is_gone_for_good)
+{
+    const fl_aggregator_options options = clear_options();
+    fl_wires *wires = finish_without_the_last(&options);
+    const int64_t start_ms = wires->now_ms;
+    for (int i = 0; i < 2000 && !wires->has_left; i++)
+        fl_wires_step(wires);
+    assert_true(wires->has_left);
+    assert_in_range(wires->now_ms - start_ms, 29000, 31000);
+    wires->client_count = CLIENTS;
+    stop(wires);
+}
+
 RUN_TESTS(
     cmocka_unit_test(survey_rounds_shrink_the_model_in_the_clear),
     cmocka_unit_test(survey_rounds_shrink_the_model_unseen),
@@ -409,4 +457,6 @@ RUN_TESTS(
         survey_of_int8_with_a_liar_unseen_is_a_form_that_is_refused),
     cmocka_unit_test(survey_rounds_end_with_the_last_model_and_its_ranges),
     cmocka_unit_test(survey_rounds_end_for_those_who_come_back_after_a_restart),
-    cmocka_unit_test(survey_rounds_end_when_nobody_comes_back_after_a_restart))
+    cmocka_unit_test(survey_rounds_end_when_nobody_comes_back_after_a_restart),
+    cmocka_unit_test(survey_rounds_end_for_a_client_that_has_only_just_gone),
+    cmocka_unit_test(survey_rounds_end_without_a_client_that_is_gone_for_good))
