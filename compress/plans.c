@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "compress/model/hqp.h"
 #include "compress/model/slim.h"
+#include "compress/pruning.h"
 
 enum {
     BATCH = 64,       // of measuring accuracy
@@ -222,7 +223,7 @@ static fl_err prune(const trial *t, const char *name, double share)
                      .multiple = MULTIPLE},
     };
     fl_model *smaller = NULL;
-    FL_TRY(fl_slim_model(&smaller, t->plans->model, &options, t->why));
+    FL_TRY(fl_slim_model(&smaller, NULL, t->plans->model, &options, t->why));
     if (!smaller) {
         return fl_reason_set(t->why, FL_ERR_RANGE, "no channel can go");
     }
@@ -259,12 +260,9 @@ static fl_err try_factorize(trial *t)
 static fl_hqp_options hqp_options(const trial *t)
 {
     const fl_plans *plans = t->plans;
-    const uint32_t all = fl_dataset_row_count(plans->training->train);
-    const uint32_t held = (uint32_t)(plans->holdout * all + 0.5);
     fl_hqp_options options = {
         .tune = fl_training_tune(plans->training),
         .guard_rows = t->rows,
-        .guard_count = held,
         .max_drop = plans->max_drop,
         .step = HQP_STEP,
         .importance = FL_IMPORTANCE_FISHER,
@@ -276,8 +274,8 @@ static fl_hqp_options hqp_options(const trial *t)
         .int8 = {.calibrate = t->calibrate},
         .calibrate_count = plans->calibrate_count,
     };
-    options.tune.rows = t->rows + held;
-    options.tune.row_count = all - held;
+    options.guard_count =
+        fl_pruning_hold_out(&options.tune, t->rows, plans->holdout);
     return options;
 }
 

@@ -62,6 +62,15 @@ fl_err fl_pruning_rows(uint32_t **rows, const fl_dataset *dataset,
     return FL_OK;
 }
 
+uint32_t fl_pruning_hold_out(fl_tune_options *tune, const uint32_t *rows,
+                             double share)
+{
+    const size_t held = (size_t)(share * (double)tune->row_count + 0.5);
+    tune->rows = rows + held;
+    tune->row_count -= held;
+    return (uint32_t)held;
+}
+
 /* ---- measuring ---- */
 
 static fl_err time_row(fl_pruning_row *row, fl_reason *why)

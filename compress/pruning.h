@@ -40,6 +40,13 @@ FL_CHECK fl_err fl_pruning_read(fl_pruning_choices *choices,
 FL_CHECK fl_err fl_pruning_rows(uint32_t **rows, const fl_dataset *dataset,
                                 const fl_tool *tool, fl_reason *why);
 
+/*
+ * Leaves this share of `rows`, the first ones of fl_pruning_rows, to a guard,
+ * and the others to training: how many are left to it.
+ */
+uint32_t fl_pruning_hold_out(fl_tune_options *tune, const uint32_t *rows,
+                             double share);
+
 /* ---- the table ---- */
 
 /* One of both models is NULL. */

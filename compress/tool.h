@@ -46,6 +46,8 @@ typedef struct {
     const char *to;
     // qat
     double qat_lr;
+    // train
+    double train_holdout;
     // prune, hqp
     const char *importance, *cost, *keep, *float_out;
     double prune_lr, remove, keep_min, max_drop, step, target, holdout;

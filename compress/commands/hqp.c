@@ -17,9 +17,13 @@ static const char USAGE[] =
     "step by\nstep, and trains after each, as long as no more than --max-drop "
     "points of accuracy\nare lost; then quantises to INT8, held to the same "
     "guard. A step that fails is\nrolled back. The guard looks at training "
-    "rows "
-    "that are put aside (--holdout); the\ntable at the end is of the test "
-    "part. Ctrl-C ends it with the last model that was\naccepted.\n\n"
+    "rows that are put aside (--holdout); the\ntable at the end is of the "
+    "test part. Where the dense model has learned from these\nrows, it is "
+    "better on them than it really is, and the guard stricter: train it "
+    "with\nthe same --holdout and --seed, and it has not seen them. Ctrl-C "
+    "ends it with the\nlast model that was accepted.\n\n"
+    "  fedge-compress train r8.onnx --dataset fashion-mnist --holdout 0.1 "
+    "--out r8.onnx\n"
     "  fedge-compress hqp r8.onnx --dataset fashion-mnist --out r8-small.onnx\n"
     "  fedge-compress hqp r8.onnx --dataset fashion-mnist --target 0.55 "
     "--teacher r8.onnx \\\n"
@@ -108,12 +112,9 @@ static fl_err open_all(hqp *h, fl_reason *why)
 static fl_hqp_options options_of(hqp *h)
 {
     const fl_tool *tool = h->tool;
-    const uint32_t all = fl_dataset_row_count(h->training.train);
-    const uint32_t held = (uint32_t)(tool->holdout * all + 0.5);
     fl_hqp_options options = {
         .tune = fl_training_tune(&h->training),
         .guard_rows = h->rows,
-        .guard_count = held,
         .max_drop = tool->max_drop,
         .step = tool->step,
         .target = tool->target,
@@ -132,8 +133,8 @@ static fl_hqp_options options_of(hqp *h)
         .on_step = show_step,
         .on_step_self = h,
     };
-    options.tune.rows = h->rows + held;
-    options.tune.row_count = all - held;
+    options.guard_count =
+        fl_pruning_hold_out(&options.tune, h->rows, tool->holdout);
     return options;
 }
 

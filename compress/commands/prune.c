@@ -30,6 +30,7 @@ static const char USAGE[] =
     "  fedge-compress prune r8.onnx --list\n"
     "  fedge-compress prune r8.onnx --keep 'conv1:0-7,12' --epochs 0 --out "
     "small.onnx\n\n"
+    "Of groups of one name the second is NAME#2, as --list says.\n"
     "Without a dataset only --keep and --importance magnitude work, with "
     "--epochs 0.\n\n";
 
@@ -38,7 +39,9 @@ typedef struct {
     fl_pruning_choices choices;
     fl_training training;
     fl_model *dense, *pruned;
-    uint32_t *rows;  // to measure importance on
+    fl_channels *channels;  // of the dense model
+    bool *keep;             // which of them stay
+    uint32_t *rows;         // to measure importance on
     bool is_stopped;
 } pruning;
 
@@ -46,11 +49,13 @@ typedef struct {
 
 static fl_err list_json(const fl_channels *channels, fl_reason *why)
 {
+    char name[FL_KEEP_NAME_CAP];
     fl_json *json = fl_json_new();
     for (uint32_t i = 0; i < fl_channels_group_count(channels); i++) {
         const fl_channel_group group = fl_channels_group(channels, i);
         fl_json *item = fl_json_new();
-        fl_json_text_set(item, "name", group.name);
+        fl_keep_name(name, channels, i);
+        fl_json_text_set(item, "name", name);
         fl_json_count_set(item, "channels", group.count);
         fl_json_count_set(item, "channel_parameters", group.param_count);
         fl_json_count_set(item, "channel_macs", group.mac_count);
@@ -61,12 +66,14 @@ static fl_err list_json(const fl_channels *channels, fl_reason *why)
 
 static void list_table(const fl_channels *channels)
 {
+    char name[FL_KEEP_NAME_CAP];
     printf("%-32s %9s %20s %14s\n", "group", "channels", "parameters a channel",
            "kMAC a channel");
     for (uint32_t i = 0; i < fl_channels_group_count(channels); i++) {
         const fl_channel_group group = fl_channels_group(channels, i);
-        printf("%-32s %9u %20zu %14.2f\n", group.name, group.count,
-               group.param_count, (double)group.mac_count / 1e3);
+        fl_keep_name(name, channels, i);
+        printf("%-32s %9u %20zu %14.2f\n", name, group.count, group.param_count,
+               (double)group.mac_count / 1e3);
     }
 }
 
@@ -87,20 +94,10 @@ static fl_err list(const fl_tool *tool, fl_reason *why)
 
 static fl_err keep_listed(pruning *p, fl_reason *why)
 {
-    fl_channels *channels = NULL;
-    FL_TRY(fl_channels_new(&channels, p->dense, why));
-    bool *keep = malloc(fl_channels_count(channels) + 1);
-    fl_err err = FL_ERR_MEMORY;
-    if (keep) {
-        err = fl_keep_read(keep, channels, p->tool->keep, why);
-        if (err) (void)!fl_reason_prefix(why, err, "--keep");
-    }
-    if (!err) {
-        err = fl_model_shrink(&p->pruned, NULL, p->dense, channels, keep, why);
-    }
-    free(keep);
-    fl_channels_free(channels);
-    return err;
+    const fl_err err = fl_keep_read(p->keep, p->channels, p->tool->keep, why);
+    if (err) return fl_reason_prefix(why, err, "--keep");
+    return fl_model_shrink(&p->pruned, NULL, p->dense, p->channels, p->keep,
+                           why);
 }
 
 static fl_err remove_least(pruning *p, fl_reason *why)
@@ -122,7 +119,7 @@ static fl_err remove_least(pruning *p, fl_reason *why)
         options.data.row_count =
             tool->row_count < all ? (size_t)tool->row_count : all;
     }
-    FL_TRY(fl_slim_model(&p->pruned, p->dense, &options, why));
+    FL_TRY(fl_slim_model(&p->pruned, p->keep, p->dense, &options, why));
     if (p->pruned) return FL_OK;
     return fl_reason_set(why, FL_ERR_RANGE,
                          "nothing can be removed: --remove is 0, or no group "
@@ -133,6 +130,11 @@ static fl_err remove_least(pruning *p, fl_reason *why)
 
 static fl_err remove_channels(pruning *p, fl_reason *why)
 {
+    FL_TRY(fl_channels_new(&p->channels, p->dense, why));
+    p->keep = calloc(fl_channels_count(p->channels) + 1, sizeof *p->keep);
+    if (!p->keep) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for channels");
+    }
     return p->tool->keep ? keep_listed(p, why) : remove_least(p, why);
 }
 
@@ -147,21 +149,21 @@ static fl_err recover(pruning *p, fl_reason *why)
 
 /* ---- what has become of it ---- */
 
-static fl_err show_groups(const pruning *p, fl_reason *why)
+// What has one channel left may be no group any more, so the mask tells.
+static void show_groups(const pruning *p)
 {
-    fl_channels *before = NULL, *after = NULL;
-    fl_err err = fl_channels_new(&before, p->dense, why);
-    if (!err) err = fl_channels_new(&after, p->pruned, why);
-    if (!err) printf("%-32s %9s %9s\n", "group", "channels", "kept");
-    for (uint32_t i = 0; !err && i < fl_channels_group_count(before); i++) {
-        const fl_channel_group group = fl_channels_group(before, i);
-        printf("%-32s %9u %9u\n", group.name, group.count,
-               fl_channels_group(after, i).count);
+    char name[FL_KEEP_NAME_CAP];
+    printf("%-32s %9s %9s\n", "group", "channels", "kept");
+    for (uint32_t i = 0; i < fl_channels_group_count(p->channels); i++) {
+        const fl_channel_group group = fl_channels_group(p->channels, i);
+        uint32_t kept = 0;
+        for (uint32_t c = 0; c < group.count; c++) {
+            kept += p->keep[group.first + c];
+        }
+        fl_keep_name(name, p->channels, i);
+        printf("%-32s %9u %9u\n", name, group.count, kept);
     }
-    if (!err) putchar('\n');
-    fl_channels_free(before);
-    fl_channels_free(after);
-    return err;
+    putchar('\n');
 }
 
 static fl_err report(pruning *p, fl_reason *why)
@@ -176,7 +178,7 @@ static fl_err report(pruning *p, fl_reason *why)
     if (p->tool->is_json) {
         return fl_tool_print_json(fl_pruning_json(rows, 2), why);
     }
-    FL_TRY(show_groups(p, why));
+    show_groups(p);
     fl_pruning_print(rows, 2);
     return FL_OK;
 }
@@ -226,6 +228,8 @@ static int run(const void *settings, fl_reason *why)
     if (check(&p, why)) return FL_EXIT_USAGE;
     const fl_err err = prune(&p, why);
     free(p.rows);
+    free(p.keep);
+    fl_channels_free(p.channels);
     fl_training_close(&p.training);
     fl_model_free(p.pruned);
     fl_model_free(p.dense);

@@ -4,8 +4,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/file.h"
+#include "compress/pruning.h"
 #include "compress/training.h"
 
 static const char USAGE[] =
@@ -34,10 +36,28 @@ static fl_err report(const fl_training *t, const fl_model *model,
     return FL_OK;
 }
 
+// The rows that hqp's guard will look at are not learned from.
+static fl_err learn(fl_training *t, fl_model *model, fl_reason *why)
+{
+    const fl_tool *tool = t->tool;
+    const uint32_t epochs = (uint32_t)tool->epochs;
+    if (tool->train_holdout <= 0.0) {
+        return fl_training_run(t, model, epochs, why);
+    }
+    uint32_t *rows = NULL;
+    fl_tune_options tune = fl_training_tune(t);
+    FL_TRY(fl_pruning_rows(&rows, t->train, tool, why));
+    (void)fl_pruning_hold_out(&tune, rows, tool->train_holdout);
+    const fl_err err = fl_tune_model(model, &tune, epochs, why);
+    fl_progress_finish(&t->progress);
+    free(rows);
+    return err;
+}
+
 static fl_err train(fl_training *t, fl_model *model, fl_reason *why)
 {
     const fl_tool *tool = t->tool;
-    const fl_err err = fl_training_run(t, model, (uint32_t)tool->epochs, why);
+    const fl_err err = learn(t, model, why);
     const bool is_stopped = err == FL_ERR_CANCELLED;
     if (err && !is_stopped) return err;
     FL_TRY(fl_tool_write(model, tool->out, why));
@@ -63,8 +83,12 @@ static int run(const void *settings, fl_reason *why)
 
 fl_command fl_train_command(fl_tool *tool)
 {
-    static fl_option table[FL_DATA_SETTINGS_DATASET + FL_TRAINING_OPTIONS + 3];
+    static fl_option table[FL_DATA_SETTINGS_DATASET + FL_TRAINING_OPTIONS + 4];
     const fl_option own[] = {
+        {"training", "holdout", FL_OPTION_NUMBER, &tool->train_holdout, 0, 0.9,
+         "X",
+         "share of the rows to leave for the guard of hqp, which takes the "
+         "same ones with the same seed; 0: none"},
         {"run", "seed", FL_OPTION_COUNT, &tool->seed, 0, 9e15, "N",
          "of the order of rows"},
         {"run", "out", FL_OPTION_TEXT, &tool->out, 0, 0, "FILE",

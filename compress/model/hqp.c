@@ -166,8 +166,8 @@ static fl_err remove_step(fl_model **smaller, pipeline *p, double step)
                      .keep_min = o->keep_min},
     };
     *smaller = NULL;
-    return stop_or(p,
-                   fl_slim_model(smaller, model_at(p, p->last), &slim, p->why));
+    return stop_or(
+        p, fl_slim_model(smaller, NULL, model_at(p, p->last), &slim, p->why));
 }
 
 typedef enum { STEP_ACCEPTED, STEP_REFUSED, STEP_IMPOSSIBLE } step_outcome;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compress/model/keep.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,10 +27,27 @@ static const char *last_colon(const char *text, size_t len)
     return len > 0 ? text + len - 1 : NULL;
 }
 
+// Convolutions that feed several groups give all of them their name.
+void fl_keep_name(char dst[FL_KEEP_NAME_CAP], const fl_channels *channels,
+                  uint32_t i)
+{
+    const char *name = fl_channels_group(channels, i).name;
+    uint32_t number = 1;
+    for (uint32_t j = 0; j < i; j++) {
+        number += strcmp(fl_channels_group(channels, j).name, name) == 0;
+    }
+    if (number == 1) {
+        snprintf(dst, FL_KEEP_NAME_CAP, "%s", name);
+    } else {
+        snprintf(dst, FL_KEEP_NAME_CAP, "%s#%u", name, number);
+    }
+}
+
 static uint32_t find_group(const reading *r, const char *name, size_t len)
 {
     for (uint32_t i = 0; i < r->group_count; i++) {
-        const char *other = fl_channels_group(r->channels, i).name;
+        char other[FL_KEEP_NAME_CAP];
+        fl_keep_name(other, r->channels, i);
         if (strlen(other) == len && memcmp(other, name, len) == 0) return i;
     }
     return r->group_count;

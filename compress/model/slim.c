@@ -76,16 +76,17 @@ static fl_err shrink(fl_model **smaller, bool *keep, const fl_model *model,
     return fl_model_shrink(smaller, NULL, model, channels, keep, why);
 }
 
-fl_err fl_slim_model(fl_model **smaller, const fl_model *model,
+fl_err fl_slim_model(fl_model **smaller, bool *keep, const fl_model *model,
                      const fl_slim_options *options, fl_reason *why)
 {
     fl_channels *channels = NULL;
     FL_TRY(fl_channels_new(&channels, model, why));
-    bool *keep = calloc(fl_channels_count(channels) + 1, 1);
+    bool *own = keep ? NULL : calloc(fl_channels_count(channels) + 1, 1);
+    if (!keep) keep = own;
     const fl_err err =
         keep ? shrink(smaller, keep, model, channels, options, why)
              : no_memory(why, channels);
-    free(keep);
+    free(own);
     fl_channels_free(channels);
     return err;
 }

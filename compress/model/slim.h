@@ -21,10 +21,12 @@ typedef struct {
 
 /*
  * The caller owns *smaller: fl_model_free; NULL: nothing can go. What is left
- * is not trained again. Errors of fl_importance_channels, fl_latency_groups,
- * fl_prune_choose and fl_model_shrink.
+ * is not trained again. keep[0..fl_channels_count of the model): what has
+ * stayed; NULL: it does not matter. Errors of fl_importance_channels,
+ * fl_latency_groups, fl_prune_choose and fl_model_shrink.
  */
-FL_CHECK fl_err fl_slim_model(fl_model **smaller, const fl_model *model,
+FL_CHECK fl_err fl_slim_model(fl_model **smaller, bool *keep,
+                              const fl_model *model,
                               const fl_slim_options *options, fl_reason *why);
 
 /* The same model again. FL_ERR_MEMORY. */

@@ -407,7 +407,7 @@ TEST(slim_says_when_nothing_can_go)
         .importance = FL_IMPORTANCE_MAGNITUDE,
         .choosing = {.remove = 0.5, .multiple = 128},
     };
-    assert_ok(fl_slim_model(&smaller, w.dense, &options, NULL));
+    assert_ok(fl_slim_model(&smaller, NULL, w.dense, &options, NULL));
     assert_null(smaller);
     world_close(&w);
 }
@@ -421,7 +421,7 @@ TEST(slim_removes_by_measured_latency)
         .importance = FL_IMPORTANCE_MAGNITUDE,
         .choosing = {.cost = FL_PRUNE_LATENCY, .remove = 0.3},
     };
-    assert_ok(fl_slim_model(&smaller, w.dense, &options, NULL));
+    assert_ok(fl_slim_model(&smaller, NULL, w.dense, &options, NULL));
     // How much goes is up to this machine, that something does is not.
     assert_non_null(smaller);
     assert_true(fl_slim_cost(smaller).mac_count <

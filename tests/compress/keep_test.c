@@ -6,6 +6,9 @@
  */
 #include "compress/model/keep.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "tests/test.h"
 
 enum { CHANNELS = 16 + 32 + 128 };  // conv1, conv2, fc1 of lenet
@@ -94,6 +97,37 @@ TEST(keep_refuses_lists_that_lie)
     world_close(&w);
 }
 
+TEST(keep_tells_groups_of_one_name_apart)
+{
+    const fl_model_options options = {
+        .name = "shufflenetv2", .input = {32, 32, 3}, .class_count = 10};
+    fl_model *model = NULL;
+    fl_channels *channels = NULL;
+    fl_reason why = {""};
+    uint32_t second_count = 0;
+    assert_ok(fl_model_new(&model, &options, NULL));
+    assert_ok(fl_channels_new(&channels, model, NULL));
+    bool *keep = calloc(fl_channels_count(channels), sizeof *keep);
+    assert_non_null(keep);
+    for (uint32_t i = 0; i < fl_channels_group_count(channels); i++) {
+        const fl_channel_group group = fl_channels_group(channels, i);
+        char name[FL_KEEP_NAME_CAP], list[FL_KEEP_NAME_CAP + 2];
+        fl_keep_name(name, channels, i);
+        second_count += strcmp(name, group.name) != 0;
+        snprintf(list, sizeof list, "%s:0", name);
+        assert_ok(fl_keep_read(keep, channels, list, &why));
+        for (uint32_t c = 0; c < fl_channels_count(channels); c++) {
+            const bool is_in = c > group.first && c < group.first + group.count;
+            assert_int_equal(keep[c], !is_in);
+        }
+    }
+    assert_true(second_count > 0);
+    free(keep);
+    fl_channels_free(channels);
+    fl_model_free(model);
+}
+
 RUN_TESTS(cmocka_unit_test(keep_reads_numbers_and_ranges),
           cmocka_unit_test(keep_keeps_what_is_not_named),
-          cmocka_unit_test(keep_refuses_lists_that_lie))
+          cmocka_unit_test(keep_refuses_lists_that_lie),
+          cmocka_unit_test(keep_tells_groups_of_one_name_apart))

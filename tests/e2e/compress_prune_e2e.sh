@@ -61,6 +61,17 @@ for group in 'fc1 +9 ' 'fc2 +1 '; do
 done
 compress evaluate "$small" --dataset "$data" >"$scratch/said"
 
+# One channel left of a depthwise convolution makes other groups of it: what is
+# kept of each is what was asked for all the same.
+compress new mobilenetv2-tiny --input 28x28x1 --width 0.25 --quiet \
+    --out "$scratch/tiny.onnx"
+group=$(compress prune "$scratch/tiny.onnx" --list | awk 'NR == 2 { print $1 }')
+compress prune "$scratch/tiny.onnx" --keep "$group:0" --epochs 0 \
+    --out "$scratch/thin.onnx" >"$scratch/said"
+awk -v group="$group" 'NF != 3 || $1 == "group" { next }
+    $3 != ($1 == group ? 1 : $2) { exit 1 }' "$scratch/said" ||
+    fail "groups: $(cat "$scratch/said")"
+
 # ---- hqp
 compress hqp "$model" --dataset "$data" --max-drop 5 --out "$scratch/int8.onnx" \
     --float-out "$small" >"$scratch/table" 2>"$scratch/steps"
@@ -76,6 +87,13 @@ compress inspect "$scratch/int8.onnx" | grep -q INT8 || fail "it is not INT8"
 compress hqp "$model" --dataset "$data" --target 0.3 --epochs 0 --max-drop 50 \
     --json --out "$scratch/int8.onnx" 2>/dev/null | grep -q '"int8"' ||
     fail "--json"
+
+# Rows that are left to the guard: another training, and an honest reference.
+compress train "$model" --dataset "$data" --holdout 0.5 --out "$small" --quiet
+compress train "$model" --dataset "$data" --out "$scratch/all.onnx" --quiet
+cmp -s "$small" "$scratch/all.onnx" && fail "--holdout changes nothing"
+compress train "$model" --dataset "$data" --holdout 0 --out "$small" --quiet
+cmp "$small" "$scratch/all.onnx" || fail "--holdout 0 changes something"
 
 # A guard that lets nothing through: the dense model, to the byte.
 compress hqp "$model" --dataset "$data" --optimizer adam --lr 1 --step 0.4 \
