@@ -161,13 +161,25 @@ static uint8_t *published(const fl_wires *wires, size_t *len)
     return copy;
 }
 
+// The aggregator's own numbers behind it, as bytes of no round.
+static uint8_t *master_of(const fl_wires *wires, size_t *len)
+{
+    const fl_master *master = fl_aggregator_master(wires->aggregator);
+    *len = fl_master_bytes(master);
+    uint8_t *bytes = malloc(*len);
+    assert_non_null(bytes);
+    assert_ok(fl_master_encode(master, 1, bytes, *len));
+    return bytes;
+}
+
 static void check_roll_back(const fl_aggregator_options *options,
                             bool is_restarted)
 {
     fl_wires *wires = start(options);
-    size_t len, back_len;
+    size_t len, back_len, master_len, master_back_len;
     fl_wires_run_to(wires, 2);
     uint8_t *before = published(wires, &len);
+    uint8_t *master = master_of(wires, &master_len);
     fl_wires_run_to(wires, 5);
     if (is_restarted) fl_wires_restart_aggregator(wires);
     assert_true(round_of(wires, 5)->param_count <
@@ -182,6 +194,9 @@ static void check_roll_back(const fl_aggregator_options *options,
     uint8_t *back = published(wires, &back_len);
     assert_int_equal(back_len, len);
     assert_memory_equal(back, before, len);
+    uint8_t *master_back = master_of(wires, &master_back_len);
+    assert_int_equal(master_back_len, master_len);
+    assert_memory_equal(master_back, master, master_len);
     // It trains on, and pruning has ended.
     wires->right = 900;
     fl_wires_run_to(wires, ROUNDS);
@@ -190,6 +205,8 @@ static void check_roll_back(const fl_aggregator_options *options,
     assert_int_equal(wires->failed_count, 0);
     free(before);
     free(back);
+    free(master);
+    free(master_back);
     stop(wires);
 }
 
