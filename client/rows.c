@@ -6,7 +6,7 @@
 uint32_t fl_rows_split(uint32_t *rows, const uint32_t *own, uint32_t count,
                        uint32_t holdout, bool wants_held_out)
 {
-    if (holdout == 0 || count < holdout) {
+    if (holdout == 0 || count / holdout < FL_ROWS_HELD_OUT_MIN) {
         memcpy(rows, own, count * sizeof *rows);
         return count;
     }
@@ -31,4 +31,9 @@ uint32_t fl_rows_sample(uint32_t *rows, uint32_t count, uint32_t cap,
         }
     }
     return chosen;
+}
+
+uint32_t fl_rows_survey_cap(uint32_t count)
+{
+    return count - count / 4;
 }

@@ -15,11 +15,14 @@
 
 #include "base/random.h"
 
+enum { FL_ROWS_HELD_OUT_MIN = 4 };  // fewer would say too much about each
+
 /*
  * Copies, in their order, the rows of own[0..count) that are held out, or
  * those that are not; `rows` has room for all. Returns how many these are.
  * Row i is held out when i % holdout is holdout - 1. With a holdout of 0, or
- * with fewer rows than that, none is: either way all of them are copied.
+ * where these would be fewer than FL_ROWS_HELD_OUT_MIN, none is: either way
+ * all of them are copied.
  */
 uint32_t fl_rows_split(uint32_t *rows, const uint32_t *own, uint32_t count,
                        uint32_t holdout, bool wants_held_out);
@@ -30,5 +33,11 @@ uint32_t fl_rows_split(uint32_t *rows, const uint32_t *own, uint32_t count,
  */
 uint32_t fl_rows_sample(uint32_t *rows, uint32_t count, uint32_t cap,
                         fl_random *random);
+
+/*
+ * The most of `count` rows that a survey looks at: three quarters, rounded up,
+ * so that it never sees all of four or more.
+ */
+uint32_t fl_rows_survey_cap(uint32_t count);
 
 #endif

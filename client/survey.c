@@ -196,12 +196,13 @@ static uint32_t lower(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-// So few that no count can be above count_max; and where the metrics stand
-// beside a count, so few that both count every row as one.
+// Never all rows, so that no two answers are of the same ones; so few that no
+// count can be above count_max; and where the metrics stand beside a count, so
+// few that both count every row as one.
 static uint32_t row_cap_of(const survey *s)
 {
     const fl_plan *plan = s->plan;
-    uint32_t cap = s->count_max;
+    uint32_t cap = lower(s->count_max, fl_rows_survey_cap(s->row_count));
     if (plan->row_cap > 0) cap = lower(cap, plan->row_cap);
     if (plan->work == FL_WORK_MEASURE) cap = lower(cap, plan->weight_max);
     return cap;

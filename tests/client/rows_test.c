@@ -18,7 +18,7 @@ TEST(rows_held_out_and_others_are_all_rows_in_their_order)
 {
     uint32_t own[ROWS], out[ROWS], in[ROWS];
     fill(own);
-    for (uint32_t holdout = 2; holdout <= ROWS; holdout++) {
+    for (uint32_t holdout = 2; holdout <= ROWS / 4; holdout++) {
         const uint32_t out_count = fl_rows_split(out, own, ROWS, holdout, true);
         const uint32_t in_count = fl_rows_split(in, own, ROWS, holdout, false);
         assert_int_equal(out_count, ROWS / holdout);
@@ -33,11 +33,11 @@ TEST(rows_held_out_and_others_are_all_rows_in_their_order)
     }
 }
 
-TEST(rows_too_few_to_hold_one_out_are_all_there_for_both)
+TEST(rows_too_few_to_hold_four_out_are_all_there_for_both)
 {
     uint32_t own[ROWS], rows[ROWS];
     fill(own);
-    const uint32_t holdouts[] = {0, ROWS + 1, 1 << 16};
+    const uint32_t holdouts[] = {0, ROWS / 4 + 1, ROWS, ROWS + 1, 1 << 16};
     for (size_t i = 0; i < sizeof holdouts / sizeof *holdouts; i++) {
         for (int wants = 0; wants <= 1; wants++) {
             assert_int_equal(fl_rows_split(rows, own, ROWS, holdouts[i], wants),
@@ -83,8 +83,17 @@ TEST(rows_are_in_a_sample_with_the_same_chance)
         assert_in_range(hits[r], 870, 1130);
 }
 
+TEST(rows_of_a_survey_are_three_quarters_rounded_up)
+{
+    static const uint32_t expected[] = {0, 1, 2, 3, 3, 4, 5, 6, 6};
+    for (uint32_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_int_equal(fl_rows_survey_cap(i), expected[i]);
+    assert_int_equal(fl_rows_survey_cap(UINT32_MAX), 0xc0000000);
+}
+
 RUN_TESTS(
     cmocka_unit_test(rows_held_out_and_others_are_all_rows_in_their_order),
-    cmocka_unit_test(rows_too_few_to_hold_one_out_are_all_there_for_both),
+    cmocka_unit_test(rows_too_few_to_hold_four_out_are_all_there_for_both),
+    cmocka_unit_test(rows_of_a_survey_are_three_quarters_rounded_up),
     cmocka_unit_test(rows_of_a_sample_are_rows_in_their_order),
     cmocka_unit_test(rows_are_in_a_sample_with_the_same_chance))

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "client/local.h"
+#include "client/rows.h"
 #include "tests/support/board.h"
 #include "tests/test.h"
 
@@ -65,6 +66,22 @@ static uint32_t take_held_out(const fl_board_kit *kit, uint32_t *rows)
     return count;
 }
 
+// The rows that this client draws for the plan: three quarters of `count`.
+static uint32_t draw(const fl_board_kit *kit, uint32_t *rows, uint32_t count)
+{
+    fl_random random;
+    const fl_local_data data = fl_board_kit_data(kit, false);
+    fl_random_init(&random, fl_local_seed(&kit->plan), FL_RANDOM_SURVEY,
+                   data.client);
+    return fl_rows_sample(rows, count, count - count / 4, &random);
+}
+
+static uint32_t draw_of_all(const fl_board_kit *kit, uint32_t *rows)
+{
+    memcpy(rows, kit->rows, sizeof kit->rows);
+    return draw(kit, rows, BOARD_ROWS);
+}
+
 static void init(fl_board_kit *kit, fl_work work, size_t count,
                  bool with_ranges)
 {
@@ -81,10 +98,10 @@ TEST(survey_measures_the_model_on_held_out_rows_alone)
     uint32_t rows[BOARD_ROWS];
     init(&kit, FL_WORK_MEASURE, 1, false);
     kit.plan.holdout = 4;
-    const uint32_t count = take_held_out(&kit, rows);
+    const uint32_t count = draw(&kit, rows, take_held_out(&kit, rows));
     assert_ok(run(&kit));
     const fl_metrics expected = measure(&kit, false, rows, count);
-    assert_int_equal(kit.result.sample_count, 15);
+    assert_int_equal(kit.result.sample_count, 12);
     assert_int_equal(kit.result.correct_count, expected.correct_count);
     assert_true(fabs((double)kit.result.loss_sum_micro * 1e-6 -
                      expected.loss_sum) < 1e-3);
@@ -102,23 +119,29 @@ TEST(survey_measures_the_int8_form_beside_the_float_model)
         kit.ranges[i].high *= 0.02F;
     fl_board_kit_encode(&kit);
     assert_ok(run(&kit));
-    const fl_metrics whole = measure(&kit, false, kit.rows, BOARD_ROWS);
-    const fl_metrics form = measure(&kit, true, kit.rows, BOARD_ROWS);
+    uint32_t rows[BOARD_ROWS];
+    const uint32_t count = draw_of_all(&kit, rows);
+    const fl_metrics whole = measure(&kit, false, rows, count);
+    const fl_metrics form = measure(&kit, true, rows, count);
     assert_true(form.correct_count != whole.correct_count);
-    assert_int_equal(kit.result.sample_count, BOARD_ROWS);
+    assert_int_equal(kit.result.sample_count, count);
     assert_int_equal(kit.result.correct_count, form.correct_count);
     assert_int_equal(count_at(&kit.result, 0), whole.correct_count);
     fl_board_kit_fini(&kit);
 }
 
-TEST(survey_measures_all_rows_of_a_client_with_too_few)
+// One of three rows that are held out would be told by a sum of two.
+TEST(survey_holds_no_row_out_of_a_client_with_too_few)
 {
-    fl_board_kit kit;
-    init(&kit, FL_WORK_MEASURE, 1, false);
-    kit.plan.holdout = BOARD_ROWS + 1;
-    assert_ok(run(&kit));
-    assert_int_equal(kit.result.sample_count, BOARD_ROWS);
-    fl_board_kit_fini(&kit);
+    for (uint32_t held = 0; held <= 3; held++) {
+        fl_board_kit kit;
+        init(&kit, FL_WORK_MEASURE, 1, false);
+        kit.plan.holdout = BOARD_ROWS / (held + 1) + 1;
+        assert_int_equal(BOARD_ROWS / kit.plan.holdout, held);
+        assert_ok(run(&kit));
+        assert_int_equal(kit.result.sample_count, 45);
+        fl_board_kit_fini(&kit);
+    }
 }
 
 TEST(survey_measures_no_more_rows_than_a_weight_can_say)
@@ -150,8 +173,10 @@ TEST(survey_weighs_channels_by_their_share_of_the_fisher_information)
     init(&kit, FL_WORK_IMPORTANCE, 0, false);
     const size_t count = kit.plan.param_count = channel_count(&kit);
     double *scores = calloc(count, sizeof *scores), sum = 0.0, told = 0.0;
+    uint32_t rows[BOARD_ROWS];
+    const uint32_t row_count = draw_of_all(&kit, rows);
     const fl_importance_data data = {
-        .dataset = kit.dataset, .rows = kit.rows, .row_count = BOARD_ROWS};
+        .dataset = kit.dataset, .rows = rows, .row_count = row_count};
     assert_non_null(scores);
     assert_ok(fl_channels_new(&channels, kit.model, NULL));
     assert_ok(fl_importance_channels(scores, NULL, kit.model, channels,
@@ -161,8 +186,8 @@ TEST(survey_weighs_channels_by_their_share_of_the_fisher_information)
     assert_true(sum > 0);
     assert_ok(run(&kit));
     assert_int_equal(kit.result.update_len, 4 * count);
-    assert_int_equal(kit.result.sample_count, BOARD_ROWS);
-    const double say = (double)count_max(&kit) * BOARD_ROWS / CAP;
+    assert_int_equal(kit.result.sample_count, row_count);
+    const double say = (double)count_max(&kit) * row_count / CAP;
     for (size_t i = 0; i < count; i++) {
         assert_true(fabs(count_at(&kit.result, i) - scores[i] / sum * say) <
                     0.51);
@@ -181,7 +206,7 @@ TEST(survey_looks_at_rows_that_are_trained_on_and_not_at_others)
     kit.plan.param_count = channel_count(&kit);
     kit.plan.holdout = 4;
     assert_ok(run(&kit));
-    assert_int_equal(kit.result.sample_count, BOARD_ROWS - 15);
+    assert_int_equal(kit.result.sample_count, 34);  // of 45
     kit.plan.row_cap = 10;
     assert_ok(run(&kit));
     assert_int_equal(kit.result.sample_count, 10);
@@ -228,15 +253,17 @@ TEST(survey_counts_how_values_spread_over_the_bins)
     const size_t count = kit.plan.param_count = kit.range_count * FL_INT8_BINS;
     double *shares = calloc(count, sizeof *shares);
     assert_non_null(shares);
-    assert_ok(fl_int8_observe(shares, kit.model, kit.dataset, kit.rows,
-                              BOARD_ROWS, NULL));
+    uint32_t rows[BOARD_ROWS];
+    const uint32_t row_count = draw_of_all(&kit, rows);
+    assert_ok(
+        fl_int8_observe(shares, kit.model, kit.dataset, rows, row_count, NULL));
     assert_ok(run(&kit));
     assert_int_equal(kit.result.update_len, 4 * count);
-    const double say = (double)count_max(&kit) * BOARD_ROWS / CAP;
+    const double say = (double)count_max(&kit) * row_count / CAP;
     for (size_t i = 0; i < count; i++)
         assert_true(fabs(count_at(&kit.result, i) - shares[i] * say) < 1.0);
     assert_int_equal(kit.result.correct_count,
-                     measure(&kit, false, kit.rows, BOARD_ROWS).correct_count);
+                     measure(&kit, false, rows, row_count).correct_count);
     free(shares);
     fl_board_kit_fini(&kit);
 }
@@ -252,23 +279,31 @@ static void prepare(fl_board_kit *kit, fl_work work)
     kit->plan.param_count = count;
 }
 
+static void assert_draws_anew(fl_work work, uint32_t row_cap)
+{
+    fl_board_kit kit;
+    prepare(&kit, work);
+    kit.plan.row_cap = row_cap;
+    assert_ok(run(&kit));
+    fl_result first = kit.result;
+    kit.result = (fl_result){0};
+    assert_ok(run(&kit));
+    assert_int_equal(first.loss_sum_micro, kit.result.loss_sum_micro);
+    assert_memory_equal(first.update, kit.result.update, first.update_len);
+    kit.plan.number++;  // other rows
+    assert_ok(run(&kit));
+    assert_int_not_equal(first.loss_sum_micro, kit.result.loss_sum_micro);
+    fl_result_fini(&first);
+    fl_board_kit_fini(&kit);
+}
+
+// Also where the plan would look at all rows.
 TEST(survey_is_a_function_of_plan_and_client)
 {
     for (fl_work work = FL_WORK_MEASURE; work <= FL_WORK_RANGES; work++) {
-        fl_board_kit kit;
-        prepare(&kit, work);
-        kit.plan.row_cap = 15;
-        assert_ok(run(&kit));
-        fl_result first = kit.result;
-        kit.result = (fl_result){0};
-        assert_ok(run(&kit));
-        assert_int_equal(first.loss_sum_micro, kit.result.loss_sum_micro);
-        assert_memory_equal(first.update, kit.result.update, first.update_len);
-        kit.plan.number++;  // other rows
-        assert_ok(run(&kit));
-        assert_int_not_equal(first.loss_sum_micro, kit.result.loss_sum_micro);
-        fl_result_fini(&first);
-        fl_board_kit_fini(&kit);
+        assert_draws_anew(work, 15);
+        assert_draws_anew(work, CAP);
+        assert_draws_anew(work, 0);
     }
 }
 
@@ -366,7 +401,7 @@ TEST(survey_leaves_held_out_rows_to_nobody_elses_training)
 RUN_TESTS(
     cmocka_unit_test(survey_measures_the_model_on_held_out_rows_alone),
     cmocka_unit_test(survey_measures_the_int8_form_beside_the_float_model),
-    cmocka_unit_test(survey_measures_all_rows_of_a_client_with_too_few),
+    cmocka_unit_test(survey_holds_no_row_out_of_a_client_with_too_few),
     cmocka_unit_test(survey_measures_no_more_rows_than_a_weight_can_say),
     cmocka_unit_test(
         survey_weighs_channels_by_their_share_of_the_fisher_information),
