@@ -176,6 +176,8 @@ typedef struct {
     uint64_t number;            // of the last session with a masked update
     uint64_t enrolment_serial;  // of its enrolment list
     uint8_t enrolment_hash[FL_HASH_BYTES];
+    bool has_holdout;  // of all plans, for life
+    uint32_t holdout;
 } fl_client_past;
 
 typedef struct {

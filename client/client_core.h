@@ -169,7 +169,6 @@ struct fl_client {
 
     // A result that waits for a plan: of a round that failed, or from disk.
     fl_result kept;
-    uint32_t holdout;  // of the last plan
     uint32_t kept_round;
     uint8_t kept_recipe[FL_HASH_BYTES];
     // What the job reads that runs now; the model is NULL when none does.

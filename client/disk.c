@@ -81,7 +81,9 @@ void fl_disk_restore(const fl_disk *disk, fl_client *client)
 static void burn(fl_disk *disk, const fl_client_past *past)
 {
     fl_state_session session = {.number = past->number,
-                                .enrolment_serial = past->enrolment_serial};
+                                .enrolment_serial = past->enrolment_serial,
+                                .has_holdout = past->has_holdout,
+                                .holdout = past->holdout};
     memcpy(session.enrolment_hash, past->enrolment_hash, FL_HASH_BYTES);
     disk->has_burned = true;
     disk->burn_err =

@@ -95,7 +95,7 @@ void fl_installing_last(fl_client *client, const fl_mail *mail)
     // Nothing is trained or sent: in the clear, no enrolment list is needed.
     task->plan = (fl_plan){.round = mail->round,
                            .aggregation = FL_AGGREGATION_CLEAR,
-                           .holdout = client->holdout};
+                           .holdout = client->past.holdout};
     memcpy(task->plan.model, mail->model, FL_HASH_BYTES);
     memcpy(task->plan.ranges, mail->ranges, FL_HASH_BYTES);
     fl_download_begin(client);

@@ -448,6 +448,8 @@ static fl_err load_trust(service *s, fl_client_options *options, fl_reason *why)
     options->past = (fl_client_past){
         .number = session.number,
         .enrolment_serial = session.enrolment_serial,
+        .has_holdout = session.has_holdout,
+        .holdout = session.holdout,
     };
     memcpy(options->past.enrolment_hash, session.enrolment_hash, FL_HASH_BYTES);
     return FL_OK;

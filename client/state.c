@@ -191,8 +191,10 @@ static fl_err forget_aggregator(fl_state *state, fl_reason *why)
     fl_state_objects_clear(&state->objects);
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));
-    if (left.number == 0) return FL_OK;
+    if (left.number == 0 && !left.has_holdout) return FL_OK;
     left.number = 0;
+    left.has_holdout = false;
+    left.holdout = 0;
     return fl_state_session_write(state->session, &left, why);
 }
 
@@ -201,7 +203,8 @@ static fl_err forget_authority(fl_state *state, fl_reason *why)
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));
     if (left.enrolment_serial == 0) return FL_OK;
-    left = (fl_state_session){.number = left.number};
+    left.enrolment_serial = 0;
+    memset(left.enrolment_hash, 0, FL_HASH_BYTES);
     return fl_state_session_write(state->session, &left, why);
 }
 

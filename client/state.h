@@ -6,7 +6,7 @@
  *   STATE/starts            how often the folder was opened
  *   STATE/aggregator.pub    the pinned key, 64 hexadecimal digits
  *   STATE/authority.pub     that of the authority that enrols devices
- *   STATE/session           the last masked session, and enrolment list
+ *   STATE/session           the last masked session, enrolment list, holdout
  *   STATE/objects/HEX.map   an object's manifest; HEX is its hash, the name
  *   STATE/objects/HEX.part  what has been downloaded of it
  *   STATE/objects/HEX       all of it
@@ -118,6 +118,8 @@ typedef struct {
     uint64_t number;  // highest whose masked update may have been sent
     uint64_t enrolment_serial;
     uint8_t enrolment_hash[FL_HASH_BYTES];
+    bool has_holdout;  // no plan may have another one
+    uint32_t holdout;
 } fl_state_session;
 
 /*
@@ -131,9 +133,9 @@ FL_CHECK fl_err fl_state_session_get(const fl_state *state,
  * It is on the disk when this returns; call it before the masked form of an
  * update is sent. Raising the number burns the update that is saved: it is not
  * loaded again, not even after a crash right behind. FL_ERR_STATE: number or
- * serial would go down, or the serial names another list. FL_ERR_FORMAT: as
- * above. After an error, FL_ERR_SYSTEM and FL_ERR_MEMORY too, the old one
- * holds.
+ * serial would go down, the serial names another list, or the holdout would
+ * change. FL_ERR_FORMAT: as above. After an error, FL_ERR_SYSTEM and
+ * FL_ERR_MEMORY too, the old one holds.
  */
 FL_CHECK fl_err fl_state_session_set(fl_state *state,
                                      const fl_state_session *session,

@@ -8,9 +8,13 @@
 #include "base/bytes.h"
 #include "client/state_record.h"
 
-#define SESSION_KIND "FEDGEse1"
+#define SESSION_KIND    "FEDGEse2"
+#define KIND_NO_HOLDOUT "FEDGEse1"
 
-enum { PAYLOAD_BYTES = 8 + 8 + FL_HASH_BYTES };
+enum {
+    BYTES_NO_HOLDOUT = 8 + 8 + FL_HASH_BYTES,
+    PAYLOAD_BYTES = BYTES_NO_HOLDOUT + 4 + 4,
+};
 
 // It is never guessed: zeros would let an update be masked a second time, or
 // bring a revoked device back.
@@ -24,12 +28,17 @@ static fl_err refuse_damaged(fl_reason *why, const char *path)
                          path);
 }
 
+// Both kinds: nothing else is as long as the older one.
 static fl_err decode(fl_state_session *session, const uint8_t *src, size_t len)
 {
     fl_reader in = fl_reader_over(src, len);
     session->number = fl_reader_u64(&in);
     session->enrolment_serial = fl_reader_u64(&in);
     const uint8_t *hash = fl_reader_bytes(&in, FL_HASH_BYTES);
+    if (len != BYTES_NO_HOLDOUT) {
+        session->has_holdout = fl_reader_u32(&in) != 0;
+        session->holdout = fl_reader_u32(&in);
+    }
     FL_TRY(fl_reader_finish(&in));
     memcpy(session->enrolment_hash, hash, FL_HASH_BYTES);
     return FL_OK;
@@ -46,6 +55,10 @@ fl_err fl_state_session_read(fl_state_session *session, const char *path,
     fl_err err = fl_state_record_read(&file, &payload, &len, path, SESSION_KIND,
                                       PAYLOAD_BYTES, &read);
     if (err == FL_ERR_NOT_FOUND) return FL_OK;
+    if (err == FL_ERR_FORMAT) {
+        err = fl_state_record_read(&file, &payload, &len, path, KIND_NO_HOLDOUT,
+                                   BYTES_NO_HOLDOUT, &read);
+    }
     if (!err) err = decode(session, payload, len);
     free(file);
     if (err == FL_ERR_FORMAT) return refuse_damaged(why, path);
@@ -60,6 +73,8 @@ fl_err fl_state_session_write(const char *path, const fl_state_session *session,
     fl_writer_u64(&out, session->number);
     fl_writer_u64(&out, session->enrolment_serial);
     fl_writer_bytes(&out, session->enrolment_hash, FL_HASH_BYTES);
+    fl_writer_u32(&out, session->has_holdout);
+    fl_writer_u32(&out, session->holdout);
     FL_TRY(fl_writer_finish(&out));
     return fl_state_record_force(path, SESSION_KIND, payload, out.len, why);
 }
@@ -89,6 +104,13 @@ fl_err fl_state_session_check(const fl_state_session *now,
                              "%s: another enrolment list with serial %" PRIu64
                              " is known; a new list must have a higher serial",
                              path, now->enrolment_serial);
+    }
+    if (now->has_holdout &&
+        (!next->has_holdout || next->holdout != now->holdout)) {
+        return fl_reason_set(why, FL_ERR_STATE,
+                             "%s: the holdout is %" PRIu32
+                             " for life and cannot become %" PRIu32,
+                             path, now->holdout, next->holdout);
     }
     return FL_OK;
 }

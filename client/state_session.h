@@ -2,7 +2,10 @@
  * The file that says how far a client has come in masked sessions: state.h
  * says what it means.
  *
- *   kind 8 | number u64 | enrolment serial u64 | enrolment hash 32 | hash 32
+ *   kind 8 | number u64 | enrolment serial u64 | enrolment hash 32 |
+ *   has holdout u32 | holdout u32 | hash 32
+ *
+ * Files of the kind before it end behind the enrolment hash: no holdout then.
  *
  * Private to client/.
  *

@@ -250,6 +250,18 @@ static fl_err check_codec(const fl_client_options *options, const fl_plan *plan,
     return check_sketch(options, &codec, why);
 }
 
+// With two ways to hold rows out, two sums differ by the rows in between.
+static fl_err check_holdout(const fl_client_past *past, const fl_plan *plan,
+                            fl_reason *why)
+{
+    if (!past->has_holdout || plan->holdout == past->holdout) return FL_OK;
+    return fl_reason_set(why, FL_ERR_STATE,
+                         "its holdout is %u, that of the first plan was %u and "
+                         "holds for life; a state folder of its own for "
+                         "another federation",
+                         plan->holdout, past->holdout);
+}
+
 // What this client's owner has not agreed to is not trained for either.
 static fl_err check_plan(const fl_client *client, const fl_plan *plan,
                          fl_reason *why)
@@ -257,6 +269,7 @@ static fl_err check_plan(const fl_client *client, const fl_plan *plan,
     const fl_client_options *options = &client->options;
     FL_TRY(check_work(options, plan, why));
     FL_TRY(check_codec(options, plan, why));
+    FL_TRY(check_holdout(&client->past, plan, why));
     if (plan->aggregation == FL_AGGREGATION_CLEAR) {
         if (options->allows_clear) return FL_OK;
         return fl_reason_set(why, FL_ERR_STATE,
@@ -309,6 +322,8 @@ static void planned(fl_client *client, const fl_plan *plan)
         say_no(client, plan->round);
         return;
     }
+    client->past.has_holdout = true;
+    client->past.holdout = plan->holdout;
     if (is_in_training(client, plan)) {
         task->plan = *plan;
         return;
@@ -320,7 +335,6 @@ static void planned(fl_client *client, const fl_plan *plan)
     fl_task_drop(client);
     task->plan = *plan;
     task->first_operation = client->operation + 1;
-    client->holdout = plan->holdout;
     client->status.round = plan->round;
     fl_emit_log(client, FL_LOG_INFO, "plan",
                 "round=%u local_epochs=%u batch=%u lr=%g", plan->round,

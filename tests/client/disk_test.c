@@ -191,7 +191,8 @@ TEST(disk_gives_a_machine_back_what_it_saved)
 
 TEST(disk_burns_the_number_of_a_session)
 {
-    const fl_client_past past = {.number = 5, .enrolment_serial = 2};
+    const fl_client_past past = {
+        .number = 5, .enrolment_serial = 2, .has_holdout = true, .holdout = 10};
     fl_client_event burned;
     fl_disk_do(&disk,
                &(fl_client_effect){.kind = FL_CLIENT_BURN, .past = &past});
@@ -199,6 +200,11 @@ TEST(disk_burns_the_number_of_a_session)
     assert_int_equal(burned.kind, FL_CLIENT_BURNED);
     assert_ok(burned.err);
     assert_false(fl_disk_answer(&disk, &burned));
+    fl_state_session session;
+    assert_ok(fl_state_session_get(disk.state, &session, NULL));
+    assert_int_equal(session.number, 5);
+    assert_true(session.has_holdout);
+    assert_int_equal(session.holdout, 10);
     const fl_client_past before = {.number = 4, .enrolment_serial = 2};
     fl_disk_do(&disk,
                &(fl_client_effect){.kind = FL_CLIENT_BURN, .past = &before});

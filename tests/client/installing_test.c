@@ -307,7 +307,8 @@ TEST(installing_a_form_goes_on_while_the_next_round_begins)
     fl_host_mail_plan(host, &plan);
     serve_all(host);
     fl_host_trained(host, 1);
-    fl_host_mail(host, FL_MAIL_PLAN, ROUND + 1);
+    const fl_plan next = int8_plan(host, ROUND + 1);
+    fl_host_mail_plan(host, &next);
     serve_all(host);
     assert_true(host->is_training && host->is_installing);
     const fl_client_verdict bad = verdict(false);

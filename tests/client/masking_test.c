@@ -163,6 +163,49 @@ TEST(masking_declines_a_number_that_does_not_grow_before_it_trains)
     free_host(host);
 }
 
+// All rows, then all but one that is held out: the difference is that row.
+TEST(masking_declines_every_holdout_but_the_first)
+{
+    fl_host *host = new_host();
+    const uint32_t holdouts[] = {10, 0, 11, 10};
+    for (uint32_t i = 0; i < 4; i++) {
+        fl_plan survey = fl_host_secure_plan(host, i + 1);
+        survey.holdout = holdouts[i];
+        fl_host_mail_plan(host, &survey);
+        serve_all(host);
+        if (holdouts[i] == 10) {
+            assert_string_equal(fl_client_activity(host->client), "training");
+        } else {
+            assert_declined(host, "holds for life");
+            assert_string_equal(host->event, "plan_refused");
+        }
+    }
+    free_host(host);
+}
+
+TEST(masking_keeps_the_holdout_with_the_number_and_over_a_restart)
+{
+    fl_chorus chorus;
+    fl_host *host = new_host();
+    get_ready(host, 1, 1);  // all rows
+    play_to(&chorus, host, FL_STEP_MASKED);
+    assert_int_equal(host->counts[FL_CLIENT_BURN], 1);
+    assert_true(host->burns[0].has_holdout);
+    assert_int_equal(host->burns[0].holdout, 0);
+    fl_client_options options = secure_options();
+    options.past = host->burns[0];
+    fl_chorus_fini(&chorus);
+    free_host(host);
+
+    host = new_host_with(&options);
+    fl_plan other = fl_host_secure_plan(host, 2);
+    other.holdout = 10;
+    fl_host_mail_plan(host, &other);
+    assert_declined(host, "its holdout is 10, that of the first plan was 0");
+    assert_nothing_done(host);
+    free_host(host);
+}
+
 TEST(masking_drops_what_it_does_for_a_plan_that_it_declines)
 {
     fl_host *host = new_host();
@@ -708,6 +751,9 @@ RUN_TESTS(
         masking_declines_a_plan_with_fewer_clients_than_its_owner_wants),
     cmocka_unit_test(
         masking_declines_a_number_that_does_not_grow_before_it_trains),
+    cmocka_unit_test(masking_declines_every_holdout_but_the_first),
+    cmocka_unit_test(
+        masking_keeps_the_holdout_with_the_number_and_over_a_restart),
     cmocka_unit_test(masking_drops_what_it_does_for_a_plan_that_it_declines),
     cmocka_unit_test(masking_fetches_the_enrolment_list_before_the_model),
     cmocka_unit_test(masking_fetches_a_list_that_it_holds_only_once),

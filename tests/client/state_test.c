@@ -484,9 +484,74 @@ TEST(state_refuses_a_session_or_list_that_goes_back)
     fl_state_close(kept);
 }
 
+static fl_err set_holdout(fl_state *kept, uint64_t number, bool has_holdout,
+                          uint32_t holdout)
+{
+    fl_state_session session = make_session(number, 5);
+    session.has_holdout = has_holdout;
+    session.holdout = holdout;
+    return fl_state_session_set(kept, &session, &why);
+}
+
+static void assert_holdout(const fl_state *kept, bool has_holdout,
+                           uint32_t holdout)
+{
+    fl_state_session found;
+    assert_ok(fl_state_session_get(kept, &found, &why));
+    assert_int_equal(found.has_holdout, has_holdout);
+    assert_int_equal(found.holdout, holdout);
+}
+
+TEST(state_keeps_one_holdout_for_life)
+{
+    const uint8_t key[FL_KEY_BYTES] = {1};
+    const uint32_t holdouts[] = {0, 2, 1 << 16};
+    for (size_t i = 0; i < 3; i++) {
+        fl_state *kept = open_clean();
+        (void)unlink(inside("session"));
+        (void)unlink(inside("authority.pub"));
+        (void)unlink(inside("aggregator.pub"));
+        assert_ok(set_session(kept, 6, 5));
+        assert_holdout(kept, false, 0);
+        assert_ok(set_holdout(kept, 7, true, holdouts[i]));
+        assert_err(set_holdout(kept, 8, true, 3), FL_ERR_STATE);
+        assert_reason_names(why, "cannot become 3");
+        assert_err(set_holdout(kept, 8, false, 0), FL_ERR_STATE);
+        fl_state_close(kept);
+        kept = open_clean();
+        assert_holdout(kept, true, holdouts[i]);
+        assert_session(kept, 7, 5);
+        assert_ok(fl_state_authority_set(kept, key, &why));
+        assert_holdout(kept, true, holdouts[i]);  // the aggregator's
+        assert_ok(fl_state_pin_set(kept, key, &why));
+        assert_holdout(kept, false, 0);
+        fl_state_close(kept);
+    }
+}
+
+// A file of the kind before: its number still counts.
+TEST(state_reads_a_session_that_names_no_holdout)
+{
+    uint8_t file[8 + 8 + 8 + 2 * FL_HASH_BYTES] = "FEDGEse1";
+    fl_state *kept = open_clean();
+    file[8] = 7;
+    file[16] = 5;
+    memset(file + 24, 5, FL_HASH_BYTES);
+    fl_hash(file + 56, file, 56);
+    assert_ok(fl_file_write(inside("session"), file, sizeof file, 0600, NULL));
+    assert_session(kept, 7, 5);
+    assert_holdout(kept, false, 0);
+    assert_ok(set_holdout(kept, 8, true, 10));
+    assert_holdout(kept, true, 10);
+    damage(inside("session"), 8);
+    fl_state_session found;
+    assert_err(fl_state_session_get(kept, &found, &why), FL_ERR_FORMAT);
+    fl_state_close(kept);
+}
+
 TEST(state_never_takes_a_damaged_session_for_none)
 {
-    enum { SESSION_LEN = 88 };
+    enum { SESSION_LEN = 96 };
     const uint8_t key[FL_KEY_BYTES] = {1};
     fl_state_session found;
     fl_state *kept = open_clean();
@@ -1437,6 +1502,8 @@ RUN_TESTS(IN_FOLDER(state_makes_its_folder_and_counts_starts),
           IN_FOLDER(state_remembers_the_last_session_and_list),
           IN_FOLDER(state_writes_a_session_in_its_place_when_there_is_no_room),
           IN_FOLDER(state_refuses_a_session_or_list_that_goes_back),
+          IN_FOLDER(state_keeps_one_holdout_for_life),
+          IN_FOLDER(state_reads_a_session_that_names_no_holdout),
           IN_FOLDER(state_never_takes_a_damaged_session_for_none),
           IN_FOLDER(state_never_loads_an_update_whose_masked_form_may_be_out),
           IN_FOLDER(state_trusts_no_update_beside_a_damaged_session),
