@@ -36,6 +36,7 @@ void fl_client_free(fl_client *client)
     fl_uplink_fini(client);
     fl_task_files_fini(&client->trained);
     fl_task_files_fini(&client->installing);
+    fl_task_files_fini(&client->waiting);
     fl_task_files_fini(&client->spent);
     fl_result_fini(&client->kept);
     fl_residual_fini(client);

@@ -160,7 +160,8 @@ typedef enum {
                               // work needs them: TRAINED answers
     FL_CLIENT_CANCEL,         // the training that goes on; TRAINED still comes
     FL_CLIENT_SAVE_UPDATE,    // plan, result: keep until DROP_UPDATE; a result
-                              // that has no update by now: nothing
+                              // that has no update by now: nothing; never the
+                              // counts of a survey
     FL_CLIENT_DROP_UPDATE,    // it is committed, or of no use any more
     FL_CLIENT_BURN,           // session: on disk before BURNED answers, and the
                               // update that SAVE_UPDATE kept is gone

@@ -177,6 +177,8 @@ struct fl_client {
     // Of an INT8 form that is being installed, likewise.
     fl_task_files installing;
     fl_plan installing_plan;
+    fl_task_files waiting;  // the newest form that came meanwhile
+    fl_plan waiting_plan;
     fl_task_files spent;  // effects of this step may point to them
     uint8_t tried_model[FL_HASH_BYTES];  // the form that was tried last
     uint8_t tried_ranges[FL_HASH_BYTES];
@@ -276,7 +278,8 @@ bool fl_installing_needs_ranges(const fl_client *client);
 
 /*
  * These are the files of `plan`: its INT8 form is to be installed, unless it
- * was tried before or another is being installed. Takes *files if so.
+ * was tried before; when another one has been, if one is being installed, and
+ * no newer one comes. Takes *files if so.
  */
 void fl_installing_begin(fl_client *client, const fl_plan *plan,
                          fl_task_files *files);
@@ -357,7 +360,8 @@ void fl_residual_follow(fl_client *client, const uint32_t *from, size_t count);
 FL_CHECK fl_err fl_residual_pend(fl_client *client, const float *left,
                                  size_t count);
 
-/* The update is with the aggregator: what was pending is the residual. */
+/* The task's update is with the aggregator: what was pending is the residual,
+ * unless that is of an earlier one (fl_residual_await). */
 void fl_residual_commit(fl_client *client);
 
 /* What was committed is in a model: there is no way back. */

@@ -436,27 +436,46 @@ static void fetch_ranges(fl_client *client)
     if (client->status.is_connected) request_manifest(client);
 }
 
-// A copy of those that came last, which outlives them; without memory for it
-// they are fetched again.
-static void use_held_ranges(fl_client *client)
+static bool holds_ranges(const fl_client *client)
 {
-    fl_task_files *files = &client->task.files;
-    if (files->ranges || !client->ranges ||
-        memcmp(client->ranges_object, client->task.plan.ranges,
-               FL_HASH_BYTES) != 0) {
-        return;
-    }
-    files->ranges = malloc(client->ranges_len);
-    if (!files->ranges) return;
-    memcpy(files->ranges, client->ranges, client->ranges_len);
-    files->ranges_len = client->ranges_len;
+    return client->ranges &&
+           memcmp(client->ranges_object, client->task.plan.ranges,
+                  FL_HASH_BYTES) == 0;
 }
 
-static bool lacks_ranges(fl_client *client)
+// A copy of those that came last, which outlives them. False: no memory.
+static bool copy_held_ranges(fl_client *client)
 {
-    if (!fl_installing_needs_ranges(client)) return false;
-    use_held_ranges(client);
-    return client->task.files.ranges == NULL;
+    fl_task_files *files = &client->task.files;
+    files->ranges = malloc(client->ranges_len);
+    if (!files->ranges) return false;
+    memcpy(files->ranges, client->ranges, client->ranges_len);
+    files->ranges_len = client->ranges_len;
+    return true;
+}
+
+static void find_model(fl_client *client)
+{
+    find(client, FL_OBJECT_MODEL, client->task.plan.model);
+}
+
+// Fetched again they would need the same memory.
+static void get_ranges(fl_client *client)
+{
+    fl_task *task = &client->task;
+    if (!holds_ranges(client)) {
+        fetch_ranges(client);
+    } else if (copy_held_ranges(client)) {
+        find_model(client);
+    } else if (task->plan.work == FL_WORK_TRAIN) {
+        task->goes_without_ranges = true;
+        find_model(client);
+    } else {
+        fl_emit_log(client, FL_LOG_ERROR, "ranges_lost",
+                    "round=%u err=%s bytes=%zu", task->plan.round,
+                    fl_err_text(FL_ERR_MEMORY), client->ranges_len);
+        fl_task_decline(client);
+    }
 }
 
 void fl_download_begin(fl_client *client)
@@ -470,10 +489,10 @@ void fl_download_begin(fl_client *client)
         find(client, FL_OBJECT_ENROLMENT, plan->enrolment);
     } else if (!task->is_last && fl_task_is_kept(client)) {
         fl_task_downloaded(client);
-    } else if (lacks_ranges(client)) {
-        fetch_ranges(client);
+    } else if (fl_installing_needs_ranges(client) && !task->files.ranges) {
+        get_ranges(client);
     } else {
-        find(client, FL_OBJECT_MODEL, plan->model);
+        find_model(client);
     }
 }
 

@@ -23,11 +23,24 @@ static bool was_tried(const fl_client *client, const fl_plan *plan)
            memcmp(client->tried_ranges, plan->ranges, FL_HASH_BYTES) == 0;
 }
 
+// The newest one waits for its turn.
+static void hold(fl_client *client, const fl_plan *plan, fl_task_files *files)
+{
+    fl_task_files_fini(&client->waiting);
+    client->waiting = *files;
+    client->waiting_plan = *plan;
+    *files = (fl_task_files){.model = NULL};
+}
+
 void fl_installing_begin(fl_client *client, const fl_plan *plan,
                          fl_task_files *files)
 {
     if (!client->options.takes_int8 || client->is_leaving || !files->ranges ||
-        client->installing.model || was_tried(client, plan)) {
+        was_tried(client, plan)) {
+        return;
+    }
+    if (client->installing.model) {
+        hold(client, plan, files);
         return;
     }
     memcpy(client->tried_model, plan->model, FL_HASH_BYTES);
@@ -74,6 +87,8 @@ void fl_installing_done(fl_client *client, const fl_client_event *event)
     } else {
         report(client, event->verdict);
     }
+    fl_installing_begin(client, &client->waiting_plan, &client->waiting);
+    fl_task_files_fini(&client->waiting);
 }
 
 /* ---- the end of the federation ---- */

@@ -80,13 +80,23 @@ static bool follow(fl_residual *residual, const uint32_t *from, size_t count)
     return is_good;
 }
 
+// There is none, or it has followed: the patch is applied once more, since the
+// model that it made could not be kept.
+static bool need_not_follow(const fl_residual *residual, size_t count)
+{
+    return !residual->bytes || residual->len == 4 * count;
+}
+
+// After a stop between KEEP and SAVE_RESIDUAL the smaller model is there and
+// no patch is applied again: fl_residual_add then drops what is too long.
 void fl_residual_follow(fl_client *client, const uint32_t *from, size_t count)
 {
     if (!from) return;
     // What awaits its ACK becomes the residual later: it follows silently.
-    if (client->pending.bytes) (void)follow(&client->pending, from, count);
-    if (!client->residual.bytes) return;
-    if (client->residual.len == 4 * count) return;  // followed before a stop
+    if (!need_not_follow(&client->pending, count)) {
+        (void)follow(&client->pending, from, count);
+    }
+    if (need_not_follow(&client->residual, count)) return;
     if (follow(&client->residual, from, count)) {
         save(client);
     } else {
@@ -113,12 +123,12 @@ fl_err fl_residual_pend(fl_client *client, const float *left, size_t count)
 
 void fl_residual_commit(fl_client *client)
 {
-    if (!client->pending.bytes) return;
+    // One that awaits its own ACK is of an earlier update.
+    if (!client->pending.bytes || client->pending_operation != 0) return;
     forget(&client->before);
     client->before = client->residual;
     client->residual = client->pending;
     client->pending = (fl_residual){.bytes = NULL};
-    client->pending_operation = 0;
     client->residual_round = client->task.plan.round;
     save(client);
 }
@@ -146,7 +156,7 @@ void fl_residual_undo(fl_client *client, uint32_t round)
 
 void fl_residual_await(fl_client *client, uint64_t operation)
 {
-    client->pending_operation = operation;
+    if (client->pending_operation == 0) client->pending_operation = operation;
 }
 
 void fl_residual_answered(fl_client *client, uint64_t operation)
@@ -155,6 +165,7 @@ void fl_residual_answered(fl_client *client, uint64_t operation)
         client->pending_operation != operation) {
         return;
     }
+    client->pending_operation = 0;
     fl_residual_commit(client);
     fl_residual_settle(client);  // another round is on
 }

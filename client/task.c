@@ -13,6 +13,15 @@ static bool is_uploading(const fl_client *client)
 
 /* ---- what is kept and what is dropped ---- */
 
+// An update that was never masked may, when its round is tried again. Counts of
+// a survey may not: they are scaled for their plan's client_cap, and of rows
+// that its number has drawn.
+static bool may_serve_again(const fl_task *task)
+{
+    return task->result.update && !task->is_burned &&
+           task->plan.work == FL_WORK_TRAIN;
+}
+
 static void drop_kept(fl_client *client)
 {
     if (!client->kept.update) return;
@@ -25,16 +34,16 @@ bool fl_task_is_kept(const fl_client *client)
     const fl_plan *plan = &client->task.plan;
     uint8_t recipe[FL_HASH_BYTES];
     fl_plan_recipe(recipe, plan);
-    return client->kept.update && client->kept_round == plan->round &&
+    return plan->work == FL_WORK_TRAIN && client->kept.update &&
+           client->kept_round == plan->round &&
            memcmp(client->kept_recipe, recipe, FL_HASH_BYTES) == 0 &&
            client->kept.update_len == plan->param_count * sizeof(float);
 }
 
-// An update that was never masked may serve when its round is tried again.
 static void keep_result(fl_client *client)
 {
     fl_task *task = &client->task;
-    if (!task->result.update || task->is_burned) return;
+    if (!may_serve_again(task)) return;
     fl_result_fini(&client->kept);
     client->kept = task->result;
     client->kept_round = task->plan.round;
@@ -56,7 +65,7 @@ void fl_task_drop(fl_client *client)
         client->is_trained_for_task = false;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_CANCEL});
     }
-    if (task->result.update && !task->is_burned) {
+    if (may_serve_again(task)) {
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_DROP_UPDATE});
     }
     fl_residual_forget_pending(client);
@@ -176,9 +185,11 @@ static void take_answer(fl_client *client, const fl_client_event *event)
     }
     take_result(client, event->result);
     // Saved before it is offered: nothing is trained twice.
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
-                                       .plan = &task->plan,
-                                       .result = &task->result});
+    if (may_serve_again(task)) {
+        fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_SAVE_UPDATE,
+                                           .plan = &task->plan,
+                                           .result = &task->result});
+    }
     hand_in(client);
 }
 
@@ -289,14 +300,15 @@ static fl_err check_plan(const fl_client *client, const fl_plan *plan,
 }
 
 // The training goes on when this plan has the same recipe, whatever else has
-// changed.
+// changed. A survey begins anew: see may_serve_again.
 static bool is_in_training(const fl_client *client, const fl_plan *plan)
 {
     const fl_task *task = &client->task;
     uint8_t before[FL_HASH_BYTES], now[FL_HASH_BYTES];
     fl_plan_recipe(before, &task->plan);
     fl_plan_recipe(now, plan);
-    return task->state == FL_TASK_TRAINING && task->plan.round == plan->round &&
+    return task->state == FL_TASK_TRAINING && plan->work == FL_WORK_TRAIN &&
+           task->plan.round == plan->round &&
            memcmp(before, now, FL_HASH_BYTES) == 0 &&
            memcmp(task->plan.enrolment, plan->enrolment, FL_HASH_BYTES) == 0;
 }

@@ -146,6 +146,44 @@ TEST(installing_ranges_that_came_last_are_not_fetched_again)
     free_host(host);
 }
 
+// There is no memory for a copy of the ranges that came last.
+static void lose_memory(fl_host *host)
+{
+    fl_client *client = host->client;
+    const fl_plan plan = int8_plan(host, ROUND);
+    client->ranges = malloc(1);
+    client->ranges_len = PTRDIFF_MAX - 64;
+    memcpy(client->ranges_object, plan.ranges, FL_HASH_BYTES);
+}
+
+TEST(installing_without_memory_for_ranges_trains_all_the_same)
+{
+    fl_host *host = new_host(true, true, false);
+    const fl_plan plan = int8_plan(host, ROUND);
+    lose_memory(host);
+    fl_host_mail_plan(host, &plan);
+    serve_all(host);
+    assert_true(host->is_training);
+    assert_null(host->job_ranges);
+    free_host(host);
+}
+
+TEST(installing_without_memory_for_ranges_declines_a_survey)
+{
+    fl_host *host = new_host(true, true, false);
+    const fl_plan plan = measure_plan(host);
+    lose_memory(host);
+    fl_host_mail_plan(host, &plan);
+    assert_string_equal(host->event, "ranges_lost");
+    const fl_message *no = fl_host_next(host);
+    assert_non_null(no);
+    assert_int_equal(no->type, FL_MESSAGE_STEP);
+    assert_int_equal(no->step.step, FL_STEP_DECLINE);
+    assert_null(fl_host_next(host));
+    assert_string_equal(fl_client_activity(host->client), "idle");
+    free_host(host);
+}
+
 // The survey ends with these counts.
 static void answer_survey(fl_host *host, const fl_plan *plan,
                           const uint32_t counts[COUNTS])
@@ -192,6 +230,70 @@ TEST(installing_counts_travel_as_the_words_of_a_tally)
     assert_non_null(chunk);
     assert_int_equal(chunk->chunk.len, 8 * word_count);
     assert_memory_equal(chunk->chunk.bytes, expected, 8 * word_count);
+    free_host(host);
+}
+
+// The same survey of a cohort of another size, whose counts have another scale.
+static fl_plan plan_again(const fl_plan *plan)
+{
+    fl_plan again = *plan;
+    again.number++;
+    again.client_cap *= 2;
+    return again;
+}
+
+TEST(installing_a_survey_that_is_tried_again_counts_anew)
+{
+    static const uint32_t counts[COUNTS] = {UINT32_MAX / 8};
+    fl_host *host = new_host(true, false, false);
+    const fl_plan plan =
+        fl_host_survey_plan(host, ROUND, FL_WORK_IMPORTANCE, COUNTS);
+    const fl_plan again = plan_again(&plan);
+    answer_survey(host, &plan, counts);
+    assert_int_equal(host->counts[FL_CLIENT_SAVE_UPDATE], 0);
+    assert_non_null(fl_host_take(host, FL_MESSAGE_OPEN));
+    fl_host_mail(host, FL_MAIL_CLOSED, ROUND);
+    answer_survey(host, &again, (const uint32_t[COUNTS]){UINT32_MAX / 16});
+    assert_int_equal(host->counts[FL_CLIENT_TRAIN], 2);
+    assert_non_null(fl_host_take(host, FL_MESSAGE_OPEN));
+    free_host(host);
+}
+
+TEST(installing_a_survey_that_is_running_begins_anew_for_another_cohort)
+{
+    fl_host *host = new_host(true, false, false);
+    const fl_plan plan =
+        fl_host_survey_plan(host, ROUND, FL_WORK_IMPORTANCE, COUNTS);
+    const fl_plan again = plan_again(&plan);
+    fl_host_mail_plan(host, &plan);
+    serve_all(host);
+    assert_true(host->is_training);
+    fl_host_mail_plan(host, &again);
+    serve_all(host);
+    assert_int_equal(host->counts[FL_CLIENT_CANCEL], 1);
+    fl_host_failed(host, FL_ERR_CANCELLED);
+    assert_int_equal(host->counts[FL_CLIENT_TRAIN], 2);
+    assert_true(host->is_training);
+    assert_int_equal(host->plan.client_cap, again.client_cap);
+    free_host(host);
+}
+
+TEST(installing_a_survey_on_the_disk_is_of_no_use)
+{
+    fl_host *host = new_host(true, false, false);
+    fl_plan plan = fl_host_survey_plan(host, ROUND, FL_WORK_IMPORTANCE, COUNTS);
+    uint8_t recipe[FL_HASH_BYTES];
+    fl_result kept = {.update = calloc(1, 4 * COUNTS),
+                      .update_len = 4 * COUNTS};
+    assert_non_null(kept.update);
+    fl_plan_recipe(recipe, &plan);
+    fl_client_restore(host->client, ROUND, recipe, &kept);
+    host->disk = malloc(1);
+    plan = plan_again(&plan);
+    fl_host_mail_plan(host, &plan);
+    serve_all(host);
+    assert_int_equal(host->counts[FL_CLIENT_DROP_UPDATE], 1);
+    assert_true(host->is_training);
     free_host(host);
 }
 
@@ -432,6 +534,56 @@ TEST(installing_the_last_model_is_not_waited_for_for_ever)
     free_host(host);
 }
 
+// The form of the last round is slow to measure when FINISHED comes.
+TEST(installing_the_last_form_waits_for_the_one_before)
+{
+    fl_host *host = new_host(true, true, true);
+    const fl_plan plan = int8_plan(host, ROUND);
+    const fl_client_verdict good = verdict(true);
+    fl_host_mail_plan(host, &plan);
+    serve_all(host);
+    fl_host_trained(host, 1);
+    host->inbox_len = 0;
+    assert_true(host->is_installing);
+    for (int i = 1; i <= 2; i++) {  // the newest takes the place of others
+        uint8_t other[sizeof RANGES];
+        memcpy(other, RANGES, sizeof RANGES);
+        other[0] ^= (uint8_t)i;
+        fl_host_make_ranges(host, other, sizeof other);
+        fl_host_mail_last(host, ROUND + (uint32_t)i);
+        serve_all(host);
+        assert_int_equal(host->counts[FL_CLIENT_INSTALL], 1);
+        assert_false(host->has_left);
+    }
+    fl_host_installed(host, &good);
+    assert_int_equal(host->counts[FL_CLIENT_INSTALL], 2);
+    assert_int_equal(host->install_plan.round, ROUND + 2);
+    assert_int_equal(host->install_plan.holdout, 5);
+    assert_int_equal(host->install_ranges[0], RANGES[0] ^ 2);
+    assert_false(host->has_left);
+    fl_host_installed(host, &good);
+    assert_int_equal(host->counts[FL_CLIENT_INSTALL], 2);
+    assert_true(host->has_left);
+    free_host(host);
+}
+
+TEST(installing_a_form_that_waits_ends_with_the_client)
+{
+    fl_host *host = new_host(true, true, true);
+    const fl_plan plan = int8_plan(host, ROUND);
+    fl_host_mail_plan(host, &plan);
+    serve_all(host);
+    fl_host_trained(host, 1);
+    host->inbox_len = 0;
+    fl_host_make_ranges(host, RANGES, sizeof RANGES - 1);
+    fl_host_mail_last(host, ROUND + 1);
+    serve_all(host);
+    fl_host_tell(host, (fl_client_event){.kind = FL_CLIENT_STOP});
+    fl_host_installed(host, NULL);
+    assert_int_equal(host->counts[FL_CLIENT_INSTALL], 1);
+    free_host(host);
+}
+
 TEST(installing_the_last_model_without_ranges_keeps_it_all_the_same)
 {
     fl_host *host = new_host(true, true, true);
@@ -484,6 +636,14 @@ TEST(installing_the_last_model_gives_way_to_a_new_plan)
 }
 
 RUN_TESTS(
+    cmocka_unit_test(installing_without_memory_for_ranges_trains_all_the_same),
+    cmocka_unit_test(installing_without_memory_for_ranges_declines_a_survey),
+    cmocka_unit_test(installing_a_survey_that_is_tried_again_counts_anew),
+    cmocka_unit_test(
+        installing_a_survey_that_is_running_begins_anew_for_another_cohort),
+    cmocka_unit_test(installing_a_survey_on_the_disk_is_of_no_use),
+    cmocka_unit_test(installing_the_last_form_waits_for_the_one_before),
+    cmocka_unit_test(installing_a_form_that_waits_ends_with_the_client),
     cmocka_unit_test(
         installing_a_survey_needs_no_ranges_unless_its_plan_names_some),
     cmocka_unit_test(

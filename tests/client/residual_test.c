@@ -166,6 +166,24 @@ TEST(residual_is_committed_by_an_answer_that_comes_late)
     free_host(host);
 }
 
+// A survey's, or one of an update that sends all: not the ACK that is awaited.
+TEST(residual_is_not_committed_by_the_answer_to_another_upload)
+{
+    fl_host *host = new_host();
+    fl_client *client = host->client;
+    assert_ok(fl_residual_pend(client, LEFT, COUNT));
+    fl_residual_await(client, 5);
+    fl_residual_forget_pending(client);
+    fl_residual_commit(client);  // the survey has been acknowledged
+    assert_added(host, NONE);
+    fl_residual_await(client, 6);  // or its answer is late, too
+    fl_residual_answered(client, 6);
+    assert_added(host, NONE);
+    fl_residual_answered(client, 5);
+    assert_added(host, LEFT);
+    free_host(host);
+}
+
 TEST(residual_comes_back_from_the_disk)
 {
     fl_host *host = new_host();
@@ -231,7 +249,7 @@ TEST(residual_follows_the_parameters_that_are_left)
         fl_residual_add(client, update, count);
         for (size_t i = 0; i < count; i++)
             assert_true((uint32_t)update[i] == from[i]);
-        // A stop between its file and the model's: it has followed already.
+        // The model could not be kept: the same patch is applied again.
         fl_residual_follow(client, from, count);
         memset(update, 0, sizeof update);
         fl_residual_add(client, update, count);
@@ -276,6 +294,7 @@ TEST(residual_whose_answer_is_late_follows_too)
     assert_ok(fl_residual_pend(client, LEFT, COUNT));
     fl_residual_await(client, 5);
     fl_residual_follow(client, from, 2);
+    fl_residual_follow(client, from, 2);  // KEEP has failed: once more
     fl_residual_answered(client, 5);
     fl_residual_add(client, update, 2);
     assert_memory_equal(&update[0], &LEFT[0], sizeof(float));
@@ -295,5 +314,6 @@ RUN_TESTS(
     cmocka_unit_test(residual_is_what_it_was_when_its_round_fails),
     cmocka_unit_test(residual_that_is_in_a_model_cannot_be_undone),
     cmocka_unit_test(residual_is_committed_by_an_answer_that_comes_late),
+    cmocka_unit_test(residual_is_not_committed_by_the_answer_to_another_upload),
     cmocka_unit_test(residual_comes_back_from_the_disk),
     cmocka_unit_test(residual_of_another_model_is_dropped))
