@@ -118,7 +118,7 @@ programs: $(BIN) $(LIB)   ## programs and library; installs nothing
 set-up:                   ## install the Debian packages that building needs
 	@tools/install-packages build
 
-demo:                     ## set up, build, simulate, then run a real federation
+demo:                     ## set up, build, run a real federation, simulate one
 	@tools/install-packages build demo
 	@$(MAKE) --no-print-directory programs
 	@tests/e2e/demo.sh

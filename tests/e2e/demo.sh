@@ -59,4 +59,5 @@ echo
     --out "$out/model.onnx"
 
 echo
-echo "In $out: run.jsonl, run.csv, curve.svg, model.onnx, loopback.onnx"
+echo "In $out: run.jsonl, run.csv, curve.svg; model.onnx, loopback.onnx, and"
+echo "both in INT8."
