@@ -88,17 +88,19 @@ endif
 CFLAGS_debug    := -O1
 CFLAGS_release  := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
-# Instrumented code makes gcc doubt pointers that it is sure of elsewhere.
-CFLAGS_asan     := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+# Of these builds line numbers are enough: tables for a debugger take as long to
+# make as the code. Instrumented code makes gcc doubt pointers that it is sure of
+# elsewhere.
+CFLAGS_asan     := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
                    -fno-omit-frame-pointer -Wno-null-dereference
 LDFLAGS_asan    := -fsanitize=address,undefined
-CFLAGS_arm64    := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS_arm64    := -O2 -g1 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 LDFLAGS_arm64   := -static
-CFLAGS_tsan     := -O1 -fsanitize=thread -Wno-null-dereference
+CFLAGS_tsan     := -O1 -g1 -fsanitize=thread -Wno-null-dereference
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_cov      := -O0 --coverage
 LDFLAGS_cov     := --coverage
-CFLAGS_fuzz     := -O1 -fsanitize=fuzzer-no-link,address,undefined \
+CFLAGS_fuzz     := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined \
                    -fno-sanitize-recover=all
 LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 
