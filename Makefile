@@ -135,7 +135,7 @@ tool-tests:               ## tests of the scripts that check this tree
 constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret
 	@B=$B tools/run-tests tests/secure/constant_time_test.sh
 e2e: programs             ## real processes on loopback
-	@B=$B TEST_SECONDS=240 tools/run-tests \
+	@B=$B TEST_SECONDS=480 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
