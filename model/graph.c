@@ -137,9 +137,7 @@ static fl_err complete_node(fl_node *node, size_t *param_count,
                              node->name, fl_op_name(node->op));
     }
     if (err) return err;
-    const bool may_lack_bias =
-        node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
-    if (may_lack_bias && !has_bias) node->bias_count = 0;
+    if (fl_graph_has_weights(node) && !has_bias) node->bias_count = 0;
 
     FL_TRY(check_shape(node, why));
     if (op->has_constants) FL_TRY(check_constants(node, constants, why));
@@ -210,6 +208,11 @@ fl_err fl_graph_add(fl_graph *graph, const fl_node *node, bool has_bias,
     graph->nodes[graph->node_count++] = made;
     graph->param_count = param_count;
     return FL_OK;
+}
+
+bool fl_graph_has_weights(const fl_node *node)
+{
+    return node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
 }
 
 uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i)

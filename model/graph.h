@@ -148,6 +148,9 @@ void fl_graph_fini(fl_graph *graph);
 /* Multiplications by a weight that a node takes for one example. */
 uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i);
 
+/* CONV and DENSE: a matrix of weights, a row an output. */
+bool fl_graph_has_weights(const fl_node *node);
+
 /* "Conv", "Gemm", ...; never NULL. */
 const char *fl_op_name(fl_op_kind op);
 

@@ -46,7 +46,7 @@ const float *fl_model_get_params(const fl_model *model)
 // many there are; tensors may be NULL.
 static size_t list_tensors(const fl_node *node, fl_tensor_info *tensors)
 {
-    const bool is_matrix = node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
+    const bool is_matrix = fl_graph_has_weights(node);
     const fl_tensor_info all[] = {
         {node->weight_at, node->weight_count, is_matrix ? node->out_count : 1,
          is_matrix ? FL_TENSOR_WEIGHT : FL_TENSOR_NORM},

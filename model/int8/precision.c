@@ -21,11 +21,6 @@ const char *fl_precision_name(fl_precision precision)
 
 /* ---- which layers ---- */
 
-static bool has_weights(const fl_node *node)
-{
-    return node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
-}
-
 static fl_err give(fl_precision *precisions, const fl_graph *graph,
                    const bool *picked, fl_precision precision, fl_reason *why)
 {
@@ -58,7 +53,7 @@ static fl_err choose(fl_precision *precisions, const fl_graph *graph,
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
         bool picked[FL_GRAPH_NODES_MAX] = {false};
         const fl_pick pick = {lists[k].option, "convolution or dense layer",
-                              has_weights};
+                              fl_graph_has_weights};
         FL_TRY(fl_pick_nodes(picked, graph, lists[k].list, &pick, why));
         FL_TRY(give(precisions, graph, picked, lists[k].precision, why));
     }

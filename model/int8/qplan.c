@@ -294,7 +294,7 @@ static fl_err check_step(const fl_qplan *plan, const fl_qstep *s,
     if (!PREPARE[op]) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED, "it has no integer form");
     }
-    const bool sums = op == FL_OP_CONV || op == FL_OP_DENSE;
+    const bool sums = fl_graph_has_weights(&s->node);
     const bool ends = op == FL_OP_L2NORM || op == FL_OP_FLATTEN;
     if (is_float(plan, s->output) && !sums && !ends) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,

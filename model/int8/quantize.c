@@ -68,11 +68,6 @@ int32_t fl_quantize_bias(double bias, float scale)
 
 /* ---- a model ---- */
 
-static bool has_weights(fl_op_kind op)
-{
-    return op == FL_OP_CONV || op == FL_OP_DENSE;
-}
-
 static fl_err check_params(const fl_graph *graph, const float *params,
                            fl_reason *why)
 {
@@ -177,7 +172,7 @@ static fl_err quantize_layers(fl_int8_model *made, const float *params,
                               fl_reason *why)
 {
     for (uint32_t i = 0; i < made->graph.node_count; i++) {
-        if (!has_weights(made->graph.nodes[i].op)) continue;
+        if (!fl_graph_has_weights(&made->graph.nodes[i])) continue;
         FL_TRY(quantize_layer(made, i, params, why));
     }
     return FL_OK;
@@ -194,7 +189,7 @@ static fl_err allocate(fl_int8_model *made)
         return FL_ERR_MEMORY;
     }
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        if (!has_weights(graph->nodes[i].op)) continue;
+        if (!fl_graph_has_weights(&graph->nodes[i])) continue;
         made->channel_at[i] = (uint32_t)made->channel_count;
         made->channel_count += graph->nodes[i].out_count;
     }

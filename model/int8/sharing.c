@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/int8/sharing.h"
 
-static bool has_weights(fl_op_kind op)
-{
-    return op == FL_OP_CONV || op == FL_OP_DENSE;
-}
-
 static bool is_constant_op(fl_op_kind op)
 {
     return op == FL_OP_SUB || op == FL_OP_DIV;
@@ -103,7 +98,7 @@ static bool is_float_at_end(const fl_graph *graph, uint32_t i)
     const fl_node *last = &graph->nodes[graph->node_count - 1];
     if (is_last(graph, i) && last->op == FL_OP_L2NORM) return true;
     // In a folded graph nobody else reads what the last node reads.
-    return has_weights(graph->nodes[i].op) &&
+    return fl_graph_has_weights(&graph->nodes[i]) &&
            (is_last(graph, i) || (last->op == FL_OP_L2NORM && reads(last, i)));
 }
 
@@ -122,7 +117,7 @@ static bool computes_float(const fl_sharing *sharing, const fl_graph *graph,
                            const bool *float_layers, uint32_t i)
 {
     const fl_node *node = &graph->nodes[i], *reader = NULL;
-    if (has_weights(node->op)) return float_layers[i];
+    if (fl_graph_has_weights(node)) return float_layers[i];
     return fl_sharing_follows(node->op) &&
            sharing[node->inputs[0]].computes_float &&
            count_readers(graph, node->inputs[0], &reader) == 1;
@@ -174,10 +169,10 @@ static void join(fl_sharing *sharing, uint32_t a, uint32_t b)
 static bool clamps(const fl_graph *graph, const fl_node *node)
 {
     const fl_node *reader = NULL;
-    const fl_op_kind made_by = graph->nodes[node->inputs[0]].op;
+    const fl_node *made_by = &graph->nodes[node->inputs[0]];
     if (node->op != FL_OP_RELU && node->op != FL_OP_RELU6) return false;
-    return (has_weights(made_by) || made_by == FL_OP_ADD ||
-            made_by == FL_OP_MUL) &&
+    return (fl_graph_has_weights(made_by) || made_by->op == FL_OP_ADD ||
+            made_by->op == FL_OP_MUL) &&
            count_readers(graph, node->inputs[0], &reader) == 1;
 }
 

@@ -33,8 +33,7 @@ static const char *name_of(const fl_onnx_writer *writer, uint32_t i)
 
 bool fl_onnx_qdq_has_params(const fl_onnx_writer *writer, uint32_t i)
 {
-    const fl_op_kind op = writer->graph->nodes[i].op;
-    return writer->qdq && (op == FL_OP_CONV || op == FL_OP_DENSE) &&
+    return writer->qdq && fl_graph_has_weights(&writer->graph->nodes[i]) &&
            !fl_int8_is_float_layer(writer->qdq->model, i);
 }
 

@@ -19,11 +19,6 @@ fl_storage fl_onnx_storage_of(const fl_onnx_writer *writer, uint32_t i)
                                              : FL_STORAGE_FLOAT32;
 }
 
-static bool has_weights(const fl_node *node)
-{
-    return node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
-}
-
 /* ---- nodes ---- */
 
 void fl_onnx_put_dequantize(fl_onnx_writer *writer, const char *owner,
@@ -59,7 +54,7 @@ static void put_cast(fl_onnx_writer *writer, const char *owner)
 void fl_onnx_storage_write_node(fl_onnx_writer *writer, uint32_t i)
 {
     const fl_node *node = &writer->graph->nodes[i];
-    if (!has_weights(node)) return;
+    if (!fl_graph_has_weights(node)) return;
     switch (fl_onnx_storage_of(writer, i)) {
     case FL_STORAGE_FLOAT16: put_cast(writer, node->name); break;
     case FL_STORAGE_WEIGHTS8:
@@ -172,7 +167,8 @@ static fl_err check_model(const fl_model *model, fl_storage storage,
     const float max = storage == FL_STORAGE_FLOAT16 ? FL_HALF_MAX : 0x1p127F;
     for (uint32_t i = 0; i < model->graph.node_count; i++) {
         const fl_node *node = &model->graph.nodes[i];
-        if (has_weights(node)) FL_TRY(check_weights(model, node, max, why));
+        if (fl_graph_has_weights(node))
+            FL_TRY(check_weights(model, node, max, why));
     }
     return FL_OK;
 }

@@ -56,14 +56,9 @@ static fl_err say_no_memory(fl_reason *why)
 
 /* ---- which layers ---- */
 
-static bool has_weights(const fl_node *node)
-{
-    return node->op == FL_OP_CONV || node->op == FL_OP_DENSE;
-}
-
 static bool is_matrix(const fl_node *node)
 {
-    return has_weights(node) && node->group_count == 1;
+    return fl_graph_has_weights(node) && node->group_count == 1;
 }
 
 // Whether the list has the layer's whole name, not just a pattern that fits.
@@ -100,7 +95,7 @@ static fl_err check_options(const fl_factorize_options *options, fl_reason *why)
 static fl_err select_layers(factorization *f)
 {
     static const fl_pick pick = {"layers", "convolution or dense layer",
-                                 has_weights};
+                                 fl_graph_has_weights};
     const fl_graph *graph = &f->model->graph;
     const char *list = f->options->layers ? f->options->layers : "*";
     FL_TRY(fl_pick_nodes(f->selected, graph, list, &pick, f->why));

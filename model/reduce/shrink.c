@@ -134,7 +134,7 @@ static void take_params(shrink *s, uint32_t i)
 {
     const fl_node *node = &s->model->graph.nodes[i];
     const size_t channels = node->shape.channels;
-    if (node->op == FL_OP_CONV || node->op == FL_OP_DENSE) {
+    if (fl_graph_has_weights(node)) {
         take_matrix(s, i);
     } else if (node->weight_count) {
         take_channels(s, i, node->weight_at);

@@ -134,7 +134,7 @@ static void set_params(float *params, const fl_graph *graph, uint64_t seed)
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const fl_node *node = &graph->nodes[i];
         fl_random random;
-        if (node->op == FL_OP_CONV || node->op == FL_OP_DENSE) {
+        if (fl_graph_has_weights(node)) {
             fl_random_init(&random, seed, FL_RANDOM_INIT, i);
             draw_layer(params, node, &random);
         } else if (node->weight_count) {
