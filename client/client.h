@@ -116,11 +116,12 @@ typedef enum {
 /* What became of an INT8 form, on rows of this client. */
 typedef struct {
     bool is_accepted;
-    bool is_first;           // none was installed, or none that runs
-    bool is_same;            // as the one that is installed already
-    uint32_t row_count;      // that both were measured on
-    uint32_t correct_count;  // of the new one
-    uint32_t correct_before;
+    bool is_first;            // none was installed, or none that runs
+    bool is_same;             // as the one that is installed already
+    uint32_t row_count;       // that both were measured on
+    uint32_t correct_count;   // of the new one
+    uint32_t correct_before;  // of the one in use, or of the one before that
+                              // if that is better
 } fl_client_verdict;
 
 typedef struct {

@@ -52,20 +52,37 @@ static fl_err choose_rows(uint32_t **rows, fl_form_rows *chosen,
     return FL_OK;
 }
 
-// FL_ERR_NOT_FOUND: none is installed that could be compared with.
-static fl_err measure_installed(fl_metrics *metrics, const fl_install *install,
-                                const fl_form_rows *rows)
+// FL_ERR_NOT_FOUND: these bytes are nothing that could be compared with.
+static fl_err measure_bytes(uint32_t *correct_count, const uint8_t *bytes,
+                            size_t len, const fl_form_rows *rows)
 {
     fl_int8_model *form = NULL;
-    if (!install->installed) return FL_ERR_NOT_FOUND;
-    fl_err err =
-        fl_int8_decode(&form, install->installed, install->installed_len, NULL);
-    if (!err) err = fl_form_measure(metrics, form, rows, NULL);
+    fl_metrics metrics = {0};
+    if (!bytes) return FL_ERR_NOT_FOUND;
+    fl_err err = fl_int8_decode(&form, bytes, len, NULL);
+    if (!err) err = fl_form_measure(&metrics, form, rows, NULL);
     fl_int8_free(form);
+    *correct_count = (uint32_t)metrics.correct_count;
     return err == FL_ERR_FORMAT || err == FL_ERR_UNSUPPORTED ||
                    err == FL_ERR_RANGE || err == FL_ERR_LIMIT
                ? FL_ERR_NOT_FOUND
                : err;
+}
+
+// With the one in use alone, each form that is a little worse would lower what
+// the next one is held against.
+static fl_err measure_installed(uint32_t *correct_count,
+                                const fl_install *install,
+                                const fl_form_rows *rows)
+{
+    uint32_t before = 0;
+    FL_TRY(measure_bytes(correct_count, install->installed,
+                         install->installed_len, rows));
+    const fl_err err =
+        measure_bytes(&before, install->previous, install->previous_len, rows);
+    if (err) return err == FL_ERR_NOT_FOUND ? FL_OK : err;
+    if (before > *correct_count) *correct_count = before;
+    return FL_OK;
 }
 
 static bool is_good(const fl_client_verdict *verdict, double max_drop)
@@ -79,11 +96,12 @@ static fl_err judge(fl_client_verdict *verdict, const fl_int8_model *form,
                     const fl_install *install, const fl_form_rows *rows,
                     fl_reason *why)
 {
-    fl_metrics now = {0}, before = {0};
+    fl_metrics now = {0};
     FL_TRY(fl_form_measure(&now, form, rows, why));
     verdict->row_count = rows->row_count;
     verdict->correct_count = (uint32_t)now.correct_count;
-    const fl_err err = measure_installed(&before, install, rows);
+    const fl_err err =
+        measure_installed(&verdict->correct_before, install, rows);
     if (err == FL_ERR_NOT_FOUND) {
         verdict->is_first = true;
         verdict->is_accepted = true;
@@ -93,7 +111,6 @@ static fl_err judge(fl_client_verdict *verdict, const fl_int8_model *form,
         return fl_reason_set(why, err, "the installed model: %s",
                              fl_err_text(err));
     }
-    verdict->correct_before = (uint32_t)before.correct_count;
     verdict->is_accepted = is_good(verdict, install->max_drop);
     return FL_OK;
 }

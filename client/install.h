@@ -1,8 +1,8 @@
 /*
  * Whether a new INT8 form may take the place of the one that this board runs:
- * both are measured now, on the same rows of the board's own, on those that are
- * held out if there are any. No federation can make a board worse than this
- * allows.
+ * both, and the one before, are measured now, on the same rows of the board's
+ * own, on those that are held out if there are any. No new form is further
+ * below the better of these two than the owner allows.
  *
  * Private to client/. Pure.
  *
@@ -20,6 +20,8 @@ typedef struct {
     uint32_t holdout;
     const uint8_t *installed;  // ONNX, INT8; NULL: none; borrowed
     size_t installed_len;
+    const uint8_t *previous;  // what that took the place of, likewise
+    size_t previous_len;
     double max_drop;  // points of accuracy that a new one may lose
 } fl_install;
 

@@ -25,6 +25,12 @@ static void load_installed(fl_installer *installer, const char *folder)
         folder, &why);
     if (err && err != FL_ERR_NOT_FOUND) fl_disk_report(err, "int8", &why);
     installer->install.installed = installer->installed;
+    const fl_err previous_err = fl_state_previous_load(
+        &installer->previous, &installer->install.previous_len, folder, &why);
+    if (previous_err && previous_err != FL_ERR_NOT_FOUND) {
+        fl_disk_report(previous_err, "int8_previous", &why);
+    }
+    installer->install.previous = installer->previous;
 }
 
 void fl_installer_begin(fl_installer *installer, const char *folder,
@@ -65,6 +71,7 @@ void fl_installer_finish(fl_installer *installer, fl_state *state,
 void fl_installer_fini(fl_installer *installer)
 {
     free(installer->installed);
+    free(installer->previous);
     free(installer->bytes);
     *installer = (fl_installer){.err = FL_OK};
 }

@@ -19,8 +19,8 @@ typedef struct {
     fl_job job;  // first: the pool hands this address back
     void *owner;
     fl_install install;
-    fl_state_installed record;  // of the new one
-    uint8_t *installed;         // what install.installed borrows
+    fl_state_installed record;      // of the new one
+    uint8_t *installed, *previous;  // what `install` borrows
     atomic_bool stop;
     fl_client_verdict verdict;
     uint8_t *bytes;

@@ -468,6 +468,14 @@ fl_err fl_state_installed_load(fl_state_installed *installed, uint8_t **bytes,
     return fl_state_int8_load(&int8, installed, bytes, len, why);
 }
 
+fl_err fl_state_previous_load(uint8_t **bytes, size_t *len, const char *folder,
+                              fl_reason *why)
+{
+    fl_state_int8 int8;
+    FL_TRY(fl_state_int8_place(&int8, folder, why));
+    return fl_state_int8_load_previous(&int8, bytes, len, why);
+}
+
 fl_err fl_state_classes_write(fl_state *state, const char *text, fl_reason *why)
 {
     if (!text) return fl_state_file_delete(state->classes, why);

@@ -291,6 +291,10 @@ FL_CHECK fl_err fl_state_installed_load(fl_state_installed *installed,
                                         uint8_t **bytes, size_t *len,
                                         const char *folder, fl_reason *why);
 
+/* As fl_state_installed_load, of what the one in use took the place of. */
+FL_CHECK fl_err fl_state_previous_load(uint8_t **bytes, size_t *len,
+                                       const char *folder, fl_reason *why);
+
 /* ---- classes ---- */
 
 /* One name a line; NULL: they have none. FL_ERR_SYSTEM. */

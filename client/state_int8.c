@@ -142,6 +142,12 @@ fl_err fl_state_int8_load(const fl_state_int8 *int8,
     return FL_OK;
 }
 
+fl_err fl_state_int8_load_previous(const fl_state_int8 *int8, uint8_t **bytes,
+                                   size_t *len, fl_reason *why)
+{
+    return fl_file_read(bytes, len, int8->previous, FL_MODEL_BYTES_MAX, why);
+}
+
 fl_err fl_state_int8_clear(const fl_state_int8 *int8, fl_reason *why)
 {
     FL_TRY(fl_state_file_delete(int8->record, why));

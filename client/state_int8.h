@@ -38,6 +38,10 @@ FL_CHECK fl_err fl_state_int8_load(const fl_state_int8 *int8,
                                    uint8_t **bytes, size_t *len,
                                    fl_reason *why);
 
+FL_CHECK fl_err fl_state_int8_load_previous(const fl_state_int8 *int8,
+                                            uint8_t **bytes, size_t *len,
+                                            fl_reason *why);
+
 /* Deletes all three. */
 FL_CHECK fl_err fl_state_int8_clear(const fl_state_int8 *int8, fl_reason *why);
 

@@ -129,6 +129,45 @@ TEST(install_refuses_a_form_that_is_worse_than_it_may_be)
     scene_fini(&s);
 }
 
+// Forms that each lose what one may would pass one after the other.
+TEST(install_holds_a_form_against_the_one_before_too)
+{
+    scene s;
+    scene_init(&s);
+    assert_ok(try_form(&s));
+    uint8_t *good = s.bytes, *bad;
+    const size_t good_len = s.len;
+    const uint32_t best = s.verdict.correct_count;
+    s.bytes = NULL;
+    spoil(&s);
+    assert_ok(try_form(&s));
+    bad = s.bytes;
+    s.bytes = NULL;
+    s.install.installed = bad;
+    s.install.installed_len = s.len;
+    assert_ok(try_form(&s));
+    assert_true(s.verdict.is_accepted);
+    assert_true(s.verdict.correct_before < best);
+    s.install.previous = good;
+    s.install.previous_len = good_len;
+    assert_ok(try_form(&s));
+    assert_false(s.verdict.is_accepted);
+    assert_int_equal(s.verdict.correct_before, best);
+    // A worse one before it changes nothing, and neither does junk.
+    s.install.installed = good;
+    s.install.installed_len = good_len;
+    s.install.previous = bad;
+    s.install.previous_len = s.len;
+    assert_ok(try_form(&s));
+    assert_int_equal(s.verdict.correct_before, best);
+    s.install.previous_len = 5;
+    assert_ok(try_form(&s));
+    assert_int_equal(s.verdict.correct_before, best);
+    free(good);
+    free(bad);
+    scene_fini(&s);
+}
+
 TEST(install_counts_what_cannot_be_read_as_nothing)
 {
     static const uint8_t junk[] = "no model";
@@ -231,6 +270,8 @@ TEST(install_keeps_the_form_before_the_one_in_use)
     assert_ok(save(kept, "one", 1));
     assert_installed("one", 1);
     assert_int_equal(access(inside("int8.previous.onnx"), F_OK), -1);
+    assert_err(fl_state_previous_load(&bytes, &len, folder, NULL),
+               FL_ERR_NOT_FOUND);
     assert_ok(save(kept, "two", 2));
     assert_installed("two", 2);
     assert_file_is("int8.previous.onnx", "one");
@@ -239,6 +280,10 @@ TEST(install_keeps_the_form_before_the_one_in_use)
     assert_file_is("int8.previous.onnx", "one");
     assert_ok(save(kept, "three", 4));
     assert_file_is("int8.previous.onnx", "two");
+    assert_ok(fl_state_previous_load(&bytes, &len, folder, NULL));
+    assert_int_equal(len, 3);
+    assert_memory_equal(bytes, "two", 3);
+    free(bytes);
     fl_state_close(kept);
     fl_scratch_remove(folder);
 }
@@ -358,6 +403,7 @@ RUN_TESTS(cmocka_unit_test(
           cmocka_unit_test(install_measures_all_rows_where_none_is_held_out),
           cmocka_unit_test(install_knows_the_form_that_is_in_use),
           cmocka_unit_test(install_refuses_a_form_that_is_worse_than_it_may_be),
+          cmocka_unit_test(install_holds_a_form_against_the_one_before_too),
           cmocka_unit_test(install_counts_what_cannot_be_read_as_nothing),
           cmocka_unit_test(
               install_refuses_ranges_of_another_model_and_bytes_that_are_none),
