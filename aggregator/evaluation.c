@@ -229,26 +229,6 @@ fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
 
 /* ---- INT8 ---- */
 
-fl_err fl_evaluation_int8(fl_int8_model **quantized, const fl_model *model,
-                          const uint8_t *ranges, size_t ranges_len,
-                          fl_reason *why)
-{
-    size_t count;
-    FL_TRY(fl_int8_range_count(&count, model, why));
-    fl_range *decoded = calloc(count + 1, sizeof *decoded);
-    if (!decoded) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu ranges",
-                             count);
-    }
-    fl_err err = fl_ranges_decode(decoded, count, ranges, ranges_len, why);
-    if (!err) {
-        err = fl_int8_quantize_ranges(quantized, model, decoded, count, false,
-                                      why);
-    }
-    free(decoded);
-    return err;
-}
-
 static fl_err make_runners(fl_evaluation *evaluation,
                            const fl_int8_model *quantized, fl_reason *why)
 {
@@ -265,7 +245,7 @@ fl_err fl_evaluation_run_int8(fl_evaluation *evaluation, fl_metrics *metrics,
 {
     fl_int8_model *quantized = NULL;
     FL_TRY(check_fit(evaluation->dataset, model, why));
-    FL_TRY(fl_evaluation_int8(&quantized, model, ranges, ranges_len, why));
+    FL_TRY(fl_ranges_quantize(&quantized, model, ranges, ranges_len, why));
     fl_err err = make_runners(evaluation, quantized, why);
     if (!err) err = run(evaluation, metrics, why);
     for (unsigned i = 0; i < evaluation->worker_count; i++) {

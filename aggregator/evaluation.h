@@ -50,9 +50,4 @@ FL_CHECK fl_err fl_evaluation_run_int8(fl_evaluation *evaluation,
                                        const uint8_t *ranges, size_t ranges_len,
                                        fl_reason *why);
 
-/* The INT8 form itself; the caller owns *quantized: fl_int8_free. */
-FL_CHECK fl_err fl_evaluation_int8(fl_int8_model **quantized,
-                                   const fl_model *model, const uint8_t *ranges,
-                                   size_t ranges_len, fl_reason *why);
-
 #endif

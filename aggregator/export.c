@@ -6,25 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/evaluation.h"
 #include "aggregator/master.h"
 #include "aggregator/reduction_state.h"
 #include "aggregator/store.h"
 #include "base/file.h"
-
-static fl_err encode(uint8_t **bytes, size_t *len,
-                     const fl_int8_model *quantized, fl_reason *why)
-{
-    *len = fl_int8_bytes(quantized, FL_QDQ_PLAIN);
-    *bytes = malloc(*len);
-    if (!*bytes) {
-        return fl_reason_set(why, FL_ERR_MEMORY,
-                             "no memory for an INT8 form of %zu bytes", *len);
-    }
-    const fl_err err = fl_int8_encode(quantized, FL_QDQ_PLAIN, *bytes, *len);
-    if (err) free(*bytes);
-    return err;
-}
+#include "compress/compress.h"
 
 fl_err fl_export_int8(uint8_t **bytes, size_t *len, const uint8_t *model,
                       size_t model_len, const uint8_t *ranges,
@@ -34,10 +20,10 @@ fl_err fl_export_int8(uint8_t **bytes, size_t *len, const uint8_t *model,
     fl_int8_model *quantized = NULL;
     FL_TRY(fl_model_decode(&decoded, model, model_len, why));
     fl_err err =
-        fl_evaluation_int8(&quantized, decoded, ranges, ranges_len, why);
+        fl_ranges_quantize(&quantized, decoded, ranges, ranges_len, why);
     fl_model_free(decoded);
     if (err) return err;
-    err = encode(bytes, len, quantized, why);
+    err = fl_int8_encode_new(bytes, len, quantized, FL_QDQ_PLAIN, why);
     fl_int8_free(quantized);
     return err;
 }

@@ -18,7 +18,7 @@
 
 /*
  * The INT8 form of `model` with these ranges, as fl_ranges_encode writes them,
- * as a QDQ ONNX file; the caller frees *bytes. Errors of fl_evaluation_int8.
+ * as a QDQ ONNX file; the caller frees *bytes. Errors of fl_ranges_quantize.
  */
 FL_CHECK fl_err fl_export_int8(uint8_t **bytes, size_t *len,
                                const uint8_t *model, size_t model_len,

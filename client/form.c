@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/form.h"
 
-#include <stdlib.h>
-
-#include "base/bytes.h"
-
 enum {
     BATCH = 32,
     STRETCH = 16 * BATCH,  // rows between two looks at the stop flag
 };
-
-fl_err fl_form_make(fl_int8_model **form, const fl_model *model,
-                    const uint8_t *ranges, size_t ranges_len, fl_reason *why)
-{
-    size_t count, bytes;
-    FL_TRY(fl_int8_range_count(&count, model, why));
-    fl_range *decoded = NULL;
-    fl_err err = fl_size_mul(&bytes, count + 1, sizeof *decoded);
-    if (!err) decoded = malloc(bytes);
-    if (!decoded) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu ranges",
-                             count);
-    }
-    err = fl_ranges_decode(decoded, count, ranges, ranges_len, why);
-    if (!err) {
-        err = fl_int8_quantize_ranges(form, model, decoded, count, false, why);
-    }
-    free(decoded);
-    return err;
-}
 
 static fl_err evaluate(fl_metrics *metrics, fl_runner *runner,
                        const fl_form_rows *rows, fl_reason *why)

@@ -1,6 +1,5 @@
 /*
- * The INT8 form of a model on a board: made of the model and its ranges, and
- * measured on rows of the board's own.
+ * Measuring a model, or its INT8 form, on rows of the board's own.
  *
  * Private to client/. Pure functions, for any thread.
  *
@@ -15,16 +14,6 @@
 #include "base/reason.h"
 #include "compress/compress.h"
 #include "model/model.h"
-
-/*
- * Everybody makes the same one. The caller owns *form: fl_int8_free.
- * FL_ERR_FORMAT: the ranges are malformed, or those of another model.
- * FL_ERR_UNSUPPORTED: an operator has no integer form. FL_ERR_RANGE,
- * FL_ERR_MEMORY: as of fl_int8_quantize_ranges.
- */
-FL_CHECK fl_err fl_form_make(fl_int8_model **form, const fl_model *model,
-                             const uint8_t *ranges, size_t ranges_len,
-                             fl_reason *why);
 
 /* Where a model is measured; borrowed. */
 typedef struct {

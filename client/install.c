@@ -10,25 +10,14 @@
 // The same rows every time: a drop is that of the model, not of the sample.
 static const uint64_t SAMPLE_SEED = 1;
 
-static fl_err encode(uint8_t **bytes, size_t *len, const fl_int8_model *form,
-                     fl_reason *why)
-{
-    *len = fl_int8_bytes(form, FL_QDQ_PLAIN);
-    *bytes = malloc(*len);
-    if (!*bytes) {
-        return fl_reason_set(why, FL_ERR_MEMORY,
-                             "no memory for a model of %zu bytes", *len);
-    }
-    return fl_int8_encode(form, FL_QDQ_PLAIN, *bytes, *len);
-}
-
 static fl_err make_form(fl_int8_model **form, uint8_t **bytes, size_t *len,
                         const fl_local_data *data, fl_reason *why)
 {
     fl_model *model = NULL;
     FL_TRY(fl_model_decode(&model, data->model, data->model_len, why));
-    fl_err err = fl_form_make(form, model, data->ranges, data->ranges_len, why);
-    if (!err) err = encode(bytes, len, *form, why);
+    fl_err err =
+        fl_ranges_quantize(form, model, data->ranges, data->ranges_len, why);
+    if (!err) err = fl_int8_encode_new(bytes, len, *form, FL_QDQ_PLAIN, why);
     fl_model_free(model);
     return err;
 }

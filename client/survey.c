@@ -80,8 +80,8 @@ static fl_err measure_form(survey *s, fl_reason *why)
 {
     const fl_form_rows rows = rows_of(s);
     fl_int8_model *form = NULL;
-    FL_TRY(fl_form_make(&form, s->model, s->data->ranges, s->data->ranges_len,
-                        why));
+    FL_TRY(fl_ranges_quantize(&form, s->model, s->data->ranges,
+                              s->data->ranges_len, why));
     const fl_err err = fl_form_measure(&s->metrics, form, &rows, why);
     fl_int8_free(form);
     return err;

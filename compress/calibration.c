@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compress/calibration.h"
 
-#include "base/random.h"
-
 static const char *const CALIBRATE[] = {"minmax", "percentile", "entropy",
                                         NULL};
 static const char *const PROFILES[] = {"plain", "tensorrt", NULL};
@@ -41,14 +39,7 @@ fl_err fl_calibration_init(fl_calibration *calibration, const fl_tool *tool,
 fl_err fl_calibration_rows(uint32_t **rows, size_t *count, const fl_tool *tool,
                            const fl_dataset *train, fl_reason *why)
 {
-    fl_random random;
     const uint32_t all = fl_dataset_row_count(train);
     *count = tool->row_count < all ? (size_t)tool->row_count : all;
-    *rows = fl_tool_rows(all);
-    if (!*rows) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for the rows");
-    }
-    fl_random_init(&random, tool->seed, FL_RANDOM_SHUFFLE, 0);
-    fl_random_shuffle(&random, *rows, all);
-    return FL_OK;
+    return fl_tool_draw_rows(rows, train, tool, FL_RANDOM_SHUFFLE, why);
 }

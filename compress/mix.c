@@ -24,17 +24,6 @@ static void on_layer(void *self, uint32_t i, uint32_t count)
             i + 1 == count ? "\n" : "");
 }
 
-static fl_err evaluate(fl_metrics *metrics, const fl_mix *mix,
-                       const fl_int8_model *quantized, fl_reason *why)
-{
-    fl_runner *runner = NULL;
-    FL_TRY(fl_runner_new_int8(&runner, quantized, BATCH, why));
-    const fl_err err = fl_runner_evaluate(runner, metrics, mix->dataset,
-                                          mix->rows, mix->row_count, why);
-    fl_runner_free(runner);
-    return err;
-}
-
 // What it is to be compared with.
 static fl_err measure_base(fl_mix *mix, const fl_model *model, fl_reason *why)
 {
@@ -44,7 +33,9 @@ static fl_err measure_base(fl_mix *mix, const fl_model *model, fl_reason *why)
     FL_TRY(fl_int8_quantize(&quantized, model, mix->dataset, mix->rows,
                             mix->row_count, &options, why));
     mix->base_len = fl_int8_bytes(quantized, FL_QDQ_PLAIN);
-    const fl_err err = evaluate(&mix->base, mix, quantized, why);
+    const fl_err err =
+        fl_int8_evaluate(&mix->base, quantized, BATCH, mix->dataset, mix->rows,
+                         mix->row_count, why);
     fl_int8_free(quantized);
     return err;
 }
@@ -191,7 +182,8 @@ fl_err fl_mix_report(const fl_mix *mix, const fl_int8_model *quantized,
 {
     fl_metrics mixed;
     const size_t len = fl_int8_bytes(quantized, profile);
-    FL_TRY(evaluate(&mixed, mix, quantized, why));
+    FL_TRY(fl_int8_evaluate(&mixed, quantized, BATCH, mix->dataset, mix->rows,
+                            mix->row_count, why));
     if (mix->tool->is_json) return write_json(mix, &mixed, len, why);
     if (!mix->tool->is_quiet) print_table(mix, &mixed, len);
     return FL_OK;

@@ -135,12 +135,11 @@ static fl_err tell_float(const trial *t, const char *name,
 static fl_err tell_int8(const trial *t, fl_advice *advice, const char *name,
                         const fl_int8_model *quantized)
 {
-    const size_t len = fl_int8_bytes(quantized, FL_QDQ_PLAIN);
+    uint8_t *bytes = NULL;
+    size_t len;
+    FL_TRY(fl_int8_encode_new(&bytes, &len, quantized, FL_QDQ_PLAIN, t->why));
     fl_tool_model read = {.file_len = len};
-    uint8_t *bytes = malloc(len);
-    if (!bytes) return no_memory(t, len);
-    fl_err err = fl_int8_encode(quantized, FL_QDQ_PLAIN, bytes, len);
-    if (!err) err = fl_int8_decode(&read.quantized, bytes, len, t->why);
+    fl_err err = fl_int8_decode(&read.quantized, bytes, len, t->why);
     if (!err) err = tell(t, advice, name, &read, bytes, len);
     fl_tool_model_fini(&read);
     free(bytes);

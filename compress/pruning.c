@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "base/random.h"
 #include "compress/model/latency.h"
 
 enum { RUNS = 200 };
@@ -51,15 +50,7 @@ fl_err fl_pruning_read(fl_pruning_choices *choices, const fl_tool *tool,
 fl_err fl_pruning_rows(uint32_t **rows, const fl_dataset *dataset,
                        const fl_tool *tool, fl_reason *why)
 {
-    const uint32_t count = fl_dataset_row_count(dataset);
-    fl_random random;
-    *rows = fl_tool_rows(count);
-    if (!*rows) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for the rows");
-    }
-    fl_random_init(&random, tool->seed, FL_RANDOM_SPLIT, 0);
-    fl_random_shuffle(&random, *rows, count);
-    return FL_OK;
+    return fl_tool_draw_rows(rows, dataset, tool, FL_RANDOM_SPLIT, why);
 }
 
 uint32_t fl_pruning_hold_out(fl_tune_options *tune, const uint32_t *rows,
@@ -86,8 +77,8 @@ static fl_err time_row(fl_pruning_row *row, fl_reason *why)
     return err;
 }
 
-fl_err fl_pruning_measure(fl_pruning_row *row, const fl_training *training,
-                          fl_reason *why)
+static fl_err measure(fl_pruning_row *row, const fl_training *training,
+                      fl_reason *why)
 {
     FL_TRY(time_row(row, why));
     if (row->quantized) {
@@ -102,6 +93,15 @@ fl_err fl_pruning_measure(fl_pruning_row *row, const fl_training *training,
                                         why);
     }
     return fl_training_measure(training, &row->metrics, row->model, why);
+}
+
+fl_err fl_pruning_measure(fl_pruning_row *rows, size_t count,
+                          const fl_training *training, fl_reason *why)
+{
+    for (size_t i = 0; i < count; i++) {
+        FL_TRY(measure(&rows[i], training, why));
+    }
+    return FL_OK;
 }
 
 /* ---- showing ---- */

@@ -62,8 +62,8 @@ typedef struct {
     double us;  // an example, as fl_latency_runner has it
 } fl_pruning_row;
 
-/* Fills in what follows from the model; the test part may be missing. */
-FL_CHECK fl_err fl_pruning_measure(fl_pruning_row *row,
+/* Fills in what follows from the models; the test part may be missing. */
+FL_CHECK fl_err fl_pruning_measure(fl_pruning_row *rows, size_t count,
                                    const fl_training *training, fl_reason *why);
 
 void fl_pruning_print(const fl_pruning_row *rows, size_t count);

@@ -121,14 +121,10 @@ fl_err fl_tool_write_int8(const fl_int8_model *quantized,
                           fl_qdq_profile profile, const char *path,
                           fl_reason *why)
 {
-    const size_t len = fl_int8_bytes(quantized, profile);
-    uint8_t *bytes = malloc(len);
-    if (!bytes) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu bytes",
-                             len);
-    }
-    fl_err err = fl_int8_encode(quantized, profile, bytes, len);
-    if (!err) err = fl_file_write(path, bytes, len, 0644, why);
+    uint8_t *bytes = NULL;
+    size_t len;
+    FL_TRY(fl_int8_encode_new(&bytes, &len, quantized, profile, why));
+    const fl_err err = fl_file_write(path, bytes, len, 0644, why);
     free(bytes);
     return err;
 }
@@ -175,6 +171,21 @@ uint32_t *fl_tool_rows(size_t count)
         rows[i] = (uint32_t)i;
     }
     return rows;
+}
+
+fl_err fl_tool_draw_rows(uint32_t **rows, const fl_dataset *dataset,
+                         const fl_tool *tool, fl_random_purpose purpose,
+                         fl_reason *why)
+{
+    const uint32_t count = fl_dataset_row_count(dataset);
+    fl_random random;
+    *rows = fl_tool_rows(count);
+    if (!*rows) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for the rows");
+    }
+    fl_random_init(&random, tool->seed, purpose, 0);
+    fl_random_shuffle(&random, *rows, count);
+    return FL_OK;
 }
 
 size_t fl_tool_options(fl_option *table, size_t count, const fl_option *own,

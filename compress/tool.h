@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "base/program.h"
+#include "base/random.h"
 #include "base/reason.h"
 #include "data/data.h"
 #include "model/model.h"
@@ -139,6 +140,14 @@ FL_CHECK fl_err fl_tool_dataset(fl_dataset **dataset, fl_data_part part,
 
 /* 0, 1, 2, ...; the caller frees it. NULL: no memory. */
 uint32_t *fl_tool_rows(size_t count);
+
+/*
+ * All rows of a dataset in an order that --seed and `purpose` draw: whoever
+ * takes the first ones has a sample. The caller frees *rows. FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_tool_draw_rows(uint32_t **rows, const fl_dataset *dataset,
+                                  const fl_tool *tool,
+                                  fl_random_purpose purpose, fl_reason *why);
 
 /* Copies a command's own options behind those that are there. */
 size_t fl_tool_options(fl_option *table, size_t count, const fl_option *own,

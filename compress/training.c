@@ -187,6 +187,16 @@ fl_err fl_training_run(fl_training *training, fl_model *model, uint32_t epochs,
     return err;
 }
 
+fl_err fl_training_recover(fl_training *training, fl_model *model,
+                           bool *is_stopped, fl_reason *why)
+{
+    if (!training->train) return FL_OK;
+    const fl_err err =
+        fl_training_run(training, model, (uint32_t)training->tool->epochs, why);
+    *is_stopped = err == FL_ERR_CANCELLED;
+    return *is_stopped ? FL_OK : err;
+}
+
 /* ---- measuring ---- */
 
 fl_err fl_training_measure(const fl_training *training, fl_metrics *metrics,
@@ -210,12 +220,7 @@ fl_err fl_training_measure_int8(const fl_training *training,
                                 fl_metrics *metrics,
                                 const fl_int8_model *quantized, fl_reason *why)
 {
-    fl_runner *runner = NULL;
-    FL_TRY(
-        fl_runner_new_int8(&runner, quantized, training->options.batch, why));
-    const fl_err err =
-        fl_runner_evaluate(runner, metrics, training->test, training->rows,
-                           fl_dataset_row_count(training->test), why);
-    fl_runner_free(runner);
-    return err;
+    return fl_int8_evaluate(metrics, quantized, training->options.batch,
+                            training->test, training->rows,
+                            fl_dataset_row_count(training->test), why);
 }

@@ -64,6 +64,13 @@ fl_tune_options fl_training_tune(fl_training *training);
 FL_CHECK fl_err fl_training_run(fl_training *training, fl_model *model,
                                 uint32_t epochs, fl_reason *why);
 
+/*
+ * The same for a model that has been made smaller and is to learn again:
+ * without a dataset nothing happens, and Ctrl-C sets *is_stopped.
+ */
+FL_CHECK fl_err fl_training_recover(fl_training *training, fl_model *model,
+                                    bool *is_stopped, fl_reason *why);
+
 /* Measures it on the test part. */
 FL_CHECK fl_err fl_training_measure(const fl_training *training,
                                     fl_metrics *metrics, const fl_model *model,

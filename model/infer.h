@@ -146,6 +146,14 @@ FL_CHECK fl_err fl_int8_encode(const fl_int8_model *quantized,
                                fl_qdq_profile profile, uint8_t *dst,
                                size_t dst_cap);
 
+/*
+ * The same into memory of its own; the caller frees *bytes. FL_ERR_MEMORY, and
+ * FL_ERR_UNSUPPORTED as above.
+ */
+FL_CHECK fl_err fl_int8_encode_new(uint8_t **bytes, size_t *len,
+                                   const fl_int8_model *quantized,
+                                   fl_qdq_profile profile, fl_reason *why);
+
 /* ---- running ---- */
 
 /*
@@ -206,6 +214,16 @@ FL_CHECK fl_err fl_runner_evaluate(fl_runner *runner, fl_metrics *metrics,
                                    const fl_dataset *dataset,
                                    const uint32_t *rows, size_t row_count,
                                    fl_reason *why);
+
+/*
+ * Measures a quantised model, in batches of batch_cap, with a runner of its
+ * own. Errors of fl_runner_new_int8 and fl_runner_evaluate.
+ */
+FL_CHECK fl_err fl_int8_evaluate(fl_metrics *metrics,
+                                 const fl_int8_model *quantized,
+                                 uint32_t batch_cap, const fl_dataset *dataset,
+                                 const uint32_t *rows, size_t row_count,
+                                 fl_reason *why);
 
 #include "model/reduce.h"
 

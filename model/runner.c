@@ -369,3 +369,15 @@ fl_err fl_runner_evaluate(fl_runner *runner, fl_metrics *metrics,
     room_fini(&batch);
     return err;
 }
+
+fl_err fl_int8_evaluate(fl_metrics *metrics, const fl_int8_model *quantized,
+                        uint32_t batch_cap, const fl_dataset *dataset,
+                        const uint32_t *rows, size_t row_count, fl_reason *why)
+{
+    fl_runner *runner = NULL;
+    FL_TRY(fl_runner_new_int8(&runner, quantized, batch_cap, why));
+    const fl_err err =
+        fl_runner_evaluate(runner, metrics, dataset, rows, row_count, why);
+    fl_runner_free(runner);
+    return err;
+}

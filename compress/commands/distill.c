@@ -108,9 +108,7 @@ static fl_err report(distillation *d, fl_reason *why)
         {.name = "teacher", .key = "teacher", .model = d->training.teacher},
         {.name = "student", .key = "student", .model = d->student},
     };
-    for (size_t i = 0; i < 2; i++) {
-        FL_TRY(fl_pruning_measure(&rows[i], &d->training, why));
-    }
+    FL_TRY(fl_pruning_measure(rows, 2, &d->training, why));
     if (d->tool.is_json) {
         return fl_tool_print_json(fl_pruning_json(rows, 2), why);
     }

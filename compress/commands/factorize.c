@@ -72,9 +72,7 @@ static fl_err report(factoring *f, fl_reason *why)
         {.name = "whole", .key = "whole", .model = f->whole},
         {.name = "factored", .key = "factored", .model = f->thin},
     };
-    for (size_t i = 0; i < 2; i++) {
-        FL_TRY(fl_pruning_measure(&rows[i], &f->training, why));
-    }
+    FL_TRY(fl_pruning_measure(rows, 2, &f->training, why));
     if (f->tool->is_json) {
         return fl_tool_print_json(fl_pruning_json(rows, 2), why);
     }
@@ -84,15 +82,6 @@ static fl_err report(factoring *f, fl_reason *why)
 }
 
 /* ---- the run ---- */
-
-static fl_err recover(factoring *f, fl_reason *why)
-{
-    if (!f->training.train) return FL_OK;
-    const fl_err err =
-        fl_training_run(&f->training, f->thin, (uint32_t)f->tool->epochs, why);
-    f->is_stopped = err == FL_ERR_CANCELLED;
-    return f->is_stopped ? FL_OK : err;
-}
 
 static fl_err factor(factoring *f, fl_reason *why)
 {
@@ -106,7 +95,7 @@ static fl_err factor(factoring *f, fl_reason *why)
     FL_TRY(fl_tool_read_float(&f->whole, tool->word, why));
     if (tool->data.dataset) FL_TRY(fl_training_open(&f->training, why));
     FL_TRY(fl_model_factorize(&f->thin, f->whole, &options, why));
-    FL_TRY(recover(f, why));
+    FL_TRY(fl_training_recover(&f->training, f->thin, &f->is_stopped, why));
     FL_TRY(fl_tool_write(f->thin, tool->out, why));
     if (f->is_stopped) {
         return fl_reason_set(why, FL_ERR_CANCELLED,

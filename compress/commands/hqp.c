@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "compress/calibration.h"
 #include "compress/pruning.h"
 
 static const char USAGE[] =
@@ -29,14 +30,10 @@ static const char USAGE[] =
     "--teacher r8.onnx \\\n"
     "                     --float-out pruned.onnx --out r8-small.onnx\n\n";
 
-static const char *const CALIBRATE[] = {"minmax", "percentile", "entropy",
-                                        NULL};
-static const char *const PROFILES[] = {"plain", "tensorrt", NULL};
-
 typedef struct {
     const fl_tool *tool;
     fl_pruning_choices choices;
-    unsigned calibrate, profile;
+    fl_calibration calibration;
     fl_training training;
     fl_model *dense;
     uint32_t *rows;  // the guard's first
@@ -72,12 +69,10 @@ static fl_err report(hqp *h, fl_reason *why)
         {.name = "pruned + INT8",
          .key = "int8",
          .quantized = result->quantized,
-         .profile = (fl_qdq_profile)h->profile,
+         .profile = h->calibration.profile,
          .cost = fl_slim_cost(result->model)},
     };
-    for (size_t i = 0; i < 3; i++) {
-        FL_TRY(fl_pruning_measure(&rows[i], &h->training, why));
-    }
+    FL_TRY(fl_pruning_measure(rows, 3, &h->training, why));
     if (h->tool->is_json) {
         return fl_tool_print_json(fl_pruning_json(rows, 3), why);
     }
@@ -92,10 +87,7 @@ static fl_err check(hqp *h, fl_reason *why)
     const fl_tool *tool = h->tool;
     FL_TRY(fl_tool_needs_data("hqp", tool, why));
     FL_TRY(fl_pruning_read(&h->choices, tool, why));
-    FL_TRY(fl_tool_choice(&h->calibrate, "calibrate", tool->calibrate,
-                          CALIBRATE, why));
-    FL_TRY(
-        fl_tool_choice(&h->profile, "profile", tool->profile, PROFILES, why));
+    FL_TRY(fl_calibration_init(&h->calibration, tool, why));
     return fl_training_init(&h->training, tool, tool->prune_lr, why);
 }
 
@@ -126,9 +118,7 @@ static fl_hqp_options options_of(hqp *h)
         .step_epochs = (uint32_t)tool->epochs,
         .final_epochs = (uint32_t)tool->final_epochs,
         .qat_epochs = (uint32_t)tool->qat_epochs,
-        .int8 = {.calibrate = (fl_calibrate)h->calibrate,
-                 .percentile = tool->percentile,
-                 .is_symmetric = h->profile == FL_QDQ_TENSORRT},
+        .int8 = h->calibration.options,
         .calibrate_count = (size_t)tool->row_count,
         .on_step = show_step,
         .on_step_self = h,
@@ -146,7 +136,7 @@ static fl_err write_result(const hqp *h, fl_reason *why)
         FL_TRY(fl_tool_write(result->model, tool->float_out, why));
     }
     if (result->quantized) {
-        return fl_tool_write_int8(result->quantized, (fl_qdq_profile)h->profile,
+        return fl_tool_write_int8(result->quantized, h->calibration.profile,
                                   tool->out, why);
     }
     return fl_reason_set(why, FL_ERR_STATE,

@@ -138,15 +138,6 @@ static fl_err remove_channels(pruning *p, fl_reason *why)
     return p->tool->keep ? keep_listed(p, why) : remove_least(p, why);
 }
 
-static fl_err recover(pruning *p, fl_reason *why)
-{
-    if (!p->training.train) return FL_OK;
-    const fl_err err = fl_training_run(&p->training, p->pruned,
-                                       (uint32_t)p->tool->epochs, why);
-    p->is_stopped = err == FL_ERR_CANCELLED;
-    return p->is_stopped ? FL_OK : err;
-}
-
 /* ---- what has become of it ---- */
 
 // What has one channel left may be no group any more, so the mask tells.
@@ -172,9 +163,7 @@ static fl_err report(pruning *p, fl_reason *why)
         {.name = "dense float32", .key = "dense", .model = p->dense},
         {.name = "pruned", .key = "pruned", .model = p->pruned},
     };
-    for (size_t i = 0; i < 2; i++) {
-        FL_TRY(fl_pruning_measure(&rows[i], &p->training, why));
-    }
+    FL_TRY(fl_pruning_measure(rows, 2, &p->training, why));
     if (p->tool->is_json) {
         return fl_tool_print_json(fl_pruning_json(rows, 2), why);
     }
@@ -198,7 +187,7 @@ static fl_err prune(pruning *p, fl_reason *why)
 {
     FL_TRY(open_all(p, why));
     FL_TRY(remove_channels(p, why));
-    FL_TRY(recover(p, why));
+    FL_TRY(fl_training_recover(&p->training, p->pruned, &p->is_stopped, why));
     FL_TRY(fl_tool_write(p->pruned, p->tool->out, why));
     if (p->is_stopped) {
         return fl_reason_set(why, FL_ERR_CANCELLED,

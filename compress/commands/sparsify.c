@@ -163,8 +163,8 @@ static fl_err report(sparsifying *s)
         {.name = "sparse", .key = "sparse", .model = s->sparse},
     };
     size_t packed[2] = {0};
+    FL_TRY(fl_pruning_measure(rows, 2, &s->training, s->why));
     for (size_t i = 0; i < 2; i++) {
-        FL_TRY(fl_pruning_measure(&rows[i], &s->training, s->why));
         FL_TRY(count_packed(&packed[i], rows[i].model, s->why));
     }
     return show(s, rows, packed);

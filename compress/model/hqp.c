@@ -41,30 +41,15 @@ static size_t rows_of(const pipeline *p, size_t count)
 
 /* ---- the guard ---- */
 
-static fl_err evaluate(fl_metrics *metrics, fl_runner *runner,
-                       const pipeline *p)
-{
-    const fl_hqp_options *o = p->options;
-    return fl_runner_evaluate(runner, metrics, o->tune.dataset, o->guard_rows,
-                              o->guard_count, p->why);
-}
-
 static fl_err measure(fl_metrics *metrics, const fl_model *model,
                       const pipeline *p)
 {
+    const fl_hqp_options *o = p->options;
     fl_runner *runner = NULL;
     FL_TRY(fl_runner_new(&runner, model, BATCH, p->why));
-    const fl_err err = evaluate(metrics, runner, p);
-    fl_runner_free(runner);
-    return err;
-}
-
-static fl_err measure_int8(fl_metrics *metrics, const fl_int8_model *quantized,
-                           const pipeline *p)
-{
-    fl_runner *runner = NULL;
-    FL_TRY(fl_runner_new_int8(&runner, quantized, BATCH, p->why));
-    const fl_err err = evaluate(metrics, runner, p);
+    const fl_err err =
+        fl_runner_evaluate(runner, metrics, o->tune.dataset, o->guard_rows,
+                           o->guard_count, p->why);
     fl_runner_free(runner);
     return err;
 }
@@ -242,9 +227,12 @@ enum { CALIBRATION_COUNT = sizeof CALIBRATIONS / sizeof *CALIBRATIONS };
 static fl_err judge_int8(fl_hqp_result *result, fl_int8_model *quantized,
                          const char *how, const pipeline *p, uint32_t at)
 {
+    const fl_hqp_options *o = p->options;
     fl_hqp_step step = {.before = accuracy_of(&p->models[at].metrics)};
     fl_metrics after;
-    const fl_err err = measure_int8(&after, quantized, p);
+    const fl_err err =
+        fl_int8_evaluate(&after, quantized, BATCH, o->tune.dataset,
+                         o->guard_rows, o->guard_count, p->why);
     const bool is_accepted = !err && is_good(p, &after);
     if (!err) {
         snprintf(step.name, sizeof step.name, "INT8 %s", how);

@@ -2,6 +2,7 @@
 #include "compress/model/ranges.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -89,4 +90,23 @@ fl_err fl_ranges_decode(fl_range *ranges, size_t range_count,
         FL_TRY(check_range(&ranges[i], i, why));
     }
     return FL_OK;
+}
+
+fl_err fl_ranges_quantize(fl_int8_model **quantized, const fl_model *model,
+                          const uint8_t *src, size_t src_len, fl_reason *why)
+{
+    size_t count;
+    FL_TRY(fl_int8_range_count(&count, model, why));
+    fl_range *ranges = calloc(count + 1, sizeof *ranges);
+    if (!ranges) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %zu ranges",
+                             count);
+    }
+    fl_err err = fl_ranges_decode(ranges, count, src, src_len, why);
+    if (!err) {
+        err = fl_int8_quantize_ranges(quantized, model, ranges, count, false,
+                                      why);
+    }
+    free(ranges);
+    return err;
 }

@@ -30,4 +30,13 @@ FL_CHECK fl_err fl_ranges_decode(fl_range *ranges, size_t range_count,
                                  const uint8_t *src, size_t src_len,
                                  fl_reason *why);
 
+/*
+ * The model's INT8 form with the ranges that these bytes hold; everybody makes
+ * the same one. The caller owns *quantized: fl_int8_free. Errors of
+ * fl_ranges_decode and fl_int8_quantize_ranges; FL_ERR_MEMORY.
+ */
+FL_CHECK fl_err fl_ranges_quantize(fl_int8_model **quantized,
+                                   const fl_model *model, const uint8_t *src,
+                                   size_t src_len, fl_reason *why);
+
 #endif

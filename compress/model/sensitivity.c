@@ -59,17 +59,6 @@ static fl_err join_names(char **list, const fl_sensitivity *made,
 
 /* ---- measuring ---- */
 
-static fl_err evaluate(fl_metrics *metrics, const fl_int8_model *quantized,
-                       const fl_sensitivity_data *data, fl_reason *why)
-{
-    fl_runner *runner = NULL;
-    FL_TRY(fl_runner_new_int8(&runner, quantized, BATCH, why));
-    const fl_err err = fl_runner_evaluate(runner, metrics, data->dataset,
-                                          data->rows, data->row_count, why);
-    fl_runner_free(runner);
-    return err;
-}
-
 static fl_err measure(fl_metrics *metrics, const fl_sensitivity *made,
                       const fl_sensitivity_data *data,
                       const fl_int8_options *options, fl_reason *why)
@@ -80,7 +69,9 @@ static fl_err measure(fl_metrics *metrics, const fl_sensitivity *made,
     if (data->stop && atomic_load(data->stop)) return FL_ERR_CANCELLED;
     FL_TRY(fl_int8_quantize(&quantized, made->folded, data->dataset, data->rows,
                             rows, options, why));
-    const fl_err err = evaluate(metrics, quantized, data, why);
+    const fl_err err =
+        fl_int8_evaluate(metrics, quantized, BATCH, data->dataset, data->rows,
+                         data->row_count, why);
     fl_int8_free(quantized);
     return err;
 }

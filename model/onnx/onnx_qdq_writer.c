@@ -183,3 +183,24 @@ fl_err fl_int8_encode(const fl_int8_model *quantized, fl_qdq_profile profile,
     if (dst_cap < len) return FL_ERR_SPACE;
     return put_quantized(&len, dst, quantized, profile);
 }
+
+fl_err fl_int8_encode_new(uint8_t **bytes, size_t *len,
+                          const fl_int8_model *quantized,
+                          fl_qdq_profile profile, fl_reason *why)
+{
+    const size_t needed = fl_int8_bytes(quantized, profile);
+    uint8_t *made = malloc(needed);
+    if (!made) {
+        return fl_reason_set(why, FL_ERR_MEMORY,
+                             "no memory for an INT8 model of %zu bytes",
+                             needed);
+    }
+    const fl_err err = fl_int8_encode(quantized, profile, made, needed);
+    if (err) {
+        free(made);
+        return err;
+    }
+    *bytes = made;
+    *len = needed;
+    return FL_OK;
+}

@@ -365,7 +365,7 @@ TEST(survey_of_int8_with_a_liar_unseen_is_a_form_that_is_refused)
 
 /* ---- the end ---- */
 
-TEST(survey_rounds_end_with_the_last_model_and_its_ranges)
+TEST(survey_rounds_end_when_everybody_has_heard_of_it)
 {
     const fl_aggregator_options options = clear_options();
     fl_wires *wires = start(&options);
@@ -373,6 +373,8 @@ TEST(survey_rounds_end_with_the_last_model_and_its_ranges)
     for (int i = 0; i < 2000 && !wires->has_left; i++)
         fl_wires_step(wires);
     assert_true(wires->has_left);
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(wires->ends[i].finished_count, 1);
     stop(wires);
 }
 
@@ -472,7 +474,7 @@ RUN_TESTS(
     cmocka_unit_test(survey_of_shares_that_add_up_to_more_fails_when_unseen),
     cmocka_unit_test(
         survey_of_int8_with_a_liar_unseen_is_a_form_that_is_refused),
-    cmocka_unit_test(survey_rounds_end_with_the_last_model_and_its_ranges),
+    cmocka_unit_test(survey_rounds_end_when_everybody_has_heard_of_it),
     cmocka_unit_test(survey_rounds_end_for_those_who_come_back_after_a_restart),
     cmocka_unit_test(survey_rounds_end_when_nobody_comes_back_after_a_restart),
     cmocka_unit_test(survey_rounds_end_for_a_client_that_has_only_just_gone),

@@ -13,11 +13,11 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 
+import page
 import remembered
 
 BUILD = os.environ.get("B", "build/release")
@@ -261,36 +261,15 @@ PARTS = {part.__name__: part for part in (hqp, int8, mixed, siamese, federated)}
 
 # ---- all together ----
 
-def stamp():
-    cpu = next((line.split(":")[1].strip()
-                for line in open("/proc/cpuinfo", encoding="utf-8")
-                if line.startswith("model name")), "unknown CPU")
-    version = subprocess.run(["git", "describe", "--always", "--dirty"],
-                             capture_output=True, text=True,
-                             check=False).stdout.strip()
-    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
-    return f"{cpu}, {os.cpu_count()} cores, load {load}; fedge {version}.\n"
-
-
-def put(part, text):
-    """Replaces what stands between the part's markers."""
-    with open(PAGE, encoding="utf-8") as page:
-        old = page.read()
-    new = re.sub(rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)",
-                 lambda m: m.group(1) + text + m.group(2), old, flags=re.S)
-    with open(PAGE, "w", encoding="utf-8") as page:
-        page.write(new)
-
-
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     missed = 0
     for name in os.environ.get("PARTS", ",".join(PARTS)).split(","):
         bars = Bars()
         text = (PARTS[name](bars) + "\n" + "\n".join(bars.lines) + "\n\n" +
-                stamp())
+                page.stamp() + ".\n")
         print(f"{name}: {PARTS[name].__doc__}\n\n{text}", flush=True)
-        put(name, text)
+        page.put(PAGE, name, text)
         missed += bars.missed
     return 1 if missed else 0
 

@@ -21,6 +21,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import page
 import remembered
 
 BUILD = os.environ.get("B", "build/release")
@@ -199,29 +200,6 @@ plot '-' using 1:2:3 with labels point pointtype 7 rotate by -28 offset 0.7,-0.5
                        check=True)
 
 
-def put(path, marker, text):
-    """Replaces what stands between two of these markers."""
-    with open(path, encoding="utf-8") as page:
-        old = page.read()
-    new = re.sub(rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)",
-                 lambda m: m.group(1) + text + m.group(2), old, flags=re.S)
-    with open(path, "w", encoding="utf-8") as page:
-        page.write(new)
-
-
-def stamp():
-    """Machine, load and versions, as with every figure."""
-    cpu = next((line.split(":")[1].strip()
-                for line in open("/proc/cpuinfo", encoding="utf-8")
-                if line.startswith("model name")), "unknown CPU")
-    version = subprocess.run(["git", "describe", "--always", "--dirty"],
-                             capture_output=True, text=True,
-                             check=False).stdout.strip()
-    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
-    return (f"\n{cpu}, {os.cpu_count()} cores, load {load}; fedge {version}; "
-            f"{ROUNDS} rounds, mean of seeds {', '.join(map(str, SEEDS))}.\n")
-
-
 def main():
     runs = {"codecs": CODECS,
             "settings": [run for setting in SETTINGS
@@ -236,10 +214,12 @@ def main():
         rows = [summarise(name, [one.result() for one in all_seeds])
                 for name, all_seeds in waiting]
     text = (table if WHICH == "codecs" or wanted else settings_table)(rows)
-    print(text + stamp())
+    text += (f"\n{page.stamp()}; {ROUNDS} rounds, mean of seeds "
+             f"{', '.join(map(str, SEEDS))}.\n")
+    print(text)
     if wanted:
         return 0
-    put("docs/compression.md", WHICH, text + stamp())
+    page.put("docs/compression.md", WHICH, text)
     if WHICH == "settings":
         return 0
     draw(rows, "docs/compression.svg")
