@@ -188,6 +188,7 @@ static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
     s->task.y_shape = plan->graph.nodes[s->output].shape;
     s->task.constants = plan->graph.constants + node->constant_at;
     s->task.lane_count = plan->lane_count;
+    s->task.count = plan->lane_cap;  // when memory is planned
     s->is_frozen = is_frozen(plan, i);
     made = &plan->values[s->output];
     s->has_backward = made->wants_grad;

@@ -14,7 +14,8 @@
  * Gathering takes a frame around dy, and scattering one around dx.
  *
  * A 1x1 convolution of stride 1 knows no examples, only pixels: it is *flat*
- * and runs over chunks of them that stay in the cache.
+ * and runs over chunks of them that stay in the cache. Where rows are short, a
+ * pixel of all examples takes the place of a row (conv_geometry.h).
  *
  * With a max pool behind it, the rows under one row of pool windows are
  * computed into scratch and pooled from there; the place of each winner is
@@ -25,145 +26,14 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "model/ops/conv.h"
-
-enum { FLAT_PIXELS = 168 };  // of a chunk: whole tiles of 6, 12 and 14 rows
-
-// Pixels with zeros around them.
-typedef struct {
-    uint32_t height, width, channels;  // with the zeros
-    uint32_t top, left;                // zeros before the inside
-    uint32_t inside_height, inside_width;
-    bool is_padded;  // larger than the inside
-    size_t row;      // floats
-} frame;
-
-// Everything that follows from a task's shapes.
-typedef struct {
-    const fl_window *window;
-    uint32_t group_count, ins, outs;  // channels of a group
-    frame x, dy;
-    fl_shape out;  // of a chunk, before the pool
-    bool is_flat;
-    size_t chunk_count;     // examples, or FLAT_PIXELS each
-    size_t x_size, y_size;  // floats of a chunk
-    bool gathers;           // how the input's gradient is made
-    // A piece of KW taps, or of one where taps lie apart.
-    uint32_t piece_count, piece_taps;
-    uint32_t dilation_h, dilation_w;
-    size_t patch_len;                        // KH * KW * I
-    size_t forward_floats, backward_floats;  // packed, of a group
-} geometry;
-
-static frame frame_of(fl_shape inside, uint32_t top, uint32_t left,
-                      uint32_t bottom, uint32_t right)
-{
-    frame f = {
-        .height = inside.height + top + bottom,
-        .width = inside.width + left + right,
-        .channels = inside.channels,
-        .top = top,
-        .left = left,
-        .inside_height = inside.height,
-        .inside_width = inside.width,
-        .is_padded = top || left || bottom || right,
-    };
-    f.row = (size_t)f.width * f.channels;
-    return f;
-}
-
-static bool is_flat(const fl_task *task)
-{
-    const fl_window *w = &task->node->window;
-    return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 &&
-           w->stride_w == 1 && !task->pool;
-}
-
-// Of all examples.
-static size_t pixels_of(const fl_task *task)
-{
-    const fl_shape y = task->y_shape;
-    return (size_t)task->count * y.height * y.width;
-}
-
-/*
- * Gathering multiplies for every pixel of x, scattering for every pixel of
- * dy, but goes over its result KH times. Around a gathered dy lies what the
- * kernel reaches beyond it.
- */
-static void plan_input_grad(geometry *g, const fl_task *task)
-{
-    const fl_window *w = g->window;
-    const uint64_t x_pixels =
-        (uint64_t)task->x_shape.height * task->x_shape.width;
-    const uint64_t y_pixels = (uint64_t)g->out.height * g->out.width;
-    g->gathers = w->stride_h == 1 && w->stride_w == 1 &&
-                 x_pixels <= y_pixels + y_pixels / 4;
-    g->dy = frame_of(g->out, 0, 0, 0, 0);
-    if (!g->gathers) return;
-    const uint32_t reach_h = (w->kernel_h - 1) * g->dilation_h;
-    const uint32_t reach_w = (w->kernel_w - 1) * g->dilation_w;
-    g->dy = frame_of(g->out, reach_h - w->pad_top, reach_w - w->pad_left,
-                     reach_h - w->pad_bottom, reach_w - w->pad_right);
-}
-
-static geometry geometry_of(const fl_task *task)
-{
-    const fl_node *node = task->node;
-    const fl_window *w = &node->window;
-    geometry g = {
-        .window = w,
-        .group_count = node->group_count,
-        .ins = task->x_shape.channels / node->group_count,
-        .outs = node->out_count / node->group_count,
-        .x = frame_of(task->x_shape, w->pad_top, w->pad_left, w->pad_bottom,
-                      w->pad_right),
-        .out = task->pool ? task->pool_input : task->y_shape,
-        .is_flat = is_flat(task),
-        .chunk_count = task->count,
-        .x_size = fl_shape_size(task->x_shape),
-        .y_size = fl_shape_size(task->y_shape),
-        .piece_count = 1,
-        .piece_taps = w->kernel_w,
-        .dilation_h = node->dilation_h,
-        .dilation_w = node->dilation_w,
-    };
-    if (g.group_count > 1 || g.dilation_w > 1) {
-        g.piece_count = w->kernel_w;
-        g.piece_taps = 1;
-    }
-    plan_input_grad(&g, task);
-    if (g.is_flat) {
-        g.chunk_count = (pixels_of(task) + FLAT_PIXELS - 1) / FLAT_PIXELS;
-        g.x_size = (size_t)FLAT_PIXELS * task->x_shape.channels;
-        g.y_size = (size_t)FLAT_PIXELS * node->out_count;
-    }
-    const size_t taps = (size_t)w->kernel_h * w->kernel_w;
-    g.patch_len = taps * g.ins;
-    g.forward_floats = fl_pack_floats(task->kernels, g.patch_len, g.outs);
-    g.backward_floats =
-        g.gathers ? fl_pack_floats(task->kernels, taps * g.outs, g.ins)
-                  : (size_t)w->kernel_h * g.piece_count *
-                        fl_pack_floats(task->kernels, g.outs,
-                                       (size_t)g.piece_taps * g.ins);
-    return g;
-}
-
-// The last chunk of a flat convolution may be shorter.
-static void begin_chunk(geometry *g, const fl_task *task, size_t chunk)
-{
-    if (!g->is_flat) return;
-    const size_t left = pixels_of(task) - chunk * FLAT_PIXELS;
-    g->out.height = 1;
-    g->out.width = (uint32_t)(left < FLAT_PIXELS ? left : FLAT_PIXELS);
-}
+#include "model/ops/conv_geometry.h"
 
 /*
  * Two ways round: a kernel row's KW * I weights side by side in vectors, or
  * the O outputs side by side, whichever wastes fewer lanes. The second gives
  * the transpose (KH * KW * I, O), collected in scratch over all examples.
  */
-static bool is_transposed(const fl_task *task, const geometry *g)
+static bool is_transposed(const fl_task *task, const fl_conv_geometry *g)
 {
     const uint32_t lanes = task->kernels->lanes;
     const uint32_t o = g->outs, row = g->piece_taps * g->ins;
@@ -183,43 +53,43 @@ typedef struct {
     float *transposed;  // the weight's gradient
 } areas;
 
-static fl_err take(float **area, size_t *used, float *scratch, size_t height,
-                   size_t row)
+static fl_err take(float **area, size_t *used, float *scratch, size_t count,
+                   size_t size)
 {
     size_t floats;
-    FL_TRY(fl_size_mul(&floats, height, row));
+    FL_TRY(fl_size_mul(&floats, count, size));
     *area = scratch ? scratch + *used : NULL;
     return fl_size_add(used, *used, floats);
 }
 
 static fl_err forward_areas(areas *a, size_t *used, const fl_task *task,
-                            const geometry *g)
+                            const fl_conv_geometry *g)
 {
     float *scratch = task->scratch;
     const size_t row = (size_t)g->out.width * g->out.channels;
     *a = (areas){0};
     *used = 0;
     if (g->x.is_padded) {
-        FL_TRY(take(&a->x, used, scratch, g->x.height, g->x.row));
+        FL_TRY(take(&a->x, used, scratch, g->example_cap, g->x.size));
     }
     if (!task->pool) return FL_OK;
     return take(&a->rows, used, scratch, task->pool->kernel_h, row);
 }
 
 static fl_err backward_areas(areas *a, size_t *used, const fl_task *task,
-                             const geometry *g)
+                             const fl_conv_geometry *g)
 {
     float *scratch = task->scratch;
     *a = (areas){0};
     *used = 0;
     if (g->x.is_padded) {
-        FL_TRY(take(&a->x, used, scratch, g->x.height, g->x.row));
+        FL_TRY(take(&a->x, used, scratch, g->example_cap, g->x.size));
     }
     if (g->x.is_padded && !g->gathers) {
-        FL_TRY(take(&a->dx, used, scratch, g->x.height, g->x.row));
+        FL_TRY(take(&a->dx, used, scratch, g->example_cap, g->x.size));
     }
     if (g->dy.is_padded || task->pool) {
-        FL_TRY(take(&a->dy, used, scratch, g->dy.height, g->dy.row));
+        FL_TRY(take(&a->dy, used, scratch, g->example_cap, g->dy.size));
     }
     if (!is_transposed(task, g)) return FL_OK;
     return take(&a->transposed, used, scratch, task->node->weight_count, 1);
@@ -228,7 +98,7 @@ static fl_err backward_areas(areas *a, size_t *used, const fl_task *task,
 static fl_err dense_memory(fl_task_memory *memory, const fl_task *task,
                            bool with_gradients)
 {
-    const geometry g = geometry_of(task);
+    const fl_conv_geometry g = fl_conv_geometry_of(task);
     areas ignored;
     size_t backward;
     FL_TRY(forward_areas(&ignored, &memory->scratch, task, &g));
@@ -245,8 +115,8 @@ static fl_err dense_memory(fl_task_memory *memory, const fl_task *task,
 /* ---- packed weights ---- */
 
 // Taps in reverse, each (O, I): the product that gathers.
-static void pack_flipped(float *packed, const fl_task *task, const geometry *g,
-                         const float *weight)
+static void pack_flipped(float *packed, const fl_task *task,
+                         const fl_conv_geometry *g, const float *weight)
 {
     const uint32_t taps = g->window->kernel_h * g->window->kernel_w;
     for (uint32_t k = 0; k < taps; k++) {
@@ -258,8 +128,8 @@ static void pack_flipped(float *packed, const fl_task *task, const geometry *g,
 }
 
 // A product for each piece: the one that scatters.
-static void pack_pieces(float *packed, const fl_task *task, const geometry *g,
-                        const float *weight)
+static void pack_pieces(float *packed, const fl_task *task,
+                        const fl_conv_geometry *g, const float *weight)
 {
     const uint32_t pieces = g->window->kernel_h * g->piece_count;
     const size_t len = (size_t)g->piece_taps * g->ins;
@@ -270,8 +140,8 @@ static void pack_pieces(float *packed, const fl_task *task, const geometry *g,
     }
 }
 
-static float *packed_for_backward(const fl_task *task, const geometry *g,
-                                  uint32_t group)
+static float *packed_for_backward(const fl_task *task,
+                                  const fl_conv_geometry *g, uint32_t group)
 {
     return task->packed + g->group_count * g->forward_floats +
            group * g->backward_floats;
@@ -279,7 +149,7 @@ static float *packed_for_backward(const fl_task *task, const geometry *g,
 
 static void dense_load(const fl_task *task, bool with_gradients)
 {
-    const geometry g = geometry_of(task);
+    const fl_conv_geometry g = fl_conv_geometry_of(task);
     for (uint32_t i = 0; i < g.group_count; i++) {
         const float *weight = task->weight + (size_t)i * g.outs * g.patch_len;
         fl_pack_columns(task->kernels, task->packed + i * g.forward_floats,
@@ -294,83 +164,55 @@ static void dense_load(const fl_task *task, bool with_gradients)
     }
 }
 
-/* ---- frames ---- */
-
-static void clear_frame(float *whole, const frame *f)
-{
-    if (whole) memset(whole, 0, f->height * f->row * sizeof *whole);
-}
-
-static float *inside_of(float *whole, const frame *f)
-{
-    return whole + f->top * f->row + (size_t)f->left * f->channels;
-}
-
-// The pixels themselves, or their copy in a frame whose border is 0 already.
-static const float *framed(float *whole, const frame *f, const float *pixels)
-{
-    if (!f->is_padded) return pixels;
-    const size_t row = (size_t)f->inside_width * f->channels;
-    float *to = inside_of(whole, f);
-    for (uint32_t y = 0; y < f->inside_height; y++) {
-        memcpy(to + y * f->row, pixels + y * row, row * sizeof *to);
-    }
-    return whole;
-}
-
-static void take_inside(float *pixels, const frame *f, float *whole, bool add)
-{
-    const size_t row = (size_t)f->inside_width * f->channels;
-    const float *from = inside_of(whole, f);
-    for (uint32_t y = 0; y < f->inside_height; y++) {
-        for (size_t i = 0; add && i < row; i++) {
-            pixels[i] += from[i];
-        }
-        if (!add) memcpy(pixels, from, row * sizeof *pixels);
-        pixels += row;
-        from += f->row;
-    }
-}
-
 /* ---- forward ---- */
 
-static void forward_row(float *y, const fl_task *task, const geometry *g,
-                        const float *x, uint32_t out_y)
+// Line i of the output, or where there is a pool of what lies before it.
+static void forward_line(float *y, const fl_task *task,
+                         const fl_conv_geometry *g, const float *x, uint32_t i)
 {
-    for (uint32_t i = 0; i < g->group_count; i++) {
+    const size_t pixel = (size_t)g->window->stride_w * g->x.channels;
+    const float *from =
+        x + fl_conv_line_at(g, g->out.width, i, g->window->stride_h * g->x.row,
+                            pixel);
+    for (uint32_t k = 0; k < g->group_count; k++) {
         const fl_product product = {
-            .a = x + (size_t)out_y * g->window->stride_h * g->x.row +
-                 (size_t)i * g->ins,
-            .a_step = (size_t)g->window->stride_w * g->x.channels,
+            .a = from + (size_t)k * g->ins,
+            .a_step = g->is_across ? g->x.size : pixel,
             .segment_step = g->dilation_h * g->x.row,
             .piece_step = (size_t)g->dilation_w * g->x.channels,
             .segment_count = g->window->kernel_h,
             .piece_count = g->piece_count,
             .piece_len = g->piece_taps * g->ins,
-            .b = task->packed + i * g->forward_floats,
-            .c = y + (size_t)i * g->outs,
-            .c_step = g->out.channels,
-            .rows = g->out.width,
+            .b = task->packed + k * g->forward_floats,
+            .c = y + (size_t)k * g->outs,
+            .c_step = g->is_across ? g->y_size : g->out.channels,
+            .rows = fl_conv_line_len(g, g->out.width),
             .columns = g->outs,
-            .bias = task->bias ? task->bias + (size_t)i * g->outs : NULL,
+            .bias = task->bias ? task->bias + (size_t)k * g->outs : NULL,
             .relu = fl_act_is_relu(task),
         };
         task->kernels->product(&product);
     }
 }
 
-static void forward_plain(float *y, const fl_task *task, const geometry *g,
-                          const float *x)
+static void forward_plain(float *y, const fl_task *task,
+                          const fl_conv_geometry *g, const float *x)
 {
     const size_t row_len = (size_t)g->out.width * g->out.channels;
-    for (uint32_t row = 0; row < g->out.height; row++) {
-        forward_row(y, task, g, x, row);
-        if (task->act && !fl_act_is_relu(task)) fl_act_apply(task, y, row_len);
-        y += row_len;
+    const bool has_act = task->act && !fl_act_is_relu(task);
+    const uint32_t count = fl_conv_line_count(g, g->out.height, g->out.width);
+    for (uint32_t i = 0; i < count; i++) {
+        float *line =
+            y + fl_conv_line_at(g, g->out.width, i, row_len, g->out.channels);
+        forward_line(line, task, g, x, i);
+        if (has_act && !g->is_across) fl_act_apply(task, line, row_len);
+    }
+    if (has_act && g->is_across) {
+        fl_act_apply(task, y, g->examples * g->y_size);
     }
 }
 
-static fl_pool_row pool_row_of(const fl_task *task, const geometry *g,
+static fl_pool_row pool_row_of(const fl_task *task, const fl_conv_geometry *g,
                                float *rows, size_t row_step)
 {
     return (fl_pool_row){
@@ -384,14 +226,15 @@ static fl_pool_row pool_row_of(const fl_task *task, const geometry *g,
 }
 
 static void forward_pooled(float *y, uint8_t *from, const fl_task *task,
-                           const geometry *g, const float *x, float *rows)
+                           const fl_conv_geometry *g, const float *x,
+                           float *rows)
 {
     const size_t row_len = (size_t)g->out.width * g->out.channels;
     const size_t y_len = (size_t)task->y_shape.width * g->out.channels;
     for (uint32_t py = 0; py < task->y_shape.height; py++) {
         for (uint32_t r = 0; r < task->pool->kernel_h; r++) {
-            forward_row(rows + r * row_len, task, g, x,
-                        py * task->pool->stride_h + r);
+            forward_line(rows + r * row_len, task, g, x,
+                         py * task->pool->stride_h + r);
         }
         fl_pool_row pool = pool_row_of(task, g, rows, row_len);
         pool.y = y;
@@ -404,16 +247,17 @@ static void forward_pooled(float *y, uint8_t *from, const fl_task *task,
 
 static void dense_forward(const fl_task *task, bool with_gradients)
 {
-    geometry g = geometry_of(task);
+    fl_conv_geometry g = fl_conv_geometry_of(task);
     areas a;
     size_t used;
     if (forward_areas(&a, &used, task, &g)) return;  // as dense_memory saw
     uint8_t *from = with_gradients ? task->kept : NULL;
-    clear_frame(a.x, &g.x);
+    fl_conv_clear_frames(a.x, &g, &g.x);
     for (size_t i = 0; i < g.chunk_count; i++) {
-        const float *x = framed(a.x, &g.x, task->x[0] + i * g.x_size);
-        float *y = task->y + i * g.y_size;
-        begin_chunk(&g, task, i);
+        fl_conv_begin_chunk(&g, task, i);
+        const float *x =
+            fl_conv_framed(a.x, &g, &g.x, task->x[0] + fl_conv_x_at(&g, i));
+        float *y = task->y + fl_conv_y_at(&g, i);
         if (task->pool) {
             forward_pooled(y, from ? from + i * g.y_size : NULL, task, &g, x,
                            a.rows);
@@ -432,8 +276,8 @@ typedef struct {
 } out_grad;
 
 // Adds the bias's gradient too. What no window covers stays 0.
-static void unpool_example(float *dy, const fl_task *task, const geometry *g,
-                           size_t i)
+static void unpool_example(float *dy, const fl_task *task,
+                           const fl_conv_geometry *g, size_t i)
 {
     const size_t y_len = (size_t)task->y_shape.width * g->out.channels;
     for (uint32_t y = 0; y < task->y_shape.height; y++) {
@@ -448,40 +292,49 @@ static void unpool_example(float *dy, const fl_task *task, const geometry *g,
     }
 }
 
-static out_grad out_grad_of(const fl_task *task, const geometry *g,
+static out_grad out_grad_of(const fl_task *task, const fl_conv_geometry *g,
                             const areas *a, size_t i)
 {
     if (task->pool) {
-        float *inside = inside_of(a->dy, &g->dy);
+        float *inside = fl_conv_inside(a->dy, &g->dy);
         unpool_example(inside, task, g, i);
         return (out_grad){a->dy, inside, g->dy.row};
     }
-    float *dy = task->dy + i * g->y_size;
+    const size_t at = fl_conv_y_at(g, i);
+    float *dy = task->dy + at;
     const size_t row = (size_t)g->out.width * g->out.channels;
-    fl_conv_mask_and_sum(task, dy, task->y + i * g->y_size,
-                         (size_t)g->out.height * g->out.width);
+    fl_conv_mask_and_sum(task, dy, task->y + at,
+                         (size_t)g->examples * g->out.height * g->out.width);
     if (!task->dx[0]) return (out_grad){NULL, dy, row};
-    return (out_grad){framed(a->dy, &g->dy, dy), dy, row};
+    return (out_grad){fl_conv_framed(a->dy, g, &g->dy, dy), dy, row};
 }
 
 /* ---- the gradient of the weight ---- */
 
+// Pixels that a gradient of the weight sums over in one go: an example's, or
+// one row of those of all examples.
+typedef struct {
+    const float *x, *dy;  // of the group
+    size_t x_row, dy_row;
+    uint32_t row_count;
+} span;
+
 // One group's: dy^T times a piece.
-static void add_weight_grad(float *grad, const fl_task *task, const geometry *g,
-                            const float *x, const float *dy, size_t dy_row)
+static void add_weight_grad(float *grad, const fl_task *task,
+                            const fl_conv_geometry *g, const span *s)
 {
     const uint32_t len = g->piece_taps * g->ins;
     for (uint32_t k = 0; k < g->window->kernel_h * g->piece_count; k++) {
         const size_t row = k / g->piece_count, piece = k % g->piece_count;
         const fl_outer outer = {
-            .a = dy,
-            .a_row = dy_row,
+            .a = s->dy,
+            .a_row = s->dy_row,
             .a_step = g->out.channels,
-            .b = x + row * g->dilation_h * g->x.row +
+            .b = s->x + row * g->dilation_h * g->x.row +
                  piece * g->dilation_w * g->x.channels,
-            .b_row = g->x.row * g->window->stride_h,
+            .b_row = s->x_row,
             .b_step = (size_t)g->window->stride_w * g->x.channels,
-            .row_count = g->out.height,
+            .row_count = s->row_count,
             .step_count = g->out.width,
             .segment_count = 1,
             .g = grad + (size_t)k * len,
@@ -496,21 +349,20 @@ static void add_weight_grad(float *grad, const fl_task *task, const geometry *g,
 // One group's, the other way round: the pieces of all kernel rows, or of one,
 // in one go.
 static void add_transposed_grad(float *transposed, const fl_task *task,
-                                const geometry *g, const float *x,
-                                const float *dy, size_t dy_row)
+                                const fl_conv_geometry *g, const span *s)
 {
     const bool is_whole = g->piece_count == 1;
     const uint32_t len = g->piece_taps * g->ins;
     fl_outer outer = {
-        .a = x,
-        .a_row = g->x.row * g->window->stride_h,
+        .a = s->x,
+        .a_row = s->x_row,
         .a_step = (size_t)g->window->stride_w * g->x.channels,
         .segment_step = is_whole ? g->dilation_h * g->x.row
                                  : (size_t)g->dilation_w * g->x.channels,
-        .b = dy,
-        .b_row = dy_row,
+        .b = s->dy,
+        .b_row = s->dy_row,
         .b_step = g->out.channels,
-        .row_count = g->out.height,
+        .row_count = s->row_count,
         .step_count = g->out.width,
         .g = transposed,
         .g_step = g->outs,
@@ -525,24 +377,38 @@ static void add_transposed_grad(float *transposed, const fl_task *task,
     }
 }
 
-static void add_weight_grads(const fl_task *task, const geometry *g,
-                             const areas *a, const float *x, const out_grad *dy)
+static void add_span(const fl_task *task, const fl_conv_geometry *g,
+                     const areas *a, span s)
 {
     const size_t group_size = g->outs * g->patch_len;
     for (uint32_t i = 0; i < g->group_count; i++) {
-        const float *x_group = x + (size_t)i * g->ins;
-        const float *dy_group = dy->inside + (size_t)i * g->outs;
         if (a->transposed) {
-            add_transposed_grad(a->transposed + i * group_size, task, g,
-                                x_group, dy_group, dy->row);
+            add_transposed_grad(a->transposed + i * group_size, task, g, &s);
         } else {
-            add_weight_grad(task->weight_grad + i * group_size, task, g,
-                            x_group, dy_group, dy->row);
+            add_weight_grad(task->weight_grad + i * group_size, task, g, &s);
         }
+        s.x += g->ins;
+        s.dy += g->outs;
     }
 }
 
-static void add_transpose(const fl_task *task, const geometry *g,
+static void add_weight_grads(const fl_task *task, const fl_conv_geometry *g,
+                             const areas *a, const float *x, const out_grad *dy)
+{
+    const size_t x_row = g->x.row * g->window->stride_h;
+    if (!g->is_across) {
+        add_span(task, g, a,
+                 (span){x, dy->inside, x_row, dy->row, g->out.height});
+        return;
+    }
+    for (uint32_t y = 0; y < g->out.height; y++) {
+        add_span(task, g, a,
+                 (span){x + y * x_row, dy->inside + y * dy->row, g->x.size,
+                        g->y_size, g->examples});
+    }
+}
+
+static void add_transpose(const fl_task *task, const fl_conv_geometry *g,
                           const float *transposed)
 {
     for (uint32_t o = 0; o < g->out.channels; o++) {
@@ -558,25 +424,29 @@ static void add_transpose(const fl_task *task, const geometry *g,
 
 /* ---- the gradient of the input ---- */
 
-static void gather_input_grad(float *dx, const fl_task *task, const geometry *g,
-                              const out_grad *dy)
+static void gather_input_grad(float *dx, const fl_task *task,
+                              const fl_conv_geometry *g, const out_grad *dy)
 {
     const uint32_t height = g->is_flat ? 1 : g->x.inside_height;
     const uint32_t width = g->is_flat ? g->out.width : g->x.inside_width;
-    for (uint32_t k = 0; k < height * g->group_count; k++) {
-        const size_t y = k / g->group_count, group = k % g->group_count;
+    const size_t row = (size_t)width * g->x.channels;
+    const uint32_t count = fl_conv_line_count(g, height, width);
+    for (uint32_t k = 0; k < count * g->group_count; k++) {
+        const uint32_t i = k / g->group_count, group = k % g->group_count;
         const fl_product product = {
-            .a = dy->whole + y * g->dy.row + group * g->outs,
-            .a_step = g->dy.channels,
+            .a = dy->whole + (size_t)group * g->outs +
+                 fl_conv_line_at(g, width, i, g->dy.row, g->dy.channels),
+            .a_step = g->is_across ? g->dy.size : g->dy.channels,
             .segment_step = g->dilation_h * g->dy.row,
             .piece_step = (size_t)g->dilation_w * g->dy.channels,
             .segment_count = g->window->kernel_h,
             .piece_count = g->piece_count,
             .piece_len = g->piece_taps * g->outs,
-            .b = packed_for_backward(task, g, (uint32_t)group),
-            .c = dx + y * width * g->x.channels + group * g->ins,
-            .c_step = g->x.channels,
-            .rows = width,
+            .b = packed_for_backward(task, g, group),
+            .c = dx + (size_t)group * g->ins +
+                 fl_conv_line_at(g, width, i, row, g->x.channels),
+            .c_step = g->is_across ? g->x_size : g->x.channels,
+            .rows = fl_conv_line_len(g, width),
             .columns = g->ins,
             .add = !task->is_fresh[0],
         };
@@ -584,23 +454,26 @@ static void gather_input_grad(float *dx, const fl_task *task, const geometry *g,
     }
 }
 
-// One group's row of dy, to the patches in dx from `row` on.
-static void scatter_row(float *row, const fl_task *task, const geometry *g,
-                        const float *dy, const float *packed)
+// One group's line of dy, to the patches in dx from `line` on.
+static void scatter_line(float *line, const fl_task *task,
+                         const fl_conv_geometry *g, const float *dy,
+                         const float *packed)
 {
     const uint32_t len = g->piece_taps * g->ins;
+    const size_t pixel = (size_t)g->window->stride_w * g->x.channels;
     for (uint32_t k = 0; k < g->window->kernel_h * g->piece_count; k++) {
         const fl_product product = {
             .a = dy,
-            .a_step = g->out.channels,
+            .a_step = g->is_across ? g->y_size : g->out.channels,
             .segment_count = 1,
             .piece_count = 1,
             .piece_len = g->outs,
             .b = packed,
-            .c = row + (size_t)(k / g->piece_count) * g->dilation_h * g->x.row +
+            .c = line +
+                 (size_t)(k / g->piece_count) * g->dilation_h * g->x.row +
                  (size_t)(k % g->piece_count) * g->dilation_w * g->x.channels,
-            .c_step = (size_t)g->window->stride_w * g->x.channels,
-            .rows = g->out.width,
+            .c_step = g->is_across ? g->x.size : pixel,
+            .rows = fl_conv_line_len(g, g->out.width),
             .columns = len,
             .add = true,
         };
@@ -610,29 +483,36 @@ static void scatter_row(float *row, const fl_task *task, const geometry *g,
 }
 
 static void scatter_input_grad(float *dx, const fl_task *task,
-                               const geometry *g, const out_grad *dy)
+                               const fl_conv_geometry *g, const out_grad *dy)
 {
-    for (uint32_t y = 0; y < g->out.height; y++) {
-        float *row = dx + (size_t)y * g->window->stride_h * g->x.row;
-        for (uint32_t i = 0; i < g->group_count; i++) {
-            scatter_row(row + (size_t)i * g->ins, task, g,
-                        dy->inside + y * dy->row + (size_t)i * g->outs,
-                        packed_for_backward(task, g, i));
-        }
+    const uint32_t width = g->out.width;
+    const uint32_t count = fl_conv_line_count(g, g->out.height, width);
+    const size_t pixel = (size_t)g->window->stride_w * g->x.channels;
+    for (uint32_t k = 0; k < count * g->group_count; k++) {
+        const uint32_t i = k / g->group_count, group = k % g->group_count;
+        float *line =
+            dx + (size_t)group * g->ins +
+            fl_conv_line_at(g, width, i, g->window->stride_h * g->x.row, pixel);
+        const float *from =
+            dy->inside + (size_t)group * g->outs +
+            fl_conv_line_at(g, width, i, dy->row, g->out.channels);
+        scatter_line(line, task, g, from, packed_for_backward(task, g, group));
     }
 }
 
-static void add_input_grad(float *dx, const fl_task *task, const geometry *g,
-                           const areas *a, const out_grad *dy)
+static void add_input_grad(float *dx, const fl_task *task,
+                           const fl_conv_geometry *g, const areas *a,
+                           const out_grad *dy)
 {
     if (g->gathers) {
         gather_input_grad(dx, task, g, dy);
     } else if (a->dx) {
-        clear_frame(a->dx, &g->x);
+        fl_conv_clear_frames(a->dx, g, &g->x);
         scatter_input_grad(a->dx, task, g, dy);
-        take_inside(dx, &g->x, a->dx, !task->is_fresh[0]);
+        fl_conv_take_inside(dx, g, &g->x, a->dx, !task->is_fresh[0]);
     } else {
-        if (task->is_fresh[0]) memset(dx, 0, g->x_size * sizeof *dx);
+        if (task->is_fresh[0])
+            memset(dx, 0, g->examples * g->x_size * sizeof *dx);
         scatter_input_grad(dx, task, g, dy);
     }
 }
@@ -641,22 +521,23 @@ static void add_input_grad(float *dx, const fl_task *task, const geometry *g,
 
 static void dense_backward(const fl_task *task)
 {
-    geometry g = geometry_of(task);
+    fl_conv_geometry g = fl_conv_geometry_of(task);
     areas a;
     size_t used;
     if (backward_areas(&a, &used, task, &g)) return;  // as dense_memory saw
     if (a.transposed) {
         memset(a.transposed, 0, task->node->weight_count * sizeof(float));
     }
-    clear_frame(a.x, &g.x);
-    clear_frame(a.dy, &g.dy);
+    fl_conv_clear_frames(a.x, &g, &g.x);
+    fl_conv_clear_frames(a.dy, &g, &g.dy);
     for (size_t i = 0; i < g.chunk_count; i++) {
-        const float *x = framed(a.x, &g.x, task->x[0] + i * g.x_size);
-        begin_chunk(&g, task, i);
+        fl_conv_begin_chunk(&g, task, i);
+        const float *x =
+            fl_conv_framed(a.x, &g, &g.x, task->x[0] + fl_conv_x_at(&g, i));
         const out_grad dy = out_grad_of(task, &g, &a, i);
         if (task->weight_grad) add_weight_grads(task, &g, &a, x, &dy);
         if (!task->dx[0]) continue;
-        add_input_grad(task->dx[0] + i * g.x_size, task, &g, &a, &dy);
+        add_input_grad(task->dx[0] + fl_conv_x_at(&g, i), task, &g, &a, &dy);
     }
     if (a.transposed && task->weight_grad) {
         add_transpose(task, &g, a.transposed);

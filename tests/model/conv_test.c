@@ -28,7 +28,7 @@ static fl_node node_of(const conv_case *c)
 enum { HAS_BIAS = 1, HAS_RELU = 2, HAS_POOL = 4 };
 
 // A layer in front makes the gradient of the input matter.
-static void check_conv(const conv_case *c, unsigned kind)
+static fl_graph net_of(const conv_case *c, unsigned kind)
 {
     fl_graph net = net_over(c->height, c->width, 1);
     net_add_conv(&net, c->channels, net_square(1, 1, 0), true);
@@ -36,6 +36,12 @@ static void check_conv(const conv_case *c, unsigned kind)
     if (kind & HAS_RELU) net_add_plain(&net, FL_OP_RELU);
     if (kind & HAS_POOL) net_add_pool(&net, net_square(2, 2, 0));
     net_add_dense(&net, 2);
+    return net;
+}
+
+static void check_conv(const conv_case *c, unsigned kind)
+{
+    fl_graph net = net_of(c, kind);
     net_check(&net);
 }
 
@@ -84,6 +90,39 @@ TEST(conv_computes_rows_of_every_length)
         const conv_case c = {2, width, 1, 2, {2, 1, 1, 1, 1, 0, 0, 0}, 1, 1, 1};
         check_conv(&c, HAS_BIAS | HAS_RELU);
     }
+}
+
+// 8 are enough for that, and 65 more than one chunk.
+TEST(conv_computes_short_rows_of_many_examples_across_these)
+{
+    static const conv_case cases[] = {
+        {1, 1, 5, 3, {3, 3, 1, 1, 1, 1, 1, 1}, 1, 1, 1},
+        {4, 4, 2, 17, {3, 3, 1, 1, 1, 1, 1, 1}, 1, 1, 1},
+        {3, 2, 17, 2, {3, 2, 1, 1, 1, 0, 1, 1}, 1, 1, 1},
+        {6, 7, 3, 2, {3, 3, 2, 2, 1, 1, 1, 1}, 1, 1, 1},
+        {4, 4, 6, 5, {1, 1, 2, 2, 0, 0, 0, 0}, 1, 1, 1},
+        {5, 5, 2, 3, {3, 3, 1, 1, 0, 0, 0, 0}, 1, 1, 1},
+        {4, 4, 4, 6, {3, 3, 1, 1, 1, 1, 1, 1}, 1, 1, 2},
+        {3, 4, 2, 2, {2, 3, 1, 1, 2, 2, 2, 2}, 2, 2, 1},
+        {4, 4, 6, 8, {3, 2, 2, 1, 1, 0, 1, 1}, 1, 1, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fl_graph few = net_of(&cases[i], i % 2 ? HAS_RELU : HAS_BIAS);
+        fl_graph many = net_of(&cases[i], i % 2 ? HAS_RELU : HAS_BIAS);
+        net_check_batch(&few, 8);
+        net_check_batch(&many, 65);
+    }
+}
+
+TEST(conv_computes_an_activation_behind_short_rows)
+{
+    const conv_case c = {2, 3, 3, 4, net_square(3, 1, 1), 1, 1, 1};
+    fl_graph net = net_over(c.height, c.width, 1);
+    net_add_conv(&net, c.channels, net_square(1, 1, 0), true);
+    net_add(&net, node_of(&c), true, NULL);
+    net_add_plain(&net, FL_OP_HARD_SWISH);
+    net_add_dense(&net, 2);
+    net_check_batch(&net, 9);
 }
 
 TEST(conv_computes_dilations)
@@ -229,15 +268,18 @@ TEST(conv_refuses_padding_without_end)
     fl_graph_fini(&net);
 }
 
-RUN_TESTS(cmocka_unit_test(conv_computes_odd_shapes),
-          cmocka_unit_test(conv_computes_all_pixels_of_a_batch_at_once),
-          cmocka_unit_test(conv_computes_rows_of_every_length),
-          cmocka_unit_test(conv_computes_dilations),
-          cmocka_unit_test(conv_computes_groups),
-          cmocka_unit_test(conv_computes_depthwise),
-          cmocka_unit_test(conv_computes_depthwise_with_dilation_and_stride),
-          cmocka_unit_test(conv_computes_depthwise_with_a_channel_multiplier),
-          cmocka_unit_test(conv_computes_a_pool_behind_every_kind),
-          cmocka_unit_test(conv_refuses_groups_that_do_not_divide_the_channels),
-          cmocka_unit_test(conv_refuses_windows_that_do_not_fit),
-          cmocka_unit_test(conv_refuses_padding_without_end))
+RUN_TESTS(
+    cmocka_unit_test(conv_computes_odd_shapes),
+    cmocka_unit_test(conv_computes_all_pixels_of_a_batch_at_once),
+    cmocka_unit_test(conv_computes_rows_of_every_length),
+    cmocka_unit_test(conv_computes_short_rows_of_many_examples_across_these),
+    cmocka_unit_test(conv_computes_an_activation_behind_short_rows),
+    cmocka_unit_test(conv_computes_dilations),
+    cmocka_unit_test(conv_computes_groups),
+    cmocka_unit_test(conv_computes_depthwise),
+    cmocka_unit_test(conv_computes_depthwise_with_dilation_and_stride),
+    cmocka_unit_test(conv_computes_depthwise_with_a_channel_multiplier),
+    cmocka_unit_test(conv_computes_a_pool_behind_every_kind),
+    cmocka_unit_test(conv_refuses_groups_that_do_not_divide_the_channels),
+    cmocka_unit_test(conv_refuses_windows_that_do_not_fit),
+    cmocka_unit_test(conv_refuses_padding_without_end))

@@ -75,14 +75,16 @@ typedef struct {
     float *params, *grads;
     double *params_exact, *grads_exact;
     double *x;
-    uint32_t labels[COUNT];
+    uint32_t *labels;
+    uint32_t count;
     size_t x_size, classes;
 } batch;
 
-static batch batch_for(const fl_graph *graph)
+static batch batch_for(const fl_graph *graph, uint32_t count)
 {
     const fl_node *last = &graph->nodes[graph->node_count - 1];
     batch b = {
+        .count = count,
         .x_size = fl_shape_size(graph->nodes[0].shape),
         .classes = fl_shape_size(last->shape),
     };
@@ -90,8 +92,10 @@ static batch batch_for(const fl_graph *graph)
     b.grads = calloc(graph->param_count, sizeof(float));
     b.params_exact = calloc(graph->param_count, sizeof(double));
     b.grads_exact = calloc(graph->param_count, sizeof(double));
-    b.x = calloc(COUNT * b.x_size, sizeof(double));
-    assert_true(b.params && b.grads && b.params_exact && b.grads_exact && b.x);
+    b.x = calloc(count * b.x_size, sizeof(double));
+    b.labels = calloc(count, sizeof *b.labels);
+    assert_true(b.params && b.grads && b.params_exact && b.grads_exact && b.x &&
+                b.labels);
 
     fl_random random;
     fl_random_init(&random, SEED, FL_RANDOM_TEST, 0);
@@ -107,9 +111,9 @@ static batch batch_for(const fl_graph *graph)
             b.params_exact[node->stats_at + k] += 1.0;
         }
     }
-    for (size_t i = 0; i < COUNT * b.x_size; i++)
+    for (size_t i = 0; i < count * b.x_size; i++)
         b.x[i] = (double)(fl_random_float(&random) - 0.5F);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         b.labels[i] = fl_random_below(&random, (uint32_t)b.classes);
     return b;
 }
@@ -121,6 +125,7 @@ static void batch_free(batch *b)
     free(b->params_exact);
     free(b->grads_exact);
     free(b->x);
+    free(b->labels);
 }
 
 static void assert_close(const char *what, const char *kernels, size_t i,
@@ -145,7 +150,7 @@ typedef struct {
     fl_team *team;
     const way *how;
     batch *data;
-    float *logits, *logits_grad;  // (COUNT, classes)
+    float *logits, *logits_grad;  // (count, classes)
     float *grads;                 // (lanes, param_count)
 } trial;
 
@@ -154,10 +159,11 @@ static void run_lane(unsigned lane, void *context)
     const trial *t = context;
     const batch *b = t->data;
     const size_t params = fl_plan_graph(t->plan)->param_count;
-    const fl_plan_batch whole = {
-        .count = COUNT, .draw = NAIVE_DRAW, .uses_stats = t->how->uses_stats};
-    const uint32_t first = fl_plan_share(t->plan, COUNT, lane);
-    const uint32_t count = fl_plan_share(t->plan, COUNT, lane + 1) - first;
+    const fl_plan_batch whole = {.count = b->count,
+                                 .draw = NAIVE_DRAW,
+                                 .uses_stats = t->how->uses_stats};
+    const uint32_t first = fl_plan_share(t->plan, b->count, lane);
+    const uint32_t count = fl_plan_share(t->plan, b->count, lane + 1) - first;
     for (size_t i = 0; i < count * b->x_size; i++)
         fl_plan_input(t->plan, lane)[i] = (float)b->x[first * b->x_size + i];
     fl_plan_load(t->plan, lane, b->params);
@@ -171,7 +177,7 @@ static void run_lane(unsigned lane, void *context)
         fl_metrics metrics = {0};
         const fl_loss_batch logits = {.outputs = t->logits,
                                       .labels = b->labels,
-                                      .count = COUNT,
+                                      .count = b->count,
                                       .width = (uint32_t)b->classes,
                                       .grad = t->logits_grad};
         fl_loss_add(&metrics, &(fl_loss){0}, &logits);
@@ -202,11 +208,11 @@ static void compare(const trial *t)
     snprintf(name, sizeof name, "%s, %u lanes%s%s", t->how->kernels->name,
              t->how->lanes, t->how->recompute ? ", recomputing" : "",
              t->how->uses_stats ? ", running statistics" : "");
-    double *logits = calloc(COUNT * b->classes, sizeof *logits);
+    double *logits = calloc(b->count * b->classes, sizeof *logits);
     assert_non_null(logits);
-    naive_forward(logits, graph, b->params_exact, b->x, COUNT,
+    naive_forward(logits, graph, b->params_exact, b->x, b->count,
                   t->how->uses_stats);
-    for (size_t i = 0; i < COUNT * b->classes; i++)
+    for (size_t i = 0; i < b->count * b->classes; i++)
         assert_close("logit", name, i, t->logits[i], logits[i]);
     free(logits);
     for (size_t i = 0; t->how->with_gradients && i < graph->param_count; i++) {
@@ -221,14 +227,14 @@ static void compare(const trial *t)
 static void try_way(const fl_graph *net, batch *b, const way *how)
 {
     trial t = {.how = how, .data = b};
-    t.logits = calloc(COUNT * b->classes, sizeof(float));
-    t.logits_grad = calloc(COUNT * b->classes, sizeof(float));
+    t.logits = calloc(b->count * b->classes, sizeof(float));
+    t.logits_grad = calloc(b->count * b->classes, sizeof(float));
     t.grads = calloc(how->lanes * net->param_count + 1, sizeof(float));
     assert_true(t.logits && t.logits_grad && t.grads);
     assert_ok(fl_team_new(&t.team, how->lanes));
     // One example more than is used: a plan is for "up to" a batch.
     const fl_plan_options options = {
-        .batch_cap = COUNT + 1,
+        .batch_cap = b->count + 1,
         .team = t.team,
         .with_gradients = how->with_gradients,
         .recompute = how->recompute,
@@ -254,8 +260,8 @@ static bool has_statistics(const fl_graph *net)
 static void check_gradients(const fl_graph *net, batch *b, bool uses_stats)
 {
     const fl_kernels *kernels;
-    naive_gradient(b->grads_exact, net, b->params_exact, b->x, b->labels, COUNT,
-                   uses_stats);
+    naive_gradient(b->grads_exact, net, b->params_exact, b->x, b->labels,
+                   b->count, uses_stats);
     for (unsigned k = 0; (kernels = fl_kernels_at(k)); k++) {
         const way ways[] = {
             {kernels, 1, true, false, uses_stats},
@@ -269,7 +275,12 @@ static void check_gradients(const fl_graph *net, batch *b, bool uses_stats)
 
 void net_check(fl_graph *net)
 {
-    batch b = batch_for(net);
+    net_check_batch(net, COUNT);
+}
+
+void net_check_batch(fl_graph *net, uint32_t count)
+{
+    batch b = batch_for(net, count);
     const fl_kernels *kernels;
     check_gradients(net, &b, false);
     if (has_statistics(net)) check_gradients(net, &b, true);

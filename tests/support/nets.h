@@ -37,4 +37,7 @@ fl_window net_square(uint32_t kernel, uint32_t stride, uint32_t pad);
  */
 void net_check(fl_graph *net);
 
+/* The same with so many examples; usually there are three. */
+void net_check_batch(fl_graph *net, uint32_t count);
+
 #endif
