@@ -167,8 +167,9 @@ static fl_err check_model(const fl_model *model, fl_storage storage,
     const float max = storage == FL_STORAGE_FLOAT16 ? FL_HALF_MAX : 0x1p127F;
     for (uint32_t i = 0; i < model->graph.node_count; i++) {
         const fl_node *node = &model->graph.nodes[i];
-        if (fl_graph_has_weights(node))
+        if (fl_graph_has_weights(node)) {
             FL_TRY(check_weights(model, node, max, why));
+        }
     }
     return FL_OK;
 }

@@ -511,8 +511,9 @@ static void add_input_grad(float *dx, const fl_task *task,
         scatter_input_grad(a->dx, task, g, dy);
         fl_conv_take_inside(dx, g, &g->x, a->dx, !task->is_fresh[0]);
     } else {
-        if (task->is_fresh[0])
+        if (task->is_fresh[0]) {
             memset(dx, 0, g->examples * g->x_size * sizeof *dx);
+        }
         scatter_input_grad(dx, task, g, dy);
     }
 }
