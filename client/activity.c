@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/activity.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
-enum { DATE_CAP = 32 };
+enum { SCHEMA = 1, DATE_CAP = 32, WORDS_CAP = 200 };
 
 static void date(char text[DATE_CAP], int64_t wall_ms)
 {
@@ -36,6 +40,73 @@ static void add_installed(fl_json *line, const fl_activity *activity)
     fl_json_text_set(line, "int8_installed", when);
 }
 
+/* ---- why it may not work ---- */
+
+// "busy, quiet_hours": what also holds, beside the first reason.
+static void list_others(char words[WORDS_CAP], const fl_eligibility *e)
+{
+    words[0] = 0;
+    for (size_t i = 1; i < e->reason_count; i++) {
+        const size_t len = strlen(words);
+        snprintf(words + len, WORDS_CAP - len, "%s%s", len > 0 ? ", " : "",
+                 fl_away_word(e->reasons[i]));
+    }
+}
+
+static void add_reasons(fl_json *line, const fl_watch *watch)
+{
+    char why[FL_ELIGIBILITY_TEXT_CAP], when[DATE_CAP], others[WORDS_CAP];
+    const fl_eligibility *e = &watch->eligibility;
+    const fl_away away = fl_eligibility_away(e);
+    fl_json_text_set(line, "away", fl_away_word(away));
+    if (!away) return;
+    const int64_t until_s =
+        fl_eligibility_until(e, away, fl_clock_wall_ms() / 1000);
+    fl_eligibility_explain(e, away, why);
+    fl_json_text_set(line, "away_why", why);
+    date(when, fl_eligibility_since(e, away) * 1000);
+    fl_json_text_set(line, "away_since", when);
+    if (until_s > 0) {
+        date(when, until_s * 1000);
+        fl_json_text_set(line, "away_until", when);
+    } else {
+        fl_json_count_set(line, "look_every_s",
+                          (uint64_t)watch->every_ms / 1000);
+    }
+    list_others(others, e);
+    if (others[0]) fl_json_text_set(line, "away_also", others);
+}
+
+/* ---- memory, disk, bytes ---- */
+
+// In MB. The peak never falls, so it is not written again and again.
+static double peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage)) return 0;
+    return (double)(usage.ru_maxrss * 1024 / 100000) / 10;
+}
+
+static void add_resources(fl_json *line, const fl_activity *activity)
+{
+    const fl_footprint *training = &activity->footprint;
+    const fl_watch *watch = activity->watch;
+    fl_json_number_set(line, "peak_mb", peak_memory());
+    if (training->bytes > 0) {
+        fl_json_number_set(line, "training_mb",
+                           (double)(training->bytes / 100000) / 10);
+        fl_json_count_set(line, "threads", training->thread_count);
+        fl_json_bool_set(line, "recomputes", training->recomputes);
+    }
+    fl_json_count_set(line, "bytes_month", watch->traffic.bytes);
+    if (watch->sensors.fault_count > 0) {
+        fl_json_count_set(line, "sensors_broken", watch->sensors.fault_count);
+    }
+    if (activity->trouble[0]) {
+        fl_json_text_set(line, "disk", activity->trouble);
+    }
+}
+
 fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
                          fl_reason *why)
 {
@@ -45,7 +116,9 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_hex_encode(key, sizeof key, activity->public_key, FL_KEY_BYTES);
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "status");
+    fl_json_count_set(line, "schema", SCHEMA);
     fl_json_text_set(line, "activity", activity->activity);
+    add_reasons(line, activity->watch);
     fl_json_bool_set(line, "connected", status->is_connected);
     fl_json_text_set(line, "aggregator", activity->aggregator);
     fl_json_count_set(line, "round", status->round);
@@ -56,6 +129,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "samples", activity->sample_count);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
+    add_resources(line, activity);
     add_installed(line, activity);
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);

@@ -21,7 +21,7 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 + FL_RULES_COUNT };
 
 static settings defaults(void)
 {
@@ -34,6 +34,7 @@ static settings defaults(void)
                     .min_fields = 16,
                     .min_step = 1e-7,
                     .max_drop = 2.0,
+                    .rules = fl_rules_defaults(),
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
         .top = 1,
@@ -97,7 +98,9 @@ static size_t list_options(fl_option *table, settings *s)
     const size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &service->data);
     memcpy(table + count, options, sizeof options);
-    return count + sizeof options / sizeof *options;
+    const size_t own_count = sizeof options / sizeof *options;
+    return count + own_count +
+           fl_rules_list(table + count + own_count, &service->rules);
 }
 
 static const char USAGE[] =
