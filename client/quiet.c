@@ -146,49 +146,38 @@ bool fl_quiet_contains(const fl_quiet *quiet, int64_t wall_s)
     return false;
 }
 
-// Minutes on the clock until a span begins or ends, or a day does.
-static unsigned next_edge(const fl_quiet *quiet, unsigned minute)
+// Clocks are put forward and back at full quarters of an hour, wherever.
+static int64_t next_quarter(int64_t wall_s)
 {
-    unsigned least = DAY_MINUTES - minute;
+    enum { QUARTER_S = 15 * 60 };
+    return wall_s - wall_s % QUARTER_S + QUARTER_S;
+}
+
+// The next time at which a span may begin or end: within a quarter of an hour
+// clocks run as they should.
+static int64_t next_edge(const fl_quiet *quiet, int64_t wall_s)
+{
+    const unsigned minute = local_of(wall_s).minute;
+    int64_t next_s = next_quarter(wall_s);
     for (size_t i = 0; i < quiet->count; i++) {
         const unsigned edges[] = {quiet->spans[i].from, quiet->spans[i].to};
         for (int k = 0; k < 2; k++) {
-            if (edges[k] > minute && edges[k] - minute < least) {
-                least = edges[k] - minute;
-            }
+            if (edges[k] <= minute) continue;
+            const int64_t edge_s =
+                wall_s - wall_s % 60 + (int64_t)(edges[k] - minute) * 60;
+            if (edge_s < next_s) next_s = edge_s;
         }
     }
-    return least;
-}
-
-// Where clocks are put forward in between, it came earlier than they say.
-static int64_t first_change(const fl_quiet *quiet, int64_t before_s,
-                            int64_t after_s)
-{
-    const bool was = fl_quiet_contains(quiet, before_s);
-    while (after_s - before_s > 60) {
-        const int64_t middle_s = before_s + (after_s - before_s) / 120 * 60;
-        if (fl_quiet_contains(quiet, middle_s) == was) {
-            before_s = middle_s;
-        } else {
-            after_s = middle_s;
-        }
-    }
-    return after_s;
+    return next_s;
 }
 
 int64_t fl_quiet_change(const fl_quiet *quiet, int64_t wall_s)
 {
     const bool was = fl_quiet_contains(quiet, wall_s);
     const int64_t end_s = wall_s + (int64_t)AHEAD_DAYS * DAY_MINUTES * 60;
-    int64_t at_s = wall_s - wall_s % 60;
-    while (quiet->count > 0 && at_s < end_s) {
-        const int64_t next_s =
-            at_s + (int64_t)next_edge(quiet, local_of(at_s).minute) * 60;
-        if (fl_quiet_contains(quiet, next_s) != was) {
-            return first_change(quiet, at_s, next_s);
-        }
-        at_s = next_s;
+    while (quiet->count > 0 && wall_s < end_s) {
+        wall_s = next_edge(quiet, wall_s);
+        if (fl_quiet_contains(quiet, wall_s) != was) return wall_s;
     }
     return INT64_MAX;
 }

@@ -18,10 +18,6 @@ enum {
     FILE_CAP = 4096,
 };
 
-// 2024: a clock that says less has not been set since the board was switched
-// on.
-static const int64_t PLAUSIBLE_S = 1704067200;
-
 /* ---- the file ---- */
 
 static bool is_newer(const char *path)
@@ -98,7 +94,8 @@ static uint32_t month_of(int64_t wall_s)
 {
     struct tm local;
     const time_t time = (time_t)wall_s;
-    if (wall_s < PLAUSIBLE_S || !localtime_r(&time, &local)) return 0;
+    if (wall_s < FL_TRAFFIC_PLAUSIBLE_S || !localtime_r(&time, &local))
+        return 0;
     return (uint32_t)(local.tm_year + 1900) * 12 + (uint32_t)local.tm_mon;
 }
 

@@ -22,6 +22,10 @@
 
 enum { FL_TRAFFIC_STEP = 1024 * 1024 };  // ahead of what is used
 
+// 2024: a clock that says less has not been set since the board was switched
+// on.
+#define FL_TRAFFIC_PLAUSIBLE_S INT64_C(1704067200)
+
 typedef struct {
     char path[PATH_MAX];
     uint32_t month;  // year * 12 + month; 0: none yet
