@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/activity.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 
 enum { SCHEMA = 1, DATE_CAP = 32, WORDS_CAP = 200 };
@@ -144,6 +146,15 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     return err;
 }
 
+// A client whose disk fails cannot always leave word of it there.
+static void add_disk_now(fl_json *status, const char *folder)
+{
+    char path[PATH_MAX];
+    fl_reason why;
+    if (fl_path_join(path, sizeof path, folder, "probe")) return;
+    if (fl_file_check(path, &why)) fl_json_text_set(status, "disk", why.text);
+}
+
 fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
                          bool *is_running, fl_reason *why)
 {
@@ -157,6 +168,7 @@ fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
     if (err) {
         return fl_reason_set(why, err, "%s: the status is damaged", folder);
     }
+    add_disk_now(status, folder);
     if (!*is_running) {  // what was true when it ended
         fl_json_text_set(status, "activity", "not running");
         fl_json_bool_set(status, "connected", false);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -56,18 +55,22 @@ static void check_configuration(fl_findings *all)
 
 static void check_writable(fl_findings *all)
 {
+    char path[PATH_MAX];
+    fl_reason why;
     const char *folder = all->options->state;
-    if (access(folder, W_OK) == 0) {
-        const bool is_running = fl_state_is_running(folder);
-        fl_finding_add(all, FL_FINDING_OK, "state folder", NULL,
-                       "%s: can be written, %s", folder,
-                       is_running ? "a client runs there" : "no client runs");
+    if (fl_path_join(path, sizeof path, folder, "probe")) return;
+    if (fl_file_check(path, &why)) {
+        fl_finding_add(all, FL_FINDING_ERROR, "state folder",
+                       "run this as the client's user; make room on a full "
+                       "disk; a card that fails or has become read-only is "
+                       "named in the kernel's log",
+                       "%s", why.text);
         return;
     }
-    fl_finding_add(all, FL_FINDING_ERROR, "state folder",
-                   "run this as the client's user; on a disk that has become "
-                   "read-only see the kernel's log",
-                   "%s: cannot be written: %s", folder, strerror(errno));
+    const bool is_running = fl_state_is_running(folder);
+    fl_finding_add(all, FL_FINDING_OK, "state folder", NULL,
+                   "%s: can be written, %s", folder,
+                   is_running ? "a client runs there" : "no client runs");
 }
 
 static bool check_folder(fl_findings *all)

@@ -144,7 +144,9 @@ static int run(const void *self, fl_reason *why)
                              s->service.aggregation);
         return FL_EXIT_USAGE;
     }
-    return fl_program_exit(fl_service_run(&s->service, why));
+    const fl_err err = fl_service_run(&s->service, why);
+    // A disk that cannot be written now may be well another time.
+    return err == FL_ERR_SYSTEM ? FL_EXIT_TEMPORARY : fl_program_exit(err);
 }
 
 static int status(const void *self, fl_reason *why)
