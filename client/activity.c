@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -81,22 +80,13 @@ static void add_reasons(fl_json *line, const fl_watch *watch)
 
 /* ---- memory, disk, bytes ---- */
 
-// In MB. The peak never falls, so it is not written again and again.
-static double peak_memory(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage)) return 0;
-    return (double)(usage.ru_maxrss * 1024 / 100000) / 10;
-}
-
 static void add_resources(fl_json *line, const fl_activity *activity)
 {
     const fl_footprint *training = &activity->footprint;
     const fl_watch *watch = activity->watch;
-    fl_json_number_set(line, "peak_mb", peak_memory());
+    fl_json_count_set(line, "peak_kb", activity->peak_kb);
     if (training->bytes > 0) {
-        fl_json_number_set(line, "training_mb",
-                           (double)(training->bytes / 100000) / 10);
+        fl_json_count_set(line, "training_kb", training->bytes / 1024);
         fl_json_count_set(line, "threads", training->thread_count);
         fl_json_bool_set(line, "recomputes", training->recomputes);
     }

@@ -24,6 +24,7 @@ typedef struct {
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;
     const fl_watch *watch;
+    uint64_t peak_kb;        // the most memory that the program has had
     fl_footprint footprint;  // of the last training; zeros: none yet
     const char *trouble;     // with the disk; "": none
 } fl_activity;

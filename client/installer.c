@@ -10,7 +10,7 @@
 static void run(fl_job *job)
 {
     fl_installer *installer = (fl_installer *)(void *)job;
-    if (!fl_gate_pass(installer->gate, &installer->stop)) {
+    if (installer->gate && !fl_gate_pass(installer->gate, &installer->stop)) {
         installer->err = fl_reason_set(&installer->why, FL_ERR_CANCELLED,
                                        "stopped on request");
         return;

@@ -19,7 +19,7 @@
 typedef struct {
     fl_job job;  // first: the pool hands this address back
     void *owner;
-    fl_gate *gate;  // to pass before work begins
+    fl_gate *gate;  // to pass before work begins; NULL: none
     fl_install install;
     fl_state_installed record;      // of the new one
     uint8_t *installed, *previous;  // what `install` borrows

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,6 +15,7 @@
 #include "client/gate.h"
 #include "client/installer.h"
 #include "client/training.h"
+#include "client/trust.h"
 #include "client/watch.h"
 
 enum {
@@ -27,7 +29,7 @@ typedef struct service {
     fl_state *state;
     fl_disk disk;
     fl_identity identity;
-    uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
+    fl_trust trust;
     fl_enrolment *enrolment;
     fl_dataset *dataset;
     uint32_t *rows;  // 0, 1, 2, ...: the slice is all that was kept
@@ -74,6 +76,13 @@ static void look_at_installed(service *s)
     free(bytes);
 }
 
+// It never falls, so the same status is not written again and again.
+static uint64_t peak_kb(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
+}
+
 static void write_status(service *s)
 {
     fl_reason why;
@@ -87,6 +96,7 @@ static void write_status(service *s)
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
         .watch = &s->watch,
+        .peak_kb = peak_kb(),
         .footprint = s->footprint,
         .trouble = s->disk.trouble.text,
     };
@@ -464,52 +474,6 @@ static void keep_classes(service *s)
     free(text);
 }
 
-typedef fl_err get_key(const fl_state *state, uint8_t key[FL_KEY_BYTES],
-                       fl_reason *why);
-typedef fl_err set_key(fl_state *state, const uint8_t key[FL_KEY_BYTES],
-                       fl_reason *why);
-
-// From the option, else from the folder. *key NULL: none yet.
-static fl_err load_key(service *s, const uint8_t **key,
-                       uint8_t room[FL_KEY_BYTES], const char *option,
-                       const char *name, get_key *get, set_key *set,
-                       fl_reason *why)
-{
-    *key = room;
-    if (option) {
-        if (fl_hex_decode(room, FL_KEY_BYTES, option)) {
-            return fl_reason_set(why, FL_ERR_RANGE,
-                                 "--%s takes 64 hexadecimal digits", name);
-        }
-        return set(s->state, room, why);
-    }
-    fl_reason first;
-    const fl_err err = get(s->state, room, &first);
-    if (err == FL_ERR_NOT_FOUND) *key = NULL;
-    if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
-    return fl_reason_set(why, err, "%s", first.text);
-}
-
-// What must be the same as it was before the last stop.
-static fl_err load_trust(service *s, fl_client_options *options, fl_reason *why)
-{
-    fl_state_session session;
-    FL_TRY(load_key(s, &options->pin, s->pin, s->options->pin, "pin",
-                    fl_state_pin_get, fl_state_pin_set, why));
-    FL_TRY(load_key(s, &options->authority, s->authority, s->options->authority,
-                    "authority", fl_state_authority_get, fl_state_authority_set,
-                    why));
-    FL_TRY(fl_state_session_get(s->state, &session, why));
-    options->past = (fl_client_past){
-        .number = session.number,
-        .enrolment_serial = session.enrolment_serial,
-        .has_holdout = session.has_holdout,
-        .holdout = session.holdout,
-    };
-    memcpy(options->past.enrolment_hash, session.enrolment_hash, FL_HASH_BYTES);
-    return FL_OK;
-}
-
 static fl_err open_state(service *s, fl_reason *why)
 {
     char path[4096];
@@ -545,7 +509,9 @@ static fl_err make_machine(service *s, fl_reason *why)
         .enrol = enrol,
         .enrol_self = s,
     };
-    FL_TRY(load_trust(s, &options, why));
+    const fl_trust_options trust = {.pin = s->options->pin,
+                                    .authority = s->options->authority};
+    FL_TRY(fl_trust_load(&s->trust, &options, s->state, &trust, why));
     const fl_net_tcp_options tcp = {.connection_cap = 4};
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
     options.identity = s->identity;

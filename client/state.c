@@ -28,7 +28,6 @@ enum {
     RECORD_CAP = 256,  // of the small files
     RANDOM_START = 1 << 30,
     CLASSES_CAP = 16 * 1024 * 1024,
-    STATUS_PAGE = 4096,
 };
 
 struct fl_state {
@@ -497,27 +496,6 @@ fl_err fl_state_classes_read(char **text, const char *folder, fl_reason *why)
 
 /* ---- status ---- */
 
-// Padded to whole pages, so that on a full disk it can be overwritten where it
-// is: a disk that is full is what one asks the status about.
-static fl_err write_padded(const char *path, const char *text, size_t len,
-                           fl_reason *why)
-{
-    const size_t padded_len = (len / STATUS_PAGE + 1) * STATUS_PAGE;
-    char *padded = malloc(padded_len);
-    if (!padded) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
-    memset(padded, ' ', padded_len);
-    memcpy(padded, text, len);
-    padded[padded_len - 1] = '\n';
-    fl_err err =
-        fl_state_file_write(path, padded, padded_len, 0644, false, why);
-    if (err == FL_ERR_SYSTEM &&
-        !fl_file_overwrite(path, padded, padded_len, NULL)) {
-        err = FL_OK;
-    }
-    free(padded);
-    return err;
-}
-
 fl_err fl_state_status_write(fl_state *state, const char *text, fl_reason *why)
 {
     const size_t len = strlen(text);
@@ -529,7 +507,7 @@ fl_err fl_state_status_write(fl_state *state, const char *text, fl_reason *why)
     uint8_t hash[FL_HASH_BYTES] = {0};
     fl_hash(hash, text, len);
     if (memcmp(hash, state->status_hash, sizeof hash) == 0) return FL_OK;
-    FL_TRY(write_padded(state->status, text, len, why));
+    FL_TRY(fl_state_file_write(state->status, text, len, 0644, false, why));
     memcpy(state->status_hash, hash, sizeof hash);
     return FL_OK;
 }
@@ -540,8 +518,8 @@ fl_err fl_state_status_read(char **text, const char *folder, fl_reason *why)
     FL_TRY(place(path, folder, STATUS_NAME, why));
     uint8_t *bytes = NULL;
     size_t len = 0;
-    const fl_err err = fl_file_read(&bytes, &len, path,
-                                    FL_STATE_STATUS_MAX + STATUS_PAGE, why);
+    const fl_err err =
+        fl_file_read(&bytes, &len, path, FL_STATE_STATUS_MAX, why);
     if (err == FL_ERR_LIMIT) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "%s: not a status, longer than %d bytes", path,
@@ -554,9 +532,6 @@ fl_err fl_state_status_read(char **text, const char *folder, fl_reason *why)
                              path);
     }
     if (err) return err;
-    while (len > 0 && (bytes[len - 1] == ' ' || bytes[len - 1] == '\n')) {
-        bytes[--len] = 0;
-    }
     *text = (char *)bytes;
     return FL_OK;
 }
