@@ -109,17 +109,15 @@ static void check_processor(fl_findings *all)
     }
 }
 
-// Version 2, or the table of version 1: name, hierarchy, groups, enabled.
+// Version 2, or the table of version 1, whose last column says it is enabled.
 static bool has_memory_cgroup(const char *root)
 {
-    int is_enabled = 0;
     char *two = read_text(root, "sys/fs/cgroup/cgroup.controllers");
     char *one = read_text(root, "proc/cgroups");
     const char *line = one ? strstr(one, "\nmemory\t") : NULL;
-    const bool has =
-        (two && strstr(two, "memory")) ||
-        (line && sscanf(line, " memory %*d %*d %d", &is_enabled) == 1 &&
-         is_enabled == 1);
+    const char *end = line ? strchr(line + 1, '\n') : NULL;
+    const bool has = (two && strstr(two, "memory")) ||
+                     (end && strncmp(end - 2, "\t1", 2) == 0);
     free(two);
     free(one);
     return has;

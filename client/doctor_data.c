@@ -14,7 +14,7 @@
 static bool is_whole_object(const char *name)
 {
     return strspn(name, "0123456789abcdef") == 2 * (size_t)FL_HASH_BYTES &&
-           name[2 * FL_HASH_BYTES] == 0;
+           name[2 * (size_t)FL_HASH_BYTES] == 0;
 }
 
 // One that is no model is an enrolment list.

@@ -37,19 +37,19 @@ void fl_finding_add(fl_findings *findings, fl_severity severity,
 /* ---- doctor_link.c ---- */
 
 /* Name, connection, pin and protocol of the aggregator. */
-void fl_finding_link(fl_findings *findings);
+void fl_finding_link(fl_findings *all);
 
 /* ---- doctor_board.c ---- */
 
 /* Clock, disk, memory, processor, cgroup. */
-void fl_finding_board(fl_findings *findings);
+void fl_finding_board(fl_findings *all);
 
 /* Sensors, the link's price, and whether the client might work now. */
-void fl_finding_sensors(fl_findings *findings);
+void fl_finding_sensors(fl_findings *all);
 
 /* ---- doctor_data.c ---- */
 
 /* The data set, and whether the model of the state folder fits it. */
-void fl_finding_data(fl_findings *findings);
+void fl_finding_data(fl_findings *all);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,26 +125,38 @@ bool fl_sensor_cpus(unsigned *count, const char *text)
     return true;
 }
 
-// A line of the table: interface, destination, gateway, flags, references,
-// uses, metric, mask.
-static bool read_default(char name[FL_SENSOR_WORD_CAP], unsigned *metric,
+// The next field of a line of the table, as a number.
+static bool read_field(unsigned long *number, const char **at, int base)
+{
+    char *end;
+    *at += strspn(*at, " \t");
+    if (!isxdigit((unsigned char)**at)) return false;
+    *number = strtoul(*at, &end, base);
+    *at = end;
+    return true;
+}
+
+// Interface, destination, gateway, flags, references, uses, metric, mask.
+static bool read_default(char name[FL_SENSOR_WORD_CAP], unsigned long *metric,
                          const char *line)
 {
-    char interface[FL_SENSOR_WORD_CAP];
-    unsigned destination, mask, value;
-    if (sscanf(line, "%31s %8x %*8x %*8x %*9u %*9u %9u %8x", interface,
-               &destination, &value, &mask) != 4) {
-        return false;
+    enum { DESTINATION, METRIC = 5, MASK, FIELDS };
+    unsigned long fields[FIELDS];
+    const size_t len = word_len(line);
+    const char *at = line + len;
+    for (int i = 0; i < FIELDS; i++) {
+        const bool is_decimal = i > 2 && i < MASK;
+        if (!read_field(&fields[i], &at, is_decimal ? 10 : 16)) return false;
     }
-    if (destination != 0 || mask != 0 || value >= *metric) return false;
-    if (!fl_sensor_word(name, interface)) return false;
-    *metric = value;
+    if (fields[DESTINATION] != 0 || fields[MASK] != 0) return false;
+    if (fields[METRIC] >= *metric || !copy_word(name, line, len)) return false;
+    *metric = fields[METRIC];
     return true;
 }
 
 bool fl_sensor_route(char name[FL_SENSOR_WORD_CAP], const char *text)
 {
-    unsigned metric = ~0u;
+    unsigned long metric = ULONG_MAX;
     bool is_found = false;
     for (const char *line = text; line; line = strchr(line, '\n')) {
         if (*line == '\n') line++;

@@ -103,7 +103,8 @@ static uint32_t month_of(int64_t wall_s)
 static bool roll(fl_traffic *traffic, uint32_t month)
 {
     if (month == 0 || month == traffic->month) return false;
-    if (month > traffic->month && traffic->month > 0) traffic->bytes = 0;
+    const bool is_later = month > traffic->month && traffic->month > 0;
+    if (is_later) traffic->bytes = 0;
     traffic->month = month;
     return true;
 }
