@@ -94,8 +94,8 @@ static uint32_t month_of(int64_t wall_s)
 {
     struct tm local;
     const time_t time = (time_t)wall_s;
-    if (wall_s < FL_TRAFFIC_PLAUSIBLE_S || !localtime_r(&time, &local))
-        return 0;
+    if (wall_s < FL_TRAFFIC_PLAUSIBLE_S) return 0;
+    if (!localtime_r(&time, &local)) return 0;
     return (uint32_t)(local.tm_year + 1900) * 12 + (uint32_t)local.tm_mon;
 }
 
