@@ -10,7 +10,7 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/reduce model/zoo compress compress/commands \
             compress/model compress/update secure secure/commands secure/mask \
-            secure/session proto net client aggregator sim
+            secure/session proto net client aggregator aggregator/http sim
 PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
@@ -66,7 +66,7 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
+            -linih -lmicrohttpd -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
 CMOCKA := -lcmocka
 ifeq ($(VARIANT),arm64)
 CPPFLAGS += -Itests/arm64
@@ -221,6 +221,9 @@ $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 ifeq ($(findstring clang,$(CC)),)
 $(call obj,$(wildcard model/int8/q*.c)): CFLAGS += -fno-tree-pre
 endif
+
+# The dashboard's files are in the program (page.c).
+$B/aggregator/http/page.o: $(wildcard aggregator/web/* aggregator/web/uplot/*)
 
 # clang takes many minutes to instrument unrolled tiles. They parse nothing, and
 # the unit tests run them under asan.

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/http/http.h"
 #include "aggregator/roll_file.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -62,14 +63,17 @@ typedef struct server {
     bool is_measuring, is_unmasking, has_left;
     uint32_t open_count;  // connections
     fl_totals totals;     // of all rounds, also those before this start
-    int64_t start_us;
+    int64_t start_us, started_ms;  // on the monotonic clock, on the wall's
     // Answer owed to the machine when its effects are done.
     bool must_save;
     fl_round_record round;
     const uint8_t *model, *master;
     size_t model_len, master_len;
-    uint32_t client_count;  // known to the store when we start, and leave
+    uint32_t client_count;  // known to the store
     uint64_t param_count;
+    fl_http *http;           // NULL: nobody is to look
+    fl_round_record latest;  // the last round that was saved
+    uint64_t int8_bytes;     // of the INT8 form's file, for who looks; 0: none
 } server;
 
 static int stop_asked;  // its address is what the signal thread posts
@@ -79,6 +83,58 @@ static void ask_to_stop(void *self)
     server *s = self;
     // The inbox has a place for this one; without it SIGKILL is left.
     (void)!fl_net_post(s->net, &stop_asked);
+}
+
+/* ---- for those who look ---- */
+
+static void show(server *s)
+{
+    fl_snapshot snapshot = {
+        .started_ms = s->started_ms,
+        .taken_ms = fl_clock_wall_ms(),
+        .status = fl_aggregator_get_status(s->aggregator),
+        .census = fl_census_take(s->aggregator),
+        .totals = s->totals,
+        .last = s->latest,
+        .param_count = s->param_count,
+        .known_count = s->client_count,
+        .int8_bytes = s->int8_bytes,
+    };
+    snprintf(snapshot.model, sizeof snapshot.model, "%s",
+             s->options->federation.model);
+    fl_http_publish(s->http, &snapshot, fl_clock_monotonic_ms());
+}
+
+static void show_in_time(server *s)
+{
+    if (fl_http_is_due(s->http, fl_clock_monotonic_ms())) show(s);
+}
+
+// How large the INT8 form of this model is: rare enough to make it for that.
+static void weigh_int8(server *s, const uint8_t *model, size_t model_len)
+{
+    size_t ranges_len, len;
+    uint8_t *bytes;
+    const uint8_t *ranges = fl_aggregator_ranges(s->aggregator, &ranges_len);
+    if (!s->http || !ranges) return;
+    if (fl_export_int8(&bytes, &len, model, model_len, ranges, ranges_len,
+                       NULL)) {
+        return;
+    }
+    s->int8_bytes = len;
+    free(bytes);
+}
+
+static fl_err start_http(server *s, fl_reason *why)
+{
+    size_t len;
+    const fl_http_options http = {.address = s->options->http,
+                                  .state = s->options->state};
+    if (!http.address) return FL_OK;
+    FL_TRY(fl_http_start(&s->http, &http, why));
+    const uint8_t *model = fl_aggregator_model(s->aggregator, &len);
+    weigh_int8(s, model, len);
+    return FL_OK;
 }
 
 /* ---- rounds ---- */
@@ -182,6 +238,8 @@ static fl_err save(server *s)
     }
     write_copy(s);
     report(s, &s->round);
+    s->latest = s->round;
+    if (isfinite(s->round.int8_accuracy)) weigh_int8(s, s->model, s->model_len);
     return FL_OK;
 }
 
@@ -252,10 +310,12 @@ static void save_client(server *s, const fl_client_record *client)
     fl_reason why;
     fl_client_record record = *client;
     fl_client_record known;
+    bool is_new = true;
     record.last_seen_ms = fl_clock_wall_ms();
     record.first_seen_ms = record.last_seen_ms;
     if (fl_store_get_client(s->store, &known, record.public_key, &why) ==
         FL_OK) {
+        is_new = false;
         record.first_seen_ms = known.first_seen_ms;
         // The machine counts from its own start, the store from the first.
         if (record.last_round > known.last_round) {
@@ -269,6 +329,8 @@ static void save_client(server *s, const fl_client_record *client)
     }
     if (fl_store_put_client(s->store, &record, &why)) {
         fl_log(FL_LOG_WARN, "not_saved", "what=client why=%s", why.text);
+    } else if (is_new) {
+        s->client_count++;
     }
 }
 
@@ -375,7 +437,9 @@ static fl_err loop(server *s, fl_reason *why)
             fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));
         if (err) return fl_reason_set(why, err, "the network has failed");
         handle(s, &event);
+        show_in_time(s);
     }
+    if (s->http) show(s);
     return FL_OK;
 }
 
@@ -586,6 +650,7 @@ static fl_err start(server *s, fl_reason *why)
     FL_TRY(start_threads(s, why));
     FL_TRY(set_up_rounds(s, why));
     FL_TRY(fl_net_listen(s->net, s->options->listen, why));
+    FL_TRY(start_http(s, why));
     fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
            s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
@@ -595,6 +660,7 @@ static fl_err start(server *s, fl_reason *why)
 
 static void finish(server *s)
 {
+    fl_http_stop(s->http);
     fl_signals_stop(s->signals);
     fl_pool_free(s->background);
     fl_pool_free(s->workers);
@@ -610,7 +676,9 @@ static void finish(server *s)
 
 fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
 {
-    server s = {.options = options, .start_us = fl_clock_monotonic_us()};
+    server s = {.options = options,
+                .start_us = fl_clock_monotonic_us(),
+                .started_ms = fl_clock_wall_ms()};
     fl_arena_init(&s.scratch, SCRATCH_CAP);
     fl_err err = start(&s, why);
     if (!err) {

@@ -170,6 +170,14 @@ FL_CHECK fl_err fl_store_each_round(fl_store *store, uint32_t from,
                                                   const fl_round_record *),
                                     void *self, fl_reason *why);
 
+/*
+ * Up to `cap` finished rounds after round `after`, in order; *count: how many
+ * there are of them.
+ */
+FL_CHECK fl_err fl_store_read_rounds(fl_store *store, fl_round_record *records,
+                                     size_t cap, size_t *count, uint32_t after,
+                                     fl_reason *why);
+
 /* Calls `visit` for every client, the latest seen first. */
 FL_CHECK fl_err fl_store_each_client(fl_store *store,
                                      void (*visit)(void *self,
