@@ -33,7 +33,7 @@ fl_census fl_census_take(const fl_aggregator *aggregator)
         const fl_member *member = &aggregator->members[i];
         fl_census_state state = FL_CENSUS_WAITING;
         if (!is_here(aggregator, member)) {
-            state = FL_CENSUS_AWAY;
+            state = FL_CENSUS_ABSENT;
         } else if (is_round_on) {
             state = state_of_part(member);
         }

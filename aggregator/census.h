@@ -20,7 +20,7 @@
     X(READY, "ready", "has trained, its update is not in the sum") \
     X(ADDED, "added", "its update is in the sum of this round")    \
     X(DECLINED, "declined", "asked, and would or could not do it") \
-    X(AWAY, "away", "was here since the start, is not connected")
+    X(ABSENT, "absent", "was here since the start, is not connected")
 
 typedef enum {
 #define FL_CENSUS_ENUM(name, word, meaning) FL_CENSUS_##name,

@@ -432,6 +432,7 @@ static fl_err loop(server *s, fl_reason *why)
 {
     fl_net_event event;
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    show_in_time(s);
     while (!s->has_left) {
         const fl_err err =
             fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));

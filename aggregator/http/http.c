@@ -202,10 +202,11 @@ static fl_err start(fl_http *http, const fl_http_options *options,
                     fl_reason *why)
 {
     FL_TRY(open_socket(http, options->address, why));
-    FL_TRY(fl_site_init(&http->site, options->state,
-                        options->listener_cap ? options->listener_cap
-                                              : FL_HTTP_LISTENERS,
-                        why));
+    FL_TRY(fl_site_init(&http->site, options->state, why));
+    http->site.listeners.cap =
+        options->listener_cap ? options->listener_cap : FL_HTTP_LISTENERS;
+    http->site.listeners.heartbeat_ms =
+        options->heartbeat_ms ? options->heartbeat_ms : FL_HTTP_HEARTBEAT_MS;
     http->site.is_loopback = http->listen.is_loopback;
     FL_TRY(start_daemon(http, options, why));
     if (fl_queue_new(&http->inbox, INBOX_CAP) ||

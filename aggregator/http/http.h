@@ -25,9 +25,10 @@
 
 enum {
     FL_HTTP_CONNECTIONS = 128,
-    FL_HTTP_PER_ADDRESS = 96,  // of one address; others find a place
-    FL_HTTP_LISTENERS = 32,    // of the events
-    FL_HTTP_PATIENCE_S = 10,   // for a connection that stands still
+    FL_HTTP_PER_ADDRESS = 96,          // of one address; others find a place
+    FL_HTTP_LISTENERS = 32,            // of the events
+    FL_HTTP_PATIENCE_S = 10,           // for a connection that stands still
+    FL_HTTP_HEARTBEAT_MS = 15 * 1000,  // between two signs of life
     FL_HTTP_REQUEST_BYTES = 16 * 1024,
     FL_HTTP_PUBLISH_MS = 250,  // between two snapshots
 };
@@ -37,6 +38,7 @@ typedef struct {
     const char *state;      // folder that an aggregator holds
     uint32_t listener_cap;  // 0: FL_HTTP_LISTENERS
     uint32_t patience_s;    // 0: FL_HTTP_PATIENCE_S
+    uint32_t heartbeat_ms;  // 0: FL_HTTP_HEARTBEAT_MS
 } fl_http_options;
 
 typedef struct fl_http fl_http;

@@ -63,7 +63,8 @@ static bool has_news(const listener *l)
 
 static bool is_due(const listener *l)
 {
-    return fl_clock_monotonic_ms() - l->told_ms >= FL_LISTENERS_HEARTBEAT_MS;
+    return fl_clock_monotonic_ms() - l->told_ms >=
+           l->site->listeners.heartbeat_ms;
 }
 
 static fl_err write_rounds(listener *l)
@@ -202,7 +203,7 @@ int64_t fl_listeners_deadline(const fl_listeners *listeners)
 {
     int64_t deadline_ms = INT64_MAX;
     for (const listener *l = listeners->first; l; l = l->next) {
-        const int64_t due_ms = l->told_ms + FL_LISTENERS_HEARTBEAT_MS;
+        const int64_t due_ms = l->told_ms + listeners->heartbeat_ms;
         if (due_ms < deadline_ms) deadline_ms = due_ms;
     }
     return deadline_ms;

@@ -5,7 +5,8 @@
  *   round    with the round's number as its id: every finished round once
  *   clients  how many are in which state, when that has changed
  *   session  what the aggregator does, when that has changed
- *   :        a comment every 15 s, so that both sides notice a cut link
+ *   :        a comment when nothing else is said, so that both sides notice a
+ * cut link
  *
  * Nothing is queued for anybody. A listener has a place in the rounds, which it
  * reads from the store, and remembers which state it was told last; who reads
@@ -25,8 +26,6 @@
 #include "aggregator/snapshot.h"
 #include "base/err.h"
 
-enum { FL_LISTENERS_HEARTBEAT_MS = 15 * 1000 };
-
 struct fl_site;
 
 /* The text of a state, and how often it has changed. */
@@ -38,6 +37,7 @@ typedef struct {
 typedef struct {
     struct fl_listener *first;
     uint32_t count, cap;
+    int64_t heartbeat_ms;
     fl_listeners_news clients, session;
     bool is_closing;
 } fl_listeners;

@@ -245,10 +245,9 @@ void fl_site_update(fl_site *site, fl_snapshot *snapshot)
     fl_listeners_update(&site->listeners, snapshot);
 }
 
-fl_err fl_site_init(fl_site *site, const char *state, uint32_t listener_cap,
-                    fl_reason *why)
+fl_err fl_site_init(fl_site *site, const char *state, fl_reason *why)
 {
-    *site = (fl_site){.listeners = {.cap = listener_cap}};
+    *site = (fl_site){.store = NULL};
     FL_TRY(fl_store_open(&site->store, state, true, why));
     const fl_err err = make_files(site);
     return err ? fl_reason_set(why, err, "no memory for the dashboard") : FL_OK;

@@ -41,8 +41,7 @@ typedef struct fl_site {
 
 /* Opens the state folder's store beside its owner's. Errors of fl_store_open.
  * Call fl_site_fini also after an error. */
-FL_CHECK fl_err fl_site_init(fl_site *site, const char *state,
-                             uint32_t listener_cap, fl_reason *why);
+FL_CHECK fl_err fl_site_init(fl_site *site, const char *state, fl_reason *why);
 void fl_site_fini(fl_site *site);
 
 /* Takes the snapshot; listeners hear what has changed. */
