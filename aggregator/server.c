@@ -646,6 +646,7 @@ static fl_err start(server *s, fl_reason *why)
                              "forbidden");
     }
     if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
+    if (s->options->http) FL_TRY(fl_http_check(s->options->http, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_test(s, why));
     FL_TRY(start_threads(s, why));

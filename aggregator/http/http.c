@@ -122,6 +122,12 @@ void fl_http_publish(fl_http *http, const fl_snapshot *snapshot, int64_t now_ms)
     wake(http);
 }
 
+fl_err fl_http_check(const char *address, fl_reason *why)
+{
+    fl_field_listen parsed;
+    return fl_field_address(&parsed, address, why);
+}
+
 static fl_err refuse_address(const char *address, fl_reason *why)
 {
     return fl_reason_set(why, FL_ERR_SYSTEM,

@@ -43,6 +43,9 @@ typedef struct {
 
 typedef struct fl_http fl_http;
 
+/* Whether an address can be meant by --http. FL_ERR_RANGE: *why says how. */
+FL_CHECK fl_err fl_http_check(const char *address, fl_reason *why);
+
 /*
  * Listens from now on, and logs where; warns when that is not the loopback
  * address, since there is no password. The caller owns *http: fl_http_stop.

@@ -80,7 +80,7 @@ class Chart {
       },
       axes: [
         { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000] },
-        { ...axis, size: 64, grid: { ...axis.grid, filter: isLog ? powersOfTen : undefined }, values: (_, ticks) => ticks.map(tick => tick === null ? "" : text(tick)) },
+        { ...axis, size: 64, grid: { ...axis.grid, ...isLog && { filter: powersOfTen } }, values: (_, ticks) => ticks.map(tick => tick === null ? "" : text(tick)) },
       ],
       series: [{}, ...lines.map(line => ({
         stroke: colour(line.look),

@@ -546,7 +546,7 @@ TEST(http_lets_so_many_listen_and_no_more)
     refuse("GET /api/v1/events HTTP/1.1\r\n" HEADERS "\r\n", 503, "/api/v1/");
     close(fds[0]);
     for (int tries = 0; tries < 200; tries++) {
-        fds[0] = listen_to("/api/v1/events", "");
+        fds[0] = listen_to("/api/v1/events", "Connection: close\r\n");
         if (read_on(fds[0], "event: session\n")) break;
         close(fds[0]);
         (void)poll(NULL, 0, 10);
