@@ -110,6 +110,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
+.PHONY: dashboard-test dashboard-uplot
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -142,6 +143,12 @@ interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@B=$B tests/e2e/onnxruntime_networks.sh
 	@B=$B tests/e2e/onnxruntime_int8.sh
 	@B=$B tests/e2e/onnxruntime.sh
+dashboard-test: programs  ## the dashboard in a headless browser; build/dashboard
+	@tools/install-packages dashboard
+	@B=$B tests/e2e/dashboard_browser.sh
+dashboard-uplot:          ## the dashboard's charts are npm's, byte for byte
+	@tools/install-packages interop
+	@tools/check-uplot
 
 bench:                    ## federation: ratios against peers, measured in one run
 	@tools/install-packages build demo test bench

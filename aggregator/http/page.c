@@ -19,6 +19,7 @@ EMBED(page_charts, "charts.js");
 EMBED(page_icon, "icon.svg");
 EMBED(page_uplot_js, "uplot/uPlot.iife.min.js");
 EMBED(page_uplot_css, "uplot/uPlot.min.css");
+EMBED(page_uplot_licence, "uplot/LICENSE");
 
 #define HTML "text/html; charset=utf-8"
 #define CSS  "text/css; charset=utf-8"
@@ -32,6 +33,8 @@ static const fl_page_file files[] = {
     {"/icon.svg", "image/svg+xml", page_icon_bytes, page_icon_end},
     {"/uplot.js", JS, page_uplot_js_bytes, page_uplot_js_end},
     {"/uplot.css", CSS, page_uplot_css_bytes, page_uplot_css_end},
+    {"/uplot-licence.txt", "text/plain; charset=utf-8",
+     page_uplot_licence_bytes, page_uplot_licence_end},
 };
 
 const fl_page_file *fl_page_files(size_t *count)
