@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/http/http.h"
+#include "aggregator/display.h"
 #include "aggregator/roll_file.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -63,7 +63,7 @@ typedef struct server {
     bool is_measuring, is_unmasking, has_left;
     uint32_t open_count;  // connections
     fl_totals totals;     // of all rounds, also those before this start
-    int64_t start_us, started_ms;  // on the monotonic clock, on the wall's
+    int64_t start_us;
     // Answer owed to the machine when its effects are done.
     bool must_save;
     fl_round_record round;
@@ -71,9 +71,7 @@ typedef struct server {
     size_t model_len, master_len;
     uint32_t client_count;  // known to the store
     uint64_t param_count;
-    fl_http *http;           // NULL: nobody is to look
-    fl_round_record latest;  // the last round that was saved
-    uint64_t int8_bytes;     // of the INT8 form's file, for who looks; 0: none
+    fl_display display;
 } server;
 
 static int stop_asked;  // its address is what the signal thread posts
@@ -85,56 +83,12 @@ static void ask_to_stop(void *self)
     (void)!fl_net_post(s->net, &stop_asked);
 }
 
-/* ---- for those who look ---- */
-
-static void show(server *s)
+static void show(server *s, bool is_last)
 {
-    fl_snapshot snapshot = {
-        .started_ms = s->started_ms,
-        .taken_ms = fl_clock_wall_ms(),
-        .status = fl_aggregator_get_status(s->aggregator),
-        .census = fl_census_take(s->aggregator),
-        .totals = s->totals,
-        .last = s->latest,
-        .param_count = s->param_count,
-        .known_count = s->client_count,
-        .int8_bytes = s->int8_bytes,
-    };
-    snprintf(snapshot.model, sizeof snapshot.model, "%s",
-             s->options->federation.model);
-    fl_http_publish(s->http, &snapshot, fl_clock_monotonic_ms());
-}
-
-static void show_in_time(server *s)
-{
-    if (fl_http_is_due(s->http, fl_clock_monotonic_ms())) show(s);
-}
-
-// How large the INT8 form of this model is: rare enough to make it for that.
-static void weigh_int8(server *s, const uint8_t *model, size_t model_len)
-{
-    size_t ranges_len, len;
-    uint8_t *bytes;
-    const uint8_t *ranges = fl_aggregator_ranges(s->aggregator, &ranges_len);
-    if (!s->http || !ranges) return;
-    if (fl_export_int8(&bytes, &len, model, model_len, ranges, ranges_len,
-                       NULL)) {
-        return;
-    }
-    s->int8_bytes = len;
-    free(bytes);
-}
-
-static fl_err start_http(server *s, fl_reason *why)
-{
-    size_t len;
-    const fl_http_options http = {.address = s->options->http,
-                                  .state = s->options->state};
-    if (!http.address) return FL_OK;
-    FL_TRY(fl_http_start(&s->http, &http, why));
-    const uint8_t *model = fl_aggregator_model(s->aggregator, &len);
-    weigh_int8(s, model, len);
-    return FL_OK;
+    const fl_display_figures figures = {.totals = &s->totals,
+                                        .param_count = s->param_count,
+                                        .known_count = s->client_count};
+    fl_display_show(&s->display, s->aggregator, &figures, is_last);
 }
 
 /* ---- rounds ---- */
@@ -238,8 +192,8 @@ static fl_err save(server *s)
     }
     write_copy(s);
     report(s, &s->round);
-    s->latest = s->round;
-    if (isfinite(s->round.int8_accuracy)) weigh_int8(s, s->model, s->model_len);
+    fl_display_round(&s->display, s->aggregator, &s->round, s->model,
+                     s->model_len);
     return FL_OK;
 }
 
@@ -432,15 +386,15 @@ static fl_err loop(server *s, fl_reason *why)
 {
     fl_net_event event;
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
-    show_in_time(s);
+    show(s, false);
     while (!s->has_left) {
         const fl_err err =
             fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));
         if (err) return fl_reason_set(why, err, "the network has failed");
         handle(s, &event);
-        show_in_time(s);
+        show(s, false);
     }
-    if (s->http) show(s);
+    show(s, true);
     return FL_OK;
 }
 
@@ -652,7 +606,8 @@ static fl_err start(server *s, fl_reason *why)
     FL_TRY(start_threads(s, why));
     FL_TRY(set_up_rounds(s, why));
     FL_TRY(fl_net_listen(s->net, s->options->listen, why));
-    FL_TRY(start_http(s, why));
+    FL_TRY(fl_display_start(&s->display, s->options->http, s->options->state,
+                            s->options->federation.model, s->aggregator, why));
     fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
            s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
@@ -662,7 +617,7 @@ static fl_err start(server *s, fl_reason *why)
 
 static void finish(server *s)
 {
-    fl_http_stop(s->http);
+    fl_display_stop(&s->display);
     fl_signals_stop(s->signals);
     fl_pool_free(s->background);
     fl_pool_free(s->workers);
@@ -678,9 +633,7 @@ static void finish(server *s)
 
 fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
 {
-    server s = {.options = options,
-                .start_us = fl_clock_monotonic_us(),
-                .started_ms = fl_clock_wall_ms()};
+    server s = {.options = options, .start_us = fl_clock_monotonic_us()};
     fl_arena_init(&s.scratch, SCRATCH_CAP);
     fl_err err = start(&s, why);
     if (!err) {

@@ -66,10 +66,10 @@ typedef struct {
     // model; 0: there was none.
     uint64_t download_1, download_10, download_full;
     uint32_t work;                    // an fl_work
+    uint32_t verdict;                 // an fl_verdict
     uint64_t param_count, mac_count;  // of the new global model; 0: unknown
     uint64_t model_bytes;             // packed; 0: unknown
     double accuracy_before, accuracy_after;  // what the guard has compared
-    uint32_t verdict;                        // an fl_verdict
     double int8_accuracy;  // of the INT8 form on the held-out set
 } fl_round_record;
 

@@ -98,8 +98,10 @@ bool fl_field_is_local_host(const char *text)
     const char *rest;
     struct in6_addr number;
     if (split_host(host, &has_brackets, &rest, text)) return false;
-    if (*rest && (*rest != ':' || fl_field_count(&port, rest + 1, UINT16_MAX)))
+    if (*rest &&
+        (*rest != ':' || fl_field_count(&port, rest + 1, UINT16_MAX))) {
         return false;
+    }
     if (has_brackets) return inet_pton(AF_INET6, host, &number) == 1;
     return strcasecmp(host, "localhost") == 0 ||
            inet_pton(AF_INET, host, &number) == 1;

@@ -38,10 +38,8 @@ static fl_err write_batch(history *h)
         fprintf(h->piece.out, "{\"schema\":%d,\"rounds\":[", FL_API_SCHEMA);
     }
     h->has_begun = true;
-    if (cap > 0) {
-        FL_TRY(fl_store_read_rounds(h->site->store, records, cap, &count,
-                                    h->after, NULL));
-    }
+    FL_TRY(fl_store_read_rounds(h->site->store, records, cap, &count, h->after,
+                                NULL));
     for (size_t i = 0; i < count; i++) {
         FL_TRY(write_round(h, &records[i]));
     }

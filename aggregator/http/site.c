@@ -26,9 +26,8 @@ static fl_err make_file(struct MHD_Response **response, char tag[24],
     fl_hash(hash, file->bytes, len);
     fl_hex_encode(hex, sizeof hex, hash, TAG_HASH_BYTES);
     snprintf(tag, 24, "\"%.16s\"", hex);
-    // MHD does not write to what it keeps by reference.
-    *response = MHD_create_response_from_buffer(
-        len, (void *)(uintptr_t)file->bytes, MHD_RESPMEM_PERSISTENT);
+    const struct MHD_IoVec whole = {.iov_base = file->bytes, .iov_len = len};
+    *response = MHD_create_response_from_iovec(&whole, 1, NULL, NULL);
     if (!*response || !fl_answer_dress(*response, file->type) ||
         !MHD_add_response_header(*response, "Cache-Control", "no-cache") ||
         !MHD_add_response_header(*response, "ETag", tag)) {

@@ -32,8 +32,8 @@ helper_pids=''
 
 rounds_of "$state.out" >"$scratch/rounds"
 for key in round accuracy loss bytes_up clients payload_up_per_client; do
-    json_values $key "$scratch/rounds" >"$scratch/said"
-    json_values $key "$scratch/told" | diff - "$scratch/said" >"$scratch/diff" ||
+    json_values "$key" "$scratch/rounds" >"$scratch/said"
+    json_values "$key" "$scratch/told" | diff - "$scratch/said" >"$scratch/diff" ||
         fail "the dashboard tells another $key: $(head -n 4 "$scratch/diff")"
 done
 [ "$(wc -l <"$scratch/told")" -eq $rounds ] || fail "not every round once"
