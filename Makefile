@@ -20,7 +20,7 @@ FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 # Where there is one thread, the sanitizer of threads has nothing to look at.
 ifeq ($(VARIANT),tsan)
 TEST     := $(shell grep -lE -e 'thread|fl_(pool|team|net_tcp|signals)_' \
-              -e 'fl_(evaluation|server|service|simulation)_' $(TEST))
+              -e 'fl_(evaluation|http|server|service|simulation)_' $(TEST))
 endif
 BENCH    := $(wildcard tests/bench/*_bench.c)
 PEER     := $(wildcard tests/bench/*_xnnpack.c)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum {
     BACKLOG = 512,
     INBOX_CAP = 4,  // snapshots on their way
     WAIT_MAX_MS = 60 * 1000,
+    PRIORITY = 10,  // of the thread, as nice(1) has it
     LAST_RUNS = 4,  // for what is left to say at the end
 };
 
@@ -83,6 +85,8 @@ static void wait_for_work(const fl_http *http)
 static void serve(fl_job *job)
 {
     fl_http *http = (fl_http *)(void *)job;
+    // Linux: of this thread alone. When there is too little CPU, rounds first.
+    (void)setpriority(PRIO_PROCESS, 0, PRIORITY);
     while (!http->is_stopping) {
         wait_for_work(http);
         take_snapshots(http);
