@@ -53,6 +53,7 @@ TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
 REWRITE := $B/tests/e2e/onnxruntime/rewrite
+SHIM    := tests/e2e/failing_disk.c
 DRIVEN  := $(addprefix tests/secure/,constant_time.c session_peer.c)
 PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
@@ -135,7 +136,7 @@ tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret
 	@B=$B tools/run-tests tests/secure/constant_time_test.sh
-e2e: programs             ## real processes on loopback
+e2e: programs $(SHIM:%.c=$B/%.so) ## real processes on loopback
 	@B=$B TEST_SECONDS=480 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
@@ -194,11 +195,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) \
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) \
 	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -214,6 +215,9 @@ $(BIN):
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA))
+$(SHIM:%.c=$B/%.so): $(SHIM)
+	@mkdir -p $(@D)
+	$(call run,LD,$(CC) -std=c11 -O1 $(WARN) -fPIC -shared -o $@ $<)
 $(PEERS): %: %.o $(call obj,tests/support/measure.c)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ -lXNNPACK -lm)
 

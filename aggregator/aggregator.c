@@ -236,6 +236,15 @@ int64_t fl_aggregator_deadline(const fl_aggregator *aggregator)
                                               : aggregator->sweep_at_ms;
 }
 
+static void count_away(const fl_aggregator *aggregator,
+                       uint32_t counts[FL_AWAY_COUNT])
+{
+    for (uint32_t i = 0; i < aggregator->member_count; i++) {
+        counts[aggregator->members[i].away]++;
+    }
+    counts[FL_AWAY_NONE] = aggregator->able_count;
+}
+
 fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
 {
     static const char *const names[] = {
@@ -252,7 +261,7 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
                            aggregator->work != FL_WORK_TRAIN;
     const bool is_on = aggregator->phase >= FL_PHASE_TRAINING &&
                        aggregator->phase <= FL_PHASE_UNMASKING;
-    return (fl_aggregator_status){
+    fl_aggregator_status status = {
         .rounds_done = aggregator->rounds_done,
         .round_count = aggregator->options.round_count,
         .attempt = aggregator->attempt,
@@ -264,6 +273,8 @@ fl_aggregator_status fl_aggregator_get_status(const fl_aggregator *aggregator)
         .is_in_session = aggregator->sum.secagg != NULL,
         .activity = is_survey ? "surveying" : names[aggregator->phase],
     };
+    count_away(aggregator, status.away_counts);
+    return status;
 }
 
 const uint8_t *fl_aggregator_model(const fl_aggregator *aggregator, size_t *len)

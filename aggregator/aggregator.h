@@ -185,6 +185,9 @@ typedef struct {
     uint32_t rounds_done, round_count;
     uint32_t attempt;                       // above 1: quorums were missed
     uint32_t connected_count;               // clients checked in
+    // Clients by what they said last of why they cannot work, whether they are
+    // connected or not; of NONE: those that are.
+    uint32_t away_counts[FL_AWAY_COUNT];
     uint32_t selected_count, update_count;  // of the round that is on
     uint32_t refused_count;                 // updates refused since the start
     uint32_t aborted_count;                 // sessions, since the start

@@ -75,6 +75,7 @@ typedef struct {
     uint32_t place;    // in the enrolment list, while its round is on
     uint32_t peer;     // slot; NONE: not connected
     int64_t lost_ms;   // when the connection went
+    fl_away away;      // what it said last of why it cannot work
     fl_part part;
     uint32_t seat;      // in the cohort
     bool has_declined;  // the round that is on
@@ -140,6 +141,7 @@ struct fl_aggregator {
     fl_member *members;
     uint32_t member_count, member_cap;
     uint32_t present_count;  // checked in now
+    uint32_t able_count;     // of these, who can work
     fl_map member_of_key;    // by the first 8 bytes of the public key
 
     fl_phase phase;

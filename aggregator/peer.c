@@ -129,6 +129,7 @@ static void leave_member(fl_aggregator *aggregator, fl_peer *peer)
     member->peer = FL_AGGREGATOR_NONE;
     member->lost_ms = aggregator->now_ms;
     aggregator->present_count--;
+    if (!member->away) aggregator->able_count--;
 }
 
 void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn)
@@ -293,6 +294,7 @@ static bool seat(fl_aggregator *aggregator, fl_peer *peer,
     peer->state = FL_PEER_CHECKED_IN;
     aggregator->greeting_count--;
     aggregator->present_count++;
+    if (!member->away) aggregator->able_count++;
     return true;
 }
 
@@ -339,10 +341,23 @@ void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
     }
 }
 
+// Of a member that is connected.
+static void hear_away(fl_aggregator *aggregator, fl_member *member,
+                      fl_away away)
+{
+    if (away == member->away) return;
+    fl_reply_log(aggregator, FL_LOG_DEBUG, "client_away", "reason=%s",
+                 fl_away_word(away));
+    if (!member->away) aggregator->able_count--;
+    if (!away) aggregator->able_count++;
+    member->away = away;
+}
+
 static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
+    hear_away(aggregator, member, message->check_in.away);
     fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu",
                  (unsigned long long)peer->conn);
     fl_reply(aggregator,
@@ -359,6 +374,8 @@ static void ping(fl_aggregator *aggregator, fl_peer *peer,
     fl_reply_message(aggregator, peer,
                      &(fl_message){.type = FL_MESSAGE_PONG,
                                    .operation = message->operation});
+    hear_away(aggregator, &aggregator->members[peer->client],
+              message->ping.away);
     push_mail_after(aggregator, peer, message->ping.mail_after);
 }
 

@@ -67,7 +67,7 @@ fl_plan fl_round_plan(const fl_aggregator *aggregator, const fl_member *member)
 static bool is_available(const fl_aggregator *aggregator,
                          const fl_member *member)
 {
-    return member->peer != FL_AGGREGATOR_NONE &&
+    return member->peer != FL_AGGREGATOR_NONE && !member->away &&
            aggregator->peers[member->peer].state == FL_PEER_CHECKED_IN &&
            !aggregator->peers[member->peer].is_closing;
 }
@@ -164,9 +164,9 @@ static void gather(fl_aggregator *aggregator)
         aggregator->rounds_done == 0 && options->min_clients > options->cohort
             ? options->min_clients
             : options->cohort;
-    if (aggregator->present_count >= wanted ||
+    if (aggregator->able_count >= wanted ||
         (waited_ms >= options->deadline_ms &&
-         aggregator->present_count >= options->quorum)) {
+         aggregator->able_count >= options->quorum)) {
         open_round(aggregator);
     }
 }

@@ -55,7 +55,7 @@ void fl_survey_fini(fl_aggregator *aggregator)
 static fl_reduction_task next_task(const fl_aggregator *aggregator)
 {
     return fl_reduction_next(aggregator->reduction, aggregator->options.cohort,
-                             aggregator->present_count);
+                             aggregator->able_count);
 }
 
 bool fl_survey_is_next(const fl_aggregator *aggregator)

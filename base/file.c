@@ -309,9 +309,14 @@ fl_err fl_file_check(const char *path, fl_reason *why)
     if (make_temporary(&fd, temporary, 0600)) {
         return system_error(why, path, "write");
     }
+    // A full disk has names left, and one that fails does so when it is used.
+    fl_err err = FL_OK;
+    if (write_fully(fd, (const uint8_t *)"", 1)) {
+        err = system_error(why, path, "write");
+    }
     unlink(temporary);
     close(fd);
-    return FL_OK;
+    return err;
 }
 
 static fl_err make_one(const char *path, unsigned mode)

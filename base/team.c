@@ -19,6 +19,10 @@
  */
 enum { LOOKS = 16384, YIELDS = 128, NAP_NS = 50000 };
 
+// Who naps that often waits for a pause to end, not for work: a tenth of a
+// second and more.
+enum { NAPS = 2048, REST_NS = 10 * 1000 * 1000 };
+
 typedef struct {
     fl_job job;  // first: a job is its member
     fl_team *team;
@@ -110,7 +114,9 @@ static void wait_a_little(const fl_team *team, unsigned times)
     } else if (times < team->looks + YIELDS) {
         sched_yield();
     } else {
-        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+        const bool is_pause = times >= team->looks + YIELDS + NAPS;
+        nanosleep(&(struct timespec){.tv_nsec = is_pause ? REST_NS : NAP_NS},
+                  NULL);
     }
 }
 

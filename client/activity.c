@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/activity.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 
-enum { DATE_CAP = 32 };
+enum { SCHEMA = 1, DATE_CAP = 32, WORDS_CAP = 200 };
 
 static void date(char text[DATE_CAP], int64_t wall_ms)
 {
@@ -36,6 +41,64 @@ static void add_installed(fl_json *line, const fl_activity *activity)
     fl_json_text_set(line, "int8_installed", when);
 }
 
+/* ---- why it may not work ---- */
+
+// "busy, quiet_hours": what also holds, beside the first reason.
+static void list_others(char words[WORDS_CAP], const fl_eligibility *e)
+{
+    words[0] = 0;
+    for (size_t i = 1; i < e->reason_count; i++) {
+        const size_t len = strlen(words);
+        snprintf(words + len, WORDS_CAP - len, "%s%s", len > 0 ? ", " : "",
+                 fl_away_word(e->reasons[i]));
+    }
+}
+
+static void add_reasons(fl_json *line, const fl_watch *watch)
+{
+    char why[FL_ELIGIBILITY_TEXT_CAP], when[DATE_CAP], others[WORDS_CAP];
+    const fl_eligibility *e = &watch->eligibility;
+    const fl_away away = fl_eligibility_away(e);
+    fl_json_text_set(line, "away", fl_away_word(away));
+    if (!away) return;
+    const int64_t until_s =
+        fl_eligibility_until(e, away, fl_clock_wall_ms() / 1000);
+    fl_eligibility_explain(e, away, why);
+    fl_json_text_set(line, "away_why", why);
+    date(when, fl_eligibility_since(e, away) * 1000);
+    fl_json_text_set(line, "away_since", when);
+    if (until_s > 0) {
+        date(when, until_s * 1000);
+        fl_json_text_set(line, "away_until", when);
+    } else {
+        fl_json_count_set(line, "look_every_s",
+                          (uint64_t)watch->every_ms / 1000);
+    }
+    list_others(others, e);
+    if (others[0]) fl_json_text_set(line, "away_also", others);
+}
+
+/* ---- memory, disk, bytes ---- */
+
+static void add_resources(fl_json *line, const fl_activity *activity)
+{
+    const fl_footprint *training = &activity->footprint;
+    const fl_watch *watch = activity->watch;
+    fl_json_count_set(line, "peak_kb", activity->peak_kb);
+    if (training->bytes > 0) {
+        fl_json_count_set(line, "training_kb", training->bytes / 1024);
+        fl_json_count_set(line, "threads", training->thread_count);
+        fl_json_bool_set(line, "recomputes", training->recomputes);
+    }
+    fl_json_count_set(line, "bytes_month", watch->traffic.bytes);
+    if (watch->sensors.fault_count > 0) {
+        fl_json_count_set(line, "sensors_broken", watch->sensors.fault_count);
+    }
+    if (activity->trouble[0]) {
+        fl_json_text_set(line, "disk", activity->trouble);
+    }
+}
+
 fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
                          fl_reason *why)
 {
@@ -45,7 +108,9 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_hex_encode(key, sizeof key, activity->public_key, FL_KEY_BYTES);
     fl_json *line = fl_json_new();
     fl_json_text_set(line, "event", "status");
+    fl_json_count_set(line, "schema", SCHEMA);
     fl_json_text_set(line, "activity", activity->activity);
+    add_reasons(line, activity->watch);
     fl_json_bool_set(line, "connected", status->is_connected);
     fl_json_text_set(line, "aggregator", activity->aggregator);
     fl_json_count_set(line, "round", status->round);
@@ -56,6 +121,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "samples", activity->sample_count);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
+    add_resources(line, activity);
     add_installed(line, activity);
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);
@@ -68,6 +134,15 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     free(text);
     fl_json_free(line);
     return err;
+}
+
+// A client whose disk fails cannot always leave word of it there.
+static void add_disk_now(fl_json *status, const char *folder)
+{
+    char path[PATH_MAX];
+    fl_reason why;
+    if (fl_path_join(path, sizeof path, folder, "probe")) return;
+    if (fl_file_check(path, &why)) fl_json_text_set(status, "disk", why.text);
 }
 
 fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
@@ -83,6 +158,7 @@ fl_err fl_activity_print(FILE *out, const char *folder, bool is_json,
     if (err) {
         return fl_reason_set(why, err, "%s: the status is damaged", folder);
     }
+    add_disk_now(status, folder);
     if (!*is_running) {  // what was true when it ended
         fl_json_text_set(status, "activity", "not running");
         fl_json_bool_set(status, "connected", false);

@@ -1,5 +1,7 @@
 /*
- * What a client is doing, left in its state folder for whoever asks.
+ * What a client is doing, and why it may not, left in its state folder for
+ * whoever asks. The keys of the JSON object are documented in docs/running.md;
+ * "schema" counts changes of their meaning.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,6 +13,7 @@
 
 #include "client/client.h"
 #include "client/state.h"
+#include "client/watch.h"
 
 typedef struct {
     const char *aggregator;
@@ -20,6 +23,10 @@ typedef struct {
     const fl_client_status *status;
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;
+    const fl_watch *watch;
+    uint64_t peak_kb;        // the most memory that the program has had
+    fl_footprint footprint;  // of the last training; zeros: none yet
+    const char *trouble;     // with the disk; "": none
 } fl_activity;
 
 /* Errors of fl_state_status_write; the old one stays. */

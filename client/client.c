@@ -93,9 +93,12 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
     case FL_CLIENT_TRAINED: fl_task_trained(client, event); break;
     case FL_CLIENT_BURNED: fl_masking_burned(client, event); break;
     case FL_CLIENT_INSTALLED: fl_installing_done(client, event); break;
+    case FL_CLIENT_AWAY: fl_absence_change(client, event->away); break;
+    case FL_CLIENT_GIVE_UP: fl_absence_give_up(client); break;
     case FL_CLIENT_STOP: stop(client); break;
     }
     fl_installing_leave(client);
+    fl_absence_settle(client);
     *effects = client->effects;
     *count = client->effect_count;
 }
@@ -113,6 +116,12 @@ int64_t fl_client_deadline(const fl_client *client)
                                      fl_task_deadline(client)));
 }
 
+int64_t fl_client_round_end(const fl_client *client)
+{
+    return client->task.state == FL_TASK_IDLE ? INT64_MAX
+                                              : client->task.until_ms;
+}
+
 const char *fl_client_activity(const fl_client *client)
 {
     switch (client->task.state) {
@@ -126,6 +135,7 @@ const char *fl_client_activity(const fl_client *client)
     case FL_TASK_SENDING:
     case FL_TASK_COMMITTING: return "uploading";
     }
+    if (client->away) return "away";
     return client->status.is_connected ? "idle" : "connecting";
 }
 

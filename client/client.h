@@ -25,6 +25,10 @@
  * A survey goes the same way: what is trained above is looked at then. The
  * last model of a federation, and an INT8 form, are fetched by the same task.
  *
+ * A client that is AWAY says why, starts nothing, and hangs up when it is the
+ * link that must not be used; what has begun to be summed is finished. Pausing
+ * a training is up to who runs it.
+ *
  * BURNING is the moment in which the session's number goes to the disk: from
  * then on this update is never masked again.
  *
@@ -54,10 +58,18 @@
 
 /* ---- local work ---- */
 
+/* How a training was fitted into memory. */
+typedef struct {
+    uint32_t thread_count;
+    bool recomputes;
+    size_t bytes;  // all that it took, beside the data
+} fl_footprint;
+
 /* What work gave: the metrics, and the update or the counts. */
 typedef struct {
     uint64_t sample_count, correct_count;
     int64_t loss_sum_micro;
+    fl_footprint footprint;  // of a training
     uint8_t *update;  // param_count floats, local - global, or uint32_t counts
                       // of a survey, little-endian; owned
     size_t update_len;
@@ -84,6 +96,11 @@ typedef struct {
     uint32_t row_count;
     uint64_t client;          // names this client's random streams
     const atomic_bool *stop;  // set by anyone: leave soon; or NULL
+    // Called between two steps of a training, which waits for it; or NULL.
+    void (*on_step)(void *self, uint64_t step, uint64_t step_count);
+    void *on_step_self;
+    uint32_t thread_count;  // to train with at most; 0: one
+    size_t memory_cap;      // bytes that a training may take; 0: any
 } fl_local_data;
 
 /* Whether the plan names ranges. */
@@ -91,9 +108,11 @@ bool fl_local_has_ranges(const fl_plan *plan);
 
 /*
  * Does what the plan asks for: trains, or answers a survey (survey.h). Pure:
- * the same arguments give the same bits, on any thread. The caller owns
- * *result. FL_ERR_FORMAT, FL_ERR_UNSUPPORTED: the model or the ranges.
- * FL_ERR_RANGE: plan, model and data do not fit, or training diverged.
+ * the same arguments give the same bits, on any thread; and so do others that
+ * end in the same number of threads (footprint). The caller owns *result.
+ * FL_ERR_FORMAT, FL_ERR_UNSUPPORTED: the model or the ranges. FL_ERR_RANGE:
+ * plan, model and data do not fit, or training diverged. FL_ERR_LIMIT: it does
+ * not fit memory_cap, *why has the numbers.
  * FL_ERR_CANCELLED: *stop was set.
  */
 FL_CHECK fl_err fl_local_work(fl_result *result, const fl_plan *plan,
@@ -110,6 +129,8 @@ typedef enum {
     FL_CLIENT_TRAINED,    // answers TRAIN: result, or err and why
     FL_CLIENT_BURNED,     // answers BURN: err and why
     FL_CLIENT_INSTALLED,  // answers INSTALL: verdict, or err and why
+    FL_CLIENT_AWAY,       // away: why it may not work from now on; NONE: it may
+    FL_CLIENT_GIVE_UP,    // a training that is paused would end too late
     FL_CLIENT_STOP,       // leave politely: hang up, then LEAVE
 } fl_client_event_kind;
 
@@ -137,6 +158,7 @@ typedef struct {
     const uint8_t *base_name;          // FOUND: its object's; borrowed
     fl_result *result;                 // TRAINED: moved out, when err is FL_OK
     const fl_client_verdict *verdict;  // INSTALLED: borrowed
+    fl_away away;                      // AWAY
     fl_err err;
     const char *why;  // TRAINED, BURNED, INSTALLED: the sentence, when err is
                       // not FL_OK
@@ -263,6 +285,9 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
 
 /* When the next TICK is due, on the clock of the events' now_ms. */
 int64_t fl_client_deadline(const fl_client *client);
+
+/* When the round of the task ends, on the same clock; INT64_MAX: no task. */
+int64_t fl_client_round_end(const fl_client *client);
 
 /* For status: "training", "idle", "connecting", ...; never NULL. */
 const char *fl_client_activity(const fl_client *client);

@@ -11,6 +11,7 @@
  *   upload.c     the update, encoded, on its way up
  *   residual.c   what an update has not sent, for the next one
  *   masking.c    the session of secure aggregation in between
+ *   absence.c    times in which the client may not work
  *   emit.c     effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -86,6 +87,7 @@ typedef struct {
 typedef struct {
     fl_task_state state;
     fl_plan plan;
+    int64_t until_ms;          // the end of the round
     uint64_t first_operation;  // answers to older ones are to another task
 
     // FINDING, FETCHING
@@ -185,6 +187,7 @@ struct fl_client {
     int64_t leave_by_ms;  // at the latest, when we leave after that
     bool has_finished;    // FINISHED was said last
     bool is_leaving;
+    fl_away away;  // NONE: it may work
 
     fl_client_status status;
     fl_client_effect effects[FL_CLIENT_EFFECTS_MAX];
@@ -235,6 +238,25 @@ void fl_uplink_expect(fl_client *client, bool is_owed);
 
 /* Says goodbye and leaves. */
 void fl_uplink_leave(fl_client *client, fl_err err);
+
+/* Says why the client is away, or that it is back. */
+void fl_uplink_tell_away(fl_client *client);
+
+/* Hangs up, for a reason that is no trouble. */
+void fl_uplink_rest(fl_client *client);
+
+/* ---- absence.c ---- */
+
+/* Whether the link must not be used. */
+bool fl_absence_is_of_link(const fl_client *client);
+
+void fl_absence_change(fl_client *client, fl_away away);
+
+/* The training would end too late: another client may do it. */
+void fl_absence_give_up(fl_client *client);
+
+/* Hangs up as soon as nothing is left that must be finished. */
+void fl_absence_settle(fl_client *client);
 
 /* ---- task.c ---- */
 

@@ -224,12 +224,27 @@ static fl_err carry_out(fl_disk *disk, const fl_client_effect *effect,
     return FL_OK;
 }
 
+// Whatever has been kept since then, the disk can be written again.
+static void remember(fl_disk *disk, fl_err err, const char *what,
+                     const fl_reason *why)
+{
+    if (err) {
+        (void)!fl_reason_set(&disk->trouble, err, "%s: %s", what, why->text);
+    } else if (*what) {
+        disk->trouble.text[0] = 0;
+    }
+}
+
 void fl_disk_do(fl_disk *disk, const fl_client_effect *effect)
 {
     const char *what = "";
     fl_reason why = {""};
     const fl_err err = carry_out(disk, effect, &what, &why);
     fl_disk_report(err, what, &why);
+    remember(disk, err, what, &why);
+    if (effect->kind == FL_CLIENT_BURN) {
+        remember(disk, disk->burn_err, "session", &disk->burn_why);
+    }
 }
 
 bool fl_disk_answer(fl_disk *disk, fl_client_event *event)

@@ -4,8 +4,8 @@
  *   effects --fl_disk_do--> state folder
  *   machine <--fl_disk_answer-- FOUND, BURNED
  *
- * A disk that fails is a warning in the log: the client goes on, and has less
- * to use after the next start. Only BURN waits for it.
+ * A disk that fails is a warning in the log and in the status: the client goes
+ * on, and has less to use after the next start. Only BURN waits for it.
  *
  * Private to client/. One thread.
  *
@@ -25,6 +25,7 @@ typedef struct {
     uint8_t base_name[FL_HASH_BYTES];  // what FOUND borrows
     fl_err burn_err;
     fl_reason burn_why;
+    fl_reason trouble;  // what could not be kept last; "" once it could be
 } fl_disk;
 
 /* Carries out one of the effects that concern the disk; no other. */

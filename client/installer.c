@@ -10,6 +10,11 @@
 static void run(fl_job *job)
 {
     fl_installer *installer = (fl_installer *)(void *)job;
+    if (installer->gate && !fl_gate_pass(installer->gate, &installer->stop)) {
+        installer->err = fl_reason_set(&installer->why, FL_ERR_CANCELLED,
+                                       "stopped on request");
+        return;
+    }
     installer->err =
         fl_install_try(&installer->verdict, &installer->bytes, &installer->len,
                        &installer->install, &installer->why);

@@ -12,12 +12,14 @@
 #define FL_CLIENT_INSTALLER_H
 
 #include "base/pool.h"
+#include "client/gate.h"
 #include "client/install.h"
 #include "client/state.h"
 
 typedef struct {
     fl_job job;  // first: the pool hands this address back
     void *owner;
+    fl_gate *gate;  // to pass before work begins; NULL: none
     fl_install install;
     fl_state_installed record;      // of the new one
     uint8_t *installed, *previous;  // what `install` borrows

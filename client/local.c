@@ -19,7 +19,19 @@ void fl_result_fini(fl_result *result)
     *result = (fl_result){0};
 }
 
-static fl_train_options options_of(const fl_plan *plan, const atomic_bool *stop)
+typedef struct {
+    const fl_local_data *data;
+    uint64_t step_count;
+} progress;
+
+static void report_step(void *self, uint64_t step, const fl_metrics *epoch)
+{
+    const progress *p = self;
+    (void)epoch;
+    p->data->on_step(p->data->on_step_self, step, p->step_count);
+}
+
+static fl_train_options options_of(const fl_plan *plan, progress *p)
 {
     return (fl_train_options){
         .epochs = plan->local_epochs,
@@ -32,7 +44,9 @@ static fl_train_options options_of(const fl_plan *plan, const atomic_bool *stop)
         .schedule_steps = plan->schedule_steps,
         .schedule_factor = plan->schedule_factor,
         .norm = (fl_norm)plan->norm,
-        .stop = stop,
+        .stop = p->data->stop,
+        .on_step = p->data->on_step ? report_step : NULL,
+        .on_step_self = p,
     };
 }
 
@@ -129,6 +143,59 @@ static fl_err check_param_count(const fl_plan *plan, const fl_model *global,
                          (unsigned long long)plan->param_count, param_count);
 }
 
+// The first way that fits: with all threads, and fewer only if nothing else
+// helps, since that changes the last bits.
+static fl_err fit_trainer(fl_trainer **trainer, fl_footprint *footprint,
+                          const fl_model *model, fl_trainer_options options,
+                          fl_reason *why)
+{
+    fl_err err = FL_ERR_LIMIT;
+    for (; err == FL_ERR_LIMIT && options.thread_count > 0;
+         options.thread_count--) {
+        for (int i = 0; err == FL_ERR_LIMIT && i < 2; i++) {
+            options.recompute = i > 0;
+            *footprint = (fl_footprint){.thread_count = options.thread_count,
+                                        .recomputes = options.recompute};
+            err = fl_trainer_new(trainer, model, &options, why);
+        }
+    }
+    return err;
+}
+
+// Beside the trainer there are the model's file, the model and a copy of its
+// parameters.
+static fl_err make_trainer(fl_trainer **trainer, fl_footprint *footprint,
+                           const fl_model *model, const fl_plan *plan,
+                           const fl_local_data *data, fl_reason *why)
+{
+    const size_t beside =
+        data->model_len + 2 * fl_model_param_count(model) * sizeof(float);
+    fl_trainer_options options = {
+        .batch_cap = plan->batch,
+        .thread_count = data->thread_count ? data->thread_count : 1,
+        .with_gradients = true,
+    };
+    if (data->memory_cap > 0) {
+        // 1: as good as nothing; 0 would be anything.
+        options.memory_cap =
+            data->memory_cap > beside ? data->memory_cap - beside : 1;
+    }
+    const fl_err err = fit_trainer(trainer, footprint, model, options, why);
+    if (!err) footprint->bytes = fl_trainer_memory(*trainer) + beside;
+    if (err != FL_ERR_LIMIT) return err;
+    return fl_reason_prefix(why, err,
+                            "--memory %zu: %.1f MB are for the model alone, "
+                            "for the rest",
+                            data->memory_cap / 1000000, (double)beside / 1e6);
+}
+
+static uint64_t count_steps(const fl_plan *plan, uint32_t row_count)
+{
+    const uint64_t an_epoch =
+        row_count / plan->batch + (row_count % plan->batch != 0);
+    return an_epoch * plan->local_epochs;
+}
+
 static fl_err train(fl_result *result, const fl_plan *plan,
                     const fl_local_data *data, fl_reason *why)
 {
@@ -140,7 +207,8 @@ static fl_err train(fl_result *result, const fl_plan *plan,
     uint32_t row_count = 0;
     fl_metrics metrics;
     fl_random order;
-    const fl_train_options options = options_of(plan, data->stop);
+    progress p = {.data = data};
+    const fl_train_options options = options_of(plan, &p);
 
     err = fl_model_decode(&global, data->model, data->model_len, why);
     if (err) goto out;
@@ -149,10 +217,8 @@ static fl_err train(fl_result *result, const fl_plan *plan,
     const size_t param_count = fl_model_param_count(global);
     err = fl_local_rows(&rows, &row_count, plan, data, why);
     if (err) goto out;
-    err = fl_trainer_new(
-        &trainer, global,
-        &(fl_trainer_options){.batch_cap = plan->batch, .with_gradients = true},
-        why);
+    p.step_count = count_steps(plan, row_count);
+    err = make_trainer(&trainer, &result->footprint, global, plan, data, why);
     if (err) goto out;
     local = malloc(param_count * sizeof *local);
     if (!local) {
@@ -167,6 +233,8 @@ static fl_err train(fl_result *result, const fl_plan *plan,
     err = fl_trainer_run(trainer, local, &metrics, data->dataset, rows,
                          row_count, &options, &order, why);
     if (err) goto out;
+    fl_trainer_free(trainer);  // before the update needs memory
+    trainer = NULL;
     fl_local_report(result, &metrics);
     // Statistics travel as what can be averaged over clients.
     fl_model_variances_to_squares(global, local);

@@ -9,6 +9,7 @@
 
 #include "base/program.h"
 #include "client/activity.h"
+#include "client/doctor.h"
 #include "client/infer.h"
 #include "client/service.h"
 
@@ -21,7 +22,7 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 + FL_RULES_COUNT };
 
 static settings defaults(void)
 {
@@ -34,6 +35,7 @@ static settings defaults(void)
                     .min_fields = 16,
                     .min_step = 1e-7,
                     .max_drop = 2.0,
+                    .rules = fl_rules_defaults(),
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
         .top = 1,
@@ -88,7 +90,7 @@ static size_t list_options(fl_option *table, settings *s)
         {"client", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
          "error, warn, info or debug"},
         {NULL, "json", FL_OPTION_FLAG, &s->is_json, 0, 0, NULL,
-         "status: one JSON object; infer: one a row"},
+         "status, check: one JSON object; infer: one a row"},
         {NULL, "top", FL_OPTION_COUNT, &s->top, 1, 65536, "N",
          "infer: the N likeliest classes"},
         {NULL, "model", FL_OPTION_TEXT, &s->model, 0, 0, "FILE",
@@ -97,17 +99,23 @@ static size_t list_options(fl_option *table, settings *s)
     const size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &service->data);
     memcpy(table + count, options, sizeof options);
-    return count + sizeof options / sizeof *options;
+    const size_t own_count = sizeof options / sizeof *options;
+    return count + own_count +
+           fl_rules_list(table + count + own_count, &service->rules);
 }
 
 static const char USAGE[] =
     "usage: fedge-client run --aggregator URL --state DIR [OPTION]...\n"
     "       fedge-client status --state DIR [--json]\n"
+    "       fedge-client check | doctor --state DIR [OPTION]... [--json]\n"
     "       fedge-client infer FILE... --state DIR [--top N] [--json]\n\n"
     "run     trains on this machine's data whenever the aggregator asks, and "
     "sends\n"
     "        back what the model learned; ends on SIGTERM or Ctrl-C\n"
-    "status  what the client of this folder is doing\n"
+    "status  what the client of this folder is doing, or why it does not\n"
+    "check   looks for what could keep a client with these options from "
+    "working;\n"
+    "        doctor: check, then status\n"
     "infer   what the INT8 model of this folder takes each picture or row of "
     "the\n"
     "        files for (.png, .jpg, a folder of them, .npy, .csv, IDX)\n\n"
@@ -136,7 +144,9 @@ static int run(const void *self, fl_reason *why)
                              s->service.aggregation);
         return FL_EXIT_USAGE;
     }
-    return fl_program_exit(fl_service_run(&s->service, why));
+    const fl_err err = fl_service_run(&s->service, why);
+    // A disk that cannot be written now may be well another time.
+    return err == FL_ERR_SYSTEM ? FL_EXIT_TEMPORARY : fl_program_exit(err);
 }
 
 static int status(const void *self, fl_reason *why)
@@ -149,6 +159,27 @@ static int status(const void *self, fl_reason *why)
         return FL_EXIT_FAILED;
     }
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
+}
+
+static int check(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    bool has_errors;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    const fl_err err =
+        fl_doctor_run(stdout, &s->service, s->is_json, &has_errors, why);
+    return err || has_errors ? FL_EXIT_FAILED : FL_EXIT_OK;
+}
+
+// A client that does not run, or never has, is no fault.
+static int doctor(const void *self, fl_reason *why)
+{
+    fl_reason ignored = {""};
+    const int code = check(self, why);
+    if (code == FL_EXIT_USAGE) return code;
+    (void)status(self, &ignored);
+    if (ignored.text[0]) puts(ignored.text);
+    return code;
 }
 
 static int infer(const void *self, fl_reason *why)
@@ -174,6 +205,8 @@ int main(int argc, char **argv)
     settings s = defaults();
     const fl_command commands[] = {{.name = "run", .run = run},
                                    {.name = "status", .run = status},
+                                   {.name = "check", .run = check},
+                                   {.name = "doctor", .run = doctor},
                                    {.name = "infer",
                                     .run = infer,
                                     .operand = "FILE",

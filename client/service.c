@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -11,7 +12,11 @@
 #include "base/signals.h"
 #include "client/activity.h"
 #include "client/disk.h"
+#include "client/gate.h"
 #include "client/installer.h"
+#include "client/training.h"
+#include "client/trust.h"
+#include "client/watch.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
@@ -19,23 +24,12 @@ enum {
     STATUS_MS = 1000,   // at most one status a second
 };
 
-typedef struct {
-    fl_job job;  // first: the pool hands this address back
-    struct service *service;
-    fl_plan plan;
-    fl_local_data data;
-    atomic_bool stop;
-    fl_result result;
-    fl_err err;
-    fl_reason why;
-} training;
-
 typedef struct service {
     const fl_service_options *options;
     fl_state *state;
     fl_disk disk;
     fl_identity identity;
-    uint8_t pin[FL_KEY_BYTES], authority[FL_KEY_BYTES];
+    fl_trust trust;
     fl_enrolment *enrolment;
     fl_dataset *dataset;
     uint32_t *rows;  // 0, 1, 2, ...: the slice is all that was kept
@@ -49,7 +43,11 @@ typedef struct service {
 
     fl_conn conn;
     bool is_dialling;
-    training training;
+    fl_watch watch;
+    fl_gate gate;
+    fl_training training;
+    bool has_given_up;       // the training that goes on
+    fl_footprint footprint;  // of the last one
     fl_installer installer;
     fl_state_installed installed;  // what status says of it
     size_t installed_bytes;
@@ -78,6 +76,13 @@ static void look_at_installed(service *s)
     free(bytes);
 }
 
+// It never falls, so the same status is not written again and again.
+static uint64_t peak_kb(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
+}
+
 static void write_status(service *s)
 {
     fl_reason why;
@@ -90,6 +95,10 @@ static void write_status(service *s)
         .status = &status,
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
+        .watch = &s->watch,
+        .peak_kb = peak_kb(),
+        .footprint = s->footprint,
+        .trouble = s->disk.trouble.text,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
@@ -97,16 +106,11 @@ static void write_status(service *s)
 
 /* ---- training ---- */
 
-static void run_training(fl_job *job)
-{
-    training *t = (training *)(void *)job;
-    t->err = fl_local_work(&t->result, &t->plan, &t->data, &t->why);
-}
-
 static void training_done(fl_job *job)
 {
-    training *t = (training *)(void *)job;
-    (void)!fl_net_post(t->service->net, t);
+    fl_training *t = (fl_training *)(void *)job;
+    service *s = t->owner;
+    (void)!fl_net_post(s->net, t);
 }
 
 static fl_local_data data_of(const service *s, const fl_client_effect *effect)
@@ -118,19 +122,20 @@ static fl_local_data data_of(const service *s, const fl_client_effect *effect)
                            .dataset = s->dataset,
                            .rows = s->rows,
                            .row_count = s->row_count,
-                           .client = s->number};
+                           .client = s->number,
+                           .thread_count = (uint32_t)s->options->rules.threads,
+                           .memory_cap = s->options->rules.memory * 1000000};
 }
 
 static void begin_training(service *s, const fl_client_effect *effect)
 {
-    training *t = &s->training;
-    *t = (training){.job = {.run = run_training, .done = training_done},
-                    .service = s,
-                    .plan = *effect->plan,
-                    .data = data_of(s, effect)};
-    t->data.stop = &t->stop;
+    const fl_local_data data = data_of(s, effect);
+    fl_training_begin(&s->training, &s->gate, effect, &data);
+    s->training.owner = s;
+    s->training.job.done = training_done;
     s->is_training = true;
-    fl_pool_submit(s->pool, &t->job);
+    s->has_given_up = false;
+    fl_pool_submit(s->pool, &s->training.job);
 }
 
 /* ---- the INT8 form ---- */
@@ -148,6 +153,7 @@ static void begin_installing(service *s, const fl_client_effect *effect)
     fl_installer_begin(&s->installer, s->options->state, effect, &data,
                        s->options->max_drop);
     s->installer.owner = s;
+    s->installer.gate = &s->gate;
     s->installer.job.done = installer_done;
     s->is_installing = true;
     fl_pool_submit(s->pool, &s->installer.job);
@@ -187,7 +193,7 @@ static void do_effect(service *s, const fl_client_effect *effect)
     case FL_CLIENT_HANG_UP: fl_net_close(s->net, s->conn); break;
     case FL_CLIENT_TRAIN: begin_training(s, effect); break;
     case FL_CLIENT_INSTALL: begin_installing(s, effect); break;
-    case FL_CLIENT_CANCEL: atomic_store(&s->training.stop, true); break;
+    case FL_CLIENT_CANCEL: fl_training_stop(&s->training); break;
     case FL_CLIENT_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
         break;
@@ -254,8 +260,9 @@ static void handle_posted(service *s, void *posted)
         install(s);
         return;
     }
-    training *t = posted;
+    fl_training *t = posted;
     s->is_training = false;
+    if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
     tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
                               .result = &t->result,
                               .err = t->err,
@@ -292,6 +299,59 @@ static void handle(service *s, const fl_net_event *event)
     }
 }
 
+/* ---- pauses ---- */
+
+static uint64_t bytes_moved(const service *s)
+{
+    const fl_client_status status = fl_client_get_status(s->client);
+    return status.bytes_up + status.bytes_down;
+}
+
+// A job that has begun goes on until it comes to the gate.
+static void pause(service *s, bool is_paused)
+{
+    fl_gate_set(&s->gate, is_paused);
+    if (!s->is_training) return;
+    if (is_paused) fl_training_pause(&s->training);
+    fl_log(FL_LOG_INFO, is_paused ? "paused" : "resumed", "round=%u",
+           s->training.plan.round);
+}
+
+static void look(service *s)
+{
+    const bool was_away = fl_watch_away(&s->watch) != FL_AWAY_NONE;
+    const fl_watch_self self = {
+        .now_ms = fl_net_now(s->net),
+        .bytes = bytes_moved(s),
+        .samples = s->row_count,
+        .own_tasks = s->is_training && !was_away
+                         ? (uint32_t)s->options->rules.threads
+                         : 0,
+    };
+    if (!fl_watch_look(&s->watch, &self)) return;
+    const fl_away away = fl_watch_away(&s->watch);
+    if ((away != FL_AWAY_NONE) != was_away) pause(s, !was_away);
+    tell(s, (fl_client_event){.kind = FL_CLIENT_AWAY, .away = away});
+}
+
+// When a training that is paused has to be left to others.
+static int64_t patience(const service *s)
+{
+    if (!s->is_training || s->has_given_up || !fl_watch_away(&s->watch)) {
+        return INT64_MAX;
+    }
+    return fl_training_latest(&s->training, fl_client_round_end(s->client));
+}
+
+static void give_up_in_time(service *s)
+{
+    if (fl_net_now(s->net) < patience(s)) return;
+    s->has_given_up = true;
+    tell(s, (fl_client_event){.kind = FL_CLIENT_GIVE_UP});
+}
+
+/* ---- the loop ---- */
+
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -300,14 +360,18 @@ static int64_t earlier(int64_t a, int64_t b)
 static fl_err loop(service *s)
 {
     fl_net_event event;
+    look(s);  // before the first check-in says whether we may work
     tell(s, (fl_client_event){.kind = FL_CLIENT_TICK});
     while (!s->has_left) {
+        look(s);
+        give_up_in_time(s);
         if (fl_net_now(s->net) >= s->status_at_ms) {
             s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
             write_status(s);
         }
         const int64_t until_ms =
-            earlier(fl_client_deadline(s->client), s->status_at_ms);
+            earlier(earlier(fl_client_deadline(s->client), s->status_at_ms),
+                    earlier(fl_watch_deadline(&s->watch), patience(s)));
         FL_TRY(fl_net_next(s->net, &event, until_ms));
         handle(s, &event);
     }
@@ -320,8 +384,9 @@ static void say_goodbye(service *s)
 {
     fl_net_event event;
     const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
-    if (s->is_training) atomic_store(&s->training.stop, true);
+    if (s->is_training) fl_training_stop(&s->training);
     if (s->is_installing) atomic_store(&s->installer.stop, true);
+    fl_gate_knock(&s->gate);
     while ((s->conn || s->is_training || s->is_installing) &&
            fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
@@ -409,52 +474,6 @@ static void keep_classes(service *s)
     free(text);
 }
 
-typedef fl_err get_key(const fl_state *state, uint8_t key[FL_KEY_BYTES],
-                       fl_reason *why);
-typedef fl_err set_key(fl_state *state, const uint8_t key[FL_KEY_BYTES],
-                       fl_reason *why);
-
-// From the option, else from the folder. *key NULL: none yet.
-static fl_err load_key(service *s, const uint8_t **key,
-                       uint8_t room[FL_KEY_BYTES], const char *option,
-                       const char *name, get_key *get, set_key *set,
-                       fl_reason *why)
-{
-    *key = room;
-    if (option) {
-        if (fl_hex_decode(room, FL_KEY_BYTES, option)) {
-            return fl_reason_set(why, FL_ERR_RANGE,
-                                 "--%s takes 64 hexadecimal digits", name);
-        }
-        return set(s->state, room, why);
-    }
-    fl_reason first;
-    const fl_err err = get(s->state, room, &first);
-    if (err == FL_ERR_NOT_FOUND) *key = NULL;
-    if (!err || err == FL_ERR_NOT_FOUND) return FL_OK;
-    return fl_reason_set(why, err, "%s", first.text);
-}
-
-// What must be the same as it was before the last stop.
-static fl_err load_trust(service *s, fl_client_options *options, fl_reason *why)
-{
-    fl_state_session session;
-    FL_TRY(load_key(s, &options->pin, s->pin, s->options->pin, "pin",
-                    fl_state_pin_get, fl_state_pin_set, why));
-    FL_TRY(load_key(s, &options->authority, s->authority, s->options->authority,
-                    "authority", fl_state_authority_get, fl_state_authority_set,
-                    why));
-    FL_TRY(fl_state_session_get(s->state, &session, why));
-    options->past = (fl_client_past){
-        .number = session.number,
-        .enrolment_serial = session.enrolment_serial,
-        .has_holdout = session.has_holdout,
-        .holdout = session.holdout,
-    };
-    memcpy(options->past.enrolment_hash, session.enrolment_hash, FL_HASH_BYTES);
-    return FL_OK;
-}
-
 static fl_err open_state(service *s, fl_reason *why)
 {
     char path[4096];
@@ -490,7 +509,9 @@ static fl_err make_machine(service *s, fl_reason *why)
         .enrol = enrol,
         .enrol_self = s,
     };
-    FL_TRY(load_trust(s, &options, why));
+    const fl_trust_options trust = {.pin = s->options->pin,
+                                    .authority = s->options->authority};
+    FL_TRY(fl_trust_load(&s->trust, &options, s->state, &trust, why));
     const fl_net_tcp_options tcp = {.connection_cap = 4};
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
     options.identity = s->identity;
@@ -499,6 +520,11 @@ static fl_err make_machine(service *s, fl_reason *why)
     if (err) return fl_reason_set(why, err, "no memory for a client");
     fl_disk_restore(&s->disk, s->client);
     look_at_installed(s);
+    FL_TRY(
+        fl_watch_open(&s->watch, &s->options->rules, s->options->state, why));
+    if (fl_gate_init(&s->gate)) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for a gate");
+    }
     return FL_OK;
 }
 
@@ -527,8 +553,10 @@ static void finish(service *s)
 {
     fl_signals_stop(s->signals);
     fl_pool_free(s->pool);
-    if (s->training.service) fl_result_fini(&s->training.result);
+    if (s->training.owner) fl_result_fini(&s->training.result);
+    fl_gate_fini(&s->gate);
     fl_installer_fini(&s->installer);
+    if (s->client) fl_watch_close(&s->watch, bytes_moved(s));
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);
     fl_net_free(s->net);

@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "base/reason.h"
 #include "client/client.h"
+#include "client/rules.h"
 #include "client/state.h"
 
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
     fl_data_settings data;
     uint64_t clients, slice, seed;
     bool leave_when_finished;
+    fl_rules rules;
 } fl_service_options;
 
 /*

@@ -17,6 +17,7 @@
  *   STATE/int8.previous.onnx  what it took the place of
  *   STATE/int8              what is known of the first
  *   STATE/classes           what the classes of the data are called
+ *   STATE/traffic           bytes of this month (traffic.h)
  *   STATE/status.json       what the status command shows
  *
  * Everything is checked when it is read: small files end in the hash of what

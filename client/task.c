@@ -313,6 +313,16 @@ static bool is_in_training(const fl_client *client, const fl_plan *plan)
            memcmp(task->plan.enrolment, plan->enrolment, FL_HASH_BYTES) == 0;
 }
 
+// The plan was on its way when the aggregator was told.
+static void decline_plan(fl_client *client, const fl_plan *plan)
+{
+    fl_emit_log(client, FL_LOG_INFO, "plan_declined", "round=%u reason=%s",
+                plan->round, fl_away_word(client->away));
+    keep_result(client);
+    fl_task_drop(client);
+    say_no(client, plan->round);
+}
+
 static void planned(fl_client *client, const fl_plan *plan)
 {
     fl_task *task = &client->task;
@@ -334,18 +344,24 @@ static void planned(fl_client *client, const fl_plan *plan)
         say_no(client, plan->round);
         return;
     }
-    client->past.has_holdout = true;
-    client->past.holdout = plan->holdout;
     if (is_in_training(client, plan)) {
         task->plan = *plan;
+        task->until_ms = client->now_ms + plan->deadline_ms;
         return;
     }
+    if (client->away) {
+        decline_plan(client, plan);
+        return;
+    }
+    client->past.has_holdout = true;
+    client->past.holdout = plan->holdout;
     if (task->state == FL_TASK_COMMITTING) {
         fl_residual_await(client, task->commit_operation);
     }
     keep_result(client);
     fl_task_drop(client);
     task->plan = *plan;
+    task->until_ms = client->now_ms + plan->deadline_ms;
     task->first_operation = client->operation + 1;
     client->status.round = plan->round;
     fl_emit_log(client, FL_LOG_INFO, "plan",

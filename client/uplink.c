@@ -110,7 +110,8 @@ static void check_in(fl_client *client)
         client,
         &(fl_message){.type = FL_MESSAGE_CHECK_IN,
                       .operation = fl_emit_operation(client),
-                      .check_in = {.mail_after = client->uplink.mail_after}});
+                      .check_in = {.mail_after = client->uplink.mail_after,
+                                   .away = client->away}});
     fl_uplink_expect(client, true);
 }
 
@@ -291,13 +292,41 @@ void fl_uplink_frame(fl_client *client, const uint8_t *bytes, size_t len)
     }
 }
 
+static void ping(fl_client *client)
+{
+    fl_emit_message(client, &(fl_message){.type = FL_MESSAGE_PING,
+                                          .ping = {client->uplink.mail_after,
+                                                   client->away}});
+}
+
+void fl_uplink_tell_away(fl_client *client)
+{
+    if (client->uplink.state == FL_UPLINK_UP) {
+        ping(client);
+    } else if (client->uplink.state == FL_UPLINK_DOWN && !client->away) {
+        client->uplink.failure_count = 0;
+        fl_uplink_start(client);
+    }
+}
+
+void fl_uplink_rest(fl_client *client)
+{
+    if (client->uplink.state == FL_UPLINK_DOWN) return;
+    hang_up_quietly(client);
+}
+
+static bool may_dial(const fl_client *client)
+{
+    return !client->is_leaving && !fl_absence_is_of_link(client);
+}
+
 void fl_uplink_tick(fl_client *client)
 {
     fl_uplink *uplink = &client->uplink;
     const int64_t now_ms = client->now_ms;
     switch (uplink->state) {
     case FL_UPLINK_DOWN:
-        if (now_ms >= uplink->dial_at_ms && !client->is_leaving) dial(client);
+        if (now_ms >= uplink->dial_at_ms && may_dial(client)) dial(client);
         break;
     case FL_UPLINK_DIALING:
     case FL_UPLINK_GREETING:
@@ -315,9 +344,7 @@ void fl_uplink_tick(fl_client *client)
             const double jitter = fl_random_double(&client->backoff) - 0.5;
             uplink->ping_at_ms = now_ms + FL_CLIENT_PING_MS +
                                  (int64_t)(jitter * FL_CLIENT_PING_MS / 4.0);
-            fl_emit_message(client,
-                            &(fl_message){.type = FL_MESSAGE_PING,
-                                          .ping = {uplink->mail_after}});
+            ping(client);
         }
         break;
     }
@@ -334,7 +361,7 @@ int64_t fl_uplink_deadline(const fl_client *client)
     if (uplink->is_hanging_up) return INT64_MAX;  // LOST is what comes next
     switch (uplink->state) {
     case FL_UPLINK_DOWN:
-        return client->is_leaving ? INT64_MAX : uplink->dial_at_ms;
+        return may_dial(client) ? uplink->dial_at_ms : INT64_MAX;
     case FL_UPLINK_DIALING:
     case FL_UPLINK_GREETING:
     case FL_UPLINK_SEALING: return uplink->greet_by_ms;

@@ -270,8 +270,9 @@ typedef struct {
     uint32_t batch_cap;     // rows of a batch, at least 1
     uint32_t thread_count;  // that share each batch; 0: one, the caller's
     bool with_gradients;    // false: evaluates only, in less memory
-    bool recompute;  // forget what batch norms make and make it again for
-                     // backward: less memory, a little slower, the same bits
+    bool recompute;     // forget what batch norms make and make it again for
+                        // backward: less memory, a little slower, the same bits
+    size_t memory_cap;  // bytes that training with SGD may take; 0: any
     const char *freeze;  // layers that do not learn: names or patterns with *
                          // and ?, separated by commas; NULL: none
 } fl_trainer_options;
@@ -282,7 +283,8 @@ typedef struct {
  * A run is bit-reproducible for a build, a CPU and a number of threads.
  * FL_ERR_RANGE: batch_cap is 0, or thread_count too large. FL_ERR_NOT_FOUND:
  * a name in `freeze` fits no layer with parameters. FL_ERR_MEMORY: *why says
- * how many bytes and for which layer. FL_ERR_SYSTEM: no thread.
+ * how many bytes and for which layer. FL_ERR_LIMIT: it would take more than
+ * memory_cap; *why says how many. FL_ERR_SYSTEM: no thread.
  */
 FL_CHECK fl_err fl_trainer_new(fl_trainer **trainer, const fl_model *model,
                                const fl_trainer_options *options,
@@ -293,6 +295,9 @@ void fl_trainer_free(fl_trainer *trainer);
 
 /* Bytes of the plan's memory. */
 size_t fl_trainer_bytes(const fl_trainer *trainer);
+
+/* Bytes of all that training with SGD takes: what memory_cap limits. */
+size_t fl_trainer_memory(const fl_trainer *trainer);
 
 /*
  * Trains `params` in place on rows[0..row_count) of the dataset, shuffled

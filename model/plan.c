@@ -454,15 +454,38 @@ static float *allocate(size_t floats, size_t times)
     return aligned_alloc(64, bytes ? bytes : 64);
 }
 
-static fl_err add_blocks(fl_plan *plan)
+static fl_err check_cap(const fl_plan *plan, fl_reason *why)
+{
+    const fl_plan_options *o = &plan->options;
+    size_t bytes;
+    if (o->bytes_cap == 0) return FL_OK;
+    if (fl_size_mul(&bytes, plan->arena_floats, plan->lane_count) ||
+        fl_size_add(&bytes, bytes, plan->common_floats) ||
+        fl_size_mul(&bytes, bytes, sizeof(float)) ||
+        fl_size_add(&bytes, bytes, o->bytes_beside)) {
+        bytes = SIZE_MAX;
+    }
+    if (bytes <= o->bytes_cap) return FL_OK;
+    return fl_reason_set(why, FL_ERR_LIMIT,
+                         "a batch of %u takes %.1f MB of memory, %.1f MB are "
+                         "allowed",
+                         o->batch_cap, (double)bytes / 1e6,
+                         (double)o->bytes_cap / 1e6);
+}
+
+static fl_err place_blocks(fl_plan *plan)
 {
     FL_TRY(add_value_blocks(plan));
     for (uint32_t i = 0; i < plan->step_count; i++) {
         FL_TRY(add_step_blocks(plan, i));
         FL_TRY(add_step_common(plan, &plan->steps[i]));
     }
-    FL_TRY(
-        fl_place_blocks(plan->blocks, plan->block_count, &plan->arena_floats));
+    return fl_place_blocks(plan->blocks, plan->block_count,
+                           &plan->arena_floats);
+}
+
+static fl_err allocate_blocks(fl_plan *plan)
+{
     plan->common = allocate(plan->common_floats, 1);
     plan->arenas = allocate(plan->arena_floats, plan->lane_count);
     return plan->common && plan->arenas ? FL_OK : FL_ERR_MEMORY;
@@ -534,7 +557,9 @@ static fl_err compile(fl_plan *plan, fl_reason *why)
     make_steps(plan);
     note_uses(plan);
     note_fresh(plan);
-    if (add_blocks(plan)) return refuse_memory(plan, why);
+    if (place_blocks(plan)) return refuse_memory(plan, why);
+    FL_TRY(check_cap(plan, why));
+    if (allocate_blocks(plan)) return refuse_memory(plan, why);
     for (uint32_t lane = 0; lane < plan->lane_count; lane++) {
         for (uint32_t i = 0; i < plan->step_count; i++) {
             set_pointers(plan, lane, i);

@@ -39,8 +39,10 @@ typedef struct {
     fl_team *team;       // borrowed as long as the plan; NULL: one lane
     bool with_gradients;
     bool recompute;
-    bool is_unfused;     // every node a step of its own: all values are seen
-    const bool *frozen;  // one a node: its parameters stay; NULL: none does
+    bool is_unfused;      // every node a step of its own: all values are seen
+    const bool *frozen;   // one a node: its parameters stay; NULL: none does
+    size_t bytes_cap;     // of memory; 0: any
+    size_t bytes_beside;  // of these, that others take
 } fl_plan_options;
 
 /* A batch, the same for all lanes. */
@@ -52,7 +54,8 @@ typedef struct {
 
 /*
  * Compiles `graph` (copied). The caller owns *plan: fl_plan_free.
- * FL_ERR_MEMORY: *why says how much and for what.
+ * FL_ERR_MEMORY: *why says how much and for what. FL_ERR_LIMIT: it would take
+ * more than bytes_cap, *why says how much; nothing has been allocated for it.
  */
 FL_CHECK fl_err fl_plan_new(fl_plan **plan, const fl_graph *graph,
                             const fl_kernels *kernels,

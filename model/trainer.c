@@ -68,6 +68,16 @@ static fl_err allocate(fl_trainer *t, const fl_trainer_options *options,
                          t->param_count);
 }
 
+// Gradients of every lane, moments, outputs and their gradients, rows, labels.
+static size_t bytes_beside_plan(const fl_trainer *t, bool with_gradients)
+{
+    const size_t of_params =
+        with_gradients ? t->param_count * (t->lane_count + (size_t)1) : 0;
+    const size_t of_batch =
+        t->batch_cap * ((size_t)t->class_count * (with_gradients ? 2 : 1) + 2);
+    return (of_params + of_batch) * sizeof(float);
+}
+
 static fl_err build(fl_trainer *t, bool *frozen, const fl_graph *graph,
                     const fl_trainer_options *options, fl_reason *why)
 {
@@ -85,6 +95,8 @@ static fl_err build(fl_trainer *t, bool *frozen, const fl_graph *graph,
         .with_gradients = options->with_gradients,
         .recompute = options->recompute,
         .frozen = frozen,
+        .bytes_cap = options->memory_cap,
+        .bytes_beside = bytes_beside_plan(t, options->with_gradients),
     };
     FL_TRY(fl_plan_new(&t->plan, graph, t->kernels, &plan, why));
     FL_TRY(allocate(t, options, why));
@@ -145,6 +157,12 @@ void fl_trainer_free(fl_trainer *trainer)
 size_t fl_trainer_bytes(const fl_trainer *trainer)
 {
     return fl_plan_bytes(trainer->plan);
+}
+
+size_t fl_trainer_memory(const fl_trainer *trainer)
+{
+    return fl_plan_bytes(trainer->plan) +
+           bytes_beside_plan(trainer, trainer->grads != NULL);
 }
 
 /* ---- arguments ---- */

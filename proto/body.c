@@ -53,10 +53,17 @@ static fl_err decode_welcome(fl_welcome *welcome, fl_pb_source *source)
                       source);
 }
 
+static fl_away away_of_pb(Fedge__Away away)
+{
+    const uint32_t number = (uint32_t)away;
+    return number < FL_AWAY_COUNT ? (fl_away)number : FL_AWAY_OTHER;
+}
+
 static void encode_check_in(fl_writer *out, const fl_check_in *check_in)
 {
     Fedge__CheckIn pb = FEDGE__CHECK_IN__INIT;
     pb.mail_after = check_in->mail_after;
+    pb.away = (Fedge__Away)check_in->away;
     fl_pb_write(out, &pb.base);
 }
 
@@ -66,6 +73,7 @@ static fl_err decode_check_in(fl_check_in *check_in, fl_pb_source *source)
         fedge__check_in__unpack(&source->memory, source->len, source->bytes);
     if (!pb) return fl_pb_refuse(source);
     check_in->mail_after = pb->mail_after;
+    check_in->away = away_of_pb(pb->away);
     return FL_OK;
 }
 
@@ -290,6 +298,7 @@ static void encode_ping(fl_writer *out, const fl_ping *ping)
 {
     Fedge__Ping pb = FEDGE__PING__INIT;
     pb.mail_after = ping->mail_after;
+    pb.away = (Fedge__Away)ping->away;
     fl_pb_write(out, &pb.base);
 }
 
@@ -299,6 +308,7 @@ static fl_err decode_ping(fl_ping *ping, fl_pb_source *source)
         fedge__ping__unpack(&source->memory, source->len, source->bytes);
     if (!pb) return fl_pb_refuse(source);
     ping->mail_after = pb->mail_after;
+    ping->away = away_of_pb(pb->away);
     return FL_OK;
 }
 

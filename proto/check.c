@@ -293,6 +293,11 @@ static const char *check_noise_len(size_t len)
                : "the handshake message is empty or longer than 512 bytes";
 }
 
+static const char *check_away(fl_away away)
+{
+    return (unsigned)away < FL_AWAY_COUNT ? NULL : "away is no reason";
+}
+
 // There is neither a session nor a numbered frame before the channel is open.
 static const char *check_greeting_header(const fl_message *message)
 {
@@ -317,10 +322,10 @@ static const char *check_body(const fl_message *message)
     case FL_MESSAGE_GRANT: return check_grant(&message->grant);
     case FL_MESSAGE_NOISE: return check_noise_len(message->noise.len);
     case FL_MESSAGE_STEP: return check_step(&message->step);
-    case FL_MESSAGE_CHECK_IN:
+    case FL_MESSAGE_CHECK_IN: return check_away(message->check_in.away);
+    case FL_MESSAGE_PING: return check_away(message->ping.away);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_COMMIT:
-    case FL_MESSAGE_PING:
     case FL_MESSAGE_PONG: return NULL;
     default: return "type is unknown";
     }

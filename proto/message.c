@@ -59,6 +59,16 @@ const char *fl_message_type_name(fl_message_type type)
     return limits ? limits->name : "unknown";
 }
 
+const char *fl_away_word(fl_away away)
+{
+    static const char *const words[] = {
+#define WORD(name, value, word) [name] = (word),
+        FL_AWAY_LIST(WORD)
+#undef WORD
+    };
+    return words[(unsigned)away < FL_AWAY_COUNT ? away : FL_AWAY_OTHER];
+}
+
 static size_t bulk_len(const fl_message *message)
 {
     switch ((unsigned)message->type) {

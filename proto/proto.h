@@ -107,9 +107,37 @@ typedef struct {
     uint8_t card[FL_PROTO_SIGNATURE_BYTES];
 } fl_welcome;
 
+/*
+ * Why a client cannot work now. Values travel: append, never renumber. One
+ * that is not known here has become OTHER.
+ */
+#define FL_AWAY_LIST(X)                         \
+    X(FL_AWAY_NONE, 0, "here")                  \
+    X(FL_AWAY_OTHER, 1, "other")                \
+    X(FL_AWAY_METERED, 2, "metered")            \
+    X(FL_AWAY_BYTE_BUDGET, 3, "byte_budget")    \
+    X(FL_AWAY_HOT, 4, "hot")                    \
+    X(FL_AWAY_THROTTLED, 5, "throttled")        \
+    X(FL_AWAY_ON_BATTERY, 6, "on_battery")      \
+    X(FL_AWAY_LOW_MEMORY, 7, "low_memory")      \
+    X(FL_AWAY_BUSY, 8, "busy")                  \
+    X(FL_AWAY_QUIET_HOURS, 9, "quiet_hours")    \
+    X(FL_AWAY_LITTLE_DATA, 10, "little_data")
+
+typedef enum {
+#define FL_AWAY_ENUM(name, value, word) name = (value),
+    FL_AWAY_LIST(FL_AWAY_ENUM)
+#undef FL_AWAY_ENUM
+        FL_AWAY_COUNT
+} fl_away;
+
+/* "quiet_hours", for logs and programs; never NULL. */
+const char *fl_away_word(fl_away away);
+
 /* "I am here." */
 typedef struct {
     uint64_t mail_after;  // sequence number of the last mail read
+    fl_away away;
 } fl_check_in;
 
 typedef struct {
@@ -280,6 +308,7 @@ typedef struct {
 
 typedef struct {
     uint64_t mail_after;
+    fl_away away;  // of a client
 } fl_ping;
 
 /* HELLO, WELCOME and NOISE have session and counter 0. */

@@ -707,6 +707,109 @@ TEST(aggregator_finishes_after_its_last_round_and_says_so)
     fl_lab_fini(&lab);
 }
 
+/* ---- clients that may not work ---- */
+
+static void say_away(fl_hand *hand, fl_away away)
+{
+    fl_message ping = {.type = FL_MESSAGE_PING, .ping = {.away = away}};
+    fl_hand_send(hand, &ping);
+    assert_non_null(fl_hand_take(hand, FL_MESSAGE_PONG));
+}
+
+static uint32_t count_away(const fl_lab *lab, fl_away away)
+{
+    return fl_aggregator_get_status(lab->aggregator).away_counts[away];
+}
+
+TEST(aggregator_does_not_choose_a_client_that_is_away)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *first = fl_lab_join(&lab, 0, 1);
+    say_away(first, FL_AWAY_HOT);
+    fl_hand *second = fl_lab_join(&lab, 1, 2);
+    assert_null(fl_hand_next(first));  // two are there, one can work
+    assert_null(fl_hand_next(second));
+    assert_int_equal(count_away(&lab, FL_AWAY_HOT), 1);
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 1);
+    fl_hand *third = fl_lab_join(&lab, 2, 3);
+    assert_non_null(fl_hand_take(second, FL_MESSAGE_MAIL));
+    assert_non_null(fl_hand_take(third, FL_MESSAGE_MAIL));
+    fl_lab_wait(&lab, 1000);
+    assert_null(fl_hand_next(first));
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_chooses_a_client_again_that_is_back)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *first = fl_lab_join(&lab, 0, 1);
+    say_away(first, FL_AWAY_BUSY);
+    fl_hand *second = fl_lab_join(&lab, 1, 2);
+    say_away(first, FL_AWAY_QUIET_HOURS);
+    assert_int_equal(count_away(&lab, FL_AWAY_BUSY), 0);
+    assert_int_equal(count_away(&lab, FL_AWAY_QUIET_HOURS), 1);
+    assert_null(fl_hand_next(second));
+    say_away(first, FL_AWAY_NONE);
+    assert_non_null(fl_hand_take(second, FL_MESSAGE_MAIL));
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 2);
+    fl_lab_fini(&lab);
+}
+
+// It said so before it went: that is why it is not there.
+TEST(aggregator_remembers_why_a_client_hung_up)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *first = fl_lab_join(&lab, 0, 1);
+    say_away(first, FL_AWAY_METERED);
+    fl_hand_disconnect(first);
+    assert_int_equal(count_away(&lab, FL_AWAY_METERED), 1);
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 0);
+    fl_lab_join(&lab, 1, 1);  // the same client, able now
+    assert_int_equal(count_away(&lab, FL_AWAY_METERED), 0);
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 1);
+    fl_hand *second = fl_lab_join(&lab, 2, 2);
+    assert_non_null(fl_hand_take(second, FL_MESSAGE_MAIL));
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_counts_a_superseded_connection_of_an_absent_client_once)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *old = fl_lab_join(&lab, 0, 1);
+    say_away(old, FL_AWAY_HOT);
+    fl_hand *new = fl_lab_join(&lab, 1, 1);
+    say_away(new, FL_AWAY_HOT);
+    fl_hand_disconnect(old);
+    assert_int_equal(count_away(&lab, FL_AWAY_HOT), 1);
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 0);
+    fl_hand_disconnect(new);
+    fl_lab_join(&lab, 2, 2);
+    assert_int_equal(count_away(&lab, FL_AWAY_NONE), 1);
+    fl_lab_fini(&lab);
+}
+
+TEST(aggregator_takes_a_reason_it_does_not_know_for_another)
+{
+    fl_lab lab;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *hand = fl_lab_join(&lab, 0, 1);
+    const fl_message ping = {.type = FL_MESSAGE_PING};
+    const uint8_t body[] = {0x10, 0xe7, 0x07};  // away 999
+    fl_hand_send_body(hand, &ping, body, sizeof body);
+    assert_false(hand->is_closed);
+    assert_int_equal(count_away(&lab, FL_AWAY_OTHER), 1);
+    fl_lab_fini(&lab);
+}
+
 TEST(aggregator_refuses_options_that_make_no_sense)
 {
     const fl_aggregator_options good = fl_lab_options();
@@ -762,4 +865,10 @@ RUN_TESTS(
     cmocka_unit_test(
         aggregator_freezes_batch_norms_after_the_rounds_that_train_them),
     cmocka_unit_test(aggregator_finishes_after_its_last_round_and_says_so),
+    cmocka_unit_test(aggregator_does_not_choose_a_client_that_is_away),
+    cmocka_unit_test(aggregator_chooses_a_client_again_that_is_back),
+    cmocka_unit_test(aggregator_remembers_why_a_client_hung_up),
+    cmocka_unit_test(
+        aggregator_counts_a_superseded_connection_of_an_absent_client_once),
+    cmocka_unit_test(aggregator_takes_a_reason_it_does_not_know_for_another),
     cmocka_unit_test(aggregator_refuses_options_that_make_no_sense))

@@ -43,6 +43,9 @@ static fl_err show(bool is_json)
 }
 
 // A client that has just written what it does.
+static fl_watch watch;  // nothing keeps it from working, unless a test says so
+static const char *trouble = "";
+
 static fl_state *train(uint32_t round)
 {
     static const uint8_t key[FL_KEY_BYTES] = {0xab, 0xcd};
@@ -63,6 +66,9 @@ static fl_state *train(uint32_t round)
         .public_key = key,
         .sample_count = 600,
         .status = &status,
+        .watch = &watch,
+        .peak_kb = 5000,
+        .trouble = trouble,
     };
     assert_ok(fl_state_open(&state, folder, &why));
     assert_ok(fl_activity_write(state, &activity, &why));
@@ -79,7 +85,9 @@ TEST(activity_tells_a_person_what_the_client_does)
     assert_ok(show(false));
     assert_true(is_running);
     assert_string_equal(text, "event            status\n"
+                              "schema           1\n"
                               "activity         training\n"
+                              "away             here\n"
                               "connected        true\n"
                               "aggregator       tcp://host:7443\n"
                               "round            12\n"
@@ -90,6 +98,8 @@ TEST(activity_tells_a_person_what_the_client_does)
                               "samples          600\n"
                               "bytes_up         1000\n"
                               "bytes_down       2000\n"
+                              "peak_kb          5000\n"
+                              "bytes_month      0\n"
                               "key              " KEY "\n"
                               "version          " FL_VERSION "\n"
                               "running          true\n");
@@ -101,13 +111,66 @@ TEST(activity_gives_a_program_one_object_on_a_line)
     fl_state *kept = train(3);
     assert_ok(show(true));
     assert_string_equal(
-        text, "{\"event\":\"status\",\"activity\":\"training\","
+        text, "{\"event\":\"status\",\"schema\":1,"
+              "\"activity\":\"training\",\"away\":\"here\","
               "\"connected\":true,\"aggregator\":\"tcp://host:7443\","
               "\"round\":3,\"updates\":4,\"refused\":1,\"sessions\":3,"
               "\"faults\":2,\"samples\":600,"
-              "\"bytes_up\":1000,\"bytes_down\":2000,\"key\":\"" KEY "\","
+              "\"bytes_up\":1000,\"bytes_down\":2000,"
+              "\"peak_kb\":5000,\"bytes_month\":0,\"key\":\"" KEY "\","
               "\"version\":\"" FL_VERSION "\",\"running\":true}\n");
     fl_state_close(kept);
+}
+
+static void assert_shows(const char *line)
+{
+    if (!strstr(text, line)) fail_msg("no \"%s\" in %s", line, text);
+}
+
+TEST(activity_says_why_the_client_may_not_work)
+{
+    const fl_eligibility_options options = {.max_celsius = 80,
+                                            .resume_celsius = 70,
+                                            .min_samples = 1000,
+                                            .min_memory = 1};
+    const fl_sample sample = {
+        .celsius = {.is_known = true, .value = 83, .source = "cpu-thermal"}};
+    fl_eligibility_init(&watch.eligibility, &options);
+    assert_true(
+        fl_eligibility_look(&watch.eligibility, &sample, 1, 1790000000));
+    watch.every_ms = 5000;
+    watch.traffic.bytes = 77;
+    watch.sensors.fault_count = 2;
+    trouble = "update: no room";
+    fl_state *kept = train(12);
+    assert_ok(show(false));
+    assert_shows("away             hot\n");
+    assert_shows(
+        "away_why         cpu-thermal is at 83 C (limit 80 C); it goes "
+        "on below 70 C\n");
+    assert_shows("away_since       2026-09-21T14:13:20Z\n");
+    assert_shows("look_every_s     5\n");
+    assert_shows("away_also        little_data\n");
+    assert_shows("bytes_month      77\n");
+    assert_shows("sensors_broken   2\n");
+    assert_shows("disk             update: no room\n");
+    fl_state_close(kept);
+    watch = (fl_watch){.every_ms = 0};
+    trouble = "";
+}
+
+TEST(activity_says_when_quiet_hours_end)
+{
+    fl_eligibility_options options = {.min_samples = 0};
+    const fl_sample sample = {.bytes = 0};
+    assert_ok(fl_quiet_parse(&options.quiet, "00:00-12:00, 12:00-23:59", &why));
+    fl_eligibility_init(&watch.eligibility, &options);
+    (void)fl_eligibility_look(&watch.eligibility, &sample, 1, 1790000000);
+    fl_state_close(train(12));
+    assert_ok(show(true));
+    assert_shows("\"away\":\"quiet_hours\"");
+    assert_shows("\"away_until\":\"");
+    watch = (fl_watch){.every_ms = 0};
 }
 
 // What a client that was killed wrote last is not true any more.
@@ -151,6 +214,8 @@ TEST(activity_refuses_a_damaged_status)
 
 RUN_TESTS(IN_FOLDER(activity_tells_a_person_what_the_client_does),
           IN_FOLDER(activity_gives_a_program_one_object_on_a_line),
+          IN_FOLDER(activity_says_why_the_client_may_not_work),
+          IN_FOLDER(activity_says_when_quiet_hours_end),
           IN_FOLDER(activity_of_a_client_that_has_gone),
           IN_FOLDER(activity_of_a_folder_where_no_client_ever_ran),
           IN_FOLDER(activity_refuses_a_damaged_status))

@@ -130,6 +130,7 @@ static fl_err take_part(const char *state, unsigned i)
         .clients = CLIENTS,
         .slice = i,
         .leave_when_finished = true,
+        .rules = fl_rules_defaults(),
     };
     return fl_service_run(&options, &(fl_reason){""});
 }

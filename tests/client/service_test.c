@@ -42,6 +42,7 @@ static fl_service_options make_options(void)
         .data = {.dataset = table, .test = table},
         .clients = 2,
         .aggregation = "secure",
+        .rules = fl_rules_defaults(),
     };
 }
 
@@ -94,6 +95,19 @@ TEST(service_refuses_a_pin_that_is_no_key)
     refuse(&options, FL_ERR_FORMAT, "aggregator.pub");
 }
 
+TEST(service_refuses_rules_that_make_no_sense)
+{
+    fl_service_options options = make_options();
+    options.rules.resume_celsius = 90;
+    refuse(&options, FL_ERR_RANGE, "--resume-temperature 90");
+    options.rules.max_celsius = 0;  // then it is not asked for
+    options.rules.metered = "perhaps";
+    refuse(&options, FL_ERR_RANGE, "--metered perhaps");
+    options.rules.metered = "auto";
+    options.rules.quiet_hours = "at night";
+    refuse(&options, FL_ERR_RANGE, "at night");
+}
+
 TEST(service_refuses_a_state_it_cannot_use)
 {
     fl_service_options options = make_options();
@@ -141,5 +155,6 @@ RUN_TESTS(WITH_FILES(service_refuses_an_address_that_cannot_be_dialled),
           WITH_FILES(service_refuses_data_it_cannot_train_on),
           WITH_FILES(service_refuses_a_slice_that_nobody_has),
           WITH_FILES(service_refuses_a_pin_that_is_no_key),
+          WITH_FILES(service_refuses_rules_that_make_no_sense),
           WITH_FILES(service_refuses_a_state_it_cannot_use),
           WITH_FILES(service_ends_when_it_is_asked_to))

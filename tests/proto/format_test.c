@@ -178,7 +178,7 @@ TEST(format_sealed_frames_are_as_documented)
     uint8_t frame[1024];
     size_t len;
     fl_message message = message_of(FL_MESSAGE_CHECK_IN, 0, 3, 0);
-    message.check_in = (fl_check_in){3};
+    message.check_in = (fl_check_in){.mail_after = 3};
     assert_ok(fl_line_send(&client_line, frame, sizeof frame, &len, &message));
     assert_documented("sealed_check_in", frame, len);
     assert_ok(
@@ -196,8 +196,10 @@ TEST(format_sealed_frames_are_as_documented)
 TEST(format_check_in_is_as_documented)
 {
     fl_message message = message_of(FL_MESSAGE_CHECK_IN, 1, 3, 0);
-    message.check_in = (fl_check_in){3};
+    message.check_in = (fl_check_in){.mail_after = 3};
     assert_frame("check_in", &message);
+    message.check_in.away = FL_AWAY_HOT;
+    assert_frame("check_in_away", &message);
 }
 
 TEST(format_ack_is_as_documented)
@@ -347,6 +349,8 @@ TEST(format_ping_and_pong_are_as_documented)
     fl_message message = message_of(FL_MESSAGE_PING, 7, 8, 0);
     message.ping.mail_after = 4;
     assert_frame("ping", &message);
+    message.ping.away = FL_AWAY_METERED;
+    assert_frame("ping_away", &message);
     message = message_of(FL_MESSAGE_PONG, 7, 8, 0);
     assert_frame("pong", &message);
 }

@@ -133,7 +133,7 @@ TEST(line_carries_messages_both_ways)
         size_t len;
         fl_arena_reset(&arena);
         fl_message ping = {
-            .type = FL_MESSAGE_PING, .operation = i, .ping = {i}};
+            .type = FL_MESSAGE_PING, .operation = i, .ping = {.mail_after = i}};
         assert_ok(fl_line_send(lines[i % 2], frame, sizeof frame, &len, &ping));
         assert_true(len <= fl_message_bound(&ping));
         const fl_message heard = hear(lines[1 - i % 2], frame, len);

@@ -204,6 +204,7 @@ static void fill_body(fl_message *message, fl_random *random)
         return;
     case FL_MESSAGE_CHECK_IN:
         message->check_in.mail_after = number(0, UINT64_MAX, random);
+        message->check_in.away = (fl_away)number(0, FL_AWAY_COUNT - 1, random);
         return;
     case FL_MESSAGE_REFUSAL:
         message->refusal.code = number_32(FL_ERR_MEMORY, FL_ERR_STALE, random);
@@ -235,6 +236,7 @@ static void fill_body(fl_message *message, fl_random *random)
         return;
     case FL_MESSAGE_PING:
         message->ping.mail_after = number(0, UINT64_MAX, random);
+        message->ping.away = (fl_away)number(0, FL_AWAY_COUNT - 1, random);
         return;
     case FL_MESSAGE_STEP: fill_step(&message->step, random); return;
     case FL_MESSAGE_ACK:
@@ -376,7 +378,8 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
         return is_same_bytes(a->noise.bytes, a->noise.len, b->noise.bytes,
                              b->noise.len);
     case FL_MESSAGE_CHECK_IN:
-        return a->check_in.mail_after == b->check_in.mail_after;
+        return a->check_in.mail_after == b->check_in.mail_after &&
+               a->check_in.away == b->check_in.away;
     case FL_MESSAGE_REFUSAL:
         return a->refusal.code == b->refusal.code &&
                strcmp(a->refusal.text, b->refusal.text) == 0;
@@ -390,7 +393,9 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
     case FL_MESSAGE_GRANT: return is_same_grant(&a->grant, &b->grant);
     case FL_MESSAGE_COMMIT:
         return memcmp(&a->commit, &b->commit, sizeof a->commit) == 0;
-    case FL_MESSAGE_PING: return a->ping.mail_after == b->ping.mail_after;
+    case FL_MESSAGE_PING:
+        return a->ping.mail_after == b->ping.mail_after &&
+               a->ping.away == b->ping.away;
     case FL_MESSAGE_STEP: return is_same_step(&a->step, &b->step);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return true;
