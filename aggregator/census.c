@@ -37,6 +37,10 @@ fl_census fl_census_take(const fl_aggregator *aggregator)
         } else if (is_round_on) {
             state = state_of_part(member);
         }
+        // Who stops in the middle of a round still has its part in it.
+        if (state == FL_CENSUS_WAITING && member->away) {
+            state = FL_CENSUS_RESTING;
+        }
         census.count[state]++;
     }
     return census;

@@ -14,12 +14,13 @@
 #include "aggregator/aggregator.h"
 
 /* X(name, word, what it means), in the order of a round. */
-#define FL_CENSUS_LIST(X)                                          \
-    X(WAITING, "waiting", "connected, not asked in this round")    \
-    X(TRAINING, "training", "asked, at work on its own data")      \
-    X(READY, "ready", "has trained, its update is not in the sum") \
-    X(ADDED, "added", "its update is in the sum of this round")    \
-    X(DECLINED, "declined", "asked, and would or could not do it") \
+#define FL_CENSUS_LIST(X)                                            \
+    X(WAITING, "waiting", "connected, not asked in this round")      \
+    X(TRAINING, "training", "asked, at work on its own data")        \
+    X(READY, "ready", "has trained, its update is not in the sum")   \
+    X(ADDED, "added", "its update is in the sum of this round")      \
+    X(DECLINED, "declined", "asked, and would or could not do it")   \
+    X(RESTING, "resting", "connected, says that it cannot work now") \
     X(ABSENT, "absent", "was here since the start, is not connected")
 
 typedef enum {

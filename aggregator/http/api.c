@@ -19,6 +19,17 @@ static fl_json *make_versioned(void)
     return object;
 }
 
+// Why clients cannot work, as they said last; who can is not among them.
+static void add_reasons(fl_json *clients, const uint32_t counts[FL_AWAY_COUNT])
+{
+    for (unsigned i = FL_AWAY_NONE + 1; i < FL_AWAY_COUNT; i++) {
+        fl_json *item = fl_json_new();
+        fl_json_text_set(item, "reason", fl_away_word((fl_away)i));
+        fl_json_count_set(item, "count", counts[i]);
+        fl_json_object_add(clients, "reasons", item);
+    }
+}
+
 static fl_json *make_clients(const fl_snapshot *snapshot)
 {
     fl_json *clients = fl_json_new();
@@ -32,6 +43,7 @@ static fl_json *make_clients(const fl_snapshot *snapshot)
         fl_json_count_set(item, "count", snapshot->census.count[i]);
         fl_json_object_add(clients, "states", item);
     }
+    add_reasons(clients, snapshot->status.away_counts);
     return clients;
 }
 

@@ -155,6 +155,16 @@ static void write_clients(FILE *out, const fl_census *census)
     }
 }
 
+static void write_reasons(FILE *out, const uint32_t counts[FL_AWAY_COUNT])
+{
+    write_head(out, "fedge_clients_unable",
+               "Clients by why they cannot work, connected or not.", "gauge");
+    for (unsigned i = FL_AWAY_NONE + 1; i < FL_AWAY_COUNT; i++) {
+        fprintf(out, "fedge_clients_unable{reason=\"%s\"} %u\n",
+                fl_away_word((fl_away)i), counts[i]);
+    }
+}
+
 fl_err fl_metrics_text(char **text, size_t *len, const fl_snapshot *snapshot,
                        const fl_vitals *vitals)
 {
@@ -165,6 +175,7 @@ fl_err fl_metrics_text(char **text, size_t *len, const fl_snapshot *snapshot,
     measure(values, snapshot, vitals);
     write_table(out, values);
     write_clients(out, &snapshot->census);
+    write_reasons(out, snapshot->status.away_counts);
     const bool has_failed = ferror(out) != 0;
     if (fclose(out) == 0 && !has_failed) return FL_OK;
     free(*text);

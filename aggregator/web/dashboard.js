@@ -23,7 +23,7 @@ const ACTIVITIES = {
   finished: "All rounds are finished",
 };
 const SIGNS = { waiting: "\u25cb", training: "\u25d4", ready: "\u25d1", added: "\u25cf",
-  declined: "\u2715", absent: "\u2013" };
+  declined: "\u2715", resting: "\u23f8\ufe0e", absent: "\u2013" };
 const WORKS = { train: "train", measure: "measure the model", importance: "measure channels",
   ranges: "measure ranges" };
 
@@ -97,7 +97,7 @@ function showNow({ session, clients, totals, model }) {
   show("round-count", totals.round, `${count(totals.round)} finished`);
 }
 
-function showClients({ states, known, connected }) {
+function showClients({ states, reasons, known, connected }) {
   const most = Math.max(1, ...states.map(item => item.count));
   if (at("states").children.length !== states.length) {
     at("states").replaceChildren(...states.map(({ state: name, meaning }) => {
@@ -117,6 +117,9 @@ function showClients({ states, known, connected }) {
     row.querySelector(".fill").style.width = `${100 * item.count / most}%`;
     row.dataset.value = item.count;
   });
+  const unable = reasons.filter(item => item.count > 0)
+    .map(item => `${item.count} ${item.reason.replaceAll("_", " ")}`);
+  at("clients-reasons").textContent = unable.length > 0 ? `Cannot work now: ${unable.join(", ")}.` : "";
   at("clients-note").textContent = `${count(connected)} connected now, ` +
     `${count(known)} have taken part since the federation began.`;
 }

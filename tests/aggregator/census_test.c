@@ -67,6 +67,19 @@ TEST(census_tells_who_has_sent_what_was_refused)
     fl_lab_fini(&lab);
 }
 
+TEST(census_tells_who_says_that_it_cannot_work)
+{
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    fl_hand *a = fl_lab_join(&lab, 0, 1);
+    fl_hand_send(a, &(fl_message){.type = FL_MESSAGE_PING,
+                                  .ping = {.away = FL_AWAY_HOT}});
+    const fl_census census = fl_census_take(lab.aggregator);
+    assert_int_equal(census.count[FL_CENSUS_RESTING], 1);
+    assert_int_equal(census.count[FL_CENSUS_WAITING], 0);
+    fl_lab_fini(&lab);
+}
+
 TEST(census_has_a_word_and_a_meaning_for_every_state)
 {
     for (unsigned i = 0; i < FL_CENSUS_STATES; i++) {
@@ -78,4 +91,5 @@ TEST(census_has_a_word_and_a_meaning_for_every_state)
 
 RUN_TESTS(cmocka_unit_test(census_follows_clients_through_a_round),
           cmocka_unit_test(census_tells_who_has_sent_what_was_refused),
+          cmocka_unit_test(census_tells_who_says_that_it_cannot_work),
           cmocka_unit_test(census_has_a_word_and_a_meaning_for_every_state))

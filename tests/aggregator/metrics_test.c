@@ -13,7 +13,10 @@ static fl_snapshot make_snapshot(void)
 {
     fl_snapshot snapshot = {
         .started_ms = 1500,
-        .status = {.rounds_done = 2, .round_count = 5, .activity = "training"},
+        .status = {.rounds_done = 2,
+                   .round_count = 5,
+                   .activity = "training",
+                   .away_counts = {[FL_AWAY_HOT] = 2}},
         .census = {.count = {[FL_CENSUS_TRAINING] = 3}},
         .last = {.round = 2, .took_ms = 250},
         .param_count = 100,
@@ -62,6 +65,7 @@ TEST(metrics_say_what_the_snapshot_says)
     assert_line(text, "fedge_accuracy_ratio 0.875");
     assert_line(text, "fedge_clients{state=\"training\"} 3");
     assert_line(text, "fedge_clients{state=\"absent\"} 0");
+    assert_line(text, "fedge_clients_unable{reason=\"hot\"} 2");
     assert_line(text, "fedge_updates_missing_total 2");
     assert_line(text, "fedge_received_bytes_total 1234567890123");
     assert_line(text, "fedge_float32_bytes_total 2400");
