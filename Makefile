@@ -10,7 +10,7 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/reduce model/zoo compress compress/commands \
             compress/model compress/update secure secure/commands secure/mask \
-            secure/session proto net client aggregator sim
+            secure/session proto net client aggregator aggregator/http sim
 PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
@@ -20,7 +20,7 @@ FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 # Where there is one thread, the sanitizer of threads has nothing to look at.
 ifeq ($(VARIANT),tsan)
 TEST     := $(shell grep -lE -e 'thread|fl_(pool|team|net_tcp|signals)_' \
-              -e 'fl_(evaluation|server|service|simulation)_' $(TEST))
+              -e 'fl_(evaluation|http|server|service|simulation)_' $(TEST))
 endif
 BENCH    := $(wildcard tests/bench/*_bench.c)
 PEER     := $(wildcard tests/bench/*_xnnpack.c)
@@ -67,7 +67,7 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
+            -linih -lmicrohttpd -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
 CMOCKA := -lcmocka
 ifeq ($(VARIANT),arm64)
 CPPFLAGS += -Itests/arm64
@@ -111,6 +111,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
+.PHONY: dashboard-test dashboard-uplot
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -143,6 +144,12 @@ interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@B=$B tests/e2e/onnxruntime_networks.sh
 	@B=$B tests/e2e/onnxruntime_int8.sh
 	@B=$B tests/e2e/onnxruntime.sh
+dashboard-test: programs  ## the dashboard in a headless browser; build/dashboard
+	@tools/install-packages dashboard
+	@B=$B tests/e2e/dashboard_browser.sh
+dashboard-uplot:          ## the dashboard's charts are npm's, byte for byte
+	@tools/install-packages interop
+	@tools/check-uplot
 
 bench:                    ## federation: ratios against peers, measured in one run
 	@tools/install-packages build demo test bench
@@ -225,6 +232,9 @@ $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 ifeq ($(findstring clang,$(CC)),)
 $(call obj,$(wildcard model/int8/q*.c)): CFLAGS += -fno-tree-pre
 endif
+
+# The dashboard's files are in the program (page.c).
+$B/aggregator/http/page.o: $(wildcard aggregator/web/* aggregator/web/uplot/*)
 
 # clang takes many minutes to instrument unrolled tiles. They parse nothing, and
 # the unit tests run them under asan.

@@ -12,7 +12,7 @@
 #include "aggregator/status.h"
 #include "base/program.h"
 
-enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 12 };
+enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 13 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
 
 typedef struct {
@@ -62,6 +62,9 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
          "no progress on a terminal"},
         {"aggregator", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0,
          "LEVEL", "error, warn, info or debug"},
+        {"http", "http", FL_OPTION_TEXT, &server->http, 0, 0, "ADDRESS:PORT",
+         "where a browser finds the dashboard, and /metrics and /api/v1 are; "
+         "there is no password, so take 127.0.0.1:8080"},
         {NULL, "json", FL_OPTION_FLAG, &server->is_json, 0, 0, NULL,
          "run: one JSON object a round and a summary; status: one object"},
     };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/display.h"
 #include "aggregator/roll_file.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -68,8 +69,9 @@ typedef struct server {
     fl_round_record round;
     const uint8_t *model, *master;
     size_t model_len, master_len;
-    uint32_t client_count;  // known to the store when we start, and leave
+    uint32_t client_count;  // known to the store
     uint64_t param_count;
+    fl_display display;
 } server;
 
 static int stop_asked;  // its address is what the signal thread posts
@@ -79,6 +81,14 @@ static void ask_to_stop(void *self)
     server *s = self;
     // The inbox has a place for this one; without it SIGKILL is left.
     (void)!fl_net_post(s->net, &stop_asked);
+}
+
+static void show(server *s, bool is_last)
+{
+    const fl_display_figures figures = {.totals = &s->totals,
+                                        .param_count = s->param_count,
+                                        .known_count = s->client_count};
+    fl_display_show(&s->display, s->aggregator, &figures, is_last);
 }
 
 /* ---- rounds ---- */
@@ -182,6 +192,8 @@ static fl_err save(server *s)
     }
     write_copy(s);
     report(s, &s->round);
+    fl_display_round(&s->display, s->aggregator, &s->round, s->model,
+                     s->model_len);
     return FL_OK;
 }
 
@@ -252,10 +264,12 @@ static void save_client(server *s, const fl_client_record *client)
     fl_reason why;
     fl_client_record record = *client;
     fl_client_record known;
+    bool is_new = true;
     record.last_seen_ms = fl_clock_wall_ms();
     record.first_seen_ms = record.last_seen_ms;
     if (fl_store_get_client(s->store, &known, record.public_key, &why) ==
         FL_OK) {
+        is_new = false;
         record.first_seen_ms = known.first_seen_ms;
         // The machine counts from its own start, the store from the first.
         if (record.last_round > known.last_round) {
@@ -269,6 +283,8 @@ static void save_client(server *s, const fl_client_record *client)
     }
     if (fl_store_put_client(s->store, &record, &why)) {
         fl_log(FL_LOG_WARN, "not_saved", "what=client why=%s", why.text);
+    } else if (is_new) {
+        s->client_count++;
     }
 }
 
@@ -370,12 +386,15 @@ static fl_err loop(server *s, fl_reason *why)
 {
     fl_net_event event;
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    show(s, false);
     while (!s->has_left) {
         const fl_err err =
             fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));
         if (err) return fl_reason_set(why, err, "the network has failed");
         handle(s, &event);
+        show(s, false);
     }
+    show(s, true);
     return FL_OK;
 }
 
@@ -581,11 +600,14 @@ static fl_err start(server *s, fl_reason *why)
                              "forbidden");
     }
     if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
+    if (s->options->http) FL_TRY(fl_http_check(s->options->http, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_test(s, why));
     FL_TRY(start_threads(s, why));
     FL_TRY(set_up_rounds(s, why));
     FL_TRY(fl_net_listen(s->net, s->options->listen, why));
+    FL_TRY(fl_display_start(&s->display, s->options->http, s->options->state,
+                            s->options->federation.model, s->aggregator, why));
     fl_hex_encode(key, sizeof key, s->identity.public_key, FL_KEY_BYTES);
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
            s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
@@ -595,6 +617,7 @@ static fl_err start(server *s, fl_reason *why)
 
 static void finish(server *s)
 {
+    fl_display_stop(&s->display);
     fl_signals_stop(s->signals);
     fl_pool_free(s->background);
     fl_pool_free(s->workers);

@@ -17,6 +17,7 @@ typedef struct {
     const char *state;      // folder
     const char *enrolment;  // a signed list; NULL: anybody is enrolled
     const char *out;        // the model, after each round; NULL: only the store
+    const char *http;       // ADDRESS:PORT of the dashboard; NULL: none
     fl_data_settings data;  // what is held out; dataset NULL: none
     fl_federation federation;
     uint64_t min_clients, client_cap, upload_mb, threads;

@@ -66,10 +66,10 @@ typedef struct {
     // model; 0: there was none.
     uint64_t download_1, download_10, download_full;
     uint32_t work;                    // an fl_work
+    uint32_t verdict;                 // an fl_verdict
     uint64_t param_count, mac_count;  // of the new global model; 0: unknown
     uint64_t model_bytes;             // packed; 0: unknown
     double accuracy_before, accuracy_after;  // what the guard has compared
-    uint32_t verdict;                        // an fl_verdict
     double int8_accuracy;  // of the INT8 form on the held-out set
 } fl_round_record;
 
@@ -169,6 +169,14 @@ FL_CHECK fl_err fl_store_each_round(fl_store *store, uint32_t from,
                                     void (*visit)(void *self,
                                                   const fl_round_record *),
                                     void *self, fl_reason *why);
+
+/*
+ * Up to `cap` finished rounds after round `after`, in order; *count: how many
+ * there are of them.
+ */
+FL_CHECK fl_err fl_store_read_rounds(fl_store *store, fl_round_record *records,
+                                     size_t cap, size_t *count, uint32_t after,
+                                     fl_reason *why);
 
 /* Calls `visit` for every client, the latest seen first. */
 FL_CHECK fl_err fl_store_each_client(fl_store *store,

@@ -93,6 +93,7 @@ void fl_totals_add(fl_totals *totals, const fl_round_record *round)
     if (round->round == 0) return;  // the first model: nothing has run
     add_verdict(totals, round);
     totals->round = round->round;
+    totals->took_ms += round->took_ms;
     totals->bytes_up += round->bytes_up;
     totals->bytes_down += round->bytes_down;
     totals->bytes_control += round->bytes_control;

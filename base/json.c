@@ -105,12 +105,22 @@ void fl_json_count_add(fl_json *object, const char *key, uint64_t value)
     append(object, key, count(value));
 }
 
+// Takes `item`; what could not be allocated is missed as NULL.
+static json_t *release(fl_json *item)
+{
+    json_t *root = item && !item->has_failed ? json_incref(item->root) : NULL;
+    fl_json_free(item);
+    return root;
+}
+
+void fl_json_object_set(fl_json *object, const char *key, fl_json *item)
+{
+    set(object, key, release(item));
+}
+
 void fl_json_object_add(fl_json *object, const char *key, fl_json *item)
 {
-    // What could not be allocated is missed as NULL.
-    json_t *root = item && !item->has_failed ? json_incref(item->root) : NULL;
-    append(object, key, root);
-    fl_json_free(item);
+    append(object, key, release(item));
 }
 
 fl_err fl_json_text(char **text, const fl_json *object)

@@ -28,6 +28,9 @@ void fl_json_count_set(fl_json *object, const char *key, uint64_t value);
 void fl_json_number_set(fl_json *object, const char *key, double value);
 void fl_json_bool_set(fl_json *object, const char *key, bool value);
 
+/* Puts an object into this one; takes it. */
+void fl_json_object_set(fl_json *object, const char *key, fl_json *item);
+
 /* Appends a number to the array under `key`, made when missing. */
 void fl_json_count_add(fl_json *object, const char *key, uint64_t value);
 

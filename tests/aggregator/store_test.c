@@ -1280,10 +1280,30 @@ TEST(store_loses_no_finished_round_when_it_is_killed)
     }
 }
 
+TEST(store_reads_a_few_rounds_at_a_time)
+{
+    enum { CAP = 3 };
+    fl_round_record records[CAP];
+    size_t count = 9;
+    fl_store *store = open_store();
+    finish_up_to(store, 4);
+    assert_ok(fl_store_read_rounds(store, records, CAP, &count, 0, &why));
+    assert_int_equal(count, CAP);
+    assert_int_equal(records[0].round, 1);  // 0 is no finished round
+    assert_int_equal(records[2].round, 3);
+    assert_ok(fl_store_read_rounds(store, records, CAP, &count, 3, &why));
+    assert_int_equal(count, 1);
+    assert_int_equal(records[0].round, 4);
+    assert_ok(fl_store_read_rounds(store, records, CAP, &count, 4, &why));
+    assert_int_equal(count, 0);
+    fl_store_close(store);
+}
+
 #define IN_FOLDER(test) \
     cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 RUN_TESTS(
+    IN_FOLDER(store_reads_a_few_rounds_at_a_time),
     IN_FOLDER(store_makes_its_folder_and_counts_starts),
     IN_FOLDER(store_refuses_a_second_aggregator),
     IN_FOLDER(store_is_not_found_read_only_where_there_is_none),

@@ -77,6 +77,7 @@ TEST(totals_add_up_traffic_and_work)
     assert_int_equal(totals.sample_count, 18000);
     assert_int_equal(totals.sessions_aborted, 9);
     assert_int_equal(totals.bytes_control, 1500);
+    assert_int_equal(totals.took_ms, 15);
     assert_true(fl_totals_control_each(&totals) == 50.0);
 }
 

@@ -222,6 +222,20 @@ static fl_err build_with(int allocations)
     return err;
 }
 
+TEST(json_puts_an_object_into_another)
+{
+    char *text = NULL;
+    fl_json *outer = fl_json_new(), *inner = fl_json_new();
+    fl_json_count_set(inner, "a", 1);
+    fl_json_object_set(outer, "in", inner);
+    assert_ok(fl_json_text(&text, outer));
+    assert_string_equal(text, "{\"in\":{\"a\":1}}");
+    free(text);
+    fl_json_object_set(outer, "missing", NULL);  // its memory was out
+    assert_err(fl_json_text(&text, outer), FL_ERR_MEMORY);
+    fl_json_free(outer);
+}
+
 TEST(json_remembers_that_memory_was_out)
 {
     json_set_alloc_funcs(allocate_a_few, free);
@@ -248,4 +262,5 @@ RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_refuses_nesting_without_end),
           cmocka_unit_test(json_prints_a_line_a_key_for_a_person),
           cmocka_unit_test(json_accepts_null_and_reports_it_at_the_end),
+          cmocka_unit_test(json_puts_an_object_into_another),
           cmocka_unit_test(json_remembers_that_memory_was_out))
