@@ -67,7 +67,7 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
+            -lqrencode -linih -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
 CMOCKA := -lcmocka
 ifeq ($(VARIANT),arm64)
 CPPFLAGS += -Itests/arm64
