@@ -13,7 +13,6 @@
 
 enum {
     SCRATCH_CAP = 1024 * 1024,
-    PATIENCE_MS = 30 * 1000,  // for the aggregator to answer
     GOODBYE_MS = 1000,
     TOKEN_FILE_CAP = 256,
 };
@@ -258,7 +257,8 @@ static fl_err start(joiner *j, fl_reason *why)
 static fl_err talk(joiner *j, fl_reason *why)
 {
     fl_net_event event;
-    const int64_t until_ms = fl_net_now(j->net) + PATIENCE_MS;
+    const int64_t until_ms =
+        fl_net_now(j->net) + (int64_t)(j->options->wait_s * 1e3);
     tell(j, (fl_client_event){.kind = FL_CLIENT_TICK});
     while (!j->has_left && fl_net_now(j->net) < until_ms) {
         const int64_t next_ms = fl_client_deadline(j->client);
@@ -270,9 +270,9 @@ static fl_err talk(joiner *j, fl_reason *why)
     }
     if (j->has_left) return fl_reason_set(why, j->left_with, "%s", j->why.text);
     return fl_reason_set(why, FL_ERR_TIMEOUT,
-                         "%s: no aggregator has answered within %d s; see that "
+                         "%s: no aggregator has answered within %g s; see that "
                          "it runs, and that this machine reaches it",
-                         j->address, PATIENCE_MS / 1000);
+                         j->address, j->options->wait_s);
 }
 
 // So that the aggregator sees a connection end, not break.

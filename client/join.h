@@ -25,6 +25,7 @@ typedef struct {
     const char *token;       // "-": from standard input; NULL: none
     const char *token_file;  // or from there; or NULL
     const char *name;        // wanted; NULL: any
+    double wait_s;           // for an answer
     bool is_json;
 } fl_join_options;
 

@@ -21,10 +21,11 @@ typedef struct {
     char *const *files;
     size_t file_count;
     uint64_t top;
+    double wait_s;
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 21 };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 22 };
 
 static settings defaults(void)
 {
@@ -40,6 +41,7 @@ static settings defaults(void)
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
         .top = 1,
+        .wait_s = 30,
     };
 }
 
@@ -101,6 +103,8 @@ static size_t list_options(fl_option *table, settings *s)
          "join: the same, from a file"},
         {NULL, "name", FL_OPTION_TEXT, &s->name, 0, 0, "NAME",
          "join: what this device wants to be called"},
+        {NULL, "wait", FL_OPTION_NUMBER, &s->wait_s, 0, 3600, "S",
+         "join: seconds to wait for an answer"},
         {NULL, "top", FL_OPTION_COUNT, &s->top, 1, 65536, "N",
          "infer: the N likeliest classes"},
         {NULL, "model", FL_OPTION_TEXT, &s->model, 0, 0, "FILE",
@@ -163,6 +167,7 @@ static int join(const void *self, fl_reason *why)
                                      .token = s->token,
                                      .token_file = s->token_file,
                                      .name = s->name,
+                                     .wait_s = s->wait_s,
                                      .is_json = s->is_json};
     if (check_state(s, why)) return FL_EXIT_USAGE;
     return fl_join_run(stdout, &options, why);
