@@ -76,7 +76,8 @@ static void stop(fl_client *client)
         client->uplink.is_hanging_up = true;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
     }
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE});
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE,
+                                       .text = client->why.text});
 }
 
 void fl_client_step(fl_client *client, const fl_client_event *event,

@@ -78,7 +78,7 @@ static fl_err take_token(joiner *j, fl_reason *why)
         return read_token(&j->words.token, "/dev/stdin", why);
     }
     const fl_err err = fl_token_decode(&j->words.token, options->token, why);
-    return err ? fl_reason_prefix(why, err, "--token") : FL_OK;
+    return err ? fl_reason_prefix(why, FL_ERR_RANGE, "--token") : FL_OK;
 }
 
 static fl_err take_name(joiner *j, fl_reason *why)

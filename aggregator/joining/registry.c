@@ -560,7 +560,7 @@ fl_err fl_registry_import_lightly(fl_store *store, const fl_device *device,
 }
 
 // Names may have been swapped, and none may be there twice: first all get one
-// that is longer than any that people can give.
+// that people cannot give.
 static fl_err take_names_away(fl_store *store, const fl_enrolment *list,
                               fl_reason *why)
 {
@@ -568,7 +568,8 @@ static fl_err take_names_away(fl_store *store, const fl_enrolment *list,
     for (uint32_t i = 0; i < list->device_count; i++) {
         FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
                                     "UPDATE device SET name ="
-                                    " lower(hex(identity)) WHERE identity = ?",
+                                    " substr(hex(identity), 1, 62) || '!'"
+                                    " WHERE identity = ?",
                                     why));
         fl_store_query_bind_bytes(&query, list->devices[i].identity,
                                   FL_KEY_BYTES);
@@ -583,7 +584,7 @@ static fl_err suspend_others(fl_store *store, int64_t now_ms, fl_reason *why)
     fl_store_query query;
     FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
                                 "UPDATE device SET state = 1, since_ms = ?"
-                                " WHERE state = 2 AND length(name) < 64",
+                                " WHERE state = 2 AND name NOT LIKE '%!'",
                                 why));
     fl_store_query_bind_i64(&query, now_ms);
     return run(&query, why);

@@ -200,8 +200,8 @@ expect_said "pending as shed" "fedge-aggregator clients approve"
 stands shed pending || fail "shed is not pending"
 run_client shed
 wait_until 10 grep -q event=pending "$scratch/shed.log" || fail "it does not wait"
-"$B/fedge-client" status --state "$scratch/shed" |
-    grep -q "waiting for approval" || fail "status does not say so"
+wait_until 5 grep -q "waiting for approval" "$scratch/shed/status.json" ||
+    fail "status does not say so"
 aggregator clients approve shed --state "$state" >/dev/null
 wait_until 20 grep -q event=connected "$scratch/shed.log" || fail "not let in"
 stop_in_time "$aggregator_pid" TERM 6
