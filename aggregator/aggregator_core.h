@@ -411,7 +411,8 @@ const fl_enrolment *fl_roll_newest(const fl_aggregator *aggregator);
 void fl_roll_follow(fl_aggregator *aggregator, const uint8_t *list,
                     size_t list_len);
 
-/* Takes over a client's card, under the registry's name or one of our making. */
+/* Takes over a client's card, under the registry's name or one of our making.
+ */
 void fl_roll_introduce(const fl_aggregator *aggregator, fl_member *member,
                        const fl_device *device);
 
@@ -442,7 +443,8 @@ void fl_entry_tell(fl_aggregator *aggregator, fl_peer *peer,
                    const fl_message *request, const fl_standing *standing);
 
 /* JOIN of a peer that is sealed; and what has become of it. */
-void fl_entry_ask(fl_aggregator *aggregator, fl_peer *peer, fl_message *message);
+void fl_entry_ask(fl_aggregator *aggregator, fl_peer *peer,
+                  fl_message *message);
 void fl_entry_answer(fl_aggregator *aggregator,
                      const fl_aggregator_event *event);
 

@@ -44,8 +44,8 @@ static fl_err publish(fl_aggregator *aggregator, uint8_t *bytes, size_t len,
 {
     fl_enrolment *enrolment = NULL;
     FL_TRY(fl_enrolment_decode(&enrolment, bytes, len, why));
-    const fl_err err = fl_object_publish(
-        &aggregator->next_roll, FL_OBJECT_ENROLMENT, 0, bytes, len);
+    const fl_err err = fl_object_publish(&aggregator->next_roll,
+                                         FL_OBJECT_ENROLMENT, 0, bytes, len);
     if (err) {
         fl_enrolment_free(enrolment);
         return fl_reason_set(why, err, "no memory for the enrolment list");
@@ -168,8 +168,8 @@ static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
         free(bytes);
         return err;
     }
-    fl_reply_log(aggregator, FL_LOG_INFO, "enrolled",
-                 "devices=%u serial=%llu", count, (unsigned long long)serial);
+    fl_reply_log(aggregator, FL_LOG_INFO, "enrolled", "devices=%u serial=%llu",
+                 count, (unsigned long long)serial);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_LIST,
                                                 .bytes = bytes,
                                                 .len = len});
@@ -325,10 +325,9 @@ static fl_err check_follows(const fl_aggregator *aggregator,
         err = fl_reason_set(why, FL_ERR_AUTH,
                             "signed by another authority than the list before");
     } else if (old && list->serial <= old->serial) {
-        err = fl_reason_set(why, FL_ERR_STALE,
-                            "serial %llu does not follow %llu",
-                            (unsigned long long)list->serial,
-                            (unsigned long long)old->serial);
+        err = fl_reason_set(
+            why, FL_ERR_STALE, "serial %llu does not follow %llu",
+            (unsigned long long)list->serial, (unsigned long long)old->serial);
     }
     fl_enrolment_free(list);
     return err;

@@ -303,8 +303,8 @@ static void do_effect(server *s, const fl_aggregator_effect *effect)
         if (effect->device) fl_gate_came(&s->gate, effect->device);
         break;
     case FL_AGGREGATOR_JOIN:
-        s->must_follow |= fl_gate_join(&s->gate, &s->standing, effect->device,
-                                       effect->join);
+        s->must_follow |=
+            fl_gate_join(&s->gate, &s->standing, effect->device, effect->join);
         s->asking = effect->conn;
         s->must_answer = true;
         break;

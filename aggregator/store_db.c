@@ -426,8 +426,7 @@ static fl_err check_version(fl_store_db *db, bool read_only, fl_reason *why)
     if (version == LAYOUT) return FL_OK;
     if (version < 0) return refuse_stranger(db, why);
     if (version > 0) {
-        return read_only ? refuse_old(db, why)
-                         : bring_up_to_date(db, why);
+        return read_only ? refuse_old(db, why) : bring_up_to_date(db, why);
     }
 
     FL_TRY(get_number(db, "SELECT count(*) FROM sqlite_schema", &table_count,

@@ -220,9 +220,9 @@ typedef struct {
     bool leave_when_finished;  // LEAVE after the last round
     const fl_join *join;  // asks to be enrolled, and LEAVEs when it knows how
                           // it stands (fl_client_standing); NULL: takes part
-    size_t model_cap;          // longest model taken, bytes
-    fl_arena *scratch;         // borrowed; reset at every step; machines of
-                               // one thread may share it
+    size_t model_cap;     // longest model taken, bytes
+    fl_arena *scratch;    // borrowed; reset at every step; machines of
+                          // one thread may share it
     void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
     void *random_self;
     // Decodes a list, which lives until this is called again; so that clients
@@ -270,8 +270,8 @@ void fl_client_step(fl_client *client, const fl_client_event *event,
 /* When the next TICK is due, on the clock of the events' now_ms. */
 int64_t fl_client_deadline(const fl_client *client);
 
-/* What the aggregator has said of this device when it left, or refused it; NULL:
- * nothing. */
+/* What the aggregator has said of this device when it left, or refused it;
+ * NULL: nothing. */
 const fl_standing *fl_client_standing(const fl_client *client);
 
 /* For status: "training", "idle", "connecting", ...; never NULL. */

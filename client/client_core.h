@@ -190,7 +190,7 @@ struct fl_client {
 
     fl_join join;  // is_joining: what is asked for; a secret
     bool is_joining;
-    bool is_pending;  // told so last
+    bool is_pending;       // told so last
     fl_standing standing;  // state 0: not told yet
 
     fl_client_status status;

@@ -148,12 +148,13 @@ static int find_aggregator(fl_service_options *service,
     service->aggregator = address;
     if (!err) return FL_EXIT_OK;
     if (err != FL_ERR_NOT_FOUND) return fl_program_exit(err);
-    (void)!fl_reason_set(why, FL_ERR_RANGE,
-                         "%s has joined no federation: fedge-client join "
-                         "ADDRESS --token ID.SECRET --pin KEY (fedge-aggregator "
-                         "token prints that line), or say --aggregator "
-                         "tcp://ADDRESS:PORT",
-                         service->state);
+    (void)!fl_reason_set(
+        why, FL_ERR_RANGE,
+        "%s has joined no federation: fedge-client join "
+        "ADDRESS --token ID.SECRET --pin KEY (fedge-aggregator "
+        "token prints that line), or say --aggregator "
+        "tcp://ADDRESS:PORT",
+        service->state);
     return FL_EXIT_USAGE;
 }
 
@@ -225,18 +226,16 @@ int main(int argc, char **argv)
     fl_join_hide_token(argc, argv);
     fl_option table[TABLE_CAP];
     settings s = defaults();
-    const fl_command commands[] = {{.name = "run", .run = run},
-                                   {.name = "join",
-                                    .run = join,
-                                    .operand = "ADDRESS",
-                                    .word = &s.address},
-                                   {.name = "status", .run = status},
-                                   {.name = "infer",
-                                    .run = infer,
-                                    .operand = "FILE",
-                                    .word = &s.file,
-                                    .words = &s.files,
-                                    .word_count = &s.file_count}};
+    const fl_command commands[] = {
+        {.name = "run", .run = run},
+        {.name = "join", .run = join, .operand = "ADDRESS", .word = &s.address},
+        {.name = "status", .run = status},
+        {.name = "infer",
+         .run = infer,
+         .operand = "FILE",
+         .word = &s.file,
+         .words = &s.files,
+         .word_count = &s.file_count}};
     const fl_program program = {
         .name = "fedge-client",
         .config_path = "/etc/fedge/client.conf",

@@ -60,8 +60,8 @@ fl_err fl_state_address_get(char url[FL_ADDRESS_CAP], const char *folder,
     const fl_err err = fl_file_read(&text, &len, path, FILE_CAP, why);
     if (err == FL_ERR_NOT_FOUND) return err;
     if (err) return err == FL_ERR_LIMIT ? refuse(path, NULL, why) : err;
-    const char *line = strlen((char *)text) == len ? address_in((char *)text)
-                                                   : NULL;
+    const char *line =
+        strlen((char *)text) == len ? address_in((char *)text) : NULL;
     const fl_err read_err = line ? FL_OK : refuse(path, (char *)text, why);
     if (line) snprintf(url, FL_ADDRESS_CAP, "%s", line);
     free(text);

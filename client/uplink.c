@@ -151,7 +151,8 @@ static void explain_changed_key(fl_client *client,
     (void)!fl_reason_set(
         &client->why, FL_ERR_AUTH,
         "the aggregator's key is %s, pinned is %s: somebody else answers at "
-        "this address, or it was set up anew. Nothing was sent. If its operator "
+        "this address, or it was set up anew. Nothing was sent. If its "
+        "operator "
         "says that the new key is right, delete aggregator.pub and "
         "authority.pub from the state directory and join again with --pin",
         came, expected);

@@ -28,7 +28,7 @@
 
 enum {
     FL_TOKEN_SECRET_BYTES = 16,
-    FL_TOKEN_ID_CAP = 12,                                // final 0 included
+    FL_TOKEN_ID_CAP = 12,  // final 0 included
     FL_TOKEN_CAP = FL_TOKEN_ID_CAP + 1 + 2 * FL_TOKEN_SECRET_BYTES,  // as well
 };
 
@@ -75,44 +75,48 @@ typedef enum {
  * Why a device may not take part: name, value on the wire, word for logs and
  * JSON, sentence for the person at the device. Values are never used again.
  */
-#define FL_CAUSE_LIST(X)                                                       \
-    X(FL_CAUSE_NONE, 0, "none", "nothing is wrong")                            \
-    X(FL_CAUSE_NOT_ENROLLED, 1, "not_enrolled",                                \
-      "this device is not enrolled: on the aggregator, fedge-aggregator token " \
-      "prints the fedge-client join line that enrols it")                      \
-    X(FL_CAUSE_REVOKED, 2, "revoked",                                          \
-      "this device has been revoked: fedge-aggregator clients approve lets it " \
-      "in again, if that is meant")                                            \
-    X(FL_CAUSE_TOKEN_WRONG, 3, "token_wrong",                                  \
-      "the aggregator knows no such token: copy the whole line that "          \
-      "fedge-aggregator token has printed, or ask for a new one")              \
-    X(FL_CAUSE_TOKEN_EXPIRED, 4, "token_expired",                              \
-      "the token's time is over, by the aggregator's clock: ask for a new one, " \
-      "with a longer --ttl if need be")                                        \
-    X(FL_CAUSE_TOKEN_USED, 5, "token_used",                                    \
+#define FL_CAUSE_LIST(X)                                                      \
+    X(FL_CAUSE_NONE, 0, "none", "nothing is wrong")                           \
+    X(FL_CAUSE_NOT_ENROLLED, 1, "not_enrolled",                               \
+      "this device is not enrolled: on the aggregator, fedge-aggregator "     \
+      "token "                                                                \
+      "prints the fedge-client join line that enrols it")                     \
+    X(FL_CAUSE_REVOKED, 2, "revoked",                                         \
+      "this device has been revoked: fedge-aggregator clients approve lets "  \
+      "it "                                                                   \
+      "in again, if that is meant")                                           \
+    X(FL_CAUSE_TOKEN_WRONG, 3, "token_wrong",                                 \
+      "the aggregator knows no such token: copy the whole line that "         \
+      "fedge-aggregator token has printed, or ask for a new one")             \
+    X(FL_CAUSE_TOKEN_EXPIRED, 4, "token_expired",                             \
+      "the token's time is over, by the aggregator's clock: ask for a new "   \
+      "one, "                                                                 \
+      "with a longer --ttl if need be")                                       \
+    X(FL_CAUSE_TOKEN_USED, 5, "token_used",                                   \
       "the token has been used as often as it may be: ask for a new one; if " \
-      "nobody should have used it, see fedge-aggregator clients list")         \
-    X(FL_CAUSE_TOKEN_REVOKED, 6, "token_revoked",                              \
-      "the token has been revoked: ask for a new one")                         \
-    X(FL_CAUSE_TOKEN_NEEDED, 7, "token_needed",                                \
-      "this aggregator lets nobody in without a token: ask for one, which "    \
-      "fedge-aggregator token prints")                                         \
-    X(FL_CAUSE_NAME_TAKEN, 8, "name_taken",                                    \
+      "nobody should have used it, see fedge-aggregator clients list")        \
+    X(FL_CAUSE_TOKEN_REVOKED, 6, "token_revoked",                             \
+      "the token has been revoked: ask for a new one")                        \
+    X(FL_CAUSE_TOKEN_NEEDED, 7, "token_needed",                               \
+      "this aggregator lets nobody in without a token: ask for one, which "   \
+      "fedge-aggregator token prints")                                        \
+    X(FL_CAUSE_NAME_TAKEN, 8, "name_taken",                                   \
       "another device has that name: choose another one with --name")         \
-    X(FL_CAUSE_KEY_TAKEN, 9, "key_taken",                                      \
-      "another device is enrolled with this one's channel key: delete "        \
-      "identity.key from the state folder, then join again")                   \
-    X(FL_CAUSE_FULL, 10, "full",                                               \
-      "the aggregator has as many devices as it can take: revoke some")        \
-    X(FL_CAUSE_REPLACED, 11, "replaced",                                       \
-      "another client has connected with this device's key, and took its "     \
-      "place: a key belongs to one board. If the state folder was copied, "    \
-      "delete it on the copy and join again there; if it was not, somebody "   \
-      "has stolen it: revoke this device")                                     \
-    X(FL_CAUSE_BUSY, 12, "busy",                                               \
-      "the aggregator could not write that down just now: try again")          \
-    X(FL_CAUSE_OTHER, 255, "other",                                            \
-      "the aggregator refuses this device for a reason that this version does " \
+    X(FL_CAUSE_KEY_TAKEN, 9, "key_taken",                                     \
+      "another device is enrolled with this one's channel key: delete "       \
+      "identity.key from the state folder, then join again")                  \
+    X(FL_CAUSE_FULL, 10, "full",                                              \
+      "the aggregator has as many devices as it can take: revoke some")       \
+    X(FL_CAUSE_REPLACED, 11, "replaced",                                      \
+      "another client has connected with this device's key, and took its "    \
+      "place: a key belongs to one board. If the state folder was copied, "   \
+      "delete it on the copy and join again there; if it was not, somebody "  \
+      "has stolen it: revoke this device")                                    \
+    X(FL_CAUSE_BUSY, 12, "busy",                                              \
+      "the aggregator could not write that down just now: try again")         \
+    X(FL_CAUSE_OTHER, 255, "other",                                           \
+      "the aggregator refuses this device for a reason that this version "    \
+      "does "                                                                 \
       "not know: update fedge-client")
 
 typedef enum {

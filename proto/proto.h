@@ -70,7 +70,7 @@ enum {
     FL_PROTO_SEAL_BYTES = 16,              // behind a sealed body; counted
     FL_PROTO_GREETING_MAX = 512,           // a body in clear
     FL_PROTO_JOIN_MAX = 512,
-    FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
+    FL_PROTO_WINDOW_MAX = 64,  // chunks on their way at once
     FL_PROTO_BITMAP_MAX = FL_PROTO_CHUNKS_MAX / 8,
     FL_PROTO_SAMPLES_MAX = 1 << 20,        // of one client
     FL_PROTO_STEPS_MAX = 1 << 16,          // local epochs; rows of a batch

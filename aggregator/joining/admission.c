@@ -54,8 +54,8 @@ fl_cause fl_admission_token(const fl_token_record *record,
     uint8_t hash[FL_HASH_BYTES];
     fl_token_hash(hash, token);
     // The same work for a token that nobody has made.
-    const bool is_right = fl_secret_equal(record ? record->hash : none.hash,
-                                          hash, sizeof hash);
+    const bool is_right =
+        fl_secret_equal(record ? record->hash : none.hash, hash, sizeof hash);
     if (!record || !is_right) return FL_CAUSE_TOKEN_WRONG;
     if (record->is_revoked) return FL_CAUSE_TOKEN_REVOKED;
     // A clock that was set back must not make it live longer.
@@ -104,9 +104,8 @@ static fl_cause check_token(const fl_admission_question *question)
     }
     const fl_cause cause = fl_admission_token(
         question->token, &question->join->token, question->now_ms);
-    return cause == FL_CAUSE_TOKEN_USED && has_used_it(question)
-               ? FL_CAUSE_NONE
-               : cause;
+    return cause == FL_CAUSE_TOKEN_USED && has_used_it(question) ? FL_CAUSE_NONE
+                                                                 : cause;
 }
 
 fl_admission fl_admission_decide(const fl_admission_question *question)

@@ -170,8 +170,8 @@ static fl_err rename_client(FILE *out, const fl_office *office, const char *who,
                              "names: fedge-keys device --name on the device, "
                              "then fedge-keys sign");
     }
-    FL_TRY(fl_registry_rename(office->store,
-                              entry.registration.device.identity, name, why));
+    FL_TRY(fl_registry_rename(office->store, entry.registration.device.identity,
+                              name, why));
     memset(entry.registration.device.name, 0,
            sizeof entry.registration.device.name);
     memcpy(entry.registration.device.name, name, strlen(name));

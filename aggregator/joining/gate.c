@@ -42,9 +42,9 @@ static fl_err read_registry(fl_gate *gate, fl_reason *why)
     FL_TRY(fl_registry_version(gate->store, &gate->version, why));
     gate->item_count = 0;
     FL_TRY(fl_registry_each(gate->store, collect, &c, why));
-    return c.is_full ? fl_reason_set(why, FL_ERR_MEMORY,
-                                     "no memory for the registry")
-                     : FL_OK;
+    return c.is_full
+               ? fl_reason_set(why, FL_ERR_MEMORY, "no memory for the registry")
+               : FL_OK;
 }
 
 fl_registry fl_gate_registry(const fl_gate *gate)
@@ -85,10 +85,9 @@ static fl_err check_follows(const fl_gate *gate, const fl_enrolment *list,
                              "before; start again to change it");
     }
     if (list->serial > gate->serial) return FL_OK;
-    return fl_reason_set(why, FL_ERR_STALE,
-                         "serial %llu does not follow %llu: an older list",
-                         (unsigned long long)list->serial,
-                         (unsigned long long)gate->serial);
+    return fl_reason_set(
+        why, FL_ERR_STALE, "serial %llu does not follow %llu: an older list",
+        (unsigned long long)list->serial, (unsigned long long)gate->serial);
 }
 
 static fl_err follow(fl_gate *gate, const fl_enrolment *list, fl_reason *why)
@@ -146,9 +145,9 @@ static fl_err import_own(fl_gate *gate, const uint8_t *list, size_t len,
     bool changed;
     fl_enrolment *enrolment = NULL;
     FL_TRY(fl_enrolment_decode(&enrolment, list, len, why));
-    const fl_err err = fl_registry_import(
-        gate->store, &changed, enrolment->devices, enrolment->device_count,
-        fl_clock_wall_ms(), why);
+    const fl_err err =
+        fl_registry_import(gate->store, &changed, enrolment->devices,
+                           enrolment->device_count, fl_clock_wall_ms(), why);
     fl_enrolment_free(enrolment);
     return err;
 }
@@ -164,8 +163,7 @@ fl_err fl_gate_init(fl_gate *gate, fl_store *store, fl_join_mode mode,
         FL_TRY(list_path ? follow_list(gate, list, list_len, why)
                          : import_own(gate, list, list_len, why));
     }
-    FL_TRY(
-        fl_registry_set_note(store, "join", fl_join_mode_name(mode), why));
+    FL_TRY(fl_registry_set_note(store, "join", fl_join_mode_name(mode), why));
     return read_registry(gate, why);
 }
 
@@ -235,8 +233,8 @@ bool fl_gate_join(fl_gate *gate, fl_standing *standing, const fl_device *device,
                          join, fl_clock_wall_ms(), &why);
     if (err) {
         fl_log(FL_LOG_ERROR, "not_saved", "what=join why=%s", why.text);
-        *standing = (fl_standing){.state = FL_STANDING_REFUSED,
-                                  .cause = FL_CAUSE_BUSY};
+        *standing =
+            (fl_standing){.state = FL_STANDING_REFUSED, .cause = FL_CAUSE_BUSY};
         return false;
     }
     log_join(device, join, standing);

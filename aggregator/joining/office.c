@@ -16,8 +16,8 @@ static fl_err find_mode(fl_office *office, fl_reason *why)
         return fl_join_mode_parse(&office->mode, options->join,
                                   options->enrolment != NULL, why);
     }
-    return fl_join_mode_parse(&office->mode, noted,
-                              strcmp(noted, "list") == 0, why);
+    return fl_join_mode_parse(&office->mode, noted, strcmp(noted, "list") == 0,
+                              why);
 }
 
 static fl_err find_address(fl_office *office, fl_reason *why)
@@ -28,11 +28,10 @@ static fl_err find_address(fl_office *office, fl_reason *why)
                               sizeof office->address, "address", NULL)) {
         return FL_OK;
     }
-    return fl_meeting_find(
-        office->address,
-        &(fl_meeting_place){.address = options->address,
-                            .listen = options->listen},
-        why);
+    return fl_meeting_find(office->address,
+                           &(fl_meeting_place){.address = options->address,
+                                               .listen = options->listen},
+                           why);
 }
 
 fl_err fl_office_open(fl_office *office, const fl_office_options *options,

@@ -6,7 +6,7 @@
 
 #include "aggregator/store_db.h"
 
-#define DEVICE_COLUMNS                                                   \
+#define DEVICE_COLUMNS                                                    \
     "identity, channel, card, name, state, since_ms, coalesce(token, 0)," \
     " coalesce(client.last_seen_ms, 0), coalesce(client.round_count, 0)"
 #define DEVICES \
@@ -91,7 +91,8 @@ typedef struct {
 static bool is_same_id(const char *id, const char *said)
 {
     for (; *id && *said; id++, said++) {
-        const char c = *said >= 'A' && *said <= 'Z' ? (char)(*said + 32) : *said;
+        const char c =
+            *said >= 'A' && *said <= 'Z' ? (char)(*said + 32) : *said;
         if (*id != c) return false;
     }
     return *id == *said;
@@ -106,9 +107,9 @@ static void compare(void *self, const fl_registry_entry *entry)
     const fl_device *device = &entry->registration.device;
     fl_device_id(id, device->identity);
     const bool has_name = strcmp(device->name, s->name) == 0;
-    const bool is_it =
-        s->is_key ? memcmp(device->identity, s->key, FL_KEY_BYTES) == 0
-                  : has_name || is_same_id(id, s->name);
+    const bool is_it = s->is_key
+                           ? memcmp(device->identity, s->key, FL_KEY_BYTES) == 0
+                           : has_name || is_same_id(id, s->name);
     if (!is_it) return;
     s->by_name += has_name;
     s->by_id += !has_name;
@@ -228,8 +229,7 @@ static fl_err is_name_taken(fl_store *store, bool *taken,
                     identity, NULL, name, why);
 }
 
-static fl_err update_name(fl_store *store,
-                          const uint8_t identity[FL_KEY_BYTES],
+static fl_err update_name(fl_store *store, const uint8_t identity[FL_KEY_BYTES],
                           const char *name, fl_reason *why)
 {
     bool taken;
@@ -326,10 +326,10 @@ static fl_err insert_token(fl_store *store, const fl_token_record *record,
                              "after they expire",
                              number);
     }
-    FL_TRY(fl_store_query_begin(
-        &query, fl_store_database(store),
-        "INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        why));
+    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
+                                "INSERT INTO token (" TOKEN_COLUMNS
+                                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                why));
     fl_store_query_bind_u64(&query, record->id);
     fl_store_query_bind_bytes(&query, record->hash, FL_HASH_BYTES);
     fl_store_query_bind_text(&query, record->name);
@@ -433,8 +433,8 @@ static fl_err look_up(fl_store *store, petition *p, const fl_device *device,
         q->device_token = p->entry.token;
     }
     if (q->join->has_token) {
-        FL_TRY(find_token(store, &p->token, &has_token, q->join->token.id,
-                          why));
+        FL_TRY(
+            find_token(store, &p->token, &has_token, q->join->token.id, why));
     }
     if (has_token) q->token = &p->token;
     choose_name(p, device, has_token);
@@ -446,8 +446,8 @@ static fl_err look_up(fl_store *store, petition *p, const fl_device *device,
     FL_TRY(count(store, "SELECT count(*) FROM device WHERE state = 1", &pending,
                  why));
     FL_TRY(count(store, "SELECT count(*) FROM device", &total, why));
-    q->is_full = pending >= FL_REGISTRY_PENDING_MAX ||
-                 total >= FL_ENROLMENT_DEVICES_MAX;
+    q->is_full =
+        pending >= FL_REGISTRY_PENDING_MAX || total >= FL_ENROLMENT_DEVICES_MAX;
     return FL_OK;
 }
 
@@ -462,12 +462,11 @@ static fl_err write_down(fl_store *store, const petition *p,
                          " WHERE id = ?",
                          join->token.id, why));
     }
-    return insert_device(store, device, p->name,
-                         admission->state == FL_STANDING_ENROLLED
-                             ? FL_REGISTRATION_ENROLLED
-                             : FL_REGISTRATION_PENDING,
-                         join->has_token ? join->token.id : 0,
-                         p->question.now_ms, why);
+    return insert_device(
+        store, device, p->name,
+        admission->state == FL_STANDING_ENROLLED ? FL_REGISTRATION_ENROLLED
+                                                 : FL_REGISTRATION_PENDING,
+        join->has_token ? join->token.id : 0, p->question.now_ms, why);
 }
 
 static fl_err join_within(fl_store *store, petition *p, fl_standing *standing,
@@ -490,8 +489,7 @@ fl_err fl_registry_join(fl_store *store, fl_standing *standing, bool *changed,
                         fl_join_mode mode, const fl_device *device,
                         const fl_join *join, int64_t now_ms, fl_reason *why)
 {
-    petition p = {
-        .question = {.mode = mode, .now_ms = now_ms, .join = join}};
+    petition p = {.question = {.mode = mode, .now_ms = now_ms, .join = join}};
     fl_store_db *db = fl_store_database(store);
     FL_TRY(fl_store_db_begin(db, why));
     const fl_err err = join_within(store, &p, standing, changed, device, why);
@@ -597,8 +595,8 @@ static fl_err give_names(fl_store *store, const fl_enrolment *list,
         bool taken;
         char id[FL_DEVICE_ID_CAP];
         const fl_device *device = &list->devices[i];
-        FL_TRY(is_name_taken(store, &taken, device->identity, device->name,
-                             why));
+        FL_TRY(
+            is_name_taken(store, &taken, device->identity, device->name, why));
         fl_device_id(id, device->identity);
         FL_TRY(update_name(store, device->identity, taken ? id : device->name,
                            why));

@@ -107,8 +107,9 @@ static void explain(const fl_office *office, const fl_token_record *record)
 {
     char until[FL_OFFICE_TIME_CAP];
     fl_office_time(until, record->expires_ms);
-    fprintf(stderr, "Type this on the device. Good for %u device%s, until %s "
-                    "UTC.\n",
+    fprintf(stderr,
+            "Type this on the device. Good for %u device%s, until %s "
+            "UTC.\n",
             record->use_cap, record->use_cap == 1 ? "" : "s", until);
     if (office->mode == FL_JOIN_LIST) {
         fprintf(stderr,

@@ -14,10 +14,8 @@ static fl_admission_question question;
 static void ask(fl_join_mode mode)
 {
     join = (fl_join){.has_token = true, .token = {.id = 7, .secret = {1, 2}}};
-    record = (fl_token_record){.id = 7,
-                               .made_ms = NOW,
-                               .expires_ms = NOW + HOUR,
-                               .use_cap = 1};
+    record = (fl_token_record){
+        .id = 7, .made_ms = NOW, .expires_ms = NOW + HOUR, .use_cap = 1};
     fl_token_hash(record.hash, &join.token);
     device = (fl_registration){.state = FL_REGISTRATION_PENDING};
     question = (fl_admission_question){

@@ -28,8 +28,8 @@ static void register_boards(unsigned enrolled)
                          (const uint8_t[FL_SEED_BYTES]){(uint8_t)(i + 1)});
         snprintf(name, sizeof name, "board-%u", i + 1U);
         fl_device_init(&items[i].device, &identity, name);
-        items[i].state = i < enrolled ? FL_REGISTRATION_ENROLLED
-                                      : FL_REGISTRATION_PENDING;
+        items[i].state =
+            i < enrolled ? FL_REGISTRATION_ENROLLED : FL_REGISTRATION_PENDING;
     }
 }
 
@@ -149,11 +149,11 @@ TEST(entry_passes_a_request_on_and_tells_what_became_of_it)
     assert_memory_equal(lab.asking_device.identity, hand->identity.public_key,
                         FL_KEY_BYTES);
     assert_ok(fl_device_check(&lab.asking_device));
-    fl_lab_tell(&lab, (fl_aggregator_event){
-                          .kind = FL_AGGREGATOR_JOINED,
-                          .conn = hand->conn,
-                          .standing = {.state = FL_STANDING_ENROLLED,
-                                       .name = "kitchen"}});
+    fl_lab_tell(
+        &lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_JOINED,
+                                    .conn = hand->conn,
+                                    .standing = {.state = FL_STANDING_ENROLLED,
+                                                 .name = "kitchen"}});
     const fl_message *said = fl_hand_take(hand, FL_MESSAGE_STANDING);
     assert_non_null(said);
     assert_int_equal(said->standing.state, FL_STANDING_ENROLLED);

@@ -108,10 +108,13 @@ TEST(registry_finds_by_name_id_and_key)
     (void)ask(1, NULL, "kitchen", FL_JOIN_OPEN);
     fl_device_id(id, device.identity);
     fl_hex_encode(key, sizeof key, device.identity, FL_KEY_BYTES);
-    assert_memory_equal(&find(id).registration.device, &device, sizeof device);
-    assert_memory_equal(&find(key).registration.device, &device, sizeof device);
+    entry = find(id);
+    assert_memory_equal(&entry.registration.device, &device, sizeof device);
+    entry = find(key);
+    assert_memory_equal(&entry.registration.device, &device, sizeof device);
     id[0] = (char)(id[0] - 'a' + 'A');
-    assert_memory_equal(&find(id).registration.device, &device, sizeof device);
+    entry = find(id);
+    assert_memory_equal(&entry.registration.device, &device, sizeof device);
     assert_err(fl_registry_find(store, &entry, "cellar", &why),
                FL_ERR_NOT_FOUND);
     assert_reason_names(why, "cellar");
@@ -177,8 +180,8 @@ static void follow(fl_device *devices, uint32_t count, int64_t now_ms)
     fl_identity authority;
     fl_enrolment *list = NULL;
     fl_identity_init(&authority, (const uint8_t[FL_SEED_BYTES]){99});
-    assert_ok(fl_enrolment_encode(&bytes, &len, &authority, 1, devices, count,
-                                  &why));
+    assert_ok(
+        fl_enrolment_encode(&bytes, &len, &authority, 1, devices, count, &why));
     assert_ok(fl_enrolment_decode(&list, bytes, len, &why));
     assert_ok(fl_registry_follow(store, list, now_ms, &why));
     fl_enrolment_free(list);
@@ -216,9 +219,8 @@ TEST(registry_is_shared_with_another_connection_that_notices)
     fl_registry_entry entry;
     assert_ok(fl_registry_find(other, &entry, "kitchen", &why));
     char noted[16];
-    assert_err(
-        fl_registry_get_note(other, noted, sizeof noted, "join", &why),
-        FL_ERR_NOT_FOUND);
+    assert_err(fl_registry_get_note(other, noted, sizeof noted, "join", &why),
+               FL_ERR_NOT_FOUND);
     assert_ok(fl_registry_set_note(store, "join", "token", &why));
     assert_ok(fl_registry_get_note(other, noted, sizeof noted, "join", &why));
     assert_string_equal(noted, "token");

@@ -1330,8 +1330,7 @@ RUN_TESTS(
     IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
     IN_FOLDER(store_brings_a_folder_of_an_older_version_up_to_date),
     IN_FOLDER(store_brings_a_folder_of_the_first_sessions_up_to_date),
-    IN_FOLDER(
-        store_brings_a_folder_of_the_first_compressed_updates_up_to_date),
+    IN_FOLDER(store_brings_a_folder_of_the_first_compressed_updates_up_to_date),
     IN_FOLDER(store_brings_a_folder_of_the_version_before_up_to_date),
     IN_FOLDER(store_of_an_older_version_is_not_changed_by_one_who_reads),
     IN_FOLDER(store_of_an_older_version_stays_so_when_the_disk_is_full),

@@ -8,11 +8,11 @@ static const struct {
     uint8_t bytes[4];
     const char *text;
 } VECTORS[] = {
-    {{127, 0, 0, 1}, "lusab-babad"},     {{63, 84, 220, 193}, "gutih-tugad"},
-    {{63, 118, 7, 35}, "gutuk-bisog"},   {{140, 98, 193, 141}, "mudof-sakat"},
-    {{64, 255, 6, 200}, "haguz-biram"},  {{128, 30, 52, 45}, "mabiv-gibot"},
-    {{147, 67, 119, 2}, "natag-lisaf"},  {{212, 58, 253, 68}, "tibup-zujah"},
-    {{216, 35, 68, 215}, "tobog-higil"}, {{216, 68, 232, 21}, "todah-vobij"},
+    {{127, 0, 0, 1}, "lusab-babad"},      {{63, 84, 220, 193}, "gutih-tugad"},
+    {{63, 118, 7, 35}, "gutuk-bisog"},    {{140, 98, 193, 141}, "mudof-sakat"},
+    {{64, 255, 6, 200}, "haguz-biram"},   {{128, 30, 52, 45}, "mabiv-gibot"},
+    {{147, 67, 119, 2}, "natag-lisaf"},   {{212, 58, 253, 68}, "tibup-zujah"},
+    {{216, 35, 68, 215}, "tobog-higil"},  {{216, 68, 232, 21}, "todah-vobij"},
     {{198, 81, 129, 136}, "sinid-makam"}, {{12, 110, 110, 204}, "budov-kuras"},
 };
 
@@ -49,18 +49,26 @@ TEST(proquint_reads_capital_letters_too)
 
 TEST(proquint_refuses_what_is_none)
 {
-    static const char *const texts[] = {
-        "",            "lusab",       "lusab-",       "lusab-baba",
-        "lusab-babadx", "lusab-babad-", "lusabxbabad", "lusab babad",
-        "lusab-babed", "cusab-babad", "-lusab-babad", "lusab-babad-gutih"};
+    static const char *const texts[] = {"",
+                                        "lusab",
+                                        "lusab-",
+                                        "lusab-baba",
+                                        "lusab-babadx",
+                                        "lusab-babad-",
+                                        "lusabxbabad",
+                                        "lusab babad",
+                                        "lusab-babed",
+                                        "cusab-babad",
+                                        "-lusab-babad",
+                                        "lusab-babad-gutih"};
     uint8_t bytes[4];
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(fl_proquint_decode(bytes, 4, texts[i]), FL_ERR_FORMAT);
     }
 }
 
-RUN_TESTS(cmocka_unit_test(
-              proquint_writes_and_reads_the_examples_of_its_proposal),
-          cmocka_unit_test(proquint_reads_back_every_word),
-          cmocka_unit_test(proquint_reads_capital_letters_too),
-          cmocka_unit_test(proquint_refuses_what_is_none))
+RUN_TESTS(
+    cmocka_unit_test(proquint_writes_and_reads_the_examples_of_its_proposal),
+    cmocka_unit_test(proquint_reads_back_every_word),
+    cmocka_unit_test(proquint_reads_capital_letters_too),
+    cmocka_unit_test(proquint_refuses_what_is_none))

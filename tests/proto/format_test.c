@@ -354,9 +354,8 @@ TEST(format_ping_and_pong_are_as_documented)
 TEST(format_join_and_standing_are_as_documented)
 {
     fl_message message = message_of(FL_MESSAGE_JOIN, 1, 3, 0);
-    message.join = (fl_join){.has_token = true,
-                             .token = {.id = 0x7f000001},
-                             .name = "kitchen"};
+    message.join = (fl_join){
+        .has_token = true, .token = {.id = 0x7f000001}, .name = "kitchen"};
     for (uint8_t i = 0; i < FL_TOKEN_SECRET_BYTES; i++) {
         message.join.token.secret[i] = (uint8_t)(i * 0x11);
     }

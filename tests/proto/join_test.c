@@ -69,10 +69,10 @@ TEST(join_hashes_the_id_and_every_byte_of_the_secret)
 
 TEST(join_has_a_word_and_a_sentence_for_every_cause)
 {
-#define CHECK_CAUSE(name, value, word, text)            \
-    assert_int_equal(fl_cause_of(value), name);         \
-    assert_string_equal(fl_cause_word(name), word);     \
-    assert_true(strlen(fl_cause_text(name)) > 10);      \
+#define CHECK_CAUSE(name, value, word, text)        \
+    assert_int_equal(fl_cause_of(value), name);     \
+    assert_string_equal(fl_cause_word(name), word); \
+    assert_true(strlen(fl_cause_text(name)) > 10);  \
     assert_true(strlen(fl_cause_text(name)) < FL_REASON_CAP - 100);
     FL_CAUSE_LIST(CHECK_CAUSE)
     assert_int_equal(fl_cause_of(200), FL_CAUSE_OTHER);
@@ -81,8 +81,8 @@ TEST(join_has_a_word_and_a_sentence_for_every_cause)
     assert_false(fl_cause_is_temporary(FL_CAUSE_REVOKED));
 }
 
-RUN_TESTS(cmocka_unit_test(join_writes_and_reads_a_token),
-          cmocka_unit_test(
-              join_refuses_what_is_no_token_and_does_not_repeat_it),
-          cmocka_unit_test(join_hashes_the_id_and_every_byte_of_the_secret),
-          cmocka_unit_test(join_has_a_word_and_a_sentence_for_every_cause))
+RUN_TESTS(
+    cmocka_unit_test(join_writes_and_reads_a_token),
+    cmocka_unit_test(join_refuses_what_is_no_token_and_does_not_repeat_it),
+    cmocka_unit_test(join_hashes_the_id_and_every_byte_of_the_secret),
+    cmocka_unit_test(join_has_a_word_and_a_sentence_for_every_cause))

@@ -66,8 +66,8 @@ static void fill_join(fl_join *join, fl_random *random)
 
 static void fill_standing(fl_standing *standing, fl_random *random)
 {
-    standing->state = (fl_standing_state)number_32(
-        FL_STANDING_ENROLLED, FL_STANDING_REFUSED, random);
+    standing->state = (fl_standing_state)number_32(FL_STANDING_ENROLLED,
+                                                   FL_STANDING_REFUSED, random);
     if (standing->state == FL_STANDING_REFUSED) {
         standing->cause = (fl_cause)number_32(1, FL_CAUSE_BUSY, random);
     }
