@@ -486,7 +486,7 @@ static bool is_guarded(const server *s)
 static void say_what_is_trusted(const server *s)
 {
     if (s->gate.mode == FL_JOIN_OPEN) {
-        fl_log(FL_LOG_WARN, "open", "meaning=%s",
+        fl_log(FL_LOG_INFO, "open", "meaning=%s",
                "this aggregator enrols whoever comes; without --join open it "
                "takes those who have a token (fedge-aggregator token)");
     }
