@@ -10,7 +10,8 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/reduce model/zoo compress compress/commands \
             compress/model compress/update secure secure/commands secure/mask \
-            secure/session proto net client aggregator aggregator/http sim
+            secure/session proto net client aggregator aggregator/http \
+            aggregator/joining sim
 PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))
 HDR      := $(wildcard $(ROOMS:=/*.h))
@@ -67,7 +68,8 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lmicrohttpd -lpng -ljpeg -lcsv -lz -lzstd -llapacke -lopenblas -lm -pthread
+            -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
+            -llapacke -lopenblas -lm -pthread
 CMOCKA := -lcmocka
 ifeq ($(VARIANT),arm64)
 CPPFLAGS += -Itests/arm64

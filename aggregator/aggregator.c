@@ -174,8 +174,8 @@ void fl_aggregator_free(fl_aggregator *aggregator)
     fl_master_free(aggregator->master);
     fl_model_free(aggregator->model);
     fl_object_withdraw(&aggregator->published);
-    fl_object_withdraw(&aggregator->roll);
-    fl_enrolment_free(aggregator->enrolment);
+    fl_roll_fini(aggregator);
+    fl_entry_fini(aggregator);
     free(aggregator->next_bytes);
     free(aggregator->next_master);
     free(aggregator->effects);
@@ -204,6 +204,7 @@ void fl_aggregator_step(fl_aggregator *aggregator,
                         const fl_aggregator_effect **effects, size_t *count)
 {
     fl_arena_reset(aggregator->options.scratch);
+    fl_entry_forget(aggregator);
     aggregator->effect_count = 0;
     aggregator->now_ms = event->now_ms;
     start(aggregator);
@@ -220,6 +221,10 @@ void fl_aggregator_step(fl_aggregator *aggregator,
         fl_aggregation_unmasked(aggregator, event);
         break;
     case FL_AGGREGATOR_SAVED: fl_round_saved(aggregator, event->err); break;
+    case FL_AGGREGATOR_REGISTRY:
+        fl_entry_follow(aggregator, event->registry);
+        break;
+    case FL_AGGREGATOR_JOINED: fl_entry_answer(aggregator, event); break;
     case FL_AGGREGATOR_STOP: stop(aggregator); break;
     }
     fl_peer_sweep(aggregator);

@@ -34,6 +34,7 @@
 #include "aggregator/evaluation.h"
 #include "aggregator/export.h"
 #include "aggregator/federation.h"
+#include "aggregator/joining/registration.h"
 #include "aggregator/master.h"
 #include "aggregator/reduction.h"
 #include "aggregator/store.h"
@@ -58,6 +59,9 @@ typedef enum {
     FL_AGGREGATOR_EVALUATED,  // answers EVALUATE: metrics, or err
     FL_AGGREGATOR_UNMASKED,   // answers UNMASK: err and why
     FL_AGGREGATOR_SAVED,      // answers SAVE_ROUND: err
+    FL_AGGREGATOR_REGISTRY,   // registry: who is enrolled and who is not has
+                              // changed
+    FL_AGGREGATOR_JOINED,     // conn, standing: answers JOIN
     FL_AGGREGATOR_STOP,       // leave politely: close all, then LEAVE
 } fl_aggregator_event_kind;
 
@@ -72,6 +76,8 @@ typedef struct {
                               // it was not asked for, or has failed
     fl_err err;
     const char *why;  // UNMASKED: the sentence, when err is not FL_OK
+    const fl_registry *registry;  // REGISTRY: borrowed
+    fl_standing standing;         // JOINED
 } fl_aggregator_event;
 
 /* ---- effects ---- */
@@ -88,7 +94,10 @@ typedef enum {
                                 // next time, on disk before the next effect
     FL_AGGREGATOR_SAVE_ROUND,   // round, bytes, len (ONNX), master: SAVED
                                 // answers
-    FL_AGGREGATOR_SAVE_CLIENT,  // client
+    FL_AGGREGATOR_SAVE_CLIENT,  // client; device: when it has checked in
+    FL_AGGREGATOR_JOIN,         // conn, device, join: a stranger asks to be
+                                // enrolled; JOINED answers, and REGISTRY goes
+                                // before it when that has changed it
     FL_AGGREGATOR_LOG,          // level, event, text
     FL_AGGREGATOR_LEAVE,        // stop the program
 } fl_aggregator_effect_kind;
@@ -104,6 +113,8 @@ typedef struct {
     size_t master_len;
     const fl_round_record *round;
     const fl_client_record *client;
+    const fl_device *device;  // or NULL
+    const fl_join *join;      // secret
     fl_log_level level;
     const char *event;
     const char *text;
@@ -145,8 +156,11 @@ typedef struct {
     uint32_t weight_max;            // examples that count of one client
     uint32_t min_survivors;         // SECURE: a quorum of at least so many
     uint32_t phase_ms;  // SECURE: how long a phase of a session may take
-    // SECURE: signs the list of those who come, and so lets anybody in; NULL:
-    // `list` says who may, and only an authority elsewhere can change it.
+    // Only who the registry says is enrolled may come; else anybody who is not
+    // revoked, or who is in the list of an authority elsewhere.
+    bool is_guarded;
+    // SECURE: signs the list of those who may come; NULL: `list` says who may,
+    // and only an authority elsewhere can change it.
     const fl_identity *authority;
     const uint8_t *list;  // the enrolment list so far; NULL: none
     size_t list_len;
@@ -183,8 +197,8 @@ int64_t fl_aggregator_deadline(const fl_aggregator *aggregator);
 
 typedef struct {
     uint32_t rounds_done, round_count;
-    uint32_t attempt;                       // above 1: quorums were missed
-    uint32_t connected_count;               // clients checked in
+    uint32_t attempt;          // above 1: quorums were missed
+    uint32_t connected_count;  // clients checked in
     // Clients by what they said last of why they cannot work, whether they are
     // connected or not; of NONE: those that are.
     uint32_t away_counts[FL_AWAY_COUNT];

@@ -7,6 +7,7 @@
  *   aggregation.c  the sum: of updates in the clear, or by a session
  *   survey.c      rounds that ask instead of training, and what follows
  *   roll.c        the enrolment list: who may be in a cohort
+ *   entry.c       who may come in: asks to join, is let in, is thrown out
  *   object.c      model and list on their way down, updates on their way up
  *   versions.c    models of the last rounds, and what leads to the newest
  *   reply.c       effects and frames on their way out
@@ -170,8 +171,16 @@ struct fl_aggregator {
     fl_published ranges;           // of the INT8 form that plans name
     fl_shed shed;
     fl_model_cost cost;       // of the model
-    fl_enrolment *enrolment;  // SECURE
+    fl_enrolment *enrolment;  // SECURE: in force; a round keeps its own
     fl_published roll;
+    fl_enrolment *next_enrolment;  // takes its place after that; NULL: none
+    fl_published next_roll;
+    fl_registration *registry;  // in rising order of identities
+    uint32_t registry_count;
+    struct {
+        fl_device device;
+        fl_join words;
+    } asking;  // what a JOIN points to; wiped at the next step
     // What is being saved; becomes the above when it is.
     fl_round_record record;
     uint8_t *next_bytes, *next_master;
@@ -221,6 +230,13 @@ void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
 void fl_peer_sweep(fl_aggregator *aggregator);
 
 void fl_peer_close(fl_aggregator *aggregator, fl_peer *peer, const char *why);
+
+/* NULL: there is no such connection. */
+fl_peer *fl_peer_find(fl_aggregator *aggregator, fl_conn conn);
+
+/* Its member is gone for good: nobody waits for it. */
+void fl_peer_expel(fl_aggregator *aggregator, fl_peer *peer,
+                   const fl_standing *standing);
 void fl_peer_close_all(fl_aggregator *aggregator);
 
 /* Wipes and frees all peers. */
@@ -384,18 +400,58 @@ void fl_survey_shed(fl_aggregator *aggregator);
 /* Takes over the list of the options. */
 FL_CHECK fl_err fl_roll_init(fl_aggregator *aggregator, fl_reason *why);
 
-/* Whether this device may take part, as far as a fixed list says. */
-bool fl_roll_admits(const fl_aggregator *aggregator,
-                    const uint8_t identity[FL_KEY_BYTES]);
+void fl_roll_fini(fl_aggregator *aggregator);
 
-/* Takes over a client's card, under a name of our making. */
-void fl_roll_introduce(fl_member *member, const fl_device *device);
+/* The list that was signed last, in force or next; NULL: none. */
+const fl_enrolment *fl_roll_newest(const fl_aggregator *aggregator);
+
+/*
+ * The registry has changed, or the authority elsewhere has signed `list` (NULL:
+ * it has not): signs what follows, at once. It is in force as soon as no round
+ * needs the one before.
+ */
+void fl_roll_follow(fl_aggregator *aggregator, const uint8_t *list,
+                    size_t list_len);
+
+/* Takes over a client's card, under the registry's name or one of our making.
+ */
+void fl_roll_introduce(const fl_aggregator *aggregator, fl_member *member,
+                       const fl_device *device);
 
 /*
  * Gives every member of the cohort its place, signing a new list if need be.
  * Who cannot be in a list leaves the cohort.
  */
 FL_CHECK fl_err fl_roll_call(fl_aggregator *aggregator);
+
+/* ---- entry.c ---- */
+
+void fl_entry_fini(fl_aggregator *aggregator);
+
+/* Forgets what the step before has been asked. */
+void fl_entry_forget(fl_aggregator *aggregator);
+
+/* What is known of this device; NULL: nothing. */
+const fl_registration *
+fl_entry_registration(const fl_aggregator *aggregator,
+                      const uint8_t identity[FL_KEY_BYTES]);
+
+/* How a device stands that says who it is. */
+fl_standing fl_entry_standing(const fl_aggregator *aggregator,
+                              const uint8_t identity[FL_KEY_BYTES]);
+
+/* Tells it so: in answer to `request`, or unasked (NULL). */
+void fl_entry_tell(fl_aggregator *aggregator, fl_peer *peer,
+                   const fl_message *request, const fl_standing *standing);
+
+/* JOIN of a peer that is sealed; and what has become of it. */
+void fl_entry_ask(fl_aggregator *aggregator, fl_peer *peer,
+                  fl_message *message);
+void fl_entry_answer(fl_aggregator *aggregator,
+                     const fl_aggregator_event *event);
+
+/* Another registry: who may not be here any more is told so and goes. */
+void fl_entry_follow(fl_aggregator *aggregator, const fl_registry *registry);
 
 /* ---- object.c ---- */
 

@@ -8,16 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/joining/office.h"
 #include "aggregator/server.h"
 #include "aggregator/status.h"
 #include "base/program.h"
 
-enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 13 };
+enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 20 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
 
 typedef struct {
     fl_server_options server;
     const char *log_level;
+    // Of token and clients.
+    const char *ttl, *name, *revoke, *word;
+    uint64_t uses;
+    bool lists_tokens;
+    char *const *words;
+    size_t word_count;
 } settings;
 
 static settings defaults(void)
@@ -31,6 +38,8 @@ static settings defaults(void)
                    .threads = 1,
                    .gather_s = 1.0},
         .log_level = "info",
+        .ttl = "24h",
+        .uses = 1,
     };
 }
 
@@ -45,7 +54,15 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
         {"aggregator", "enrolment", FL_OPTION_TEXT, &server->enrolment, 0, 0,
          "FILE",
          "who may take part, signed by an authority (fedge-keys sign); without "
-         "it this aggregator is the authority and enrols whoever comes"},
+         "it this aggregator is the authority"},
+        {"join", "join", FL_OPTION_TEXT, &server->join, 0, 0, "WAY",
+         "how devices get in: token: with one that fedge-aggregator token "
+         "prints (the default); approve: also without, when somebody approves "
+         "them; list: who is in --enrolment (the default with it); open: "
+         "whoever comes"},
+        {"join", "address", FL_OPTION_TEXT, &server->address, 0, 0, "URL",
+         "where clients reach this machine, for the lines that token prints; "
+         "without it as --listen says"},
         {"aggregator", "out", FL_OPTION_TEXT, &server->out, 0, 0, "FILE",
          "also write the global model there after each round, ONNX"},
         {"aggregator", "min-clients", FL_OPTION_COUNT, &server->min_clients, 0,
@@ -66,7 +83,17 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
          "where a browser finds the dashboard, and /metrics and /api/v1 are; "
          "there is no password, so take 127.0.0.1:8080"},
         {NULL, "json", FL_OPTION_FLAG, &server->is_json, 0, 0, NULL,
-         "run: one JSON object a round and a summary; status: one object"},
+         "run: one JSON object a round and a summary; others: one object"},
+        {NULL, "ttl", FL_OPTION_TEXT, &s->ttl, 0, 0, "TIME",
+         "token: how long it is good, such as 90m, 24h or 7d"},
+        {NULL, "uses", FL_OPTION_COUNT, &s->uses, 1, FL_TOKEN_USES_MAX, "N",
+         "token: how many devices may use it"},
+        {NULL, "name", FL_OPTION_TEXT, &s->name, 0, 0, "NAME",
+         "token: what the device that uses it will be called"},
+        {NULL, "list", FL_OPTION_FLAG, &s->lists_tokens, 0, 0, NULL,
+         "token: print those that there are, without their secrets"},
+        {NULL, "revoke", FL_OPTION_TEXT, &s->revoke, 0, 0, "ID",
+         "token: let nobody in with this one any more"},
     };
     size_t count = fl_data_settings_list(table, DATA_OPTIONS, &server->data);
     fl_federation_list(table + count, &server->federation);
@@ -78,13 +105,23 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
 static const char USAGE[] =
     "usage: fedge-aggregator run --state DIR [OPTION]...\n"
     "       fedge-aggregator status --state DIR [--json]\n"
-    "       fedge-aggregator export --state DIR --out FILE\n\n"
+    "       fedge-aggregator export --state DIR --out FILE\n"
+    "       fedge-aggregator token --state DIR [--ttl TIME] [--uses N] "
+    "[--name NAME]\n"
+    "       fedge-aggregator token --state DIR --list | --revoke ID\n"
+    "       fedge-aggregator clients list|approve|revoke WHO...|"
+    "rename WHO NAME\n\n"
     "run     waits for clients, leads the rounds, keeps every finished one; "
     "started\n"
     "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
     "status  the rounds and clients of a folder, running or not\n"
     "export  the last global model as ONNX; its INT8 form, where it has one, "
-    "beside it\n        (model.onnx, model-int8.onnx)\n\n"
+    "beside it\n        (model.onnx, model-int8.onnx)\n"
+    "token   a token, as the line to type on a device that is to take part\n"
+    "clients who may take part, waits to, or may not; WHO is a name, an id or "
+    "a "
+    "key\n"
+    "        (both beside an aggregator that runs, or without)\n\n"
     "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
     "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
 
@@ -116,6 +153,40 @@ static int status(const void *self, fl_reason *why)
     return is_running ? FL_EXIT_OK : FL_EXIT_NOT_RUNNING;
 }
 
+static fl_office_options office_options(const settings *s)
+{
+    const fl_server_options *server = &s->server;
+    return (fl_office_options){.state = server->state,
+                               .listen = server->listen,
+                               .address = server->address,
+                               .join = server->join,
+                               .enrolment = server->enrolment,
+                               .ttl = s->ttl,
+                               .name = s->name,
+                               .revoke = s->revoke,
+                               .uses = s->uses,
+                               .lists_tokens = s->lists_tokens,
+                               .is_json = server->is_json};
+}
+
+static int token(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    const fl_office_options options = office_options(s);
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    return fl_program_exit(fl_office_token(stdout, &options, why));
+}
+
+static int clients(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    const fl_office_options options = office_options(s);
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    const fl_err err =
+        fl_office_clients(stdout, &options, s->words, s->word_count, why);
+    return err == FL_ERR_STATE ? FL_EXIT_USAGE : fl_program_exit(err);
+}
+
 static int export(const void *self, fl_reason *why)
 {
     const settings *s = self;
@@ -131,10 +202,18 @@ static int export(const void *self, fl_reason *why)
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
+    settings s = defaults();
     const fl_command commands[] = {{.name = "run", .run = run},
                                    {.name = "status", .run = status},
-                                   {.name = "export", .run = export}};
-    settings s = defaults();
+                                   {.name = "export", .run = export},
+                                   {.name = "token", .run = token},
+                                   {.name = "clients",
+                                    .run = clients,
+                                    .operand = "list, approve, revoke or "
+                                               "rename",
+                                    .word = &s.word,
+                                    .words = &s.words,
+                                    .word_count = &s.word_count}};
     const fl_program program = {
         .name = "fedge-aggregator",
         .config_path = "/etc/fedge/aggregator.conf",

@@ -18,7 +18,7 @@ static fl_peer *peer_of(fl_aggregator *aggregator, const fl_member *member)
     return &aggregator->peers[member->peer];
 }
 
-static fl_peer *find_peer(fl_aggregator *aggregator, fl_conn conn)
+fl_peer *fl_peer_find(fl_aggregator *aggregator, fl_conn conn)
 {
     uint32_t slot;
     if (!fl_map_get(&aggregator->peer_of_conn, conn, &slot)) return NULL;
@@ -132,9 +132,21 @@ static void leave_member(fl_aggregator *aggregator, fl_peer *peer)
     if (!member->away) aggregator->able_count--;
 }
 
+void fl_peer_expel(fl_aggregator *aggregator, fl_peer *peer,
+                   const fl_standing *standing)
+{
+    fl_member *member = &aggregator->members[peer->client];
+    leave_member(aggregator, peer);
+    // Nobody hopes that it will be back.
+    member->lost_ms = aggregator->now_ms - FL_AGGREGATOR_LEASE_MS;
+    peer->client = FL_AGGREGATOR_NONE;
+    fl_entry_tell(aggregator, peer, NULL, standing);
+    fl_peer_close(aggregator, peer, fl_cause_word(standing->cause));
+}
+
 void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn)
 {
-    fl_peer *peer = find_peer(aggregator, conn);
+    fl_peer *peer = fl_peer_find(aggregator, conn);
     if (!peer) return;
     if (peer->state < FL_PEER_CHECKED_IN) aggregator->greeting_count--;
     if (peer->client != FL_AGGREGATOR_NONE) leave_member(aggregator, peer);
@@ -267,11 +279,13 @@ static uint32_t find_member(fl_aggregator *aggregator,
 static bool seat(fl_aggregator *aggregator, fl_peer *peer,
                  const fl_message *message)
 {
-    if (!fl_roll_admits(aggregator, peer->line.peer)) {
-        fl_reply_refusal(aggregator, peer, message, FL_ERR_AUTH,
-                         "this device is not enrolled: the authority adds its "
-                         "card (fedge-keys device) to the list");
-        fl_peer_close(aggregator, peer, "not enrolled");
+    const fl_standing standing = fl_entry_standing(aggregator, peer->line.peer);
+    if (standing.state != FL_STANDING_ENROLLED) {
+        fl_entry_tell(aggregator, peer, message, &standing);
+        fl_peer_close(aggregator, peer,
+                      standing.state == FL_STANDING_PENDING
+                          ? "not approved yet"
+                          : fl_cause_word(standing.cause));
         return false;
     }
     const uint32_t slot = find_member(aggregator, peer->line.peer);
@@ -283,13 +297,15 @@ static bool seat(fl_aggregator *aggregator, fl_peer *peer,
     }
     fl_member *member = &aggregator->members[slot];
     fl_peer *old = peer_of(aggregator, member);
-    if (old) {  // the newest authenticated connection wins
-        leave_member(aggregator, old);
-        old->client = FL_AGGREGATOR_NONE;
-        fl_peer_close(aggregator, old, "superseded");
+    // The newest wins: the one before may be a dead end of the same client. If
+    // it lives, it is another client with the same key, and hears so.
+    if (old) {
+        fl_peer_expel(aggregator, old,
+                      &(fl_standing){.state = FL_STANDING_REFUSED,
+                                     .cause = FL_CAUSE_REPLACED});
     }
     member->peer = (uint32_t)(peer - aggregator->peers);
-    fl_roll_introduce(member, &peer->line.device);
+    fl_roll_introduce(aggregator, member, &peer->line.device);
     peer->client = slot;
     peer->state = FL_PEER_CHECKED_IN;
     aggregator->greeting_count--;
@@ -362,7 +378,8 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                  (unsigned long long)peer->conn);
     fl_reply(aggregator,
              (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_CLIENT,
-                                    .client = &member->record});
+                                    .client = &member->record,
+                                    .device = &member->device});
     fl_reply_ack(aggregator, peer, message);
     push_mail_after(aggregator, peer, message->check_in.mail_after);
     fl_round_welcome(aggregator, member);
@@ -383,8 +400,7 @@ static void ping(fl_aggregator *aggregator, fl_peer *peer,
 
 // The one type that is due before check-in; after it, those of object.c too.
 static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
-                     const fl_message *message, const uint8_t *bytes,
-                     size_t len)
+                     fl_message *message, const uint8_t *bytes, size_t len)
 {
     const fl_message_type type = message->type;
     switch (peer->state) {
@@ -397,6 +413,10 @@ static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
         noise(aggregator, peer, message);
         return;
     case FL_PEER_SEALED:
+        if (type == FL_MESSAGE_JOIN) {
+            fl_entry_ask(aggregator, peer, message);
+            return;
+        }
         if (type != FL_MESSAGE_CHECK_IN) break;
         if (seat(aggregator, peer, message)) {
             check_in(aggregator, peer, message);
@@ -424,7 +444,7 @@ static void dispatch(fl_aggregator *aggregator, fl_peer *peer,
 void fl_peer_frame(fl_aggregator *aggregator, fl_conn conn,
                    const uint8_t *bytes, size_t len)
 {
-    fl_peer *peer = find_peer(aggregator, conn);
+    fl_peer *peer = fl_peer_find(aggregator, conn);
     fl_message message;
     fl_reason why;
     if (!peer || peer->is_closing) return;

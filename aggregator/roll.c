@@ -10,38 +10,71 @@ static bool is_secure(const fl_aggregator *aggregator)
     return aggregator->options.aggregation == FL_AGGREGATION_SECURE;
 }
 
+/* ---- in force, and next ---- */
+
+const fl_enrolment *fl_roll_newest(const fl_aggregator *aggregator)
+{
+    return aggregator->next_enrolment ? aggregator->next_enrolment
+                                      : aggregator->enrolment;
+}
+
+// Whether clients of a round that is on still need the list in force: its
+// places are those of the session.
+static bool is_in_use(const fl_aggregator *aggregator)
+{
+    return aggregator->phase == FL_PHASE_TRAINING ||
+           aggregator->phase == FL_PHASE_SESSION ||
+           aggregator->phase == FL_PHASE_UNMASKING;
+}
+
+static void settle(fl_aggregator *aggregator)
+{
+    if (!aggregator->next_enrolment || is_in_use(aggregator)) return;
+    fl_object_withdraw(&aggregator->roll);
+    fl_enrolment_free(aggregator->enrolment);
+    aggregator->enrolment = aggregator->next_enrolment;
+    aggregator->roll = aggregator->next_roll;
+    aggregator->next_enrolment = NULL;
+    aggregator->next_roll = (fl_published){.bytes = NULL};
+}
+
 // Takes the bytes when the result is FL_OK.
 static fl_err publish(fl_aggregator *aggregator, uint8_t *bytes, size_t len,
                       fl_reason *why)
 {
     fl_enrolment *enrolment = NULL;
     FL_TRY(fl_enrolment_decode(&enrolment, bytes, len, why));
-    const fl_err err = fl_object_publish(&aggregator->roll, FL_OBJECT_ENROLMENT,
-                                         0, bytes, len);
+    const fl_err err = fl_object_publish(&aggregator->next_roll,
+                                         FL_OBJECT_ENROLMENT, 0, bytes, len);
     if (err) {
         fl_enrolment_free(enrolment);
         return fl_reason_set(why, err, "no memory for the enrolment list");
     }
-    fl_enrolment_free(aggregator->enrolment);
-    aggregator->enrolment = enrolment;
+    fl_enrolment_free(aggregator->next_enrolment);
+    aggregator->next_enrolment = enrolment;
+    settle(aggregator);
     return FL_OK;
+}
+
+static fl_err publish_copy(fl_aggregator *aggregator, const uint8_t *list,
+                           size_t len, fl_reason *why)
+{
+    uint8_t *copy = malloc(len);
+    if (!copy) {
+        return fl_reason_set(why, FL_ERR_MEMORY,
+                             "no memory for the enrolment list");
+    }
+    memcpy(copy, list, len);
+    const fl_err err = publish(aggregator, copy, len, why);
+    if (err) free(copy);
+    return err;
 }
 
 fl_err fl_roll_init(fl_aggregator *aggregator, fl_reason *why)
 {
     const fl_aggregator_options *options = &aggregator->options;
     if (!is_secure(aggregator) || !options->list) return FL_OK;
-    uint8_t *copy = malloc(options->list_len);
-    if (!copy) {
-        return fl_reason_set(why, FL_ERR_MEMORY,
-                             "no memory for the enrolment list");
-    }
-    memcpy(copy, options->list, options->list_len);
-    const fl_err err = publish(aggregator, copy, options->list_len, why);
-    if (err) {
-        free(copy);
-        return err;
-    }
+    FL_TRY(publish_copy(aggregator, options->list, options->list_len, why));
     if (options->authority &&
         memcmp(options->authority->public_key, aggregator->enrolment->authority,
                FL_KEY_BYTES) != 0) {
@@ -52,22 +85,30 @@ fl_err fl_roll_init(fl_aggregator *aggregator, fl_reason *why)
     return FL_OK;
 }
 
-bool fl_roll_admits(const fl_aggregator *aggregator,
-                    const uint8_t identity[FL_KEY_BYTES])
+void fl_roll_fini(fl_aggregator *aggregator)
 {
-    if (!is_secure(aggregator) || aggregator->options.authority) return true;
-    return aggregator->enrolment &&
-           fl_enrolment_find(aggregator->enrolment, identity) !=
-               FL_ENROLMENT_NONE;
+    fl_object_withdraw(&aggregator->roll);
+    fl_object_withdraw(&aggregator->next_roll);
+    fl_enrolment_free(aggregator->enrolment);
+    fl_enrolment_free(aggregator->next_enrolment);
 }
 
-void fl_roll_introduce(fl_member *member, const fl_device *device)
+void fl_roll_introduce(const fl_aggregator *aggregator, fl_member *member,
+                       const fl_device *device)
 {
-    member->device = *device;
     const uint8_t *key = device->identity;
-    snprintf(member->device.name, sizeof member->device.name,
-             "client-%02x%02x%02x%02x", key[0], key[1], key[2], key[3]);
+    const fl_registration *known = fl_entry_registration(aggregator, key);
+    member->device = *device;
+    if (known) {
+        memcpy(member->device.name, known->device.name,
+               sizeof member->device.name);
+    } else {
+        snprintf(member->device.name, sizeof member->device.name,
+                 "client-%02x%02x%02x%02x", key[0], key[1], key[2], key[3]);
+    }
 }
+
+/* ---- the devices of a round ---- */
 
 static bool is_enrolled(const fl_aggregator *aggregator,
                         const fl_member *member)
@@ -114,9 +155,9 @@ static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
 
 // Takes over the list of these devices, which it puts in order.
 static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
-                   uint32_t count, uint32_t new_count, fl_reason *why)
+                   uint32_t count, fl_reason *why)
 {
-    const fl_enrolment *old = aggregator->enrolment;
+    const fl_enrolment *old = fl_roll_newest(aggregator);
     const uint64_t serial = old ? old->serial + 1 : 1;
     uint8_t *bytes;
     size_t len;
@@ -127,12 +168,11 @@ static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
         free(bytes);
         return err;
     }
-    fl_reply_log(aggregator, FL_LOG_INFO, "enrolled",
-                 "devices=%u new=%u serial=%llu", count, new_count,
-                 (unsigned long long)serial);
+    fl_reply_log(aggregator, FL_LOG_INFO, "enrolled", "devices=%u serial=%llu",
+                 count, (unsigned long long)serial);
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_LIST,
-                                                .bytes = aggregator->roll.bytes,
-                                                .len = aggregator->roll.len});
+                                                .bytes = bytes,
+                                                .len = len});
     return FL_OK;
 }
 
@@ -150,10 +190,16 @@ static fl_err extend(fl_aggregator *aggregator, uint32_t new_count,
     }
     fl_err err = add_new(aggregator, devices, &count);
     if (!err && count > old_count) {
-        err = sign(aggregator, devices, count, count - old_count, why);
+        err = sign(aggregator, devices, count, why);
     }
     free(devices);
     return err;
+}
+
+// Whoever comes is enrolled, here.
+static bool is_open(const fl_aggregator *aggregator)
+{
+    return aggregator->options.authority && !aggregator->options.is_guarded;
 }
 
 static uint32_t count_new(const fl_aggregator *aggregator)
@@ -173,8 +219,10 @@ static void seat_cohort(fl_aggregator *aggregator)
     for (uint32_t i = 0; i < aggregator->cohort_len; i++) {
         const uint32_t slot = aggregator->cohort[i];
         fl_member *member = &aggregator->members[slot];
-        member->place =
-            fl_enrolment_find(aggregator->enrolment, member->record.public_key);
+        member->place = aggregator->enrolment
+                            ? fl_enrolment_find(aggregator->enrolment,
+                                                member->record.public_key)
+                            : FL_ENROLMENT_NONE;
         if (member->place != FL_ENROLMENT_NONE) {
             aggregator->cohort[kept++] = slot;
         } else if (member->peer != FL_AGGREGATOR_NONE) {
@@ -190,8 +238,10 @@ fl_err fl_roll_call(fl_aggregator *aggregator)
 {
     fl_reason why = {""};
     if (!is_secure(aggregator)) return FL_OK;
+    settle(aggregator);
     const uint32_t new_count = count_new(aggregator);
-    if (new_count > 0) {
+    // Others find their place in the list, or have none.
+    if (new_count > 0 && is_open(aggregator)) {
         const fl_err err = extend(aggregator, new_count, &why);
         if (err) {
             fl_reply_log(aggregator, FL_LOG_ERROR, "not_enrolled", "why=%s",
@@ -201,4 +251,113 @@ fl_err fl_roll_call(fl_aggregator *aggregator)
     }
     seat_cohort(aggregator);
     return FL_OK;
+}
+
+/* ---- the registry has changed ---- */
+
+static int compare_devices(const void *a, const void *b)
+{
+    return memcmp(((const fl_device *)a)->identity,
+                  ((const fl_device *)b)->identity, FL_KEY_BYTES);
+}
+
+static bool is_same(const fl_enrolment *list, fl_device *devices,
+                    uint32_t count)
+{
+    if (count > 0) qsort(devices, count, sizeof *devices, compare_devices);
+    const uint32_t old_count = list ? list->device_count : 0;
+    return count == old_count &&
+           (count == 0 ||
+            memcmp(devices, list->devices, count * sizeof *devices) == 0);
+}
+
+// Everybody who is enrolled.
+static uint32_t take_registry(const fl_aggregator *aggregator,
+                              fl_device *devices)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < aggregator->registry_count; i++) {
+        const fl_registration *item = &aggregator->registry[i];
+        if (item->state != FL_REGISTRATION_ENROLLED) continue;
+        if (count < FL_ENROLMENT_DEVICES_MAX) devices[count++] = item->device;
+    }
+    return count;
+}
+
+// Whoever has been in a round, under the registry's names, unless revoked.
+static uint32_t take_list(const fl_aggregator *aggregator, fl_device *devices)
+{
+    uint32_t count = 0;
+    const fl_enrolment *list = fl_roll_newest(aggregator);
+    for (uint32_t i = 0; list && i < list->device_count; i++) {
+        const fl_registration *known =
+            fl_entry_registration(aggregator, list->devices[i].identity);
+        if (known && known->state == FL_REGISTRATION_REVOKED) continue;
+        devices[count++] = known ? known->device : list->devices[i];
+    }
+    return count;
+}
+
+static fl_err sign_registry(fl_aggregator *aggregator, fl_reason *why)
+{
+    fl_err err = FL_OK;
+    fl_device *devices = calloc(FL_ENROLMENT_DEVICES_MAX, sizeof *devices);
+    if (!devices) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
+    const uint32_t count = is_open(aggregator)
+                               ? take_list(aggregator, devices)
+                               : take_registry(aggregator, devices);
+    if (!is_same(fl_roll_newest(aggregator), devices, count)) {
+        err = sign(aggregator, devices, count, why);
+    }
+    free(devices);
+    return err;
+}
+
+// An older list, or somebody else's, must not take the place of this one.
+static fl_err check_follows(const fl_aggregator *aggregator,
+                            const uint8_t *bytes, size_t len, fl_reason *why)
+{
+    fl_enrolment *list = NULL;
+    const fl_enrolment *old = fl_roll_newest(aggregator);
+    FL_TRY(fl_enrolment_decode(&list, bytes, len, why));
+    fl_err err = FL_OK;
+    if (old && memcmp(old->authority, list->authority, FL_KEY_BYTES) != 0) {
+        err = fl_reason_set(why, FL_ERR_AUTH,
+                            "signed by another authority than the list before");
+    } else if (old && list->serial <= old->serial) {
+        err = fl_reason_set(
+            why, FL_ERR_STALE, "serial %llu does not follow %llu",
+            (unsigned long long)list->serial, (unsigned long long)old->serial);
+    }
+    fl_enrolment_free(list);
+    return err;
+}
+
+static fl_err take_over(fl_aggregator *aggregator, const uint8_t *bytes,
+                        size_t len, fl_reason *why)
+{
+    FL_TRY(check_follows(aggregator, bytes, len, why));
+    FL_TRY(publish_copy(aggregator, bytes, len, why));
+    const fl_enrolment *list = fl_roll_newest(aggregator);
+    fl_reply_log(aggregator, FL_LOG_INFO, "enrolment_changed",
+                 "devices=%u serial=%llu", list->device_count,
+                 (unsigned long long)list->serial);
+    return FL_OK;
+}
+
+void fl_roll_follow(fl_aggregator *aggregator, const uint8_t *list,
+                    size_t list_len)
+{
+    fl_reason why = {""};
+    fl_err err = FL_OK;
+    if (!is_secure(aggregator)) return;
+    if (aggregator->options.authority) {
+        err = sign_registry(aggregator, &why);
+    } else if (list) {
+        err = take_over(aggregator, list, list_len, &why);
+    }
+    if (err) {
+        fl_reply_log(aggregator, FL_LOG_ERROR, "not_enrolled", "why=%s",
+                     why.text);
+    }
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "aggregator/display.h"
+#include "aggregator/joining/door.h"
+#include "aggregator/joining/meeting.h"
 #include "aggregator/roll_file.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -48,6 +50,7 @@ typedef struct server {
     fl_store *store;
     fl_identity identity;
     fl_roll_file roll;
+    fl_door door;
     fl_dataset *test;
     fl_arena scratch;
     fl_net *net;
@@ -64,7 +67,11 @@ typedef struct server {
     uint32_t open_count;  // connections
     fl_totals totals;     // of all rounds, also those before this start
     int64_t start_us;
-    // Answer owed to the machine when its effects are done.
+    // Answers owed to the machine when its effects are done.
+    bool must_follow;  // the registry
+    bool must_answer;  // a device that asks
+    fl_conn asking;
+    fl_standing standing;
     bool must_save;
     fl_round_record round;
     const uint8_t *model, *master;
@@ -307,7 +314,16 @@ static void do_effect(server *s, const fl_aggregator_effect *effect)
         s->master = effect->master;
         s->master_len = effect->master_len;
         break;
-    case FL_AGGREGATOR_SAVE_CLIENT: save_client(s, effect->client); break;
+    case FL_AGGREGATOR_SAVE_CLIENT:
+        save_client(s, effect->client);
+        if (effect->device) fl_door_came(&s->door, effect->device);
+        break;
+    case FL_AGGREGATOR_JOIN:
+        s->must_follow |=
+            fl_door_join(&s->door, &s->standing, effect->device, effect->join);
+        s->asking = effect->conn;
+        s->must_answer = true;
+        break;
     case FL_AGGREGATOR_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
         break;
@@ -326,14 +342,38 @@ static void step(server *s, fl_aggregator_event event)
     }
 }
 
-static void tell(server *s, fl_aggregator_event event)
+// One of the answers that are owed: who asked to join is in when it hears so.
+static void answer(server *s)
 {
-    step(s, event);
-    while (s->must_save) {
+    if (s->must_follow) {
+        const fl_registry registry = fl_door_registry(&s->door);
+        s->must_follow = false;
+        step(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_REGISTRY,
+                                      .registry = &registry});
+    } else if (s->must_answer) {
+        s->must_answer = false;
+        step(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_JOINED,
+                                      .conn = s->asking,
+                                      .standing = s->standing});
+    } else {
         s->must_save = false;
         step(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_SAVED,
                                       .err = save(s)});
     }
+}
+
+static void tell(server *s, fl_aggregator_event event)
+{
+    step(s, event);
+    while (s->must_save || s->must_follow || s->must_answer) {
+        answer(s);
+    }
+}
+
+static void follow_registry(server *s)
+{
+    s->must_follow = fl_door_look(&s->door, fl_net_now(s->net));
+    if (s->must_follow) answer(s);
 }
 
 static void handle_posted(server *s, void *posted)
@@ -382,16 +422,24 @@ static void handle(server *s, const fl_net_event *event)
     if (event->kind == FL_NET_FRAME) fl_net_arm(s->net, event->conn);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static fl_err loop(server *s, fl_reason *why)
 {
     fl_net_event event;
+    s->must_follow = true;
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
     show(s, false);
     while (!s->has_left) {
-        const fl_err err =
-            fl_net_next(s->net, &event, fl_aggregator_deadline(s->aggregator));
+        const int64_t until_ms = earlier(fl_aggregator_deadline(s->aggregator),
+                                         fl_door_deadline(&s->door));
+        const fl_err err = fl_net_next(s->net, &event, until_ms);
         if (err) return fl_reason_set(why, err, "the network has failed");
         handle(s, &event);
+        follow_registry(s);
         show(s, false);
     }
     show(s, true);
@@ -422,25 +470,51 @@ static void say_goodbye(server *s)
 static fl_err open_state(server *s, fl_reason *why)
 {
     char path[4096];
+    fl_join_mode mode;
+    FL_TRY(fl_join_mode_parse(&mode, s->options->join,
+                              s->options->enrolment != NULL, why));
     FL_TRY(fl_store_open(&s->store, s->options->state, false, why));
     if (fl_path_join(path, sizeof path, s->options->state, "identity.key")) {
         return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
     }
     FL_TRY(fl_identity_open(&s->identity, path, why));
-    if (strcmp(s->options->federation.aggregation, "secure") != 0) return FL_OK;
-    return fl_roll_file_open(&s->roll, s->options->state, s->options->enrolment,
-                             why);
+    FL_TRY(fl_roll_file_open(&s->roll, s->options->state, s->options->enrolment,
+                             why));
+    return fl_door_init(&s->door, s->store, mode, s->options->enrolment,
+                        s->roll.list, s->roll.list_len, why);
+}
+
+static bool is_clear(const server *s)
+{
+    return strcmp(s->options->federation.aggregation, "secure") != 0;
+}
+
+// Whether the registry alone says who may come.
+static bool is_guarded(const server *s)
+{
+    switch (s->door.mode) {
+    case FL_JOIN_TOKEN:
+    case FL_JOIN_APPROVE: return true;
+    case FL_JOIN_LIST: return is_clear(s);  // nobody looks at the list itself
+    case FL_JOIN_OPEN: break;
+    }
+    return false;
 }
 
 // Who the operator has to be trusted as, and with what.
 static void say_what_is_trusted(const server *s)
 {
-    if (strcmp(s->options->federation.aggregation, "secure") != 0) {
+    if (s->door.mode == FL_JOIN_OPEN) {
+        fl_log(FL_LOG_INFO, "open", "meaning=%s",
+               "this aggregator enrols whoever comes; without --join open it "
+               "takes those who have a token (fedge-aggregator token)");
+    }
+    if (is_clear(s)) {
         fl_log(FL_LOG_WARN, "clear", "meaning=%s",
                "this aggregator sees every client's update");
     } else if (s->roll.holds_authority) {
         fl_log(FL_LOG_INFO, "holds_authority", "meaning=%s",
-               "this aggregator enrols whoever comes; against an "
+               "this aggregator decides who is enrolled; against an "
                "operator who makes up clients, keep the authority elsewhere "
                "(docs/keys.md) and start with --enrolment");
     }
@@ -529,6 +603,7 @@ static fl_err make_machine(server *s, fl_model *model,
         .upload_bytes_cap = (size_t)options->upload_mb * 1000000,
         .scratch = &s->scratch,
         .random_bytes = fl_secret_draw,
+        .is_guarded = is_guarded(s),
         .authority = s->roll.holds_authority ? &s->roll.authority : NULL,
         .list = s->roll.list,
         .list_len = s->roll.list_len,
@@ -591,6 +666,17 @@ static fl_err start_threads(server *s, fl_reason *why)
     return FL_OK;
 }
 
+// For the join lines that fedge-aggregator token prints.
+static fl_err note_meeting(server *s, fl_reason *why)
+{
+    char url[FL_MEETING_CAP];
+    const fl_meeting_place place = {.address = s->options->address,
+                                    .listen = s->options->listen,
+                                    .port = fl_net_tcp_port(s->net)};
+    FL_TRY(fl_meeting_find(url, &place, why));
+    return fl_registry_set_note(s->store, "address", url, why);
+}
+
 static fl_err start(server *s, fl_reason *why)
 {
     char key[FL_HEX_CAP];
@@ -612,7 +698,7 @@ static fl_err start(server *s, fl_reason *why)
     fl_log(FL_LOG_INFO, "listening", "url=%s port=%u pin=%s rounds_done=%u",
            s->options->listen, fl_net_tcp_port(s->net), key, s->round.round);
     say_what_is_trusted(s);
-    return FL_OK;
+    return note_meeting(s, why);
 }
 
 static void finish(server *s)
@@ -626,6 +712,7 @@ static void finish(server *s)
     fl_net_free(s->net);
     fl_arena_fini(&s->scratch);
     fl_dataset_free(s->test);
+    fl_door_fini(&s->door);
     fl_roll_file_fini(&s->roll);
     fl_identity_fini(&s->identity);
     fl_store_close(s->store);

@@ -15,7 +15,9 @@
 typedef struct {
     const char *listen;     // tcp://ADDRESS:PORT
     const char *state;      // folder
-    const char *enrolment;  // a signed list; NULL: anybody is enrolled
+    const char *enrolment;  // a signed list; NULL: the authority is here
+    const char *join;       // how devices get in; NULL: as the list says
+    const char *address;    // where clients reach it; NULL: as it listens
     const char *out;        // the model, after each round; NULL: only the store
     const char *http;       // ADDRESS:PORT of the dashboard; NULL: none
     fl_data_settings data;  // what is held out; dataset NULL: none

@@ -114,6 +114,19 @@ static fl_err check_not_lost(const fl_store *store, const char *database,
                          database);
 }
 
+// Beside an aggregator there is nothing to make: it has done so.
+static fl_err open_beside(fl_store *store, const char *folder,
+                          const char *database, fl_reason *why)
+{
+    if (!fl_store_is_running(folder)) {
+        fl_store *own = NULL;
+        const fl_err err = fl_store_open(&own, folder, false, why);
+        if (err && err != FL_ERR_STATE) return err;
+        if (!err) fl_store_close(own);
+    }
+    return fl_store_db_open(&store->db, database, false, why);
+}
+
 static fl_err open_for_writing(fl_store *store, const char *folder,
                                const char *database, fl_reason *why)
 {
@@ -128,33 +141,63 @@ static fl_err open_for_writing(fl_store *store, const char *folder,
     return delete_old_files(store, why);
 }
 
-static fl_err open_parts(fl_store *store, const char *folder, bool read_only,
+typedef enum { READ_ONLY, BESIDE, WRITING } access_kind;
+
+static fl_err open_database(fl_store *store, const char *folder,
+                            const char *database, access_kind kind,
+                            fl_reason *why)
+{
+    switch (kind) {
+    case READ_ONLY: return fl_store_db_open(&store->db, database, true, why);
+    case BESIDE: return open_beside(store, folder, database, why);
+    case WRITING: break;
+    }
+    return open_for_writing(store, folder, database, why);
+}
+
+static fl_err open_parts(fl_store *store, const char *folder, access_kind kind,
                          fl_reason *why)
 {
     char database[PATH_MAX];
     FL_TRY(place(database, folder, DATABASE_NAME, why));
     FL_TRY(place(store->models, folder, MODELS_NAME, why));
-    FL_TRY(read_only ? fl_store_db_open(&store->db, database, true, why)
-                     : open_for_writing(store, folder, database, why));
+    FL_TRY(open_database(store, folder, database, kind, why));
     FL_TRY(
         get_count(store, "SELECT count FROM start", &store->start_count, why));
     return get_count(store, "SELECT count(*) FROM client", &store->client_count,
                      why);
 }
 
-fl_err fl_store_open(fl_store **store, const char *folder, bool read_only,
-                     fl_reason *why)
+static fl_err open_as(fl_store **store, const char *folder, access_kind kind,
+                      fl_reason *why)
 {
     fl_store *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
     made->lock = NO_LOCK;
-    const fl_err err = open_parts(made, folder, read_only, why);
+    const fl_err err = open_parts(made, folder, kind, why);
     if (err) {
         fl_store_close(made);
         return err;
     }
     *store = made;
     return FL_OK;
+}
+
+fl_err fl_store_open(fl_store **store, const char *folder, bool read_only,
+                     fl_reason *why)
+{
+    return open_as(store, folder, read_only ? READ_ONLY : WRITING, why);
+}
+
+fl_err fl_store_open_beside(fl_store **store, const char *folder,
+                            fl_reason *why)
+{
+    return open_as(store, folder, BESIDE, why);
+}
+
+fl_store_db *fl_store_database(fl_store *store)
+{
+    return &store->db;
 }
 
 void fl_store_close(fl_store *store)

@@ -92,6 +92,15 @@ typedef struct {
 FL_CHECK fl_err fl_store_open(fl_store **store, const char *folder,
                               bool read_only, fl_reason *why);
 
+/*
+ * Opens the folder for the registry (joining/registry.h) beside an aggregator
+ * that runs there, or without one; makes what is missing, and brings an older
+ * folder up to date when none runs. Nothing but the registry may be written
+ * then. Errors as fl_store_open, but for FL_ERR_STATE.
+ */
+FL_CHECK fl_err fl_store_open_beside(fl_store **store, const char *folder,
+                                     fl_reason *why);
+
 /* Accepts NULL. */
 void fl_store_close(fl_store *store);
 

@@ -94,9 +94,39 @@ static const char layout_4[] =
     "ALTER TABLE round ADD COLUMN int8_accuracy REAL;"
     "PRAGMA user_version = 4;";
 
+// Who may take part, and the tokens that let devices in. A token's secret is
+// nowhere but in its line; `token` of a device is no reference, so that old
+// tokens can be deleted. Notes are what an aggregator tells other programs.
+static const char layout_5[] =
+    "CREATE TABLE device ("
+    "  identity BLOB PRIMARY KEY CHECK (length(identity) = 32),"
+    "  channel BLOB NOT NULL UNIQUE CHECK (length(channel) = 32),"
+    "  card BLOB NOT NULL CHECK (length(card) = 64),"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+    "  since_ms INTEGER NOT NULL,"
+    "  token INTEGER"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE token ("
+    "  id INTEGER PRIMARY KEY,"
+    "  hash BLOB NOT NULL CHECK (length(hash) = 32),"
+    "  name TEXT NOT NULL,"
+    "  made_ms INTEGER NOT NULL,"
+    "  expires_ms INTEGER NOT NULL,"
+    "  use_cap INTEGER NOT NULL CHECK (use_cap > 0),"
+    "  use_count INTEGER NOT NULL DEFAULT 0,"
+    "  is_revoked INTEGER NOT NULL DEFAULT 0 CHECK (is_revoked IN (0, 1))"
+    ") STRICT;"
+    "CREATE TABLE note ("
+    "  key TEXT PRIMARY KEY,"
+    "  value TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 5;";
+
 // Each is made from the one before, so that a new database takes the same way
 // as an old one. Append, never change.
-static const char *const layouts[] = {layout_1, layout_2, layout_3, layout_4};
+static const char *const layouts[] = {layout_1, layout_2, layout_3, layout_4,
+                                      layout_5};
 enum { LAYOUT = sizeof layouts / sizeof *layouts };
 
 static fl_err damaged(fl_reason *why, const char *path, const char *detail)
@@ -297,6 +327,20 @@ const char *fl_store_query_text(fl_store_query *query)
     return text ? text : "";
 }
 
+void fl_store_query_bind_null(fl_store_query *query)
+{
+    note(query, sqlite3_bind_null(query->statement, ++query->at));
+}
+
+bool fl_store_query_null(fl_store_query *query)
+{
+    if (sqlite3_column_type(query->statement, query->at) != SQLITE_NULL) {
+        return false;
+    }
+    query->at++;
+    return true;
+}
+
 bool fl_store_query_is_ok(const fl_store_query *query)
 {
     return query->code == SQLITE_OK && !query->is_out_of_range;
@@ -324,11 +368,18 @@ static fl_err get_number(fl_store_db *db, const char *sql, int64_t *number,
     return fl_store_query_end(&query, why);
 }
 
-// From layout `version` (0: nothing there yet) to the newest.
-static fl_err bring_up_to_date(fl_store_db *db, int64_t version, fl_reason *why)
+fl_err fl_store_db_version(fl_store_db *db, int64_t *version, fl_reason *why)
 {
+    return get_number(db, "PRAGMA data_version", version, why);
+}
+
+// From the layout that is there (0: nothing yet) to the newest. Asked again in
+// the transaction: two programs may have come at the same time.
+static fl_err bring_up_to_date(fl_store_db *db, fl_reason *why)
+{
+    int64_t version = 0;
     FL_TRY(fl_store_db_begin(db, why));
-    fl_err err = FL_OK;
+    fl_err err = get_number(db, "PRAGMA user_version", &version, why);
     for (int64_t i = version; i < LAYOUT && !err; i++) {
         err = fl_store_db_run(db, layouts[i], why);
     }
@@ -375,14 +426,13 @@ static fl_err check_version(fl_store_db *db, bool read_only, fl_reason *why)
     if (version == LAYOUT) return FL_OK;
     if (version < 0) return refuse_stranger(db, why);
     if (version > 0) {
-        return read_only ? refuse_old(db, why)
-                         : bring_up_to_date(db, version, why);
+        return read_only ? refuse_old(db, why) : bring_up_to_date(db, why);
     }
 
     FL_TRY(get_number(db, "SELECT count(*) FROM sqlite_schema", &table_count,
                       why));
     if (table_count > 0) return refuse_stranger(db, why);
-    return read_only ? never_used(db, why) : bring_up_to_date(db, 0, why);
+    return read_only ? never_used(db, why) : bring_up_to_date(db, why);
 }
 
 static fl_err check_integrity(fl_store_db *db, fl_reason *why)

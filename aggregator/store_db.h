@@ -54,6 +54,10 @@ void fl_store_db_close(fl_store_db *db);
 FL_CHECK fl_err fl_store_db_run(fl_store_db *db, const char *sql,
                                 fl_reason *why);
 
+/* A number that is another one when another connection has written. */
+FL_CHECK fl_err fl_store_db_version(fl_store_db *db, int64_t *version,
+                                    fl_reason *why);
+
 /*
  * Starts a transaction. FL_ERR_SYSTEM: also when an earlier commit was cut by
  * an I/O error: only opening again shows what is on disk.
@@ -65,6 +69,10 @@ FL_CHECK fl_err fl_store_db_begin(fl_store_db *db, fl_reason *why);
  * Returns what is true then: FL_OK only if all of it is durable.
  */
 FL_CHECK fl_err fl_store_db_finish(fl_store_db *db, fl_err err, fl_reason *why);
+
+/* That of an open store; for the registry, which is kept in the same file. */
+struct fl_store;
+fl_store_db *fl_store_database(struct fl_store *store);
 
 typedef struct {
     fl_store_db *db;
@@ -101,6 +109,10 @@ const char *fl_store_query_text(fl_store_query *query);
 
 /* Whether everything so far went well; a row may be believed then. */
 bool fl_store_query_is_ok(const fl_store_query *query);
+
+/* Binds a NULL; whether the next column is one, which it then skips. */
+void fl_store_query_bind_null(fl_store_query *query);
+bool fl_store_query_null(fl_store_query *query);
 
 /* Reports the first failure since the begin. */
 FL_CHECK fl_err fl_store_query_end(fl_store_query *query, fl_reason *why);

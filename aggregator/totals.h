@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     uint32_t round, best_round;  // the last one, the most accurate one
     uint64_t bytes_up, bytes_down;
-    int64_t took_ms;  // all rounds together
+    int64_t took_ms;                                      // all rounds together
     uint64_t update_count, selected_count, sample_count;  // of training
     // Rounds that asked for no training; their bytes are in the others as well.
     uint32_t survey_count;

@@ -36,5 +36,7 @@ void fl_absence_settle(fl_client *client)
 {
     if (!fl_absence_is_of_link(client) || is_committed(client)) return;
     if (client->task.state != FL_TASK_IDLE) fl_task_decline(client);
-    fl_uplink_rest(client);
+    if (client->uplink.state != FL_UPLINK_DOWN) {
+        fl_uplink_hang_up_quietly(client);
+    }
 }

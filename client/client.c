@@ -6,6 +6,9 @@
 
 fl_err fl_client_new(fl_client **client, const fl_client_options *options)
 {
+    if (options->join && options->join->has_token && !options->pin) {
+        return FL_ERR_RANGE;
+    }
     fl_client *new = calloc(1, sizeof *new);
     if (!new) return FL_ERR_MEMORY;
     new->options = *options;
@@ -17,6 +20,11 @@ fl_err fl_client_new(fl_client **client, const fl_client_options *options)
     if (options->authority) {
         memcpy(new->authority, options->authority, FL_KEY_BYTES);
         new->has_authority = true;
+    }
+    if (options->join) {
+        new->join = *options->join;
+        new->options.join = NULL;  // it was borrowed
+        new->is_joining = true;
     }
     uint64_t id;
     memcpy(&id, options->identity.public_key, sizeof id);
@@ -42,6 +50,7 @@ void fl_client_free(fl_client *client)
     fl_residual_fini(client);
     free(client->ranges);
     fl_identity_fini(&client->options.identity);
+    fl_secret_wipe(&client->join, sizeof client->join);
     free(client);
 }
 
@@ -67,7 +76,8 @@ static void stop(fl_client *client)
         client->uplink.is_hanging_up = true;
         fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_HANG_UP});
     }
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE});
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE,
+                                       .text = client->why.text});
 }
 
 void fl_client_step(fl_client *client, const fl_client_event *event,
@@ -136,6 +146,7 @@ const char *fl_client_activity(const fl_client *client)
     case FL_TASK_COMMITTING: return "uploading";
     }
     if (client->away) return "away";
+    if (client->is_pending) return "waiting for approval";
     return client->status.is_connected ? "idle" : "connecting";
 }
 

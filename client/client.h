@@ -192,7 +192,8 @@ typedef enum {
     FL_CLIENT_INSTALL,        // plan, bytes, len, ranges: take the INT8 form
                               // into use if it is good; INSTALLED answers
     FL_CLIENT_LOG,            // level, event, text
-    FL_CLIENT_LEAVE,          // stop the program; err says why
+    FL_CLIENT_LEAVE,          // stop the program; err says why, and so does
+                              // text, for people, or is ""
 } fl_client_effect_kind;
 
 /* What must outlive this process: it only grows. Zeros: nothing yet. */
@@ -239,9 +240,11 @@ typedef struct {
     uint64_t start_count;  // of this client's state; makes operations unique
     uint64_t seed;         // of waiting times
     bool leave_when_finished;  // LEAVE after the last round
-    size_t model_cap;          // longest model taken, bytes
-    fl_arena *scratch;         // borrowed; reset at every step; machines of
-                               // one thread may share it
+    const fl_join *join;  // asks to be enrolled, and LEAVEs when it knows how
+                          // it stands (fl_client_standing); NULL: takes part
+    size_t model_cap;     // longest model taken, bytes
+    fl_arena *scratch;    // borrowed; reset at every step; machines of
+                          // one thread may share it
     void (*random_bytes)(void *self, void *dst, size_t len);  // secrets
     void *random_self;
     // Decodes a list, which lives until this is called again; so that clients
@@ -257,7 +260,10 @@ typedef struct {
 
 typedef struct fl_client fl_client;
 
-/* The caller owns *client: fl_client_free. `pin`, `authority` are copied. */
+/*
+ * The caller owns *client: fl_client_free. `pin`, `authority` and `join` are
+ * copied. FL_ERR_RANGE: `join` has a token, and no pin says whom it is for.
+ */
 FL_CHECK fl_err fl_client_new(fl_client **client,
                               const fl_client_options *options);
 
@@ -288,6 +294,10 @@ int64_t fl_client_deadline(const fl_client *client);
 
 /* When the round of the task ends, on the same clock; INT64_MAX: no task. */
 int64_t fl_client_round_end(const fl_client *client);
+
+/* What the aggregator has said of this device when it left, or refused it;
+ * NULL: nothing. */
+const fl_standing *fl_client_standing(const fl_client *client);
 
 /* For status: "training", "idle", "connecting", ...; never NULL. */
 const char *fl_client_activity(const fl_client *client);

@@ -3,6 +3,7 @@
  *
  *   client.c   the machine from outside: new, step, deadline
  *   uplink.c  the link: dial, greet, ping, give up and try again
+ *   standing.c  whether it is enrolled: asked for, or told
  *   task.c     the task: from a plan to the end of its round
  *   download.c   the enrolment list and the model on their way down
  *   shortcut.c   the model made of a patch, or of the model packed
@@ -187,7 +188,13 @@ struct fl_client {
     int64_t leave_by_ms;  // at the latest, when we leave after that
     bool has_finished;    // FINISHED was said last
     bool is_leaving;
-    fl_away away;  // NONE: it may work
+    fl_away away;   // NONE: it may work
+    fl_reason why;  // we leave, when that is for a fault
+
+    fl_join join;  // is_joining: what is asked for; a secret
+    bool is_joining;
+    bool is_pending;       // told so last
+    fl_standing standing;  // state 0: not told yet
 
     fl_client_status status;
     fl_client_effect effects[FL_CLIENT_EFFECTS_MAX];
@@ -236,14 +243,14 @@ void fl_uplink_hang_up(fl_client *client, const char *why);
  */
 void fl_uplink_expect(fl_client *client, bool is_owed);
 
-/* Says goodbye and leaves. */
+/* The same where nothing is wrong. */
+void fl_uplink_hang_up_quietly(fl_client *client);
+
+/* Says goodbye and leaves; client->why says why, when err is not FL_OK. */
 void fl_uplink_leave(fl_client *client, fl_err err);
 
 /* Says why the client is away, or that it is back. */
 void fl_uplink_tell_away(fl_client *client);
-
-/* Hangs up, for a reason that is no trouble. */
-void fl_uplink_rest(fl_client *client);
 
 /* ---- absence.c ---- */
 
@@ -257,6 +264,12 @@ void fl_absence_give_up(fl_client *client);
 
 /* Hangs up as soon as nothing is left that must be finished. */
 void fl_absence_settle(fl_client *client);
+
+/* ---- standing.c ---- */
+
+/* Asks to be enrolled. */
+void fl_standing_ask(fl_client *client);
+void fl_standing_told(fl_client *client, const fl_standing *standing);
 
 /* ---- task.c ---- */
 

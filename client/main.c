@@ -11,18 +11,22 @@
 #include "client/activity.h"
 #include "client/doctor.h"
 #include "client/infer.h"
+#include "client/join.h"
 #include "client/service.h"
+#include "client/state_address.h"
 
 typedef struct {
     fl_service_options service;
     const char *log_level, *model, *file;
+    const char *address, *token, *token_file, *name;  // of join
     char *const *files;
     size_t file_count;
     uint64_t top;
+    double wait_s;
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 18 + FL_RULES_COUNT };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 22 + FL_RULES_COUNT };
 
 static settings defaults(void)
 {
@@ -39,6 +43,7 @@ static settings defaults(void)
                     .state = getenv("STATE_DIRECTORY")},
         .log_level = "info",
         .top = 1,
+        .wait_s = 30,
     };
 }
 
@@ -53,7 +58,9 @@ static size_t list_options(fl_option *table, settings *s)
         {"data", "seed", FL_OPTION_COUNT, &service->seed, 0, 9e15, "N",
          "of the partition; the same for all clients that share a dataset"},
         {"client", "aggregator", FL_OPTION_TEXT, &service->aggregator, 0, 0,
-         "URL", "where the aggregator listens: tcp://ADDRESS:PORT"},
+         "URL",
+         "where the aggregator listens: tcp://ADDRESS:PORT; without it where "
+         "this client has joined"},
         {"client", "state", FL_OPTION_TEXT, &service->state, 0, 0, "DIR",
          "where this client keeps its key and its work"},
         {"client", "pin", FL_OPTION_TEXT, &service->pin, 0, 0, "KEY",
@@ -90,7 +97,16 @@ static size_t list_options(fl_option *table, settings *s)
         {"client", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
          "error, warn, info or debug"},
         {NULL, "json", FL_OPTION_FLAG, &s->is_json, 0, 0, NULL,
-         "status, check: one JSON object; infer: one a row"},
+         "join, status, check: one JSON object; infer: one a row"},
+        {NULL, "token", FL_OPTION_TEXT, &s->token, 0, 0, "ID.SECRET",
+         "join: lets this device in; - reads it from standard input, so that "
+         "nobody sees it in the list of processes"},
+        {NULL, "token-file", FL_OPTION_TEXT, &s->token_file, 0, 0, "FILE",
+         "join: the same, from a file"},
+        {NULL, "name", FL_OPTION_TEXT, &s->name, 0, 0, "NAME",
+         "join: what this device wants to be called"},
+        {NULL, "wait", FL_OPTION_NUMBER, &s->wait_s, 0, 3600, "S",
+         "join: seconds to wait for an answer"},
         {NULL, "top", FL_OPTION_COUNT, &s->top, 1, 65536, "N",
          "infer: the N likeliest classes"},
         {NULL, "model", FL_OPTION_TEXT, &s->model, 0, 0, "FILE",
@@ -105,10 +121,13 @@ static size_t list_options(fl_option *table, settings *s)
 }
 
 static const char USAGE[] =
-    "usage: fedge-client run --aggregator URL --state DIR [OPTION]...\n"
+    "usage: fedge-client join ADDRESS --token ID.SECRET --pin KEY --state DIR\n"
+    "       fedge-client run --state DIR [--aggregator URL] [OPTION]...\n"
     "       fedge-client status --state DIR [--json]\n"
     "       fedge-client check | doctor --state DIR [OPTION]... [--json]\n"
     "       fedge-client infer FILE... --state DIR [--top N] [--json]\n\n"
+    "join    asks the aggregator there to enrol this device, and remembers "
+    "it\n"
     "run     trains on this machine's data whenever the aggregator asks, and "
     "sends\n"
     "        back what the model learned; ends on SIGTERM or Ctrl-C\n"
@@ -128,15 +147,49 @@ static fl_err check_state(const settings *s, fl_reason *why)
     return fl_reason_set(why, FL_ERR_RANGE, "name a folder with --state DIR");
 }
 
+// Where it has joined, unless a person says where.
+static int find_aggregator(fl_service_options *service,
+                           char address[FL_ADDRESS_CAP], fl_reason *why)
+{
+    if (service->aggregator) return FL_EXIT_OK;
+    const fl_err err = fl_state_address_get(address, service->state, why);
+    service->aggregator = address;
+    if (!err) return FL_EXIT_OK;
+    if (err != FL_ERR_NOT_FOUND) return fl_program_exit(err);
+    (void)!fl_reason_set(
+        why, FL_ERR_RANGE,
+        "%s has joined no federation: fedge-client join "
+        "ADDRESS --token ID.SECRET --pin KEY (fedge-aggregator "
+        "token prints that line), or say --aggregator "
+        "tcp://ADDRESS:PORT",
+        service->state);
+    return FL_EXIT_USAGE;
+}
+
+static int join(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    const fl_join_options options = {.address = s->address,
+                                     .state = s->service.state,
+                                     .pin = s->service.pin,
+                                     .authority = s->service.authority,
+                                     .token = s->token,
+                                     .token_file = s->token_file,
+                                     .name = s->name,
+                                     .wait_s = s->wait_s,
+                                     .is_json = s->is_json};
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    return fl_join_run(stdout, &options, why);
+}
+
 static int run(const void *self, fl_reason *why)
 {
     const settings *s = self;
+    char address[FL_ADDRESS_CAP];
+    fl_service_options service = s->service;
     if (check_state(s, why)) return FL_EXIT_USAGE;
-    if (!s->service.aggregator) {
-        (void)!fl_reason_set(why, FL_ERR_RANGE,
-                             "run needs --aggregator tcp://ADDRESS:PORT");
-        return FL_EXIT_USAGE;
-    }
+    const int code = find_aggregator(&service, address, why);
+    if (code) return code;
     if (strcmp(s->service.aggregation, "secure") != 0 &&
         strcmp(s->service.aggregation, "clear") != 0) {
         (void)!fl_reason_set(why, FL_ERR_RANGE,
@@ -144,7 +197,7 @@ static int run(const void *self, fl_reason *why)
                              s->service.aggregation);
         return FL_EXIT_USAGE;
     }
-    const fl_err err = fl_service_run(&s->service, why);
+    const fl_err err = fl_service_run(&service, why);
     // A disk that cannot be written now may be well another time.
     return err == FL_ERR_SYSTEM ? FL_EXIT_TEMPORARY : fl_program_exit(err);
 }
@@ -201,18 +254,21 @@ static int infer(const void *self, fl_reason *why)
 
 int main(int argc, char **argv)
 {
+    fl_join_hide_token(argc, argv);
     fl_option table[TABLE_CAP];
     settings s = defaults();
-    const fl_command commands[] = {{.name = "run", .run = run},
-                                   {.name = "status", .run = status},
-                                   {.name = "check", .run = check},
-                                   {.name = "doctor", .run = doctor},
-                                   {.name = "infer",
-                                    .run = infer,
-                                    .operand = "FILE",
-                                    .word = &s.file,
-                                    .words = &s.files,
-                                    .word_count = &s.file_count}};
+    const fl_command commands[] = {
+        {.name = "run", .run = run},
+        {.name = "join", .run = join, .operand = "ADDRESS", .word = &s.address},
+        {.name = "status", .run = status},
+        {.name = "check", .run = check},
+        {.name = "doctor", .run = doctor},
+        {.name = "infer",
+         .run = infer,
+         .operand = "FILE",
+         .word = &s.file,
+         .words = &s.files,
+         .word_count = &s.file_count}};
     const fl_program program = {
         .name = "fedge-client",
         .config_path = "/etc/fedge/client.conf",

@@ -14,6 +14,7 @@
 #include "client/disk.h"
 #include "client/gate.h"
 #include "client/installer.h"
+#include "client/state_address.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -54,6 +55,8 @@ typedef struct service {
     bool has_installed;
     bool is_training, is_installing, has_left;
     fl_err left_with;
+    fl_reason left_why;
+    bool has_kept_address;
     int64_t status_at_ms;
 } service;
 
@@ -83,6 +86,20 @@ static uint64_t peak_kb(void)
     return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
 }
 
+// Here the aggregator that is pinned has answered: next time nobody has to say
+// where it is.
+static void keep_address(service *s)
+{
+    char known[FL_ADDRESS_CAP];
+    fl_reason why;
+    const char *folder = s->options->state, *url = s->options->aggregator;
+    s->has_kept_address = true;
+    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
+        return;
+    }
+    fl_disk_report(fl_state_address_set(folder, url, &why), "address", &why);
+}
+
 static void write_status(service *s)
 {
     fl_reason why;
@@ -102,6 +119,7 @@ static void write_status(service *s)
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
+    if (status.is_connected && !s->has_kept_address) keep_address(s);
 }
 
 /* ---- training ---- */
@@ -200,6 +218,7 @@ static void do_effect(service *s, const fl_client_effect *effect)
     case FL_CLIENT_LEAVE:
         s->has_left = true;
         s->left_with = effect->err;
+        (void)!fl_reason_set(&s->left_why, effect->err, "%s", effect->text);
         break;
     case FL_CLIENT_PIN:
     case FL_CLIENT_PIN_AUTHORITY:
@@ -576,7 +595,10 @@ fl_err fl_service_run(const fl_service_options *options, fl_reason *why)
         fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u",
                options->aggregator, s.row_count);
         err = loop(&s);
-        if (err) fl_reason_set(why, err, "%s", fl_err_text(err));
+        if (err) {
+            const char *text = s.left_why.text;
+            fl_reason_set(why, err, "%s", *text ? text : fl_err_text(err));
+        }
         say_goodbye(&s);
         fl_log(FL_LOG_INFO, "stopped", NULL);
     }

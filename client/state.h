@@ -5,6 +5,7 @@
  *   STATE/identity.key      secure/'s
  *   STATE/starts            how often the folder was opened
  *   STATE/aggregator.pub    the pinned key, 64 hexadecimal digits
+ *   STATE/aggregator.address  where it is, unless a person says where
  *   STATE/authority.pub     that of the authority that enrols devices
  *   STATE/session           the last masked session, enrolment list, holdout
  *   STATE/objects/HEX.map   an object's manifest; HEX is its hash, the name

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static void hang_up_quietly(fl_client *client)
+void fl_uplink_hang_up_quietly(fl_client *client)
 {
     if (client->uplink.is_hanging_up) return;
     client->uplink.is_hanging_up = true;
@@ -15,7 +15,7 @@ void fl_uplink_hang_up(fl_client *client, const char *why)
 {
     if (client->uplink.is_hanging_up) return;
     fl_emit_log(client, FL_LOG_WARN, "hang_up", "why=%s", why);
-    hang_up_quietly(client);
+    fl_uplink_hang_up_quietly(client);
 }
 
 void fl_uplink_expect(fl_client *client, bool is_owed)
@@ -83,8 +83,10 @@ void fl_uplink_opened(fl_client *client)
 void fl_uplink_leave(fl_client *client, fl_err err)
 {
     client->is_leaving = true;
-    hang_up_quietly(client);
-    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE, .err = err});
+    fl_uplink_hang_up_quietly(client);
+    fl_emit(client, (fl_client_effect){.kind = FL_CLIENT_LEAVE,
+                                       .err = err,
+                                       .text = client->why.text});
 }
 
 // Another key than the first one is an alarm, not a detail.
@@ -139,6 +141,24 @@ static void say_noise(fl_client *client, const fl_greeting *greeting)
     fl_emit_frame(client, frame, len);
 }
 
+static void explain_changed_key(fl_client *client,
+                                const uint8_t key[FL_KEY_BYTES])
+{
+    char expected[FL_HEX_CAP], came[FL_HEX_CAP];
+    fl_hex_encode(expected, sizeof expected, client->pin, FL_KEY_BYTES);
+    fl_hex_encode(came, sizeof came, key, FL_KEY_BYTES);
+    fl_emit_log(client, FL_LOG_ERROR, "aggregator_key_changed",
+                "expected=%s came=%s", expected, came);
+    (void)!fl_reason_set(
+        &client->why, FL_ERR_AUTH,
+        "the aggregator's key is %s, pinned is %s: somebody else answers at "
+        "this address, or it was set up anew. Nothing was sent. If its "
+        "operator "
+        "says that the new key is right, delete aggregator.pub and "
+        "authority.pub from the state directory and join again with --pin",
+        came, expected);
+}
+
 static void welcome(fl_client *client, const fl_welcome *words,
                     const uint8_t *frame, size_t frame_len)
 {
@@ -150,10 +170,7 @@ static void welcome(fl_client *client, const fl_welcome *words,
         return;
     }
     if (!is_pinned_key(client, words->public_key)) {
-        fl_emit_log(client, FL_LOG_ERROR, "aggregator_key_changed", "remedy=%s",
-                    "somebody else answers at this address, or the "
-                    "aggregator was set up anew; if that is right, delete "
-                    "aggregator.pub from the state directory");
+        explain_changed_key(client, words->public_key);
         fl_uplink_leave(client, FL_ERR_AUTH);
         return;
     }
@@ -174,12 +191,17 @@ static void join(fl_client *client, const fl_message *noise)
     pin(client, uplink->line.peer);
     uplink->state = FL_UPLINK_UP;
     uplink->ping_at_ms = client->now_ms + FL_CLIENT_PING_MS;
-    check_in(client);
+    if (client->is_joining) {
+        fl_standing_ask(client);
+    } else {
+        check_in(client);
+    }
 }
 
 static void checked_in(fl_client *client)
 {
     client->status.is_connected = true;
+    client->is_pending = false;
     fl_uplink_expect(client, false);
     fl_emit_log(client, FL_LOG_INFO, "connected", "round=%u",
                 client->status.round);
@@ -192,9 +214,11 @@ static void refused(fl_client *client, const fl_refusal *refusal)
     fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
                 refusal->code, refusal->text);
     if (refusal->code == FL_ERR_AUTH || refusal->code == FL_ERR_UNSUPPORTED) {
+        (void)!fl_reason_set(&client->why, (fl_err)refusal->code, "%s",
+                             refusal->text);
         fl_uplink_leave(client, (fl_err)refusal->code);
     } else {
-        hang_up_quietly(client);
+        fl_uplink_hang_up_quietly(client);
     }
 }
 
@@ -216,6 +240,9 @@ static void dispatch(fl_client *client, const fl_message *message)
 {
     switch (message->type) {
     case FL_MESSAGE_MAIL: read_mail(client, &message->mail); break;
+    case FL_MESSAGE_STANDING:
+        fl_standing_told(client, &message->standing);
+        break;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_REFUSAL:
         if (!client->status.is_connected) {
@@ -241,6 +268,7 @@ static void dispatch(fl_client *client, const fl_message *message)
     case FL_MESSAGE_COMMIT:
     case FL_MESSAGE_PING:
     case FL_MESSAGE_STEP:
+    case FL_MESSAGE_JOIN:
         fl_uplink_hang_up(client, "a message that aggregators do not send");
         break;
     }
@@ -251,7 +279,7 @@ static void refused_in_clear(fl_client *client, const fl_refusal *refusal)
 {
     fl_emit_log(client, FL_LOG_WARN, "refused", "code=%u text=%s",
                 refusal->code, refusal->text);
-    hang_up_quietly(client);
+    fl_uplink_hang_up_quietly(client);
 }
 
 static void greet(fl_client *client, const fl_message *message,
@@ -307,12 +335,6 @@ void fl_uplink_tell_away(fl_client *client)
         client->uplink.failure_count = 0;
         fl_uplink_start(client);
     }
-}
-
-void fl_uplink_rest(fl_client *client)
-{
-    if (client->uplink.state == FL_UPLINK_DOWN) return;
-    hang_up_quietly(client);
 }
 
 static bool may_dial(const fl_client *client)

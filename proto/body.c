@@ -312,6 +312,63 @@ static fl_err decode_ping(fl_ping *ping, fl_pb_source *source)
     return FL_OK;
 }
 
+/* ---- joining ---- */
+
+static void encode_join(fl_writer *out, const fl_join *join)
+{
+    Fedge__Join pb = FEDGE__JOIN__INIT;
+    if (join->has_token) {
+        pb.token = join->token.id;
+        pb.secret = fl_pb_borrow(join->token.secret, FL_TOKEN_SECRET_BYTES);
+    }
+    pb.name = fl_pb_borrow(join->name, strlen(join->name));
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_join(fl_join *join, fl_pb_source *source)
+{
+    const Fedge__Join *pb =
+        fedge__join__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    join->has_token = pb->secret.len > 0;
+    join->token.id = pb->token;
+    if (join->has_token) {
+        FL_TRY(fl_pb_copy(join->token.secret, FL_TOKEN_SECRET_BYTES, pb->secret,
+                          "secret", source));
+        fl_secret_wipe(pb->secret.data, pb->secret.len);
+    }
+    return fl_pb_copy_text(join->name, sizeof join->name, pb->name, "name",
+                           source);
+}
+
+static void encode_standing(fl_writer *out, const fl_standing *standing)
+{
+    Fedge__Standing pb = FEDGE__STANDING__INIT;
+    pb.state = (Fedge__StandingState)standing->state;
+    pb.cause = standing->cause;
+    pb.name = fl_pb_borrow(standing->name, strlen(standing->name));
+    if (standing->has_authority) {
+        pb.authority = fl_pb_borrow(standing->authority, FL_PROTO_KEY_BYTES);
+    }
+    fl_pb_write(out, &pb.base);
+}
+
+static fl_err decode_standing(fl_standing *standing, fl_pb_source *source)
+{
+    const Fedge__Standing *pb =
+        fedge__standing__unpack(&source->memory, source->len, source->bytes);
+    if (!pb) return fl_pb_refuse(source);
+    standing->state = (fl_standing_state)pb->state;
+    standing->cause = fl_cause_of(pb->cause);
+    standing->has_authority = pb->authority.len > 0;
+    if (standing->has_authority) {
+        FL_TRY(fl_pb_copy(standing->authority, FL_PROTO_KEY_BYTES,
+                          pb->authority, "authority", source));
+    }
+    return fl_pb_copy_text(standing->name, sizeof standing->name, pb->name,
+                           "name", source);
+}
+
 // ACK and PONG say nothing yet, but what they hold must be protobuf, so that
 // a later version may add to them.
 static fl_err decode_nothing(fl_pb_source *source)
@@ -342,6 +399,8 @@ void fl_body_encode(fl_writer *out, const fl_message *message)
     case FL_MESSAGE_COMMIT: encode_commit(out, &message->commit); return;
     case FL_MESSAGE_PING: encode_ping(out, &message->ping); return;
     case FL_MESSAGE_STEP: encode_step(out, &message->step); return;
+    case FL_MESSAGE_JOIN: encode_join(out, &message->join); return;
+    case FL_MESSAGE_STANDING: encode_standing(out, &message->standing); return;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return;
     }
@@ -372,6 +431,9 @@ fl_err fl_body_decode(fl_message *message, fl_pb_source *source)
     case FL_MESSAGE_COMMIT: return decode_commit(&message->commit, source);
     case FL_MESSAGE_PING: return decode_ping(&message->ping, source);
     case FL_MESSAGE_STEP: return decode_step(&message->step, source);
+    case FL_MESSAGE_JOIN: return decode_join(&message->join, source);
+    case FL_MESSAGE_STANDING:
+        return decode_standing(&message->standing, source);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return decode_nothing(source);
     }

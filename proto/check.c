@@ -308,6 +308,35 @@ static const char *check_greeting_header(const fl_message *message)
     return message->counter == 0 ? NULL : "the counter of a greeting is not 0";
 }
 
+static const char *check_name(const char name[FL_ENROLMENT_NAME_CAP])
+{
+    return name[0] == 0 || fl_device_is_name(name)
+               ? NULL
+               : "name has more than 63 characters, or others than a-z, 0-9, "
+                 "\".\", \"_\", \"-\"";
+}
+
+static const char *check_join(const fl_join *join)
+{
+    if (!join->has_token && join->token.id != 0) {
+        return "token is there without a secret";
+    }
+    return check_name(join->name);
+}
+
+static const char *check_standing(const fl_standing *standing)
+{
+    if (!is_within(standing->state, FL_STANDING_ENROLLED,
+                   FL_STANDING_REFUSED)) {
+        return "state is not how a device can stand";
+    }
+    const bool is_refused = standing->state == FL_STANDING_REFUSED;
+    if (is_refused != (standing->cause != FL_CAUSE_NONE)) {
+        return "cause does not fit state";
+    }
+    return check_name(standing->name);
+}
+
 static const char *check_body(const fl_message *message)
 {
     switch (message->type) {
@@ -322,6 +351,8 @@ static const char *check_body(const fl_message *message)
     case FL_MESSAGE_GRANT: return check_grant(&message->grant);
     case FL_MESSAGE_NOISE: return check_noise_len(message->noise.len);
     case FL_MESSAGE_STEP: return check_step(&message->step);
+    case FL_MESSAGE_JOIN: return check_join(&message->join);
+    case FL_MESSAGE_STANDING: return check_standing(&message->standing);
     case FL_MESSAGE_CHECK_IN: return check_away(message->check_in.away);
     case FL_MESSAGE_PING: return check_away(message->ping.away);
     case FL_MESSAGE_ACK:

@@ -104,7 +104,10 @@ fl_err fl_line_receive(fl_line *line, fl_message *message, fl_arena *arena,
                           &src_len)) {
         return fl_reason_set(why, FL_ERR_AUTH, "a frame that does not open");
     }
-    return fl_message_decode(message, arena, bytes, src_len, why);
+    const fl_err err = fl_message_decode(message, arena, bytes, src_len, why);
+    // It borrows nothing, and what it brings is a secret.
+    if (message->type == FL_MESSAGE_JOIN) fl_secret_wipe(bytes, src_len);
+    return err;
 }
 
 /* ---- greeting ---- */

@@ -44,6 +44,8 @@ static const type_limits TYPES[] = {
     [FL_MESSAGE_PING] = {"ping", CONTROL_MAX},
     [FL_MESSAGE_PONG] = {"pong", CONTROL_MAX},
     [FL_MESSAGE_STEP] = {"step", BULK_MAX},
+    [FL_MESSAGE_JOIN] = {"join", FL_PROTO_JOIN_MAX},
+    [FL_MESSAGE_STANDING] = {"standing", CONTROL_MAX},
 };
 
 static const type_limits *limits_of(unsigned type)

@@ -33,6 +33,9 @@
  * Under secure aggregation MAIL also brings the steps of a session, and STEP
  * answers them (secure/session.h); what is uploaded is masked.
  *
+ * A device that is not enrolled says JOIN instead of CHECK_IN, and hears
+ * STANDING (join.h).
+ *
  * Any request may be answered by REFUSAL instead. PING carries the mail
  * position; its answers are PONG and whatever mail is newer.
  *
@@ -48,6 +51,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/reason.h"
+#include "proto/join.h"
 
 enum {
     FL_PROTO_VERSION = 2,
@@ -65,7 +69,8 @@ enum {
     FL_PROTO_FRAME_MAX = 256 * 1024 + 64,  // longest frame of any type
     FL_PROTO_SEAL_BYTES = 16,              // behind a sealed body; counted
     FL_PROTO_GREETING_MAX = 512,           // a body in clear
-    FL_PROTO_WINDOW_MAX = 64,              // chunks on their way at once
+    FL_PROTO_JOIN_MAX = 512,
+    FL_PROTO_WINDOW_MAX = 64,  // chunks on their way at once
     FL_PROTO_BITMAP_MAX = FL_PROTO_CHUNKS_MAX / 8,
     FL_PROTO_SAMPLES_MAX = 1 << 20,        // of one client
     FL_PROTO_STEPS_MAX = 1 << 16,          // local epochs; rows of a batch
@@ -91,6 +96,8 @@ typedef enum {
     FL_MESSAGE_PING = 14,
     FL_MESSAGE_PONG = 15,
     FL_MESSAGE_STEP = 16,
+    FL_MESSAGE_JOIN = 17,
+    FL_MESSAGE_STANDING = 18,
 } fl_message_type;
 
 /* The client's first words. */
@@ -339,6 +346,8 @@ typedef struct {
         fl_commit commit;
         fl_ping ping;
         fl_step_body step;  // client to aggregator
+        fl_join join;
+        fl_standing standing;
     };
 } fl_message;
 

@@ -102,6 +102,7 @@ FL_CHECK fl_err fl_signature_check(const uint8_t signature[FL_SIGNATURE_BYTES],
 
 #include "secure/addend.h"
 #include "secure/channel.h"
+#include "secure/device_id.h"
 #include "secure/enrolment.h"
 #include "secure/mask.h"
 #include "secure/party.h"

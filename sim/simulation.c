@@ -90,6 +90,7 @@ static void do_aggregator_effect(fl_simulation *simulation,
         simulation->round = *effect->round;
         break;
     case FL_AGGREGATOR_SAVE_LIST:
+    case FL_AGGREGATOR_JOIN:
     case FL_AGGREGATOR_SAVE_CLIENT: break;  // nothing outlives a simulation
     case FL_AGGREGATOR_LOG:
         fl_log_line(effect->level, effect->event, effect->text);

@@ -700,7 +700,10 @@ TEST(aggregation_keeps_who_is_not_in_a_list_that_it_cannot_sign_out)
     fl_hand_greet(stranger);
     fl_message check_in = fl_hand_check_in();
     fl_hand_send(stranger, &check_in);
-    assert_refused(fl_hand_next(stranger), FL_ERR_AUTH);
+    const fl_message *said = fl_hand_take(stranger, FL_MESSAGE_STANDING);
+    assert_non_null(said);
+    assert_int_equal(said->standing.state, FL_STANDING_REFUSED);
+    assert_int_equal(said->standing.cause, FL_CAUSE_NOT_ENROLLED);
     assert_true(stranger->is_closed);
     for (int i = 0; i < 3; i++) {
         fl_hand *hand = fl_lab_join(&fixed, i, (uint8_t)(i + 1));

@@ -828,6 +828,21 @@ static const char layout_3[] =
     "PRAGMA user_version = 3;"
     "UPDATE round SET sessions_aborted = 8;";
 
+// And those of its first smaller models.
+static const char layout_4[] =
+    "ALTER TABLE round ADD COLUMN work INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (work BETWEEN 0 AND 3);"
+    "ALTER TABLE round ADD COLUMN param_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN mac_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE round ADD COLUMN accuracy_before REAL;"
+    "ALTER TABLE round ADD COLUMN accuracy_after REAL;"
+    "ALTER TABLE round ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (verdict BETWEEN 0 AND 2);"
+    "ALTER TABLE round ADD COLUMN int8_accuracy REAL;"
+    "PRAGMA user_version = 4;"
+    "UPDATE round SET sessions_aborted = 7;";
+
 static void run_sql(sqlite3 *db, const char *sql)
 {
     assert_int_equal(sqlite3_exec(db, sql, 0, 0, 0), SQLITE_OK);
@@ -862,6 +877,7 @@ static void make_old_store(unsigned layout)
     run_sql(db, "DETACH new");
     if (layout >= 2) run_sql(db, layout_2);
     if (layout >= 3) run_sql(db, layout_3);
+    if (layout >= 4) run_sql(db, layout_4);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     char old[PATH_MAX];
     strcpy(old, inside("old"));
@@ -938,9 +954,14 @@ TEST(store_brings_a_folder_of_the_first_sessions_up_to_date)
     bring_up_to_date(2, 9);
 }
 
-TEST(store_brings_a_folder_of_the_version_before_up_to_date)
+TEST(store_brings_a_folder_of_the_first_compressed_updates_up_to_date)
 {
     bring_up_to_date(3, 8);
+}
+
+TEST(store_brings_a_folder_of_the_version_before_up_to_date)
+{
+    bring_up_to_date(4, 7);
 }
 
 TEST(store_of_an_older_version_is_not_changed_by_one_who_reads)
@@ -1072,10 +1093,10 @@ TEST(store_refuses_a_database_without_its_tables)
 TEST(store_refuses_a_newer_version)
 {
     make_rounds();
-    tamper("PRAGMA user_version = 5");
+    tamper("PRAGMA user_version = 6");
     refuse_store(false, FL_ERR_FORMAT, "newer");
     refuse_store(true, FL_ERR_FORMAT, "newer");
-    tamper("PRAGMA user_version = 4");
+    tamper("PRAGMA user_version = 5");
     fl_store *store = open_store();
     assert_last_round(store, 3);
     fl_store_close(store);
@@ -1329,6 +1350,7 @@ RUN_TESTS(
     IN_FOLDER(store_takes_no_more_clients_than_the_maximum),
     IN_FOLDER(store_brings_a_folder_of_an_older_version_up_to_date),
     IN_FOLDER(store_brings_a_folder_of_the_first_sessions_up_to_date),
+    IN_FOLDER(store_brings_a_folder_of_the_first_compressed_updates_up_to_date),
     IN_FOLDER(store_brings_a_folder_of_the_version_before_up_to_date),
     IN_FOLDER(store_of_an_older_version_is_not_changed_by_one_who_reads),
     IN_FOLDER(store_of_an_older_version_stays_so_when_the_disk_is_full),

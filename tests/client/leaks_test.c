@@ -105,6 +105,7 @@ static fl_err lead(const char *state)
     fl_server_options options = {
         .listen = url,
         .state = state,
+        .join = "open",
         .data = {.dataset = table, .test = table},
         .federation = FL_FEDERATION_INIT,
         .client_cap = 16,

@@ -17,14 +17,16 @@ make_scratch() {
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/fedge-e2e.XXXXXX")
 }
 
-# start_aggregator STATE OPTION...: on any free port; sets aggregator_url.
+# start_aggregator STATE OPTION...: on any free port; sets aggregator_url. Whoever
+# comes is enrolled, unless aggregator_join says another way in.
 # Its log is STATE.log, its standard output STATE.out.
 start_aggregator() {
     aggregator_state=$1
     shift
     : >"$aggregator_state.log"  # what an earlier one has said is not news
     "$B/fedge-aggregator" run --state "$aggregator_state" \
-        --listen "${aggregator_url:-tcp://127.0.0.1:0}" "$@" \
+        --listen "${aggregator_url:-tcp://127.0.0.1:0}" \
+        --join "${aggregator_join:-open}" "$@" \
         >>"$aggregator_state.out" 2>>"$aggregator_state.log" &
     aggregator_pid=$!
     wait_until 20 is_listening_or_gone

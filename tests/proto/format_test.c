@@ -355,6 +355,30 @@ TEST(format_ping_and_pong_are_as_documented)
     assert_frame("pong", &message);
 }
 
+TEST(format_join_and_standing_are_as_documented)
+{
+    fl_message message = message_of(FL_MESSAGE_JOIN, 1, 3, 0);
+    message.join = (fl_join){
+        .has_token = true, .token = {.id = 0x7f000001}, .name = "kitchen"};
+    for (uint8_t i = 0; i < FL_TOKEN_SECRET_BYTES; i++) {
+        message.join.token.secret[i] = (uint8_t)(i * 0x11);
+    }
+    assert_frame("join", &message);
+    uint8_t hash[FL_HASH_BYTES];
+    fl_token_hash(hash, &message.join.token);
+    assert_documented("token_hash", hash, sizeof hash);
+    message = message_of(FL_MESSAGE_STANDING, 1, 3, 0);
+    message.standing = (fl_standing){.state = FL_STANDING_ENROLLED,
+                                     .name = "kitchen",
+                                     .has_authority = true};
+    memset(message.standing.authority, 0x55, FL_KEY_BYTES);
+    assert_frame("standing", &message);
+    message = message_of(FL_MESSAGE_STANDING, 1, 3, 0);
+    message.standing = (fl_standing){.state = FL_STANDING_REFUSED,
+                                     .cause = FL_CAUSE_TOKEN_USED};
+    assert_frame("standing_refused", &message);
+}
+
 TEST(format_object_and_its_name_are_as_documented)
 {
     assert_documented("object", manifest_bytes, manifest_len);
@@ -468,6 +492,7 @@ int main(void)
         cmocka_unit_test(format_codec_seed_is_as_documented),
         cmocka_unit_test(format_step_is_as_documented),
         cmocka_unit_test(format_ping_and_pong_are_as_documented),
+        cmocka_unit_test(format_join_and_standing_are_as_documented),
         cmocka_unit_test(format_object_and_its_name_are_as_documented),
         cmocka_unit_test(format_fetch_is_as_documented),
         cmocka_unit_test(format_manifest_is_as_documented),

@@ -48,7 +48,7 @@ static fl_err decode(fl_message *message, fl_reason *why)
 
 #define EACH_TYPE(type)                      \
     fl_message_type type = FL_MESSAGE_HELLO; \
-    type <= FL_MESSAGE_STEP;                 \
+    type <= FL_MESSAGE_STANDING;             \
     type = (fl_message_type)((unsigned)type + 1)
 
 TEST(message_roundtrips_in_every_type)
@@ -320,6 +320,28 @@ TEST(message_refuses_a_step_out_of_range)
     REFUSES(FL_MESSAGE_STEP, m.step.step = 0, "step");
     REFUSES(FL_MESSAGE_STEP, m.step.step = 256, "step");
     REFUSES(FL_MESSAGE_STEP, m.step.len = FL_PROTO_STEP_MAX + 1, "step");
+}
+
+TEST(message_refuses_a_join_out_of_range)
+{
+    REFUSES(FL_MESSAGE_JOIN, (m.join.has_token = false, m.join.token.id = 7),
+            "token");
+    REFUSES(FL_MESSAGE_JOIN, strcpy(m.join.name, "My Board"), "name");
+}
+
+TEST(message_refuses_a_standing_out_of_range)
+{
+    REFUSES(FL_MESSAGE_STANDING, m.standing.state = 0, "state");
+    REFUSES(FL_MESSAGE_STANDING, m.standing.state = 4, "state");
+    REFUSES(FL_MESSAGE_STANDING,
+            (m.standing.state = FL_STANDING_ENROLLED,
+             m.standing.cause = FL_CAUSE_REVOKED),
+            "cause");
+    REFUSES(FL_MESSAGE_STANDING,
+            (m.standing.state = FL_STANDING_REFUSED,
+             m.standing.cause = FL_CAUSE_NONE),
+            "cause");
+    REFUSES(FL_MESSAGE_STANDING, strcpy(m.standing.name, "My Board"), "name");
 }
 
 TEST(message_refuses_a_refusal_without_an_error_of_ours)
@@ -859,7 +881,7 @@ TEST(message_tells_an_unknown_type_apart)
     encode(&ping);
     frame[3] = 0;
     assert_decode_refuses(FL_ERR_UNSUPPORTED, "type 0");
-    for (unsigned type = FL_MESSAGE_STEP + 1; type < 256; type++) {
+    for (unsigned type = FL_MESSAGE_STANDING + 1; type < 256; type++) {
         frame[3] = (uint8_t)type;
         assert_decode_refuses(FL_ERR_UNSUPPORTED, "type");
     }
@@ -870,7 +892,8 @@ static size_t body_max(fl_message_type type)
     switch ((unsigned)type) {
     case FL_MESSAGE_HELLO:
     case FL_MESSAGE_WELCOME:
-    case FL_MESSAGE_NOISE: return 512;
+    case FL_MESSAGE_NOISE:
+    case FL_MESSAGE_JOIN: return 512;
     case FL_MESSAGE_CHUNK: return 36 + 65536;
     case FL_MESSAGE_OPEN:
     case FL_MESSAGE_MAIL:
@@ -1092,6 +1115,8 @@ int main(void)
         cmocka_unit_test(
             message_refuses_a_handshake_message_without_a_length_it_may_have),
         cmocka_unit_test(message_refuses_a_step_out_of_range),
+        cmocka_unit_test(message_refuses_a_join_out_of_range),
+        cmocka_unit_test(message_refuses_a_standing_out_of_range),
         cmocka_unit_test(message_refuses_a_refusal_without_an_error_of_ours),
         cmocka_unit_test(message_refuses_a_plan_with_a_count_out_of_range),
         cmocka_unit_test(message_refuses_work_out_of_range),

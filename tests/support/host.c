@@ -233,6 +233,8 @@ static bool do_effect(fl_host *host, const fl_client_effect *effect)
     case FL_CLIENT_SAVE_RESIDUAL: keep_residual(host, effect); break;
     case FL_CLIENT_LOG: read_log(host, effect); break;
     case FL_CLIENT_LEAVE:
+        if (*effect->text)
+            snprintf(host->why, sizeof host->why, "%s", effect->text);
         host->has_left = true;
         host->left_with = effect->err;
         break;

@@ -66,8 +66,6 @@ static void keep_list(fl_lab *lab, const uint8_t *bytes, size_t len)
     lab->list_len = len;
 }
 
-static void tell(fl_lab *lab, fl_aggregator_event event);
-
 static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
                        size_t count)
 {
@@ -85,6 +83,12 @@ static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
             keep_list(lab, effect->bytes, effect->len);
             lab->list_count++;
         }
+        if (effect->kind == FL_AGGREGATOR_JOIN) {
+            lab->join_count++;
+            lab->asking = effect->conn;
+            lab->asking_device = *effect->device;
+            lab->asked = *effect->join;
+        }
         if (effect->kind == FL_AGGREGATOR_LEAVE) lab->has_left = true;
         if (effect->kind != FL_AGGREGATOR_SAVE_ROUND) continue;
         must_save = true;
@@ -96,14 +100,14 @@ static void do_effects(fl_lab *lab, const fl_aggregator_effect *effects,
     }
     if (lab->secagg && !lab->keeps_unmask_waiting) fl_lab_unmask(lab);
     if (must_evaluate)
-        tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
-                                        .metrics = lab->metrics});
+        fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_EVALUATED,
+                                               .metrics = lab->metrics});
     if (must_save)
-        tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_SAVED,
-                                        .err = lab->save_err});
+        fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_SAVED,
+                                               .err = lab->save_err});
 }
 
-static void tell(fl_lab *lab, fl_aggregator_event event)
+void fl_lab_tell(fl_lab *lab, fl_aggregator_event event)
 {
     const fl_aggregator_effect *effects;
     size_t count;
@@ -120,8 +124,9 @@ void fl_lab_unmask(fl_lab *lab)
     lab->secagg = NULL;
     const fl_err err =
         lab->unmask_err ? lab->unmask_err : fl_secagg_unmask(secagg, 1, &why);
-    tell(lab, (fl_aggregator_event){
-                  .kind = FL_AGGREGATOR_UNMASKED, .err = err, .why = why.text});
+    fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_UNMASKED,
+                                           .err = err,
+                                           .why = why.text});
 }
 
 fl_aggregator_options fl_lab_options(void)
@@ -189,7 +194,7 @@ void fl_lab_init(fl_lab *lab, const fl_aggregator_options *options)
     size_t len;
     const uint8_t *bytes = fl_aggregator_model(lab->aggregator, &len);
     keep_model(lab, bytes, len);
-    tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
 }
 
 void fl_lab_fini(fl_lab *lab)
@@ -204,12 +209,12 @@ void fl_lab_fini(fl_lab *lab)
 void fl_lab_wait(fl_lab *lab, int64_t ms)
 {
     lab->now_ms += ms;
-    tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
+    fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
 }
 
 void fl_lab_stop(fl_lab *lab)
 {
-    tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_STOP});
+    fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_STOP});
 }
 
 fl_hand *fl_lab_connect(fl_lab *lab, int i, uint8_t key)
@@ -218,8 +223,8 @@ fl_hand *fl_lab_connect(fl_lab *lab, int i, uint8_t key)
     fl_hand *hand = &lab->hands[i];
     *hand = (fl_hand){.lab = lab, .conn = ++last_conn};
     fl_identity_init(&hand->identity, (const uint8_t[FL_SEED_BYTES]){key});
-    tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_OPENED,
-                                    .conn = hand->conn});
+    fl_lab_tell(lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_OPENED,
+                                           .conn = hand->conn});
     return hand;
 }
 
@@ -282,8 +287,8 @@ void fl_hand_disconnect(fl_hand *hand)
 {
     const fl_conn conn = hand->conn;
     hand->conn = 0;
-    tell(hand->lab,
-         (fl_aggregator_event){.kind = FL_AGGREGATOR_CLOSED, .conn = conn});
+    fl_lab_tell(hand->lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_CLOSED,
+                                                 .conn = conn});
 }
 
 void fl_hand_send(fl_hand *hand, fl_message *message)
@@ -305,10 +310,10 @@ void fl_hand_send_body(fl_hand *hand, const fl_message *header,
 
 void fl_hand_send_bytes(fl_hand *hand, const uint8_t *bytes, size_t len)
 {
-    tell(hand->lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_FRAME,
-                                          .conn = hand->conn,
-                                          .bytes = bytes,
-                                          .len = len});
+    fl_lab_tell(hand->lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_FRAME,
+                                                 .conn = hand->conn,
+                                                 .bytes = bytes,
+                                                 .len = len});
 }
 
 const fl_message *fl_hand_next(fl_hand *hand)

@@ -41,6 +41,10 @@ typedef struct fl_lab {
     uint8_t *list;              // the enrolment list to start with next time
     size_t list_len;
     uint32_t list_count;  // how often it was saved
+    uint32_t join_count;  // strangers that have asked to be enrolled
+    fl_conn asking;       // the last one
+    fl_device asking_device;
+    fl_join asked;
     bool has_left;
     float *params;  // of the model that was saved last
     size_t param_count;
@@ -58,6 +62,9 @@ void fl_lab_fini(fl_lab *lab);
 /* Lets time pass, then gives the machine a TICK. */
 void fl_lab_wait(fl_lab *lab, int64_t ms);
 void fl_lab_stop(fl_lab *lab);
+
+/* Any other event; its time is filled in. */
+void fl_lab_tell(fl_lab *lab, fl_aggregator_event event);
 
 /* The UNMASK that waits is done. */
 void fl_lab_unmask(fl_lab *lab);

@@ -45,6 +45,39 @@ static void fill_text(char text[FL_PROTO_TEXT_CAP], fl_random *random)
     }
 }
 
+static void fill_name(char name[FL_ENROLMENT_NAME_CAP], fl_random *random)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    const size_t len = fl_random_below(random, FL_ENROLMENT_NAME_CAP);
+    for (size_t i = 0; i < len; i++) {
+        name[i] = letters[fl_random_below(random, sizeof letters - 1)];
+    }
+}
+
+static void fill_join(fl_join *join, fl_random *random)
+{
+    join->has_token = fl_random_below(random, 2) == 0;
+    if (join->has_token) {
+        join->token.id = number_32(0, UINT32_MAX, random);
+        fill(join->token.secret, sizeof join->token.secret, random);
+    }
+    fill_name(join->name, random);
+}
+
+static void fill_standing(fl_standing *standing, fl_random *random)
+{
+    standing->state = (fl_standing_state)number_32(FL_STANDING_ENROLLED,
+                                                   FL_STANDING_REFUSED, random);
+    if (standing->state == FL_STANDING_REFUSED) {
+        standing->cause = (fl_cause)number_32(1, FL_CAUSE_BUSY, random);
+    }
+    fill_name(standing->name, random);
+    standing->has_authority = fl_random_below(random, 2) == 0;
+    if (standing->has_authority) {
+        fill(standing->authority, FL_KEY_BYTES, random);
+    }
+}
+
 static const uint8_t *fill_bulk(size_t len, fl_random *random)
 {
     static uint8_t bulk[FL_PROTO_FRAME_MAX];
@@ -239,6 +272,8 @@ static void fill_body(fl_message *message, fl_random *random)
         message->ping.away = (fl_away)number(0, FL_AWAY_COUNT - 1, random);
         return;
     case FL_MESSAGE_STEP: fill_step(&message->step, random); return;
+    case FL_MESSAGE_JOIN: fill_join(&message->join, random); return;
+    case FL_MESSAGE_STANDING: fill_standing(&message->standing, random); return;
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return;
     }
@@ -368,6 +403,22 @@ static bool is_same_grant(const fl_grant *a, const fl_grant *b)
            is_same_bytes(a->bitmap, a->bitmap_len, b->bitmap, b->bitmap_len);
 }
 
+static bool is_same_join(const fl_join *a, const fl_join *b)
+{
+    return a->has_token == b->has_token && a->token.id == b->token.id &&
+           memcmp(a->token.secret, b->token.secret, sizeof a->token.secret) ==
+               0 &&
+           strcmp(a->name, b->name) == 0;
+}
+
+static bool is_same_standing(const fl_standing *a, const fl_standing *b)
+{
+    return a->state == b->state && a->cause == b->cause &&
+           a->has_authority == b->has_authority &&
+           memcmp(a->authority, b->authority, sizeof a->authority) == 0 &&
+           strcmp(a->name, b->name) == 0;
+}
+
 bool fl_message_equal(const fl_message *a, const fl_message *b)
 {
     if (!is_same_header(a, b)) return false;
@@ -397,6 +448,9 @@ bool fl_message_equal(const fl_message *a, const fl_message *b)
         return a->ping.mail_after == b->ping.mail_after &&
                a->ping.away == b->ping.away;
     case FL_MESSAGE_STEP: return is_same_step(&a->step, &b->step);
+    case FL_MESSAGE_JOIN: return is_same_join(&a->join, &b->join);
+    case FL_MESSAGE_STANDING:
+        return is_same_standing(&a->standing, &b->standing);
     case FL_MESSAGE_ACK:
     case FL_MESSAGE_PONG: return true;
     }
