@@ -103,8 +103,9 @@ def table(head, rows):
     return "\n".join(lines) + "\n"
 
 
+# The smaller network learns its rows by heart: it must not see the guard's.
 HQP = [("resnet18", "32x32", {"epochs": 4}, ["--importance", "magnitude"]),
-       ("mobilenetv3-small", "64x64", {"epochs": 8}, [])]
+       ("mobilenetv3-small", "64x64", {"epochs": 6, "holdout": 0.1}, [])]
 
 
 def hqp(bars):
