@@ -137,6 +137,8 @@ typedef struct {
     uint32_t norm_rounds;     // then batch norms are frozen
     uint64_t seed;
     uint64_t start_count;     // of this state; mail numbers are built from it
+    bool is_copy;             // of a state whose enrolment list is older than
+                              // what clients have; start_count says how much
     uint32_t client_cap;      // clients known at once
     uint32_t known_count;     // clients of earlier starts: they may come back
     size_t upload_bytes_cap;  // memory for updates on their way

@@ -132,6 +132,7 @@ struct fl_aggregator {
     int64_t now_ms;  // of the event being handled
     bool has_started;
     uint64_t mail_sequence;  // the last one given out
+    bool is_outdated;        // clients have had later mail, as we have said
 
     fl_peer *peers;
     uint32_t peer_count, peer_cap;  // slots in use or once used; allocated

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/backup.h"
 #include "aggregator/joining/office.h"
 #include "aggregator/server.h"
 #include "aggregator/status.h"
@@ -106,6 +107,7 @@ static const char USAGE[] =
     "usage: fedge-aggregator run --state DIR [OPTION]...\n"
     "       fedge-aggregator status --state DIR [--json]\n"
     "       fedge-aggregator export --state DIR --out FILE\n"
+    "       fedge-aggregator backup --state DIR --out FOLDER\n"
     "       fedge-aggregator token --state DIR [--ttl TIME] [--uses N] "
     "[--name NAME]\n"
     "       fedge-aggregator token --state DIR --list | --revoke ID\n"
@@ -117,11 +119,13 @@ static const char USAGE[] =
     "status  the rounds and clients of a folder, running or not\n"
     "export  the last global model as ONNX; its INT8 form, where it has one, "
     "beside it\n        (model.onnx, model-int8.onnx)\n"
+    "backup  copies all that is kept there, keys too, to a new folder; to "
+    "restore it,\n        put that in the place of --state and run\n"
     "token   a token, as the line to type on a device that is to take part\n"
     "clients who may take part, waits to, or may not; WHO is a name, an id or "
     "a "
     "key\n"
-    "        (both beside an aggregator that runs, or without)\n\n"
+    "        (all of these beside an aggregator that runs, or without)\n\n"
     "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
     "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
 
@@ -199,6 +203,18 @@ static int export(const void *self, fl_reason *why)
         fl_export_state(s->server.state, s->server.out, why));
 }
 
+static int backup(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (!s->server.out) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE, "name a folder with --out DIR");
+        return FL_EXIT_USAGE;
+    }
+    return fl_program_exit(
+        fl_backup_write(s->server.state, s->server.out, why));
+}
+
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
@@ -206,6 +222,7 @@ int main(int argc, char **argv)
     const fl_command commands[] = {{.name = "run", .run = run},
                                    {.name = "status", .run = status},
                                    {.name = "export", .run = export},
+                                   {.name = "backup", .run = backup},
                                    {.name = "token", .run = token},
                                    {.name = "clients",
                                     .run = clients,

@@ -153,12 +153,21 @@ static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
     return err;
 }
 
+// Of a copy: beyond those of the original, which has not signed more than one
+// a second.
+static uint64_t next_serial(const fl_aggregator *aggregator)
+{
+    const fl_enrolment *old = fl_roll_newest(aggregator);
+    const uint64_t next = old ? old->serial + 1 : 1;
+    return aggregator->options.is_copy ? next + aggregator->options.start_count
+                                       : next;
+}
+
 // Takes over the list of these devices, which it puts in order.
 static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
                    uint32_t count, fl_reason *why)
 {
-    const fl_enrolment *old = fl_roll_newest(aggregator);
-    const uint64_t serial = old ? old->serial + 1 : 1;
+    const uint64_t serial = next_serial(aggregator);
     uint8_t *bytes;
     size_t len;
     FL_TRY(fl_enrolment_encode(&bytes, &len, aggregator->options.authority,
@@ -173,6 +182,7 @@ static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_LIST,
                                                 .bytes = bytes,
                                                 .len = len});
+    aggregator->options.is_copy = false;
     return FL_OK;
 }
 
@@ -306,7 +316,8 @@ static fl_err sign_registry(fl_aggregator *aggregator, fl_reason *why)
     const uint32_t count = is_open(aggregator)
                                ? take_list(aggregator, devices)
                                : take_registry(aggregator, devices);
-    if (!is_same(fl_roll_newest(aggregator), devices, count)) {
+    const fl_enrolment *old = fl_roll_newest(aggregator);
+    if (!is_same(old, devices, count) || (old && aggregator->options.is_copy)) {
         err = sign(aggregator, devices, count, why);
     }
     free(devices);

@@ -24,6 +24,7 @@ enum { NO_LOCK = -1 };
 struct fl_store {
     fl_store_db db;
     int lock;  // NO_LOCK: read-only
+    bool is_copy;
     uint64_t start_count;
     uint64_t client_count;
     char models[PATH_MAX];  // the folder
@@ -92,11 +93,21 @@ static fl_err get_count(fl_store *store, const char *sql, uint64_t *count,
     return fl_store_query_end(&query, why);
 }
 
+// A copy (backup.h) does not know how often the original has been started since:
+// not more than once a second after the last round that both have.
 static fl_err count_start(fl_store *store, fl_reason *why)
 {
+    static const char one[] = "UPDATE start SET count = count + 1";
+    static const char unknown[] =
+        "UPDATE start SET count = count + 1 + (SELECT max(0, unixepoch() -"
+        " coalesce(max(finished_ms) / 1000, unixepoch())) FROM round)";
+    uint64_t copies;
+    FL_TRY(get_count(store, "SELECT count(*) FROM note WHERE key = 'copy'",
+                     &copies, why));
+    store->is_copy = copies > 0;
     FL_TRY(fl_store_db_begin(&store->db, why));
     const fl_err err =
-        fl_store_db_run(&store->db, "UPDATE start SET count = count + 1", why);
+        fl_store_db_run(&store->db, store->is_copy ? unknown : one, why);
     return fl_store_db_finish(&store->db, err, why);
 }
 
@@ -219,6 +230,11 @@ bool fl_store_is_running(const char *folder)
 uint64_t fl_store_start_count(const fl_store *store)
 {
     return store->start_count;
+}
+
+bool fl_store_is_copy(const fl_store *store)
+{
+    return store->is_copy;
 }
 
 /* ---- settings ---- */
@@ -452,6 +468,10 @@ static fl_err save_round(fl_store *store, const fl_round_record *record,
     }
     if (!err) err = insert_model(store, &model->hash, model->len, why);
     if (!err) err = insert_round(store, record, master, why);
+    if (!err && store->is_copy) {
+        err = fl_store_db_run(&store->db, "DELETE FROM note WHERE key = 'copy'",
+                              why);
+    }
     return fl_store_db_finish(&store->db, err, why);
 }
 
@@ -471,6 +491,7 @@ fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
     // A file whose round may be on disk after all must stay. Not being able
     // to delete is no failure of this round; the next one tries again.
     if (!store->db.is_uncertain) (void)delete_old_files(store, NULL);
+    if (!err) store->is_copy = false;
     return err;
 }
 

@@ -107,8 +107,12 @@ void fl_store_close(fl_store *store);
 /* Whether an aggregator holds the lock of this folder now. */
 bool fl_store_is_running(const char *folder);
 
-/* How often this folder has been opened for writing, this time included. */
+/* How often this folder has been opened for writing, this time included; of a
+ * copy a number that the original has not come to. */
 uint64_t fl_store_start_count(const fl_store *store);
+
+/* Whether it was made by fl_backup_write and has finished no round since. */
+bool fl_store_is_copy(const fl_store *store);
 
 /*
  * The settings that a federation keeps for life (model, cohort, seed, ...):

@@ -355,6 +355,13 @@ fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
     return FL_OK;
 }
 
+fl_err fl_folder_publish(const char *made, const char *path, fl_reason *why)
+{
+    if (rename(made, path)) return system_error(why, made, "rename");
+    if (!sync_folder_of(path)) return FL_OK;
+    return system_error(why, path, "sync the folder");
+}
+
 // Only a hint for the person who reads the refusal.
 static void write_process_id(int fd)
 {

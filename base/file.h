@@ -57,6 +57,13 @@ FL_CHECK fl_err fl_file_check(const char *path, fl_reason *why);
 FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
 
 /*
+ * Gives a folder that is complete its name, durably. FL_ERR_SYSTEM: *why says
+ * what failed.
+ */
+FL_CHECK fl_err fl_folder_publish(const char *made, const char *path,
+                                  fl_reason *why);
+
+/*
  * Holds `path` (made when missing) locked until the process ends or fl_file_
  * unlock: two daemons never share a state folder. FL_ERR_STATE: someone else
  * holds it.
