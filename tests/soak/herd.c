@@ -1,9 +1,9 @@
 /*
  * Many real clients in one process: each has a key, a machine (client/client.h)
- * and a sealed TCP connection of its own, and trains on rows of one table. What
- * a board has on its disk is in memory here.
+ * and a sealed TCP connection of its own, and trains on rows of one dataset.
+ * What a board has on its disk is in memory here.
  *
- *   herd URL TABLE.csv CLIENTS SECONDS CHURN
+ *   herd URL DATASET CLIENTS SECONDS CHURN
  *
  * CHURN is the share of clients in percent that vanish in a minute: their
  * connection is cut and the machine is thrown away wherever it is; after 2 to
@@ -388,11 +388,9 @@ static void run(herd *h, int64_t duration_ms)
     report(h, true);
 }
 
-static void open_data(herd *h, const char *path)
+static void open_data(herd *h, const char *spec)
 {
-    char spec[4096];
     fl_reason why = {""};
-    snprintf(spec, sizeof spec, "csv:%s", path);
     const fl_data_options data = {.spec = spec, .seed = 1};
     demand(!fl_dataset_open(&h->dataset, FL_DATA_TRAIN, &data, &why), why.text);
     const uint32_t row_count = fl_dataset_row_count(h->dataset);
@@ -407,7 +405,7 @@ static void open_data(herd *h, const char *path)
 int main(int argc, char **argv)
 {
     static herd h;
-    demand(argc == 6, "usage: herd URL TABLE.csv CLIENTS SECONDS CHURN");
+    demand(argc == 6, "usage: herd URL DATASET CLIENTS SECONDS CHURN");
     h.url = argv[1];
     h.count = (uint32_t)strtoul(argv[3], NULL, 10);
     // A minute has so many looks.

@@ -75,7 +75,7 @@ class Aggregator:
             self.process = subprocess.Popen(
                 [f"{B}/fedge-aggregator", "run", "--state", self.state,
                  "--listen", "tcp://127.0.0.1:0", "--join", "open",
-                 "--model", "mlp", "--dataset", f"csv:{table}",
+                 "--model", "mlp", "--dataset", table,
                  "--rounds", "1000000", "--cohort", str(COHORT),
                  "--json", "--quiet", *options], stdout=out, stderr=log)
         started.append(self.process)
@@ -225,8 +225,8 @@ def main():
     scratch = tempfile.mkdtemp(prefix="fedge-soak.")
     table = Table()
     try:
-        data = os.path.join(scratch, "table.csv")
-        make_table(data)
+        data = "csv:" + os.path.join(scratch, "table.csv")
+        make_table(data[4:])
         print("| what | measured | bar | |\n|---|---|---|---|")
         for run, wanted in ((work, CLIENTS), (idle, IDLE)):
             folder = os.path.join(scratch, run.__name__)
