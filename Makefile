@@ -55,7 +55,8 @@ FUZZS   := $(FUZZ:%.c=$B/%)
 BENCHES := $(BENCH:%.c=$B/%)
 REWRITE := $B/tests/e2e/onnxruntime/rewrite
 SHIM    := tests/e2e/failing_disk.c
-DRIVEN  := $(addprefix tests/secure/,constant_time.c session_peer.c)
+DRIVEN  := $(addprefix tests/,secure/constant_time.c secure/session_peer.c \
+             soak/herd.c)
 PEERS   := $(PEER:%.c=$B/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
@@ -113,7 +114,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot
+.PHONY: dashboard-test dashboard-uplot soak
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -152,6 +153,10 @@ dashboard-test: programs  ## the dashboard in a headless browser; build/dashboar
 dashboard-uplot:          ## the dashboard's charts are npm's, byte for byte
 	@tools/install-packages interop
 	@tools/check-uplot
+
+soak: programs $B/tests/soak/herd ## 1,000 clients, churn, loss; 10,000 idle ones
+	@tools/install-packages build demo soak
+	@B=$B tests/soak/soak.py
 
 bench:                    ## federation: ratios against peers, measured in one run
 	@tools/install-packages build demo test bench

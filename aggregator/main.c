@@ -12,6 +12,7 @@
 #include "aggregator/joining/office.h"
 #include "aggregator/server.h"
 #include "aggregator/status.h"
+#include "base/memory.h"
 #include "base/program.h"
 
 enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 20 };
@@ -242,5 +243,6 @@ int main(int argc, char **argv)
         .log_level = &s.log_level,
         .settings = &s,
     };
+    fl_memory_give_back();
     return fl_program_main(&program, argc, argv);
 }

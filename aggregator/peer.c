@@ -397,7 +397,7 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                                     .device = &member->device});
     fl_reply_ack(aggregator, peer, message);
     push_mail_after(aggregator, peer, message->check_in.mail_after);
-    fl_round_welcome(aggregator, member);
+    fl_farewell_welcome(aggregator, member);
 }
 
 static void ping(fl_aggregator *aggregator, fl_peer *peer,

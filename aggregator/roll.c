@@ -308,10 +308,19 @@ static uint32_t take_list(const fl_aggregator *aggregator, fl_device *devices)
     return count;
 }
 
+// Most devices that either of the two above can give.
+static size_t most_devices(const fl_aggregator *aggregator)
+{
+    const fl_enrolment *list = fl_roll_newest(aggregator);
+    const uint32_t count = is_open(aggregator) ? (list ? list->device_count : 0)
+                                               : aggregator->registry_count;
+    return count < FL_ENROLMENT_DEVICES_MAX ? count : FL_ENROLMENT_DEVICES_MAX;
+}
+
 static fl_err sign_registry(fl_aggregator *aggregator, fl_reason *why)
 {
     fl_err err = FL_OK;
-    fl_device *devices = calloc(FL_ENROLMENT_DEVICES_MAX, sizeof *devices);
+    fl_device *devices = calloc(most_devices(aggregator) + 1, sizeof *devices);
     if (!devices) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     const uint32_t count = is_open(aggregator)
                                ? take_list(aggregator, devices)
