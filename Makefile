@@ -28,23 +28,10 @@ PEER     := $(wildcard tests/bench/*_xnnpack.c)
 TESTLIB  := $(wildcard tests/support/*.c)
 PROTOS   := $(wildcard proto/*.proto model/onnx/*.proto)
 
-# The engine, updates and masks need nothing but libc, so that much of the tree
-# can be built for an arm64 whose libraries are not here. `make arm64` uses it.
+# Debian's arm64 libraries: unpacked here, not installed (tools/sysroot).
 ifeq ($(VARIANT),arm64)
-CC      := aarch64-linux-gnu-gcc
+CC      := aarch64-linux-gnu-gcc --sysroot=$(OUT)/sysroot/arm64
 AR      := aarch64-linux-gnu-ar
-SRC     := $(filter-out model/onnx/% model/reduce/factorize.c, \
-             $(filter model/%,$(SRC))) \
-           $(filter-out base/config.c base/json.c,$(filter base/%,$(SRC))) \
-           data/dataset.c data/names.c data/number.c data/resize.c \
-           $(filter compress/update/%,$(SRC)) \
-           secure/addend.c $(filter secure/mask/%,$(SRC))
-TEST    := $(addprefix tests/,$(addsuffix _test.c,base/cpu \
-           $(addprefix model/,qkernels int8 conv channels act pool elementwise)\
-           $(addprefix compress/,hadamard rotation support digits sketch)\
-           secure/mask secure/addend))
-TESTLIB := $(addprefix tests/support/,nets.c naive.c naive_int8.c vector.c)
-PROTOS  :=
 endif
 DIGEST  := tests/arm64/digest.c
 
@@ -70,12 +57,6 @@ LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
             -llapacke -lopenblas -lm -pthread
-CMOCKA := -lcmocka
-ifeq ($(VARIANT),arm64)
-CPPFLAGS += -Itests/arm64
-LDLIBS   := -lm -pthread
-CMOCKA   :=
-endif
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wvla -Wundef -Wwrite-strings -Wcast-qual \
@@ -97,8 +78,8 @@ LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 CFLAGS_asan     := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
                    -fno-omit-frame-pointer -Wno-null-dereference
 LDFLAGS_asan    := -fsanitize=address,undefined
-CFLAGS_arm64    := -O2 -g1 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-LDFLAGS_arm64   := -static
+CFLAGS_arm64    := $(CFLAGS_release) -g1
+LDFLAGS_arm64   := $(LDFLAGS_release)
 CFLAGS_tsan     := -O1 -g1 -fsanitize=thread -Wno-null-dereference
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_cov      := -O0 --coverage
@@ -216,7 +197,7 @@ $(BIN):
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
-	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA))
+	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
 $(SHIM:%.c=$B/%.so): $(SHIM)
 	@mkdir -p $(@D)
 	$(call run,LD,$(CC) -std=c11 -O1 $(WARN) -fPIC -shared -o $@ $<)
