@@ -20,7 +20,8 @@ static double largest(const float *x, size_t count)
 {
     double most = 0.0;
     for (size_t i = 0; i < count; i++) {
-        most = fmax(most, fabs((double)x[i]));
+        const double size = fabs((double)x[i]);
+        if (size > most) most = size;
     }
     return most;
 }
