@@ -20,8 +20,7 @@ static double largest(const float *x, size_t count)
 {
     double most = 0.0;
     for (size_t i = 0; i < count; i++) {
-        const double size = fabs((double)x[i]);
-        if (size > most) most = size;
+        most = fmax(most, fabs((double)x[i]));
     }
     return most;
 }
