@@ -76,11 +76,12 @@ CPPFLAGS += -Itests/arm64
 LDLIBS   := -lm -pthread
 CMOCKA   :=
 endif
+# What an initializer leaves out is zero, and meant to be.
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wvla -Wundef -Wwrite-strings -Wcast-qual \
         -Wcast-align -Wpointer-arith -Wswitch-enum -Wdouble-promotion \
-        -Wformat=2 -Wimplicit-fallthrough
+        -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
 ifeq ($(findstring clang,$(CC)),)
 WARN += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
 else
