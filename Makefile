@@ -114,7 +114,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot
+.PHONY: dashboard-test dashboard-uplot boot-test
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -142,6 +142,8 @@ constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secr
 e2e: programs $(SHIM:%.c=$B/%.so) ## real processes on loopback
 	@B=$B TEST_SECONDS=480 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
+boot-test: programs       ## the services under a real systemd, in a container
+	@B=$B tests/systemd/boot_test.sh
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime_networks.sh

@@ -424,11 +424,13 @@ bool fl_file_is_locked(const char *path)
     return is_locked;
 }
 
-// Root is not to signal whomever a file names.
+// Root is not to signal whomever a file names. For others the kernel sees to
+// that, and a service may not see its own process in /proc.
 static bool is_owners_process(int fd, long process)
 {
     char path[64];
     struct stat of_file, of_process;
+    if (geteuid() != 0) return process > 1;
     snprintf(path, sizeof path, "/proc/%ld", process);
     return process > 1 && fstat(fd, &of_file) == 0 &&
            stat(path, &of_process) == 0 && of_process.st_uid == of_file.st_uid;
