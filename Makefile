@@ -63,11 +63,12 @@ LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
             -llapacke -lopenblas -lm -pthread
+# What an initializer leaves out is zero, and meant to be.
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wvla -Wundef -Wwrite-strings -Wcast-qual \
         -Wcast-align -Wpointer-arith -Wswitch-enum -Wdouble-promotion \
-        -Wformat=2 -Wimplicit-fallthrough
+        -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
 ifeq ($(findstring clang,$(CC)),)
 WARN += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
 else
@@ -100,7 +101,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot soak
+.PHONY: dashboard-test dashboard-uplot boot-test soak
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -129,6 +130,8 @@ constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secr
 e2e: programs $(SHIM:%.c=$B/%.so) ## real processes on loopback
 	@B=$B TEST_SECONDS=480 tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
+boot-test: programs       ## the services under a real systemd, in a container
+	@B=$B tests/systemd/boot_test.sh
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime_networks.sh

@@ -10,6 +10,7 @@
  *   entry.c       who may come in: asks to join, is let in, is thrown out
  *   object.c      model and list on their way down, updates on their way up
  *   versions.c    models of the last rounds, and what leads to the newest
+ *   settings.c    options that change between two rounds
  *   reply.c       effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -129,6 +130,8 @@ typedef struct {
 
 struct fl_aggregator {
     fl_aggregator_options options;
+    fl_aggregator_settings next_settings;
+    bool has_next_settings;
     int64_t now_ms;  // of the event being handled
     bool has_started;
     uint64_t mail_sequence;  // the last one given out
@@ -192,6 +195,18 @@ struct fl_aggregator {
     fl_aggregator_effect *effects;
     size_t effect_count, effect_cap;
 };
+
+/* ---- settings.c ---- */
+
+/* The quorum that holds: no session is possible with less than it needs. */
+uint32_t fl_settings_quorum(const fl_aggregator_options *options);
+
+/* They wait for the round that is on. */
+void fl_settings_ask(fl_aggregator *aggregator,
+                     const fl_aggregator_settings *settings);
+
+/* Takes what waits; only while no round is on. */
+void fl_settings_take(fl_aggregator *aggregator);
 
 /* ---- reply.c ---- */
 

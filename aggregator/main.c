@@ -64,7 +64,8 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
          "whoever comes"},
         {"join", "address", FL_OPTION_TEXT, &server->address, 0, 0, "URL",
          "where clients reach this machine, for the lines that token prints; "
-         "without it as --listen says"},
+         "without it as --listen says",
+         FL_OPTION_LIVE},
         {"aggregator", "out", FL_OPTION_TEXT, &server->out, 0, 0, "FILE",
          "also write the global model there after each round, ONNX"},
         {"aggregator", "min-clients", FL_OPTION_COUNT, &server->min_clients, 0,
@@ -80,7 +81,7 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
         {"aggregator", "quiet", FL_OPTION_FLAG, &server->is_quiet, 0, 0, NULL,
          "no progress on a terminal"},
         {"aggregator", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0,
-         "LEVEL", "error, warn, info or debug"},
+         "LEVEL", "error, warn, info or debug", FL_OPTION_LIVE},
         {"http", "http", FL_OPTION_TEXT, &server->http, 0, 0, "ADDRESS:PORT",
          "where a browser finds the dashboard, and /metrics and /api/v1 are; "
          "there is no password, so take 127.0.0.1:8080"},
@@ -107,6 +108,7 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
 static const char USAGE[] =
     "usage: fedge-aggregator run --state DIR [OPTION]...\n"
     "       fedge-aggregator status --state DIR [--json]\n"
+    "       fedge-aggregator reload --state DIR\n"
     "       fedge-aggregator export --state DIR --out FILE\n"
     "       fedge-aggregator backup --state DIR --out FOLDER\n"
     "       fedge-aggregator token --state DIR [--ttl TIME] [--uses N] "
@@ -118,6 +120,7 @@ static const char USAGE[] =
     "started\n"
     "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
     "status  the rounds and clients of a folder, running or not\n"
+    "reload  has the aggregator of a folder read its configuration again\n"
     "export  the last global model as ONNX; its INT8 form, where it has one, "
     "beside it\n        (model.onnx, model-int8.onnx)\n"
     "backup  copies all that is kept there, keys too, to a new folder; to "
@@ -192,6 +195,14 @@ static int clients(const void *self, fl_reason *why)
     return err == FL_ERR_STATE ? FL_EXIT_USAGE : fl_program_exit(err);
 }
 
+static int reload(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    const fl_err err = fl_store_ask_to_reload(s->server.state, why);
+    return err == FL_ERR_NOT_FOUND ? FL_EXIT_NOT_RUNNING : fl_program_exit(err);
+}
+
 static int export(const void *self, fl_reason *why)
 {
     const settings *s = self;
@@ -222,6 +233,7 @@ int main(int argc, char **argv)
     settings s = defaults();
     const fl_command commands[] = {{.name = "run", .run = run},
                                    {.name = "status", .run = status},
+                                   {.name = "reload", .run = reload},
                                    {.name = "export", .run = export},
                                    {.name = "backup", .run = backup},
                                    {.name = "token", .run = token},
@@ -242,6 +254,7 @@ int main(int argc, char **argv)
         .command_count = sizeof commands / sizeof *commands,
         .log_level = &s.log_level,
         .settings = &s,
+        .reload = &s.server.reload,
     };
     fl_memory_give_back();
     return fl_program_main(&program, argc, argv);

@@ -407,6 +407,7 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
 void fl_round_advance(fl_aggregator *aggregator)
 {
     if (aggregator->phase == FL_PHASE_GATHERING) {
+        fl_settings_take(aggregator);
         if (aggregator->rounds_done >= aggregator->options.round_count) {
             fl_farewell_begin(aggregator);
         } else {

@@ -6,13 +6,15 @@
 #include "aggregator/home.h"
 #include "aggregator/joining/meeting.h"
 #include "aggregator/keeper.h"
+#include "aggregator/status.h"
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/file.h"
-#include "base/signals.h"
 
 enum {
     SCRATCH_CAP = 64 * 1024 * 1024,
     GOODBYE_MS = 5000,  // for what is queued when we leave
+    STATUS_MS = 1000,   // at most one status a second
 };
 
 typedef struct {
@@ -21,13 +23,13 @@ typedef struct {
     fl_dataset *test;
     fl_arena scratch;
     fl_net *net;
-    fl_signals *signals;
+    fl_control control;
     fl_errands errands;
     fl_keeper keeper;
     fl_aggregator *aggregator;
     fl_display display;
 
-    int64_t start_us;
+    int64_t start_us, status_at_ms;
     bool has_left;
     uint32_t open_count;  // connections
     // Answers owed to the machine when its effects are done.
@@ -39,13 +41,11 @@ typedef struct {
     fl_keeper_round round;
 } server;
 
-static int stop_asked;  // its address is what the signal thread posts
-
-static void ask_to_stop(void *self)
+static void post(void *self, void *posted)
 {
-    server *s = self;
+    const server *s = self;
     // The inbox has a place for this one; without it SIGKILL is left.
-    (void)!fl_net_post(s->net, &stop_asked);
+    (void)!fl_net_post(s->net, posted);
 }
 
 static void show(server *s, bool is_last)
@@ -168,13 +168,51 @@ static void follow_registry(server *s)
     if (s->must_follow) answer(s);
 }
 
+// For the join lines that fedge-aggregator token prints.
+static fl_err note_meeting(server *s, fl_reason *why)
+{
+    char url[FL_MEETING_CAP];
+    const fl_meeting_place place = {.address = s->options->address,
+                                    .listen = s->options->listen,
+                                    .port = fl_net_tcp_port(s->net)};
+    FL_TRY(fl_meeting_find(url, &place, why));
+    return fl_registry_set_note(s->home.store, "address", url, why);
+}
+
+static fl_err check_options(void *self, fl_reason *why)
+{
+    const server *s = self;
+    const fl_server_options *options = s->options;
+    fl_join_mode mode;
+    FL_TRY(fl_federation_check(&options->federation, why));
+    FL_TRY(fl_join_mode_parse(&mode, options->join, options->enrolment != NULL,
+                              why));
+    return options->http ? fl_http_check(options->http, why) : FL_OK;
+}
+
+// What may change is told to the machine, and to those who print join lines.
+static void reload(server *s)
+{
+    fl_reason why;
+    if (!fl_control_reload(&s->control, check_options, s)) return;
+    fl_aggregator_settings settings =
+        fl_federation_settings(&s->options->federation);
+    if (!s->test) settings.evaluate_every = 0;
+    tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_SETTINGS,
+                                  .settings = &settings});
+    if (note_meeting(s, &why)) {
+        fl_log(FL_LOG_WARN, "not_saved", "what=address why=%s", why.text);
+    }
+}
+
 static void handle_posted(server *s, const void *posted)
 {
     fl_aggregator_event told = {.kind = FL_AGGREGATOR_STOP};
-    if (posted == &stop_asked) {
-        fl_log(FL_LOG_INFO, "stopping", NULL);
-    } else if (!fl_errands_end(&s->errands, posted, &told)) {
-        return;
+    switch (fl_control_take(&s->control, posted)) {
+    case FL_CONTROL_RELOAD: reload(s); return;
+    case FL_CONTROL_STOP: break;
+    case FL_CONTROL_NOTHING:
+        if (!fl_errands_end(&s->errands, posted, &told)) return;
     }
     tell(s, told);
 }
@@ -200,9 +238,24 @@ static void handle(server *s, const fl_net_event *event)
     if (event->kind == FL_NET_FRAME) fl_net_arm(s->net, event->conn);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
+/* ---- the loop ---- */
+
+static void say_status(server *s)
 {
-    return a < b ? a : b;
+    char line[FL_STATUS_LINE_CAP];
+    const fl_aggregator_status status = fl_aggregator_get_status(s->aggregator);
+    if (fl_net_now(s->net) < s->status_at_ms) return;
+    s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
+    fl_status_line(line, &status);
+    fl_notify_status(&s->control.notify, line);
+}
+
+static int64_t next_deadline(const server *s)
+{
+    const int64_t machine_ms = fl_aggregator_deadline(s->aggregator);
+    return fl_clock_earlier(
+        fl_clock_earlier(machine_ms, fl_door_deadline(&s->home.door)),
+        fl_notify_deadline(&s->control.notify));
 }
 
 static fl_err loop(server *s, fl_reason *why)
@@ -212,13 +265,13 @@ static fl_err loop(server *s, fl_reason *why)
     tell(s, (fl_aggregator_event){.kind = FL_AGGREGATOR_TICK});
     show(s, false);
     while (!s->has_left) {
-        const int64_t until_ms = earlier(fl_aggregator_deadline(s->aggregator),
-                                         fl_door_deadline(&s->home.door));
-        const fl_err err = fl_net_next(s->net, &event, until_ms);
+        fl_notify_beat(&s->control.notify, fl_net_now(s->net));
+        const fl_err err = fl_net_next(s->net, &event, next_deadline(s));
         if (err) return fl_reason_set(why, err, "the network has failed");
         handle(s, &event);
         follow_registry(s);
         show(s, false);
+        say_status(s);
     }
     show(s, true);
     return FL_OK;
@@ -329,22 +382,11 @@ static fl_err start_threads(server *s, fl_reason *why)
                                         (uint32_t)s->options->client_cap};
     // The mask comes first: no other thread takes the signals.
     FL_TRY(fl_net_tcp_new(&s->net, &tcp, why));
-    if (fl_signals_start(&s->signals, ask_to_stop, s)) {
+    if (fl_control_start(&s->control, post, s)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
     }
     return fl_errands_init(&s->errands, s->net, (unsigned)s->options->threads,
                            why);
-}
-
-// For the join lines that fedge-aggregator token prints.
-static fl_err note_meeting(server *s, fl_reason *why)
-{
-    char url[FL_MEETING_CAP];
-    const fl_meeting_place place = {.address = s->options->address,
-                                    .listen = s->options->listen,
-                                    .port = fl_net_tcp_port(s->net)};
-    FL_TRY(fl_meeting_find(url, &place, why));
-    return fl_registry_set_note(s->home.store, "address", url, why);
 }
 
 static uint32_t rounds_done(const server *s)
@@ -379,7 +421,7 @@ static fl_err start(server *s, fl_reason *why)
 static void finish(server *s)
 {
     fl_display_stop(&s->display);
-    fl_signals_stop(s->signals);
+    fl_control_close(&s->control);
     fl_errands_fini(&s->errands);
     fl_aggregator_free(s->aggregator);
     fl_net_free(s->net);
@@ -392,10 +434,13 @@ fl_err fl_server_run(const fl_server_options *options, fl_reason *why)
 {
     server s = {.options = options, .start_us = fl_clock_monotonic_us()};
     fl_arena_init(&s.scratch, SCRATCH_CAP);
+    fl_control_open(&s.control, options->reload);
     fl_err err = start(&s, why);
     if (!err) {
         fl_keeper_show(&s.keeper, rounds_done(&s), options->is_quiet);
+        fl_notify_ready(&s.control.notify);
         err = loop(&s, why);
+        fl_notify_stopping(&s.control.notify);
         say_goodbye(&s);
         if (!err) err = fl_keeper_finish(&s.keeper, why);
         fl_log(FL_LOG_INFO, "stopped", NULL);

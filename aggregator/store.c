@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -197,6 +198,17 @@ bool fl_store_is_running(const char *folder)
     char lock[PATH_MAX];
     return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
            fl_file_is_locked(lock);
+}
+
+fl_err fl_store_ask_to_reload(const char *folder, fl_reason *why)
+{
+    char lock[PATH_MAX];
+    if (!fl_store_is_running(folder)) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "%s: no aggregator runs there", folder);
+    }
+    FL_TRY(place(lock, folder, LOCK_NAME, why));
+    return fl_file_signal_holder(lock, SIGHUP, why);
 }
 
 uint64_t fl_store_start_count(const fl_store *store)

@@ -28,6 +28,12 @@ void fl_eligibility_init(fl_eligibility *e,
     }
 }
 
+void fl_eligibility_limit(fl_eligibility *e,
+                          const fl_eligibility_options *options)
+{
+    e->options = *options;
+}
+
 /* ---- what a sample says ---- */
 
 typedef enum { UNKNOWN, GOOD, BETWEEN, BAD } quality;

@@ -96,6 +96,13 @@ void fl_eligibility_init(fl_eligibility *eligibility,
                          const fl_eligibility_options *options);
 
 /*
+ * Other limits, from the next look on. What is on stays on until that look says
+ * otherwise.
+ */
+void fl_eligibility_limit(fl_eligibility *eligibility,
+                          const fl_eligibility_options *options);
+
+/*
  * Takes a sample. now_ms: on a clock that never steps; wall_s: seconds since
  * 1970, UTC. True: the verdict, or its first reason, has changed.
  */

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/file.h"
 #include "base/pool.h"
-#include "base/signals.h"
 #include "client/activity.h"
 #include "client/disk.h"
 #include "client/gate.h"
@@ -27,6 +26,8 @@ enum {
 
 typedef struct service {
     const fl_service_options *options;
+    const char *url;  // of the aggregator
+    fl_control control;
     fl_state *state;
     fl_disk disk;
     fl_identity identity;
@@ -40,7 +41,6 @@ typedef struct service {
     fl_net *net;
     fl_pool *pool;
     fl_client *client;
-    fl_signals *signals;
 
     fl_conn conn;
     bool is_dialling;
@@ -60,13 +60,11 @@ typedef struct service {
     int64_t status_at_ms;
 } service;
 
-static int stop_asked;  // its address is what the signal thread posts
-
-static void ask_to_stop(void *self)
+static void post(void *self, void *posted)
 {
-    service *s = self;
+    const service *s = self;
     // The inbox has a place for this one; without it SIGKILL is left.
-    (void)!fl_net_post(s->net, &stop_asked);
+    (void)!fl_net_post(s->net, posted);
 }
 
 /* ---- status ---- */
@@ -79,33 +77,13 @@ static void look_at_installed(service *s)
     free(bytes);
 }
 
-// It never falls, so the same status is not written again and again.
-static uint64_t peak_kb(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
-}
-
-// Here the aggregator that is pinned has answered: next time nobody has to say
-// where it is.
-static void keep_address(service *s)
-{
-    char known[FL_ADDRESS_CAP];
-    fl_reason why;
-    const char *folder = s->options->state, *url = s->options->aggregator;
-    s->has_kept_address = true;
-    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
-        return;
-    }
-    fl_disk_report(fl_state_address_set(folder, url, &why), "address", &why);
-}
-
 static void write_status(service *s)
 {
     fl_reason why;
+    char line[FL_ACTIVITY_TEXT_CAP];
     const fl_client_status status = fl_client_get_status(s->client);
     const fl_activity activity = {
-        .aggregator = s->options->aggregator,
+        .aggregator = s->url,
         .activity = fl_client_activity(s->client),
         .public_key = s->identity.public_key,
         .sample_count = s->row_count,
@@ -113,13 +91,21 @@ static void write_status(service *s)
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
         .watch = &s->watch,
-        .peak_kb = peak_kb(),
+        .peak_kb = fl_activity_peak_kb(),
         .footprint = s->footprint,
         .trouble = s->disk.trouble.text,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
-    if (status.is_connected && !s->has_kept_address) keep_address(s);
+    fl_activity_describe(line, &activity);
+    fl_notify_status(&s->control.notify, line);
+    // Here the aggregator that is pinned has answered: next time nobody has to
+    // say where it is.
+    if (status.is_connected && !s->has_kept_address) {
+        s->has_kept_address = true;
+        fl_disk_report(fl_state_address_keep(s->options->state, s->url, &why),
+                       "address", &why);
+    }
 }
 
 /* ---- training ---- */
@@ -194,7 +180,7 @@ static void dial(service *s)
 {
     fl_reason why;
     s->is_dialling = true;
-    if (fl_net_dial(s->net, s->options->aggregator, &s->conn, &why)) {
+    if (fl_net_dial(s->net, s->url, &s->conn, &why)) {
         fl_log(FL_LOG_WARN, "dial_failed", "why=%s", why.text);
         s->conn = 0;
     }
@@ -268,12 +254,28 @@ static void install(service *s)
     look_at_installed(s);
 }
 
+static fl_err check_options(void *self, fl_reason *why)
+{
+    const service *s = self;
+    return fl_service_check(s->options, why);
+}
+
+// The rest of what may change is read when it is needed.
+static void reload(service *s)
+{
+    fl_reason why;
+    if (!fl_control_reload(&s->control, check_options, s)) return;
+    (void)!fl_watch_follow(&s->watch, &s->options->rules, &why);  // checked
+}
+
 static void handle_posted(service *s, void *posted)
 {
-    if (posted == &stop_asked) {
-        fl_log(FL_LOG_INFO, "stopping", NULL);
+    switch (fl_control_take(&s->control, posted)) {
+    case FL_CONTROL_NOTHING: break;
+    case FL_CONTROL_STOP:
         tell(s, (fl_client_event){.kind = FL_CLIENT_STOP});
         return;
+    case FL_CONTROL_RELOAD: reload(s); return;
     }
     if (posted == &s->installer) {
         install(s);
@@ -371,9 +373,16 @@ static void give_up_in_time(service *s)
 
 /* ---- the loop ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
+// A loop that hangs sends none, and neither does one whose training does: the
+// manager starts the program again then.
+static int64_t beat(service *s)
 {
-    return a < b ? a : b;
+    const int64_t now_ms = fl_net_now(s->net);
+    const bool is_stuck =
+        s->is_training && fl_training_is_stuck(&s->training, now_ms);
+    if (is_stuck) return INT64_MAX;
+    fl_notify_beat(&s->control.notify, now_ms);
+    return fl_notify_deadline(&s->control.notify);
 }
 
 static fl_err loop(service *s)
@@ -388,10 +397,11 @@ static fl_err loop(service *s)
             s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
             write_status(s);
         }
-        const int64_t until_ms =
-            earlier(earlier(fl_client_deadline(s->client), s->status_at_ms),
-                    earlier(fl_watch_deadline(&s->watch), patience(s)));
-        FL_TRY(fl_net_next(s->net, &event, until_ms));
+        const int64_t until_ms = fl_clock_earlier(
+            fl_clock_earlier(fl_client_deadline(s->client), s->status_at_ms),
+            fl_clock_earlier(fl_watch_deadline(&s->watch), patience(s)));
+        FL_TRY(
+            fl_net_next(s->net, &event, fl_clock_earlier(until_ms, beat(s))));
         handle(s, &event);
     }
     write_status(s);
@@ -473,26 +483,6 @@ static fl_err load_data(service *s, fl_reason *why)
     return FL_OK;
 }
 
-// For those who run the model without the data.
-static void keep_classes(service *s)
-{
-    fl_reason why;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    bool has_names = out != NULL;
-    for (uint32_t i = 0; out && i < fl_dataset_class_count(s->dataset); i++) {
-        const char *name = fl_dataset_class_name(s->dataset, i);
-        has_names = has_names && name && !strchr(name, '\n');
-        if (has_names) fprintf(out, "%s\n", name);
-    }
-    if (out && fclose(out) != 0) has_names = false;
-    fl_disk_report(
-        fl_state_classes_write(s->state, has_names ? text : NULL, &why),
-        "classes", &why);
-    free(text);
-}
-
 static fl_err open_state(service *s, fl_reason *why)
 {
     char path[4096];
@@ -555,14 +545,13 @@ static fl_err start(service *s, fl_reason *why)
                              "forbidden");
     }
     // Dialling it again and again would never help.
-    FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
+    FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
     FL_TRY(load_data(s, why));
-    keep_classes(s);
+    fl_disk_keep_classes(&s->disk, s->dataset);
     FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
-    if (fl_signals_start(&s->signals, ask_to_stop, s) ||
-        fl_pool_new(&s->pool, 1)) {
+    if (fl_control_start(&s->control, post, s) || fl_pool_new(&s->pool, 1)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
     }
     return FL_OK;
@@ -570,7 +559,7 @@ static fl_err start(service *s, fl_reason *why)
 
 static void finish(service *s)
 {
-    fl_signals_stop(s->signals);
+    fl_control_close(&s->control);
     fl_pool_free(s->pool);
     if (s->training.owner) fl_result_fini(&s->training.result);
     fl_gate_fini(&s->gate);
@@ -586,19 +575,23 @@ static void finish(service *s)
     fl_state_close(s->state);
 }
 
-fl_err fl_service_run(const fl_service_options *options, fl_reason *why)
+fl_err fl_service_run(const fl_service_options *options, const char *url,
+                      fl_reason *why)
 {
-    service s = {.options = options};
+    service s = {.options = options, .url = url};
     fl_arena_init(&s.scratch, SCRATCH_CAP);
+    fl_control_open(&s.control, options->reload);
     fl_err err = start(&s, why);
     if (!err) {
-        fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u",
-               options->aggregator, s.row_count);
+        fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u", url,
+               s.row_count);
+        fl_notify_ready(&s.control.notify);
         err = loop(&s);
         if (err) {
             const char *text = s.left_why.text;
             fl_reason_set(why, err, "%s", *text ? text : fl_err_text(err));
         }
+        fl_notify_stopping(&s.control.notify);
         say_goodbye(&s);
         fl_log(FL_LOG_INFO, "stopped", NULL);
     }

@@ -39,6 +39,13 @@ FL_CHECK fl_err fl_watch_open(fl_watch *watch, const fl_rules *rules,
                               const char *folder, fl_reason *why);
 
 /*
+ * Other rules, which the next look, due at once, goes by. FL_ERR_RANGE: they
+ * make no sense; all stays as it was.
+ */
+FL_CHECK fl_err fl_watch_follow(fl_watch *watch, const fl_rules *rules,
+                                fl_reason *why);
+
+/*
  * Keeps the count, `bytes` since the start. Accepts one that is all zeros.
  */
 void fl_watch_close(fl_watch *watch, uint64_t bytes);

@@ -92,6 +92,24 @@ TEST(eligibility_pauses_when_hot_and_goes_on_when_clearly_cooler)
     assert_int_equal(fl_eligibility_until(&b.machine, FL_AWAY_HOT, WALL_S), 0);
 }
 
+// The owner has changed the configuration of a board that pauses.
+TEST(eligibility_takes_other_limits_at_the_next_look)
+{
+    bench b = new_bench();
+    fl_eligibility_options options = defaults();
+    set(&b.sample.celsius, 75);
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+    options.max_celsius = 72;
+    options.resume_celsius = 65;
+    fl_eligibility_limit(&b.machine, &options);
+    assert_int_equal(fl_eligibility_away(&b.machine), FL_AWAY_NONE);
+    assert_int_equal(look(&b), FL_AWAY_HOT);
+    fl_eligibility_limit(
+        &b.machine,
+        &(fl_eligibility_options){.max_celsius = 90, .resume_celsius = 85});
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+}
+
 TEST(eligibility_asks_no_temperature_when_the_limit_is_0)
 {
     fl_eligibility_options options = defaults();
@@ -344,6 +362,7 @@ RUN_TESTS(
     cmocka_unit_test(eligibility_without_any_sensor_lets_the_client_work),
     cmocka_unit_test(
         eligibility_pauses_when_hot_and_goes_on_when_clearly_cooler),
+    cmocka_unit_test(eligibility_takes_other_limits_at_the_next_look),
     cmocka_unit_test(eligibility_asks_no_temperature_when_the_limit_is_0),
     cmocka_unit_test(
         eligibility_waits_a_minute_after_the_last_sign_of_throttling),

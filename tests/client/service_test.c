@@ -49,7 +49,7 @@ static fl_service_options make_options(void)
 static void refuse(const fl_service_options *options, fl_err err,
                    const char *word)
 {
-    assert_err(fl_service_run(options, &why), err);
+    assert_err(fl_service_run(options, options->aggregator, &why), err);
     assert_reason_names(why, word);
 }
 
@@ -140,7 +140,7 @@ TEST(service_ends_when_it_is_asked_to)
     fl_service_options options = make_options();
     options.data.partition = "iid";
     stop_in_advance();
-    assert_ok(fl_service_run(&options, &why));
+    assert_ok(fl_service_run(&options, options.aggregator, &why));
     assert_false(fl_state_is_running(folder));
     char *status = NULL;
     assert_ok(fl_state_status_read(&status, folder, &why));

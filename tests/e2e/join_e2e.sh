@@ -108,7 +108,7 @@ expect_said "time is over" "by the aggregator's clock"
 expect_exit $REFUSED client join "$aggregator_url" --pin "$pin" \
     --state "$scratch/third"
 expect_said "without a token"
-expect_exit $USAGE client run --state "$scratch/third" --dataset "$data"
+expect_exit $REFUSED client run --state "$scratch/third" --dataset "$data"
 expect_said "has joined no federation" "fedge-client join"
 expect_exit $REFUSED client run --state "$scratch/third" --dataset "$data" \
     --aggregator "$aggregator_url" --pin "$pin"
