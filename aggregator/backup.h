@@ -8,7 +8,7 @@
  *
  * Clients refuse to hear a number twice: of mail, of a session. Those that the
  * original has used since the copy was made are unknown, so an aggregator that
- * starts from a copy counts a start for every second since its last round.
+ * starts from a copy counts ten starts for every second since its last round.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -153,7 +153,7 @@ static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
     return err;
 }
 
-// Of a copy: beyond those of the original, which has not signed more than one
+// Of a copy: beyond those of the original, which has not signed more than ten
 // a second.
 static uint64_t next_serial(const fl_aggregator *aggregator)
 {

@@ -11,6 +11,7 @@
 #include "aggregator/store_core.h"
 #include "aggregator/store_models.h"
 #include "aggregator/store_round.h"
+#include "base/clock.h"
 #include "base/file.h"
 
 #define LOCK_NAME     "lock"
@@ -67,21 +68,33 @@ static fl_err delete_old_files(fl_store *store, fl_reason *why)
 }
 
 // A copy (backup.h) does not know how often the original has been started since:
-// not more than once a second after the last round that both have.
+// not more than ten times a second after the last round that both have.
+static fl_err count_unknown_starts(fl_store *store, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db,
+        "UPDATE start SET count = count + (SELECT"
+        " max(0, ?1 - coalesce(max(finished_ms), ?1)) / 100 FROM round)",
+        why));
+    fl_store_query_bind_i64(&query, fl_clock_wall_ms());
+    return fl_store_query_run(&query, why);
+}
+
 static fl_err count_start(fl_store *store, fl_reason *why)
 {
-    static const char one[] = "UPDATE start SET count = count + 1";
-    static const char unknown[] =
-        "UPDATE start SET count = count + 1 + (SELECT max(0, unixepoch() -"
-        " coalesce(max(finished_ms) / 1000, unixepoch())) FROM round)";
     uint64_t copies;
+    fl_err err = FL_OK;
     FL_TRY(fl_store_db_count(&store->db,
                              "SELECT count(*) FROM note WHERE key = 'copy'",
                              &copies, why));
     store->is_copy = copies > 0;
     FL_TRY(fl_store_db_begin(&store->db, why));
-    const fl_err err =
-        fl_store_db_run(&store->db, store->is_copy ? unknown : one, why);
+    if (store->is_copy) err = count_unknown_starts(store, why);
+    if (!err) {
+        err = fl_store_db_run(&store->db,
+                              "UPDATE start SET count = count + 1", why);
+    }
     return fl_store_db_finish(&store->db, err, why);
 }
 
