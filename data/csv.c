@@ -26,6 +26,12 @@ enum {
 
 static const uint32_t NO_COLUMN = UINT32_MAX;
 
+// Text that outlives the call in which libcsv hands it over.
+typedef struct {
+    char *text;
+    size_t len, cap;
+} csv_cell;
+
 typedef struct {
     fl_dataset *dataset;
     const fl_source *source;
@@ -37,6 +43,8 @@ typedef struct {
     bool has_header;
     uint32_t label_column, group_column;
     fl_names group_names;
+    // Classes and groups are those of rows that are good to their end.
+    csv_cell label, group;
     uint32_t field;    // fields of the row seen so far
     uint32_t feature;  // feature columns among them
     size_t row_cap;
@@ -245,6 +253,8 @@ static fl_err make_room(csv_table *table)
                              ": more than %u rows; split the file",
                              table->path, table->line, FL_DATA_ROWS_MAX);
     }
+    const fl_picks *picks = table->source->picks;
+    if (picks) return resize_rows(table, picks->picked_count);
     return resize_rows(table, table->row_cap ? 2 * table->row_cap : ROWS_FIRST);
 }
 
@@ -273,17 +283,33 @@ static fl_err read_feature(csv_table *table, const char *text)
     return FL_OK;
 }
 
-static fl_err read_text(uint32_t *number, fl_names *names, csv_table *table,
-                        const char *text, size_t len)
+static fl_err save_cell(csv_cell *cell, csv_table *table, const char *text,
+                        size_t len)
 {
     if (len == 0) return say_value(table, FL_ERR_FORMAT, text, "is empty");
-    const fl_err err = fl_names_add(names, number, text, len);
+    if (cell->cap <= len) {
+        char *grown = realloc(cell->text, 2 * (len + 1));
+        if (!grown) return say_memory(table);
+        cell->text = grown;
+        cell->cap = 2 * (len + 1);
+    }
+    memcpy(cell->text, text, len);
+    cell->text[len] = '\0';
+    cell->len = len;
+    return FL_OK;
+}
+
+static fl_err number_cell(uint32_t *number, fl_names *names, csv_table *table,
+                          const csv_cell *cell, uint32_t column)
+{
+    const fl_err err = fl_names_add(names, number, cell->text, cell->len);
+    table->field = column;  // for the sentence
     switch ((int)err) {
     case FL_OK: return FL_OK;
     case FL_ERR_FORMAT:
-        return say_value(table, err, text, "has a zero byte in it");
+        return say_value(table, err, cell->text, "has a zero byte in it");
     case FL_ERR_LIMIT:
-        return say_value(table, err, text,
+        return say_value(table, err, cell->text,
                          "is one too many; is this the right column?");
     default: return say_memory(table);
     }
@@ -291,26 +317,24 @@ static fl_err read_text(uint32_t *number, fl_names *names, csv_table *table,
 
 static fl_err read_cell(csv_table *table, const char *text, size_t len)
 {
-    fl_dataset *dataset = table->dataset;
-    const uint32_t row = dataset->row_count;
     if (table->field == 0) FL_TRY(make_room(table));
     if (table->source->values_only && (table->field == table->label_column ||
                                        table->field == table->group_column)) {
         return FL_OK;
     }
     if (table->field == table->label_column) {
-        return read_text(&dataset->labels[row], &dataset->class_names, table,
-                         text, len);
+        return save_cell(&table->label, table, text, len);
     }
     if (table->field == table->group_column) {
-        return read_text(&dataset->groups[row], &table->group_names, table,
-                         text, len);
+        return save_cell(&table->group, table, text, len);
     }
     return read_feature(table, text);
 }
 
 static fl_err finish_row(csv_table *table)
 {
+    fl_dataset *dataset = table->dataset;
+    const uint32_t row = dataset->row_count;
     if (table->field != table->header.count) {
         return fl_reason_set(table->why, FL_ERR_FORMAT,
                              "%s: line %" PRIu64 ": %" PRIu32
@@ -318,14 +342,28 @@ static fl_err finish_row(csv_table *table)
                              table->path, table->line, table->field,
                              table->header.count);
     }
-    table->dataset->row_count++;
+    if (!table->source->values_only) {
+        FL_TRY(number_cell(&dataset->labels[row], &dataset->class_names, table,
+                           &table->label, table->label_column));
+    }
+    if (!table->source->values_only && table->group_column != NO_COLUMN) {
+        FL_TRY(number_cell(&dataset->groups[row], &table->group_names, table,
+                           &table->group, table->group_column));
+    }
+    dataset->row_count++;
     return FL_OK;
+}
+
+static bool is_wanted(const csv_table *table)
+{
+    return !table->has_header ||
+           fl_source_wants(table->source, table->dataset->record_count);
 }
 
 static void on_field(void *text, size_t len, void *context)
 {
     csv_table *table = context;
-    if (table->err) return;
+    if (table->err || !is_wanted(table)) return;
     if (!table->has_header) {
         read_name(table, text, len);
         return;
@@ -336,12 +374,25 @@ static void on_field(void *text, size_t len, void *context)
     table->field++;
 }
 
+// A bad row costs no other one, if somebody is told of it.
+static void end_record(csv_table *table)
+{
+    if (is_wanted(table) && !table->err) table->err = finish_row(table);
+    if (table->err) {
+        table->err = fl_source_pass_over(table->source, table->err, table->why);
+    }
+    if (!table->err) table->dataset->record_count++;
+}
+
 static void on_row(int terminator, void *context)
 {
     (void)terminator;
     csv_table *table = context;
-    if (table->err) return;
-    table->err = table->has_header ? finish_row(table) : finish_header(table);
+    if (table->has_header) {
+        end_record(table);
+    } else if (!table->err) {
+        table->err = finish_header(table);
+    }
     table->field = 0;
     table->feature = 0;
 }
@@ -370,6 +421,38 @@ static fl_err say_libcsv(const csv_table *table, struct csv_parser *parser)
                          table->path, table->line, FIELD_LEN_MAX);
 }
 
+static fl_err start_parser(csv_table *table, struct csv_parser *parser)
+{
+    if (csv_init(parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL)) {
+        return say_memory(table);
+    }
+    csv_set_realloc_func(parser, realloc_field);
+    return FL_OK;
+}
+
+// Begins anew behind the line that libcsv did not understand.
+static fl_err recover(csv_table *table, struct csv_parser *parser)
+{
+    const fl_err err = say_libcsv(table, parser);
+    if (!table->has_header) return err;
+    FL_TRY(fl_source_pass_over(table->source, err, table->why));
+    csv_free(parser);
+    FL_TRY(start_parser(table, parser));
+    table->err = FL_OK;
+    table->field = 0;
+    table->feature = 0;
+    table->dataset->record_count++;
+    return FL_OK;
+}
+
+// What is wrong with a row is for its end to say, where others may go on.
+static bool is_lost(const csv_table *table)
+{
+    const bool goes_on = table->source->options->skip && table->has_header &&
+                         table->err != FL_ERR_MEMORY;
+    return table->err && !goes_on;
+}
+
 static fl_err feed_chunk(csv_table *table, struct csv_parser *parser,
                          const char *chunk, size_t len)
 {
@@ -377,9 +460,9 @@ static fl_err feed_chunk(csv_table *table, struct csv_parser *parser,
         const char *newline = memchr(chunk, '\n', len);
         const size_t part = newline ? (size_t)(newline - chunk) + 1 : len;
         if (csv_parse(parser, chunk, part, on_field, on_row, table) != part) {
-            return say_libcsv(table, parser);
+            FL_TRY(recover(table, parser));
         }
-        if (table->err) return table->err;
+        if (is_lost(table)) return table->err;
         if (newline) table->line++;
         chunk += part;
         len -= part;
@@ -406,6 +489,8 @@ static fl_err feed_file(csv_table *table, struct csv_parser *parser,
                 : 0;
         FL_TRY(feed_chunk(table, parser, chunk + skipped, len - skipped));
     }
+    // Who writes it may be in the middle of its last line.
+    if (table->source->is_growing) return FL_OK;
     if (csv_fini(parser, on_field, on_row, table) != 0) {
         return say_libcsv(table, parser);
     }
@@ -432,10 +517,7 @@ static fl_err number_groups(csv_table *table)
 static fl_err load_table(csv_table *table, fl_stream *stream)
 {
     struct csv_parser parser;
-    if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL)) {
-        return say_memory(table);
-    }
-    csv_set_realloc_func(&parser, realloc_field);
+    FL_TRY(start_parser(table, &parser));
     const fl_err err = feed_file(table, &parser, stream);
     csv_free(&parser);
     FL_TRY(err);
@@ -463,6 +545,8 @@ static fl_err load(fl_dataset *dataset, const fl_source *source, fl_reason *why)
     const fl_err err = load_table(&table, stream);
     fl_names_fini(&table.header);
     fl_names_fini(&table.group_names);
+    free(table.label.text);
+    free(table.group.text);
     fl_stream_close(stream);
     return err;
 }
