@@ -177,7 +177,7 @@ fl_err fl_album_list(fl_album *album)
         FL_TRY(add_class(album, label));
     }
     if (album->files.count > 0) return FL_OK;
-    return fl_reason_set(album->why, FL_ERR_FORMAT,
+    return fl_reason_set(album->why, fl_source_empty(album->source),
                          "%s: has no rows; pictures belong into a folder of "
                          "their class: %s/CLASS/NAME.png or .jpg",
                          album->root, album->root);
@@ -234,7 +234,7 @@ static fl_err elect_shape(fl_album *album)
         vote(all, &count, shape);
     }
     if (count == 0) {
-        return fl_reason_set(album->why, FL_ERR_FORMAT,
+        return fl_reason_set(album->why, fl_source_empty(album->source),
                              "%s: none of the %" PRIu32 " pictures can be read",
                              album->root, album->files.count);
     }
@@ -292,7 +292,7 @@ static fl_err read_rows(fl_album *album)
         FL_TRY(read_row(album, file));
     }
     if (dataset->row_count > 0) return FL_OK;
-    return fl_reason_set(album->why, FL_ERR_FORMAT,
+    return fl_reason_set(album->why, fl_source_empty(album->source),
                          "%s: none of its pictures can be read", album->root);
 }
 

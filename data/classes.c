@@ -172,7 +172,7 @@ static fl_err keep_known(fl_dataset *dataset, uint32_t *rows, fl_reason *why)
     }
     if (count == dataset->row_count) return FL_OK;
     if (count == 0) {
-        return fl_reason_set(why, FL_ERR_FORMAT,
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
                              "no row is of a class that is known here");
     }
     if (!fl_dataset_keep(dataset, rows, count)) return FL_OK;

@@ -522,8 +522,8 @@ static fl_err load_table(csv_table *table, fl_stream *stream)
     csv_free(&parser);
     FL_TRY(err);
     if (table->dataset->row_count == 0) {
-        return fl_reason_set(table->why, FL_ERR_FORMAT, "%s: has no rows%s",
-                             table->path,
+        return fl_reason_set(table->why, fl_source_empty(table->source),
+                             "%s: has no rows%s", table->path,
                              table->has_header ? "" : " and no header line");
     }
     FL_TRY(resize_rows(table, table->dataset->row_count));

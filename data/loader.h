@@ -58,6 +58,12 @@ typedef struct {
     const fl_data_options *options;
 } fl_source;
 
+/* What it is when a source has no rows. */
+static inline fl_err fl_source_empty(const fl_source *source)
+{
+    return source->is_growing ? FL_ERR_NOT_FOUND : FL_ERR_FORMAT;
+}
+
 static inline bool fl_source_wants(const fl_source *source, uint32_t record)
 {
     return !source->picks || fl_picks_has(source->picks, record);
@@ -131,7 +137,7 @@ FL_CHECK fl_err fl_classes_number(fl_dataset *dataset, const fl_dataset *other,
  * The same for the data of one device. Classes are those of `known`, if there
  * are any, else numbers, if most names of the outline are such, else all names
  * of the outline. Rows of others are passed over, which `skip` is told once a
- * class. FL_ERR_FORMAT: no row is left.
+ * class. FL_ERR_NOT_FOUND: no row is left.
  */
 FL_CHECK fl_err fl_classes_number_own(fl_dataset *dataset,
                                       const fl_dataset *outline,

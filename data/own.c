@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/digest.h"
+#include "base/digest.h"
 #include "data/loader.h"
 
 // Beside its values: label, and what a client notes of it.
@@ -106,9 +106,9 @@ static fl_err pick(fl_picks *picks, const fl_dataset *outline,
     }
     fl_picks_sample(picks, &outline->row_names, wanted);
     if (picks->picked_count == 0) {
-        return fl_reason_set(why, FL_ERR_FORMAT,
-                             "there is no row in a sample "
-                             "of %" PRIu32 " of %" PRIu32,
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "a sample of %" PRIu32 " of %" PRIu32
+                             " rows has none",
                              wanted, outline->record_count);
     }
     return FL_OK;

@@ -42,10 +42,10 @@ typedef struct {
 
 /*
  * Loads all rows of options->spec, which must have a `skip`. The caller owns
- * *dataset: fl_dataset_free. FL_ERR_FORMAT: there is nothing to learn from
- * (yet), and all else that fl_dataset_open says of files. FL_ERR_LIMIT: too
- * many files or bytes of them, or byte_cap is less than one row.
- * FL_ERR_CANCELLED: *stop was set.
+ * *dataset: fl_dataset_free. FL_ERR_NOT_FOUND: nothing there is good to learn
+ * from (yet). FL_ERR_LIMIT: byte_cap is less than one row. FL_ERR_CANCELLED:
+ * *stop was set. And other errors of fl_dataset_open, of files that are taken
+ * whole or not at all: arrays, the header of a CSV.
  */
 FL_CHECK fl_err fl_dataset_open_own(fl_dataset **dataset,
                                     const fl_data_options *options,
@@ -56,7 +56,7 @@ uint32_t fl_dataset_record_count(const fl_dataset *dataset);
 
 /*
  * Another number whenever a file of the spec has come, gone, or changed in
- * size, time or inode. Reads no file. FL_ERR_NOT_FOUND: there is no such
+ * size, time or inode; never 0. Reads no file. FL_ERR_NOT_FOUND: there is no such
  * place. FL_ERR_LIMIT: too many files or bytes.
  */
 FL_CHECK fl_err fl_own_stamp(uint64_t *stamp, const char *spec,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/digest.h"
+#include "base/digest.h"
 
 enum { LEVELS = 64 };
 

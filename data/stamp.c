@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "data/digest.h"
+#include "base/digest.h"
 #include "data/loader.h"
 
 enum { DEPTH_MAX = 3 };  // ROOT/train/CLASS/NAME
@@ -125,10 +125,10 @@ fl_err fl_own_stamp(uint64_t *stamp, const char *spec,
     look l = {.own = own, .root = fl_loader_place(spec), .why = why};
     // A data set of the system, which does not grow.
     if (!*l.root) {
-        *stamp = 0;
+        *stamp = 1;
         return FL_OK;
     }
     FL_TRY(look_at_both(&l, l.root));
-    *stamp = l.stamp;
+    *stamp = l.stamp | 1;
     return FL_OK;
 }

@@ -14,13 +14,20 @@ static void fill(uint32_t own[ROWS])
         own[i] = 1000 + 7 * i;
 }
 
+static uint32_t split(uint32_t *rows, const uint32_t own[ROWS],
+                      uint32_t holdout, bool wants_held_out)
+{
+    const fl_own_rows all = {.rows = own, .count = ROWS};
+    return fl_rows_split(rows, &all, holdout, wants_held_out);
+}
+
 TEST(rows_held_out_and_others_are_all_rows_in_their_order)
 {
     uint32_t own[ROWS], out[ROWS], in[ROWS];
     fill(own);
     for (uint32_t holdout = 2; holdout <= ROWS / 4; holdout++) {
-        const uint32_t out_count = fl_rows_split(out, own, ROWS, holdout, true);
-        const uint32_t in_count = fl_rows_split(in, own, ROWS, holdout, false);
+        const uint32_t out_count = split(out, own, holdout, true);
+        const uint32_t in_count = split(in, own, holdout, false);
         assert_int_equal(out_count, ROWS / holdout);
         assert_int_equal(out_count + in_count, ROWS);
         uint32_t o = 0, n = 0;
@@ -40,8 +47,7 @@ TEST(rows_too_few_to_hold_four_out_are_all_there_for_both)
     const uint32_t holdouts[] = {0, ROWS / 4 + 1, ROWS, ROWS + 1, 1 << 16};
     for (size_t i = 0; i < sizeof holdouts / sizeof *holdouts; i++) {
         for (int wants = 0; wants <= 1; wants++) {
-            assert_int_equal(fl_rows_split(rows, own, ROWS, holdouts[i], wants),
-                             ROWS);
+            assert_int_equal(split(rows, own, holdouts[i], wants), ROWS);
             assert_memory_equal(rows, own, sizeof own);
         }
     }

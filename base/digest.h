@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef FL_DATA_DIGEST_H
-#define FL_DATA_DIGEST_H
+#ifndef FL_BASE_DIGEST_H
+#define FL_BASE_DIGEST_H
 
 #include <stddef.h>
 #include <stdint.h>

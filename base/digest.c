@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "data/digest.h"
+#include "base/digest.h"
 
 // The finisher of SplitMix64 (Steele, Lea, Flood 2014): FNV-1a alone leaves
 // the high bits of short inputs alike.
