@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/state_address.h"
+
 enum { MANIFEST_CAP = 1024 * 1024 };  // memory for one; its bound is 164 KiB
 
 void fl_disk_report(fl_err err, const char *what, const fl_reason *why)
@@ -263,4 +265,14 @@ bool fl_disk_answer(fl_disk *disk, fl_client_event *event)
         return true;
     }
     return false;
+}
+
+void fl_disk_keep_address(const char *folder, const char *url)
+{
+    char known[FL_ADDRESS_CAP];
+    fl_reason why;
+    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
+        return;
+    }
+    fl_disk_report(fl_state_address_set(folder, url, &why), "address", &why);
 }

@@ -143,6 +143,15 @@ void fl_feed_release(fl_feed *feed)
     fl_stock_fini(&feed->retired);
 }
 
+// 1 is as good as nothing; 0 would be anything.
+static size_t memory_left(const fl_feed *feed)
+{
+    const size_t all = feed->options->rules.memory * 1000000;
+    const size_t rows = fl_stock_bytes(&feed->stock);
+    if (all == 0) return 0;
+    return all > rows ? all - rows : 1;
+}
+
 void fl_feed_lend(const fl_feed *feed, fl_local_data *data)
 {
     const fl_stock *stock = &feed->stock;
@@ -150,6 +159,7 @@ void fl_feed_lend(const fl_feed *feed, fl_local_data *data)
     data->rows = stock->rows;
     data->places = stock->places;
     data->row_count = stock->row_count;
+    data->memory_cap = memory_left(feed);
 }
 
 void fl_feed_keep_classes(const fl_feed *feed, fl_state *state)

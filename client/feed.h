@@ -76,7 +76,7 @@ FL_CHECK fl_err fl_feed_finish(fl_feed *feed, bool is_lent, fl_reason *why);
 
 void fl_feed_release(fl_feed *feed);
 
-/* Puts rows, places and their number into `data`. */
+/* Puts rows, places, and the memory that these leave, into `data`. */
 void fl_feed_lend(const fl_feed *feed, fl_local_data *data);
 
 /* Leaves word of what the classes are called, for who has only the model. */

@@ -15,7 +15,6 @@
 #include "client/feed.h"
 #include "client/gate.h"
 #include "client/installer.h"
-#include "client/state_address.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -88,20 +87,6 @@ static uint64_t peak_kb(void)
     return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
 }
 
-// Here the aggregator that is pinned has answered: next time nobody has to say
-// where it is.
-static void keep_address(service *s)
-{
-    char known[FL_ADDRESS_CAP];
-    fl_reason why;
-    const char *folder = s->options->state, *url = s->options->aggregator;
-    s->has_kept_address = true;
-    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
-        return;
-    }
-    fl_disk_report(fl_state_address_set(folder, url, &why), "address", &why);
-}
-
 static void write_status(service *s)
 {
     fl_reason why;
@@ -121,7 +106,11 @@ static void write_status(service *s)
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
-    if (status.is_connected && !s->has_kept_address) keep_address(s);
+    // It is the aggregator that is pinned: next time nobody has to say where.
+    if (status.is_connected && !s->has_kept_address) {
+        s->has_kept_address = true;
+        fl_disk_keep_address(s->options->state, s->options->aggregator);
+    }
 }
 
 /* ---- training ---- */
@@ -133,15 +122,6 @@ static void training_done(fl_job *job)
     (void)!fl_net_post(s->net, t);
 }
 
-// What the data leaves; 1 is as good as nothing, 0 would be anything.
-static size_t memory_left(const service *s)
-{
-    const size_t all = s->options->rules.memory * 1000000;
-    const size_t data = fl_stock_bytes(&s->feed.stock);
-    if (all == 0) return 0;
-    return all > data ? all - data : 1;
-}
-
 static fl_local_data data_of(const service *s, const fl_client_effect *effect)
 {
     fl_local_data data = {.model = effect->bytes,
@@ -149,8 +129,7 @@ static fl_local_data data_of(const service *s, const fl_client_effect *effect)
                           .ranges = effect->ranges,
                           .ranges_len = effect->ranges_len,
                           .client = s->number,
-                          .thread_count = (uint32_t)s->options->rules.threads,
-                          .memory_cap = memory_left(s)};
+                          .thread_count = (uint32_t)s->options->rules.threads};
     fl_feed_lend(&s->feed, &data);
     return data;
 }
@@ -332,7 +311,6 @@ static void end_look(service *s)
         end_training(s, t);
         return;
     }
-    t->data.memory_cap = memory_left(s);
     fl_feed_lend(&s->feed, &t->data);
     fl_feed_keep_classes(&s->feed, s->state);
     fl_pool_submit(s->pool, &t->job);

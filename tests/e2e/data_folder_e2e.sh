@@ -41,11 +41,13 @@ for label, name in enumerate(("high", "low", "middle")):
 EOP
 }
 
-# lead ROUNDS: until so many are finished.
+# lead ROUNDS: until so many are finished, by the board alone.
 lead() {
     start_aggregator "$scratch/leader" --model mlp --rounds "$1" --cohort 1 \
         --quorum 1 --aggregation clear --codec none --gather 0 --batch 8 \
         --dataset "images:$scratch/test" --test "images:$scratch/test" --json
+    [ -n "$client_pids" ] || start_client "$scratch/board" \
+        --data "$scratch/drop" --aggregation clear
     wait "$aggregator_pid" || fail "the aggregator ended with $?"
     aggregator_pid=''
 }
@@ -76,10 +78,6 @@ client_pids=''
 # 2. Twelve pictures of each class.
 add_pictures 1 12
 aggregator_url=''
-start_aggregator "$scratch/address" --model mlp --rounds 1 --cohort 1 \
-    --dataset "images:$scratch/test" --test "images:$scratch/test"
-kill_now "$aggregator_pid"
-start_client "$scratch/board" --data "$scratch/drop" --aggregation clear
 lead 1
 [ "$(samples_of_round 1)" -eq 36 ] || fail "round 1 had $(samples_of_round 1)"
 
