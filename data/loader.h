@@ -73,8 +73,7 @@ static inline bool fl_source_wants(const fl_source *source, uint32_t record)
  * What becomes of a bad file or line: FL_OK when somebody has been told that
  * it is passed over, else `err`. Memory that is out is no fault of a file.
  */
-fl_err fl_source_pass_over(const fl_source *source, fl_err err,
-                           const fl_reason *why);
+fl_err fl_source_pass_over(const fl_source *source, fl_err err, fl_reason *why);
 
 typedef struct {
     const char *name;  // what stands before the colon

@@ -11,12 +11,12 @@
 // Beside its values: label, and what a client notes of it.
 enum { ROW_NOTES = 4 + 4 + 8 };
 
-fl_err fl_source_pass_over(const fl_source *source, fl_err err,
-                           const fl_reason *why)
+fl_err fl_source_pass_over(const fl_source *source, fl_err err, fl_reason *why)
 {
     const fl_data_skip *skip = source->options->skip;
     if (!skip || err == FL_ERR_MEMORY || err == FL_ERR_CANCELLED) return err;
-    if (skip->tell) skip->tell(skip->self, why->text);
+    if (skip->tell) skip->tell(skip->self, why ? why->text : fl_err_text(err));
+    if (why) why->text[0] = '\0';
     return FL_OK;
 }
 
