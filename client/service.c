@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/service.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,7 @@ static void install(service *s)
 static void end_training(service *s, fl_training *t)
 {
     s->is_training = false;
+    malloc_trim(0);  // others on the board need what a training took
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
     tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
                               .result = &t->result,

@@ -26,6 +26,7 @@ static void job_done(fl_job *job)
 
 static void bench_init(bench *b)
 {
+    memset(b, 0, sizeof *b);
     fl_board_kit_init(&b->kit);
     assert_ok(fl_gate_init(&b->gate));
     assert_ok(fl_pool_new(&b->pool, 1));
