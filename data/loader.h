@@ -107,6 +107,14 @@ FL_CHECK fl_err fl_loader_load(fl_dataset *dataset, const char *spec,
 /* The spec without the name of a format; the whole, if it has none. */
 const char *fl_loader_place(const char *spec);
 
+/* The spec of a part. */
+static inline const char *fl_loader_spec(const fl_data_options *options,
+                                         fl_data_part part)
+{
+    return part == FL_DATA_TEST && options->test_spec ? options->test_spec
+                                                      : options->spec;
+}
+
 /* Has pictures read at another size, if the options want that. */
 FL_CHECK fl_err fl_loader_resize(fl_dataset *dataset,
                                  const fl_data_options *options,

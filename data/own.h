@@ -56,8 +56,8 @@ uint32_t fl_dataset_record_count(const fl_dataset *dataset);
 
 /*
  * Another number whenever a file of the spec has come, gone, or changed in
- * size, time or inode; never 0. Reads no file. FL_ERR_NOT_FOUND: there is no such
- * place. FL_ERR_LIMIT: too many files or bytes.
+ * size, time or inode; never 0. Reads no file. FL_ERR_NOT_FOUND: there is no
+ * such place. FL_ERR_LIMIT: too many files or bytes.
  */
 FL_CHECK fl_err fl_own_stamp(uint64_t *stamp, const char *spec,
                              const fl_own_options *own, fl_reason *why);

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "data/loader.h"
 
 enum { DEPTH_MAX = 3 };  // ROOT/train/CLASS/NAME
