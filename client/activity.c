@@ -112,6 +112,26 @@ void fl_activity_describe(char text[FL_ACTIVITY_TEXT_CAP],
     }
 }
 
+/* ---- data ---- */
+
+static void add_data(fl_json *line, const fl_feed *feed)
+{
+    const fl_skips *skips = &feed->skips;
+    fl_json_count_set(line, "samples", feed->stock.row_count);
+    if (!fl_feed_grows(feed)) return;
+    fl_json_count_set(line, "data_records", feed->stock.record_count);
+    fl_json_count_set(line, "data_waiting", feed->waiting_count);
+    fl_json_count_set(line, "data_skipped", skips->count);
+    if (skips->count > 0) {
+        char first[FL_SKIPS_TEXT_CAP];
+        fl_skips_list(first, skips);
+        fl_json_text_set(line, "data_skipped_first", first);
+    }
+    if (feed->trouble.text[0]) {
+        fl_json_text_set(line, "data_trouble", feed->trouble.text);
+    }
+}
+
 /* ---- memory, disk, bytes ---- */
 
 uint64_t fl_activity_peak_kb(void)
@@ -158,7 +178,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "refused", status->refused_count);
     fl_json_count_set(line, "sessions", status->session_count);
     fl_json_count_set(line, "faults", status->fault_count);
-    fl_json_count_set(line, "samples", activity->sample_count);
+    add_data(line, activity->feed);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
     add_resources(line, activity);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "client/client.h"
+#include "client/feed.h"
 #include "client/state.h"
 #include "client/watch.h"
 
@@ -19,7 +20,7 @@ typedef struct {
     const char *aggregator;
     const char *activity;       // fl_client_activity
     const uint8_t *public_key;  // FL_KEY_BYTES
-    uint64_t sample_count;
+    const fl_feed *feed;
     const fl_client_status *status;
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;

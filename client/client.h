@@ -92,7 +92,8 @@ typedef struct {
     const uint8_t *ranges;  // and its ranges, when it names some; or NULL
     size_t ranges_len;
     const fl_dataset *dataset;
-    const uint32_t *rows;  // this client's, in their order
+    const uint32_t *rows;    // this client's, in their order
+    const uint64_t *places;  // numbers of theirs, for life; NULL: 0, 1, 2, ...
     uint32_t row_count;
     uint64_t client;          // names this client's random streams
     const atomic_bool *stop;  // set by anyone: leave soon; or NULL

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/state_address.h"
+
 enum { MANIFEST_CAP = 1024 * 1024 };  // memory for one; its bound is 164 KiB
 
 void fl_disk_report(fl_err err, const char *what, const fl_reason *why)
@@ -264,23 +266,4 @@ bool fl_disk_answer(fl_disk *disk, fl_client_event *event)
         return true;
     }
     return false;
-}
-
-void fl_disk_keep_classes(const fl_disk *disk, const fl_dataset *dataset)
-{
-    fl_reason why;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    bool has_names = out != NULL;
-    for (uint32_t i = 0; out && i < fl_dataset_class_count(dataset); i++) {
-        const char *name = fl_dataset_class_name(dataset, i);
-        has_names = has_names && name && !strchr(name, '\n');
-        if (has_names) fprintf(out, "%s\n", name);
-    }
-    if (out && fclose(out) != 0) has_names = false;
-    fl_disk_report(
-        fl_state_classes_write(disk->state, has_names ? text : NULL, &why),
-        "classes", &why);
-    free(text);
 }

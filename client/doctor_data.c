@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "client/finding.h"
+#include "client/stock.h"
 #include "model/model.h"
 
 /* ---- the model ---- */
@@ -89,7 +90,7 @@ static void compare(fl_findings *all, const fl_dataset *data,
     }
 }
 
-void fl_finding_data(fl_findings *all)
+static void check_shared(fl_findings *all, const fl_model *model)
 {
     const fl_service_options *o = all->options;
     const fl_data_options options = fl_data_settings_options(&o->data, o->seed);
@@ -102,8 +103,72 @@ void fl_finding_data(fl_findings *all)
     }
     fl_finding_add(all, FL_FINDING_OK, "data", NULL, "%u rows",
                    fl_dataset_row_count(data));
-    fl_model *model = find_model(o->state);
     if (model) compare(all, data, model);
-    fl_model_free(model);
     fl_dataset_free(data);
+}
+
+/* ---- the device's own data ---- */
+
+static void add_skipped(fl_findings *all, const fl_skips *skips)
+{
+    char first[FL_SKIPS_TEXT_CAP];
+    if (skips->count == 0) return;
+    fl_skips_list(first, skips);
+    fl_finding_add(all, FL_FINDING_WARNING, "skipped data",
+                   "repair or remove what is named; it keeps nothing else from "
+                   "being used",
+                   "%u files or lines: %s", skips->count, first);
+}
+
+static void add_stock(fl_findings *all, const fl_stock *stock,
+                      const fl_model *model)
+{
+    fl_reason why;
+    fl_finding_add(all, FL_FINDING_OK, "data", NULL, "%u rows of %u",
+                   stock->row_count, stock->record_count);
+    if (!model) return;
+    if (fl_stock_check(stock, model, &why)) {
+        fl_finding_add(all, FL_FINDING_ERROR, "model",
+                       "the sentence has it; what the classes were called so "
+                       "far is in the file classes of the state folder",
+                       "%s", why.text);
+    } else {
+        compare(all, stock->dataset, model);
+    }
+}
+
+static void check_own(fl_findings *all, const fl_model *model)
+{
+    fl_stock stock;
+    fl_skips skips;
+    fl_reason why;
+    fl_skips_begin_quietly(&skips);
+    const fl_err err =
+        fl_stock_load_own(&stock, all->options, 0, &skips, NULL, &why);
+    fl_skips_end(&skips);
+    if (err == FL_ERR_NOT_FOUND) {
+        fl_finding_add(all, FL_FINDING_WARNING, "data",
+                       "put data there, or correct --data; the client runs, "
+                       "but is not chosen",
+                       "%s", why.text);
+    } else if (err) {
+        fl_finding_add(all, FL_FINDING_ERROR, "data",
+                       "correct --data, or the file", "%s", why.text);
+    } else {
+        add_stock(all, &stock, model);
+    }
+    add_skipped(all, &skips);
+    fl_skips_fini(&skips);
+    fl_stock_fini(&stock);
+}
+
+void fl_finding_data(fl_findings *all)
+{
+    fl_model *model = find_model(all->options->state);
+    if (all->options->own_data) {
+        check_own(all, model);
+    } else {
+        check_shared(all, model);
+    }
+    fl_model_free(model);
 }

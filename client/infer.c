@@ -5,10 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "client/skips.h"
 #include "client/state.h"
 #include "data/data.h"
 #include "model/model.h"
@@ -241,14 +243,28 @@ static fl_err classify_rows(inference *in, const char *file,
     return FL_OK;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+// One bad picture of a folder is logged, and keeps no other from being
+// classified.
 static fl_err classify(inference *in, const char *file, fl_reason *why)
 {
+    fl_skips skips;
+    const fl_data_skip skip = {.tell = fl_skips_tell, .self = &skips};
     const fl_data_options options = {.spec = file,
                                      .label_column = in->options->label_column,
-                                     .resize = in->options->resize};
+                                     .resize = in->options->resize,
+                                     .skip = is_folder(file) ? &skip : NULL};
     fl_dataset *dataset = NULL;
-    FL_TRY(fl_dataset_open_inputs(&dataset, &options, why));
-    const fl_err err = classify_rows(in, file, dataset, why);
+    fl_skips_begin(&skips, NULL);
+    fl_err err = fl_dataset_open_inputs(&dataset, &options, why);
+    fl_skips_end(&skips);
+    fl_skips_fini(&skips);
+    if (!err) err = classify_rows(in, file, dataset, why);
     fl_dataset_free(dataset);
     return err;
 }

@@ -30,8 +30,9 @@ static fl_err choose_rows(uint32_t **rows, fl_form_rows *chosen,
     *rows = calloc(data->row_count + (size_t)1, sizeof **rows);
     if (!*rows) return fl_reason_set(why, FL_ERR_MEMORY, "no memory for rows");
     fl_random_init(&random, SAMPLE_SEED, FL_RANDOM_SURVEY, data->client);
-    const uint32_t count = fl_rows_split(*rows, data->rows, data->row_count,
-                                         install->holdout, true);
+    const fl_own_rows own = {
+        .rows = data->rows, .places = data->places, .count = data->row_count};
+    const uint32_t count = fl_rows_split(*rows, &own, install->holdout, true);
     *chosen = (fl_form_rows){
         .dataset = data->dataset,
         .rows = *rows,

@@ -96,8 +96,9 @@ fl_err fl_local_rows(uint32_t **rows, uint32_t *row_count, const fl_plan *plan,
         return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u rows",
                              data->row_count);
     }
-    *row_count = fl_rows_split(chosen, data->rows, data->row_count,
-                               plan->holdout, is_measure);
+    const fl_own_rows own = {
+        .rows = data->rows, .places = data->places, .count = data->row_count};
+    *row_count = fl_rows_split(chosen, &own, plan->holdout, is_measure);
     if (*row_count == 0) {
         free(chosen);
         return fl_reason_set(why, FL_ERR_RANGE,
@@ -184,9 +185,10 @@ static fl_err make_trainer(fl_trainer **trainer, fl_footprint *footprint,
     if (!err) footprint->bytes = fl_trainer_memory(*trainer) + beside;
     if (err != FL_ERR_LIMIT) return err;
     return fl_reason_prefix(why, err,
-                            "--memory %zu: %.1f MB are for the model alone, "
-                            "for the rest",
-                            data->memory_cap / 1000000, (double)beside / 1e6);
+                            "%.1f MB are left of --memory; of these %.1f MB "
+                            "are for the model alone, for the rest",
+                            (double)data->memory_cap / 1e6,
+                            (double)beside / 1e6);
 }
 
 static uint64_t count_steps(const fl_plan *plan, uint32_t row_count)

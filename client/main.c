@@ -26,7 +26,7 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 22 + FL_RULES_COUNT };
+enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 24 + FL_RULES_COUNT };
 
 static settings defaults(void)
 {
@@ -51,6 +51,13 @@ static size_t list_options(fl_option *table, settings *s)
 {
     fl_service_options *service = &s->service;
     const fl_option options[] = {
+        {"data", "data", FL_OPTION_TEXT, &service->own_data, 0, 0, "PATH",
+         "this device's own rows, instead of --dataset: a folder of pictures "
+         "by class, a CSV, .npy or IDX; what is new there is used from the "
+         "next round on"},
+        {"data", "classes", FL_OPTION_TEXT, &service->classes, 0, 0, "NAMES",
+         "of --data: what the federation's classes are called, in their "
+         "order: cat,dog"},
         {"data", "slice", FL_OPTION_COUNT, &service->slice, 0, 1e6, "N",
          "which part of --partition is this client's, from 0"},
         {"data", "clients", FL_OPTION_COUNT, &service->clients, 1, 1e6, "N",

@@ -73,8 +73,8 @@ size_t fl_rules_list(fl_option *table, fl_rules *r)
         {"eligibility", "sensors-root", FL_OPTION_TEXT, &r->sensors_root, 0, 0,
          "DIR", "where sys/ and proc/ are, for tests"},
         {"resources", "memory", FL_OPTION_COUNT, &r->memory, 0, 1e6, "MB",
-         "for a training, beside the data and what the program takes when "
-         "idle; 0: any",
+         "for the data (half of it at most) and a training, beside what the "
+         "program takes when idle; 0: any",
          FL_OPTION_LIVE},
         {"resources", "threads", FL_OPTION_COUNT, &r->threads, 1, FL_TEAM_MAX,
          "N", "to train with, at most", FL_OPTION_LIVE},

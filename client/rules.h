@@ -29,7 +29,7 @@ typedef struct {
     uint64_t min_samples;
     uint64_t rest_s, look_s;
     const char *sensors_root;
-    uint64_t memory;  // MB that a training may take; 0: any
+    uint64_t memory;  // MB for the data and a training; 0: any
     uint64_t threads;
 } fl_rules;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/service.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/pool.h"
 #include "client/activity.h"
 #include "client/disk.h"
+#include "client/feed.h"
 #include "client/gate.h"
 #include "client/installer.h"
 #include "client/state_address.h"
@@ -22,6 +24,7 @@ enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
     GOODBYE_MS = 5000,  // for what is queued when we leave
     STATUS_MS = 1000,   // at most one status a second
+    LOOK_MS = 10000,    // between two looks for data where there is too little
 };
 
 typedef struct service {
@@ -33,9 +36,7 @@ typedef struct service {
     fl_identity identity;
     fl_trust trust;
     fl_enrolment *enrolment;
-    fl_dataset *dataset;
-    uint32_t *rows;  // 0, 1, 2, ...: the slice is all that was kept
-    uint32_t row_count;
+    fl_feed feed;
     uint64_t number;  // names this client's random streams
     fl_arena scratch;
     fl_net *net;
@@ -53,7 +54,9 @@ typedef struct service {
     fl_state_installed installed;  // what status says of it
     size_t installed_bytes;
     bool has_installed;
-    bool is_training, is_installing, has_left;
+    bool is_training, is_installing, is_looking, has_left;
+    bool awaits_data;  // the training, until the feed has looked for more
+    int64_t look_at_ms;
     fl_err left_with;
     fl_reason left_why;
     bool has_kept_address;
@@ -86,7 +89,7 @@ static void write_status(service *s)
         .aggregator = s->url,
         .activity = fl_client_activity(s->client),
         .public_key = s->identity.public_key,
-        .sample_count = s->row_count,
+        .feed = &s->feed,
         .status = &status,
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
@@ -119,16 +122,33 @@ static void training_done(fl_job *job)
 
 static fl_local_data data_of(const service *s, const fl_client_effect *effect)
 {
-    return (fl_local_data){.model = effect->bytes,
-                           .model_len = effect->len,
-                           .ranges = effect->ranges,
-                           .ranges_len = effect->ranges_len,
-                           .dataset = s->dataset,
-                           .rows = s->rows,
-                           .row_count = s->row_count,
-                           .client = s->number,
-                           .thread_count = (uint32_t)s->options->rules.threads,
-                           .memory_cap = s->options->rules.memory * 1000000};
+    fl_local_data data = {.model = effect->bytes,
+                          .model_len = effect->len,
+                          .ranges = effect->ranges,
+                          .ranges_len = effect->ranges_len,
+                          .client = s->number,
+                          .thread_count = (uint32_t)s->options->rules.threads};
+    fl_feed_lend(&s->feed, &data);
+    return data;
+}
+
+static void look_done(fl_job *job)
+{
+    fl_feed *feed = (fl_feed *)(void *)job;
+    service *s = feed->owner;
+    (void)!fl_net_post(s->net, feed);
+}
+
+// Looks for new data, for a training or for want of any.
+static void begin_look(service *s)
+{
+    const fl_local_data *data = &s->training.data;
+    s->is_looking = true;
+    s->feed.owner = s;
+    s->feed.job.done = look_done;
+    fl_feed_begin(&s->feed, s->awaits_data ? data->model : NULL,
+                  s->awaits_data ? data->model_len : 0);
+    fl_pool_submit(s->pool, &s->feed.job);
 }
 
 static void begin_training(service *s, const fl_client_effect *effect)
@@ -139,7 +159,12 @@ static void begin_training(service *s, const fl_client_effect *effect)
     s->training.job.done = training_done;
     s->is_training = true;
     s->has_given_up = false;
-    fl_pool_submit(s->pool, &s->training.job);
+    s->awaits_data = fl_feed_grows(&s->feed);
+    if (!s->awaits_data) {
+        fl_pool_submit(s->pool, &s->training.job);
+    } else if (!s->is_looking) {
+        begin_look(s);
+    }
 }
 
 /* ---- the INT8 form ---- */
@@ -251,6 +276,7 @@ static void install(service *s)
     fl_installer_finish(&s->installer, s->state, &event);
     tell(s, event);
     fl_installer_fini(&s->installer);
+    fl_feed_release(&s->feed);
     look_at_installed(s);
 }
 
@@ -268,6 +294,52 @@ static void reload(service *s)
     (void)!fl_watch_follow(&s->watch, &s->options->rules, &why);  // checked
 }
 
+static void end_training(service *s, fl_training *t)
+{
+    s->is_training = false;
+    malloc_trim(0);  // others on the board need what a training took
+    if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
+    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
+                              .result = &t->result,
+                              .err = t->err,
+                              .why = t->why.text});
+}
+
+// The training begins with the new rows, if the model can learn from them.
+static void end_look(service *s)
+{
+    fl_training *t = &s->training;
+    const bool was_for_training = s->feed.model != NULL;
+    s->is_looking = false;
+    s->look_at_ms = fl_net_now(s->net) + LOOK_MS;
+    const fl_err err = fl_feed_finish(&s->feed, s->is_installing, &t->why);
+    if (!s->awaits_data) return;
+    if (!was_for_training) {  // it came in the meantime
+        begin_look(s);
+        return;
+    }
+    s->awaits_data = false;
+    if (err) {
+        t->err = err;
+        end_training(s, t);
+        return;
+    }
+    fl_feed_lend(&s->feed, &t->data);
+    fl_feed_keep_classes(&s->feed, s->state);
+    fl_pool_submit(s->pool, &t->job);
+}
+
+// While there is too little nobody asks this client to train, and so to look.
+static void look_for_data(service *s)
+{
+    if (!fl_feed_grows(&s->feed) || s->is_looking || s->is_training ||
+        s->feed.stock.row_count >= s->options->rules.min_samples ||
+        fl_net_now(s->net) < s->look_at_ms) {
+        return;
+    }
+    begin_look(s);
+}
+
 static void handle_posted(service *s, void *posted)
 {
     switch (fl_control_take(&s->control, posted)) {
@@ -281,13 +353,11 @@ static void handle_posted(service *s, void *posted)
         install(s);
         return;
     }
-    fl_training *t = posted;
-    s->is_training = false;
-    if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
-    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
-                              .result = &t->result,
-                              .err = t->err,
-                              .why = t->why.text});
+    if (posted == &s->feed) {
+        end_look(s);
+        return;
+    }
+    end_training(s, posted);
 }
 
 static void handle(service *s, const fl_net_event *event)
@@ -344,7 +414,7 @@ static void look(service *s)
     const fl_watch_self self = {
         .now_ms = fl_net_now(s->net),
         .bytes = bytes_moved(s),
-        .samples = s->row_count,
+        .samples = s->feed.stock.row_count,
         .own_tasks = s->is_training && !was_away
                          ? (uint32_t)s->options->rules.threads
                          : 0,
@@ -392,6 +462,7 @@ static fl_err loop(service *s)
     tell(s, (fl_client_event){.kind = FL_CLIENT_TICK});
     while (!s->has_left) {
         look(s);
+        look_for_data(s);
         give_up_in_time(s);
         if (fl_net_now(s->net) >= s->status_at_ms) {
             s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
@@ -415,8 +486,10 @@ static void say_goodbye(service *s)
     const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
     if (s->is_training) fl_training_stop(&s->training);
     if (s->is_installing) atomic_store(&s->installer.stop, true);
+    if (s->is_looking) atomic_store(&s->feed.stop, true);
+    if (s->awaits_data) s->is_training = false;  // it never began
     fl_gate_knock(&s->gate);
-    while ((s->conn || s->is_training || s->is_installing) &&
+    while ((s->conn || s->is_training || s->is_installing || s->is_looking) &&
            fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
         if (event.kind == FL_NET_CLOSED && event.conn == s->conn) s->conn = 0;
@@ -426,62 +499,13 @@ static void say_goodbye(service *s)
         if (event.kind == FL_NET_POSTED && event.posted == &s->installer) {
             s->is_installing = false;
         }
+        if (event.kind == FL_NET_POSTED && event.posted == &s->feed) {
+            s->is_looking = false;
+        }
     }
 }
 
 /* ---- start ---- */
-
-// Keeps this client's slice of the training rows and nothing else.
-static fl_err keep_slice(service *s, fl_reason *why)
-{
-    const fl_service_options *options = s->options;
-    fl_partition *partition = NULL;
-    uint32_t count;
-    FL_TRY(fl_data_settings_deal(&partition, &options->data, s->dataset,
-                                 (uint32_t)options->clients, options->seed,
-                                 why));
-    fl_err err = FL_ERR_RANGE;
-    const uint32_t part_count = fl_partition_client_count(partition);
-    if (options->slice >= part_count) {
-        (void)!fl_reason_set(why, err,
-                             "--slice %llu: the partition has %u parts, "
-                             "numbered from 0",
-                             (unsigned long long)options->slice, part_count);
-    } else {
-        const uint32_t *rows =
-            fl_partition_rows(partition, (uint32_t)options->slice, &count);
-        err = fl_dataset_keep(s->dataset, rows, count);
-        if (err) {
-            (void)!fl_reason_set(why, err, "--slice %llu has no rows",
-                                 (unsigned long long)options->slice);
-        }
-    }
-    fl_partition_free(partition);
-    return err;
-}
-
-static fl_err load_data(service *s, fl_reason *why)
-{
-    const fl_data_options data =
-        fl_data_settings_options(&s->options->data, s->options->seed);
-    FL_TRY(fl_dataset_open(&s->dataset, FL_DATA_TRAIN, &data, why));
-    if (s->options->data.partition) FL_TRY(keep_slice(s, why));
-    s->row_count = fl_dataset_row_count(s->dataset);
-    if (s->row_count > FL_PROTO_SAMPLES_MAX) {
-        return fl_reason_set(why, FL_ERR_LIMIT,
-                             "%u rows; one client may have %d: use --samples",
-                             s->row_count, FL_PROTO_SAMPLES_MAX);
-    }
-    s->rows = calloc(s->row_count, sizeof *s->rows);
-    if (!s->rows) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for %u rows",
-                             s->row_count);
-    }
-    for (uint32_t i = 0; i < s->row_count; i++) {
-        s->rows[i] = i;
-    }
-    return FL_OK;
-}
 
 static fl_err open_state(service *s, fl_reason *why)
 {
@@ -547,8 +571,9 @@ static fl_err start(service *s, fl_reason *why)
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
-    FL_TRY(load_data(s, why));
-    fl_disk_keep_classes(&s->disk, s->dataset);
+    FL_TRY(fl_feed_open(&s->feed, s->options, s->number, why));
+    // Of data that grows they are not sure before a model has as many.
+    if (!fl_feed_grows(&s->feed)) fl_feed_keep_classes(&s->feed, s->state);
     FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
     if (fl_control_start(&s->control, post, s) || fl_pool_new(&s->pool, 1)) {
@@ -569,8 +594,7 @@ static void finish(service *s)
     fl_enrolment_free(s->enrolment);
     fl_net_free(s->net);
     fl_arena_fini(&s->scratch);
-    free(s->rows);
-    fl_dataset_free(s->dataset);
+    fl_feed_close(&s->feed);
     fl_identity_fini(&s->identity);
     fl_state_close(s->state);
 }
@@ -584,7 +608,7 @@ fl_err fl_service_run(const fl_service_options *options, const char *url,
     fl_err err = start(&s, why);
     if (!err) {
         fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u", url,
-               s.row_count);
+               s.feed.stock.row_count);
         fl_notify_ready(&s.control.notify);
         err = loop(&s);
         if (err) {

@@ -31,6 +31,8 @@ typedef struct {
     double max_drop;          // points that a new INT8 model may lose here
     bool refuses_surveys;
     fl_data_settings data;
+    const char *own_data;  // instead of data.dataset: rows of this device
+    const char *classes;   // of own_data: "cat,dog"; NULL: see stock.h
     uint64_t clients, slice, seed;
     bool leave_when_finished;
     fl_rules rules;

@@ -107,8 +107,10 @@ static fl_err say_not_finite(uint64_t row, uint64_t place,
                          fl_stream_path(stream), row, place);
 }
 
-static fl_err read_numbers(void *dst, size_t count, const fl_array *array,
-                           fl_stream *stream, fl_reason *why)
+// `count` numbers, of which the first is that of `row`.
+static fl_err read_numbers(void *dst, size_t count, uint32_t row,
+                           const fl_array *array, fl_stream *stream,
+                           fl_reason *why)
 {
     const size_t len = fl_number_len(array->type);
     if (len == 1) return fl_stream_fill(dst, count, stream, why);
@@ -122,20 +124,70 @@ static fl_err read_numbers(void *dst, size_t count, const fl_array *array,
         if (fl_number_decode((char *)dst + done * kept_len, &bad, chunk, part,
                              array->type, array->big_endian)) {
             const size_t row_len = row_values(array);
-            return say_not_finite((done + bad) / row_len,
+            return say_not_finite(row + (done + bad) / row_len,
                                   (done + bad) % row_len, stream, why);
         }
     }
     return FL_OK;
 }
 
+// At least one is: nobody picks none.
+static uint32_t count_wanted(const fl_source *source, uint32_t record_count)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < record_count; i++) {
+        count += fl_source_wants(source, i);
+    }
+    return count;
+}
+
+// Row by row, without room for those that nobody wants.
+static fl_err read_picked(uint8_t *dst, const fl_array *array,
+                          const fl_source *source, fl_stream *stream,
+                          fl_reason *why)
+{
+    const size_t count = row_values(array);
+    const size_t kept_len =
+        count * fl_number_len(fl_number_kept_as(array->type));
+    for (uint32_t row = 0; row < array->dims[0]; row++) {
+        if (!fl_source_wants(source, row)) {
+            FL_TRY(fl_stream_skip(count * fl_number_len(array->type), stream,
+                                  why));
+            continue;
+        }
+        FL_TRY(read_numbers(dst, count, row, array, stream, why));
+        dst += kept_len;
+    }
+    return FL_OK;
+}
+
+static fl_err read_rows(fl_dataset *dataset, const fl_array *array,
+                        const fl_source *source, fl_stream *stream,
+                        fl_reason *why)
+{
+    const size_t row_len = row_values(array) * fl_number_len(dataset->type);
+    // check_length has multiplied them for more rows.
+    dataset->values = malloc(dataset->row_count * row_len);
+    if (!dataset->values) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "%s: %zu bytes do not fit",
+                             fl_stream_path(stream),
+                             dataset->row_count * row_len);
+    }
+    FL_TRY(source->picks
+               ? read_picked(dataset->values, array, source, stream, why)
+               : read_numbers(dataset->values,
+                              dataset->row_count * row_values(array), 0, array,
+                              stream, why));
+    return fl_stream_finish(stream, why);
+}
+
 fl_err fl_array_load_values(fl_dataset *dataset, const char *path,
-                            fl_array_header *read_header, bool labels_only,
-                            fl_reason *why)
+                            fl_array_header *read_header,
+                            const fl_source *source, fl_reason *why)
 {
     fl_stream *stream = NULL;
     fl_array array = {0};
-    size_t count = 0, bytes = 0;
+    size_t count = 0;
     fl_err err = fl_stream_open(&stream, path, why);
     if (!err) err = read_dims(&array, &count, stream, read_header, why);
     if (err) goto out;
@@ -148,39 +200,31 @@ fl_err fl_array_load_values(fl_dataset *dataset, const char *path,
     }
     dataset->type = fl_number_kept_as(array.type);
     dataset->shape = shape_of(&array);
-    dataset->row_count = (uint32_t)array.dims[0];
-    if (labels_only) goto out;
-
-    // check_length has multiplied count by a type at least as wide.
-    bytes = count * fl_number_len(dataset->type);
-    dataset->values = malloc(bytes);
-    if (!dataset->values) {
-        err = fl_reason_set(why, FL_ERR_MEMORY, "%s: %zu bytes do not fit",
-                            path, bytes);
-        goto out;
+    dataset->record_count = (uint32_t)array.dims[0];
+    dataset->row_count = count_wanted(source, dataset->record_count);
+    if (!source->labels_only) {
+        err = read_rows(dataset, &array, source, stream, why);
     }
-    err = read_numbers(dataset->values, count, &array, stream, why);
-    if (!err) err = fl_stream_finish(stream, why);
 
 out:
     fl_stream_close(stream);
     return err;
 }
 
-static fl_err take_label(fl_dataset *dataset, uint32_t row, double value,
-                         const char *path, fl_reason *why)
+static fl_err take_label(fl_dataset *dataset, uint32_t row, uint32_t record,
+                         double value, const char *path, fl_reason *why)
 {
     if (value < 0) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "%s: row %" PRIu32
                              ": label %.0f is negative; classes count from 0",
-                             path, row, value);
+                             path, record, value);
     }
     if (value >= FL_DATA_CLASSES_MAX) {
         return fl_reason_set(why, FL_ERR_LIMIT,
                              "%s: row %" PRIu32
                              ": label %.0f; classes are below %u",
-                             path, row, value, FL_DATA_CLASSES_MAX);
+                             path, record, value, FL_DATA_CLASSES_MAX);
     }
     dataset->labels[row] = (uint32_t)value;
     if (dataset->class_count <= dataset->labels[row]) {
@@ -190,17 +234,20 @@ static fl_err take_label(fl_dataset *dataset, uint32_t row, double value,
 }
 
 static fl_err read_labels(fl_dataset *dataset, const fl_array *array,
-                          fl_stream *stream, fl_reason *why)
+                          const fl_source *source, fl_stream *stream,
+                          fl_reason *why)
 {
     uint8_t chunk[CHUNK_NUMBERS * sizeof(uint64_t)];
     const size_t len = fl_number_len(array->type);
-    const uint32_t count = dataset->row_count;
+    const uint32_t count = dataset->record_count;
+    uint32_t row = 0;
     for (uint32_t done = 0; done < count; done += CHUNK_NUMBERS) {
         const uint32_t part = (uint32_t)smaller(count - done, CHUNK_NUMBERS);
         FL_TRY(fl_stream_fill(chunk, part * len, stream, why));
         for (uint32_t i = 0; i < part; i++) {
+            if (!fl_source_wants(source, done + i)) continue;
             FL_TRY(take_label(
-                dataset, done + i,
+                dataset, row++, done + i,
                 fl_number_get(chunk + i * len, array->type, array->big_endian),
                 fl_stream_path(stream), why));
         }
@@ -235,7 +282,7 @@ static fl_err check_labels(const fl_array *array, uint32_t row_count,
 
 static fl_err load_labels(fl_dataset *dataset, const char *path,
                           const char *values_path, fl_array_header *read_header,
-                          fl_reason *why)
+                          const fl_source *source, fl_reason *why)
 {
     fl_stream *stream = NULL;
     fl_array array = {0};
@@ -243,13 +290,14 @@ static fl_err load_labels(fl_dataset *dataset, const char *path,
     fl_err err = fl_stream_open(&stream, path, why);
     if (!err) err = read_dims(&array, &count, stream, read_header, why);
     if (!err) {
-        err = check_labels(&array, dataset->row_count, path, values_path, why);
+        err =
+            check_labels(&array, dataset->record_count, path, values_path, why);
     }
     if (err) goto out;
     dataset->label_kind = FL_LABELS_NUMBERS;
-    dataset->labels = malloc(count * sizeof *dataset->labels);
+    dataset->labels = malloc(dataset->row_count * sizeof *dataset->labels);
     err = dataset->labels
-              ? read_labels(dataset, &array, stream, why)
+              ? read_labels(dataset, &array, source, stream, why)
               : fl_reason_set(why, FL_ERR_MEMORY, "%s: out of memory", path);
 
 out:
@@ -259,11 +307,12 @@ out:
 
 fl_err fl_array_load(fl_dataset *dataset, const char *values_path,
                      const char *labels_path, fl_array_header *read_header,
-                     bool labels_only, fl_reason *why)
+                     const fl_source *source, fl_reason *why)
 {
-    FL_TRY(fl_array_load_values(dataset, values_path, read_header, labels_only,
-                                why));
-    return load_labels(dataset, labels_path, values_path, read_header, why);
+    FL_TRY(
+        fl_array_load_values(dataset, values_path, read_header, source, why));
+    return load_labels(dataset, labels_path, values_path, read_header, source,
+                       why);
 }
 
 fl_err fl_array_load_pair(fl_dataset *dataset, const fl_source *source,
@@ -284,6 +333,6 @@ fl_err fl_array_load_pair(fl_dataset *dataset, const fl_source *source,
     }
     memcpy(values_path, source->place, len);
     values_path[len] = '\0';
-    return fl_array_load(dataset, values_path, comma + 1, read_header,
-                         source->labels_only, why);
+    return fl_array_load(dataset, values_path, comma + 1, read_header, source,
+                         why);
 }

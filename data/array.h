@@ -34,13 +34,13 @@ typedef fl_err fl_array_header(fl_array *array, fl_stream *stream,
  */
 FL_CHECK fl_err fl_array_load(fl_dataset *dataset, const char *values_path,
                               const char *labels_path,
-                              fl_array_header *read_header, bool labels_only,
-                              fl_reason *why);
+                              fl_array_header *read_header,
+                              const fl_source *source, fl_reason *why);
 
 /* Only the values, without labels: inputs. Errors as above. */
 FL_CHECK fl_err fl_array_load_values(fl_dataset *dataset, const char *path,
                                      fl_array_header *read_header,
-                                     bool labels_only, fl_reason *why);
+                                     const fl_source *source, fl_reason *why);
 
 /*
  * Cuts "VALUES,LABELS" at its last comma and loads the two.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,4 +102,132 @@ fl_err fl_classes_number(fl_dataset *dataset, const fl_dataset *other,
     }
     if (other) FL_TRY(merge_names(dataset, other, why));
     return number_names(dataset, why);
+}
+
+/* ---- of one device ---- */
+
+static const uint32_t NO_CLASS = UINT32_MAX;
+
+// Rather names that one mistyped label has made of numbers than the other way
+// round: then all rows would change their classes.
+static bool are_mostly_numbers(uint32_t *class_count, const fl_names *names)
+{
+    uint32_t number = 0, number_count = 0;
+    *class_count = 0;
+    for (uint32_t i = 0; i < names->count; i++) {
+        if (!read_class_number(&number, fl_names_get(names, i))) continue;
+        number_count++;
+        if (*class_count <= number) *class_count = number + 1;
+    }
+    return number_count > names->count / 2;
+}
+
+static uint32_t find_class(const fl_names *known, const char *name)
+{
+    uint32_t number;
+    if (known->count == 0) {
+        return read_class_number(&number, name) ? number : NO_CLASS;
+    }
+    for (uint32_t i = 0; i < known->count; i++) {
+        if (strcmp(fl_names_get(known, i), name) == 0) return i;
+    }
+    return NO_CLASS;
+}
+
+static void tell_unknown(const fl_dataset *dataset, uint32_t name,
+                         bool is_numbers, const fl_data_skip *skip)
+{
+    fl_reason what;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < dataset->row_count; i++) {
+        count += dataset->labels[i] == name;
+    }
+    if (count == 0 || !skip->tell) return;
+    (void)!fl_reason_set(
+        &what, FL_ERR_FORMAT, "class '%s': %" PRIu32 " rows; %s",
+        fl_names_get(&dataset->class_names, name), count,
+        is_numbers ? "the others are called by numbers"
+                   : "it is none of the classes that are known here");
+    skip->tell(skip->self, what.text);
+}
+
+// numbers[name] becomes its class, or NO_CLASS.
+static void find_classes(uint32_t *numbers, const fl_dataset *dataset,
+                         const fl_names *known, const fl_data_skip *skip)
+{
+    const fl_names *names = &dataset->class_names;
+    for (uint32_t i = 0; i < names->count; i++) {
+        numbers[i] = find_class(known, fl_names_get(names, i));
+        if (numbers[i] == NO_CLASS) {
+            tell_unknown(dataset, i, known->count == 0, skip);
+        }
+    }
+}
+
+static fl_err keep_known(fl_dataset *dataset, uint32_t *rows, fl_reason *why)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < dataset->row_count; i++) {
+        if (dataset->labels[i] != NO_CLASS) rows[count++] = i;
+    }
+    if (count == dataset->row_count) return FL_OK;
+    if (count == 0) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "no row is of a class that is known here");
+    }
+    if (!fl_dataset_keep(dataset, rows, count)) return FL_OK;
+    return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+}
+
+static fl_err take_names(fl_dataset *dataset, const fl_names *known,
+                         fl_reason *why)
+{
+    fl_names_fini(&dataset->class_names);
+    for (uint32_t i = 0; i < known->count; i++) {
+        const char *name = fl_names_get(known, i);
+        uint32_t number;
+        if (fl_names_add(&dataset->class_names, &number, name, strlen(name))) {
+            return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+        }
+    }
+    return FL_OK;
+}
+
+// Without any that are `known`: numbers.
+static fl_err map_classes(fl_dataset *dataset, const fl_names *known,
+                          const fl_data_skip *skip, fl_reason *why)
+{
+    uint32_t *numbers =
+        calloc((size_t)dataset->class_names.count + 1, sizeof *numbers);
+    uint32_t *rows = malloc(dataset->row_count * sizeof *rows);
+    fl_err err = FL_ERR_MEMORY;
+    if (numbers && rows) {
+        find_classes(numbers, dataset, known, skip);
+        renumber(dataset, numbers);
+        err = keep_known(dataset, rows, why);
+    } else {
+        fl_reason_set(why, err, "out of memory");
+    }
+    free(numbers);
+    free(rows);
+    dataset->label_kind = FL_LABELS_NUMBERS;
+    return err ? err : take_names(dataset, known, why);
+}
+
+fl_err fl_classes_number_own(fl_dataset *dataset, const fl_dataset *outline,
+                             const fl_names *known, const fl_data_skip *skip,
+                             fl_reason *why)
+{
+    uint32_t number_count = 0;
+    const bool is_numbers =
+        dataset->label_kind == FL_LABELS_CELLS &&
+        are_mostly_numbers(&number_count, &outline->class_names);
+    if (dataset->label_kind == FL_LABELS_NUMBERS ||
+        (!is_numbers && known->count == 0)) {
+        return fl_classes_number(dataset, outline, why);
+    }
+    const fl_names none = {.count = 0};
+    FL_TRY(map_classes(dataset, is_numbers ? &none : known, skip, why));
+    dataset->class_count = is_numbers ? number_count : known->count;
+    return FL_OK;
 }

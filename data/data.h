@@ -44,6 +44,12 @@ typedef enum {
     FL_DATA_TEST,   // the part held out
 } fl_data_part;
 
+/* `what` names the file or line, and what is wrong with it; borrowed. */
+typedef struct {
+    void (*tell)(void *self, const char *what);
+    void *self;
+} fl_data_skip;
+
 typedef struct {
     /*
      * What to load, one of
@@ -71,6 +77,11 @@ typedef struct {
      */
     const char *resize;
     uint64_t seed;
+    /*
+     * Who is told of files and lines that are bad and so passed over; NULL:
+     * the first of them is an error.
+     */
+    const fl_data_skip *skip;
 } fl_data_options;
 
 typedef struct fl_dataset fl_dataset;
@@ -85,6 +96,24 @@ typedef struct fl_dataset fl_dataset;
  * FL_ERR_MEMORY. *why names file, offset and remedy.
  */
 FL_CHECK fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
+                                const fl_data_options *options, fl_reason *why);
+
+/*
+ * The same without values, for those who want only some rows: it costs memory
+ * for the labels alone. Choose rows with fl_dataset_keep, then fl_dataset_fill;
+ * nothing else that asks for values may be called before.
+ */
+FL_CHECK fl_err fl_dataset_open_outline(fl_dataset **dataset, fl_data_part part,
+                                        const fl_data_options *options,
+                                        fl_reason *why);
+
+/*
+ * Reads the values of the rows that are left of an outline, and of no others.
+ * `part` and `options` are those that it was opened with. FL_ERR_STATE: the
+ * files have changed since. Errors of fl_dataset_open. It is an outline still
+ * after an error.
+ */
+FL_CHECK fl_err fl_dataset_fill(fl_dataset *dataset, fl_data_part part,
                                 const fl_data_options *options, fl_reason *why);
 
 /*
@@ -198,6 +227,7 @@ uint32_t fl_partition_client_count(const fl_partition *partition);
 const uint32_t *fl_partition_rows(const fl_partition *partition,
                                   uint32_t client, uint32_t *row_count);
 
+#include "data/own.h"
 #include "data/settings.h"
 
 #endif

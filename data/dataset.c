@@ -14,6 +14,7 @@ void fl_dataset_free(fl_dataset *dataset)
     free(dataset->values);
     free(dataset->labels);
     free(dataset->groups);
+    free(dataset->origins);
     fl_resize_free(dataset->resize);
     fl_names_fini(&dataset->class_names);
     fl_names_fini(&dataset->columns);
@@ -95,54 +96,58 @@ static void gather(void *dst, const void *src, const uint32_t *rows,
 }
 
 // Shrinking cannot lose anything: without a new block the old one stays.
-static void shrink(void **items, size_t len)
+static void keep_in_place(void **items, size_t item_len, const uint32_t *rows,
+                          size_t count)
 {
-    void *less = realloc(*items, len);
+    gather(*items, *items, rows, count, item_len);
+    void *less = realloc(*items, count * item_len);
     if (less) *items = less;
 }
 
-// Needs no second copy, which a board may not have room for.
-static void keep_in_place(fl_dataset *dataset, const uint32_t *rows,
-                          size_t count)
+// An outline has no values, most datasets have neither groups nor origins.
+enum { BLOCKS = 4 };
+
+typedef struct {
+    void *items;
+    size_t item_len;
+} block;
+
+static void list_blocks(block blocks[BLOCKS], const fl_dataset *dataset)
 {
-    void *values = dataset->values, *labels = dataset->labels,
-         *groups = dataset->groups;
-    const size_t len = row_len(dataset), number_len = sizeof *dataset->labels;
-    gather(values, values, rows, count, len);
-    shrink(&values, count * len);
-    gather(labels, labels, rows, count, number_len);
-    shrink(&labels, count * number_len);
-    if (groups) {
-        gather(groups, groups, rows, count, number_len);
-        shrink(&groups, count * number_len);
-    }
-    dataset->values = values;
-    dataset->labels = labels;
-    dataset->groups = groups;
+    blocks[0] = (block){dataset->values, row_len(dataset)};
+    blocks[1] = (block){dataset->labels, sizeof *dataset->labels};
+    blocks[2] = (block){dataset->groups, sizeof *dataset->groups};
+    blocks[3] = (block){dataset->origins, sizeof *dataset->origins};
 }
 
-static fl_err keep_copy(fl_dataset *dataset, const uint32_t *rows, size_t count)
+static void take_blocks(fl_dataset *dataset, const block blocks[BLOCKS])
 {
-    const size_t len = row_len(dataset), number_len = sizeof *dataset->labels;
-    void *values = malloc(count * len);
-    void *labels = malloc(count * number_len);
-    void *groups = dataset->groups ? malloc(count * number_len) : NULL;
-    if (!values || !labels || (dataset->groups && !groups)) {
-        free(values);
-        free(labels);
-        free(groups);
-        return FL_ERR_MEMORY;
+    dataset->values = blocks[0].items;
+    dataset->labels = blocks[1].items;
+    dataset->groups = blocks[2].items;
+    dataset->origins = blocks[3].items;
+}
+
+static fl_err copy_blocks(block blocks[BLOCKS], const uint32_t *rows,
+                          size_t count)
+{
+    void *copies[BLOCKS] = {NULL};
+    bool is_complete = true;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (!blocks[i].items) continue;
+        copies[i] = malloc(count * blocks[i].item_len);
+        is_complete = is_complete && copies[i];
     }
-    gather(values, dataset->values, rows, count, len);
-    gather(labels, dataset->labels, rows, count, number_len);
-    if (groups) gather(groups, dataset->groups, rows, count, number_len);
-    free(dataset->values);
-    free(dataset->labels);
-    free(dataset->groups);
-    dataset->values = values;
-    dataset->labels = labels;
-    dataset->groups = groups;
-    return FL_OK;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (!is_complete) {
+            free(copies[i]);
+        } else if (blocks[i].items) {
+            gather(copies[i], blocks[i].items, rows, count, blocks[i].item_len);
+            free(blocks[i].items);
+            blocks[i].items = copies[i];
+        }
+    }
+    return is_complete ? FL_OK : FL_ERR_MEMORY;
 }
 
 fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows, size_t count)
@@ -151,11 +156,18 @@ fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (rows[i] >= dataset->row_count) return FL_ERR_RANGE;
     }
-    if (is_ascending(rows, count)) {
-        keep_in_place(dataset, rows, count);
+    block blocks[BLOCKS];
+    list_blocks(blocks, dataset);
+    // In place where that is possible: a board may not have room for a copy.
+    if (!is_ascending(rows, count)) {
+        FL_TRY(copy_blocks(blocks, rows, count));
     } else {
-        FL_TRY(keep_copy(dataset, rows, count));
+        for (size_t i = 0; i < BLOCKS; i++) {
+            if (!blocks[i].items) continue;
+            keep_in_place(&blocks[i].items, blocks[i].item_len, rows, count);
+        }
     }
+    take_blocks(dataset, blocks);
     dataset->row_count = (uint32_t)count;
     // The allocator keeps what was freed for later; a board needs it now.
     malloc_trim(0);

@@ -90,7 +90,7 @@ fl_err fl_idx_load_folder(fl_dataset *dataset, const char *folder,
     dataset->has_parts = found[1];
     const size_t wanted = found[1] && source->part == FL_DATA_TEST;
     return fl_array_load(dataset, images[wanted], labels[wanted], read_header,
-                         source->labels_only, why);
+                         source, why);
 }
 
 static bool claims(const char *path, bool is_folder)
@@ -120,7 +120,7 @@ static bool claims_inputs(const char *path, bool is_folder)
 static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
                           fl_reason *why)
 {
-    return fl_array_load_values(dataset, source->place, read_header, false,
+    return fl_array_load_values(dataset, source->place, read_header, source,
                                 why);
 }
 

@@ -9,6 +9,7 @@
 #ifndef FL_DATA_LOADER_H
 #define FL_DATA_LOADER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include "data/data.h"
 #include "data/names.h"
 #include "data/number.h"
+#include "data/picks.h"
 #include "data/resize.h"
 
 #define FL_LOADER_PATH_CAP 4096
@@ -39,8 +41,10 @@ struct fl_dataset {
     uint32_t *labels;      // (row_count)
     uint32_t *groups;      // (row_count) or NULL
     fl_names class_names;
-    fl_names columns;    // of a table; empty again once it is opened
-    fl_names row_names;  // of inputs that are files; else empty
+    fl_names columns;       // of a table; empty again once it is opened
+    fl_names row_names;     // of inputs and outlines that are files; else empty
+    uint32_t record_count;  // rows of the source, also those that are not here
+    uint32_t *origins;      // of an outline: which of these; else NULL
 };
 
 typedef struct {
@@ -48,8 +52,28 @@ typedef struct {
     fl_data_part part;  // which one, if the source keeps them apart
     bool labels_only;   // leave `values` out: only the classes are asked for
     bool values_only;   // load_inputs: there need not be labels
+    bool is_growing;    // what stands behind the last line break may be torn
+    const fl_picks *picks;    // records that are wanted; NULL: all
+    const atomic_bool *stop;  // set by anyone: leave soon; or NULL
     const fl_data_options *options;
 } fl_source;
+
+/* What it is when a source has no rows. */
+static inline fl_err fl_source_empty(const fl_source *source)
+{
+    return source->is_growing ? FL_ERR_NOT_FOUND : FL_ERR_FORMAT;
+}
+
+static inline bool fl_source_wants(const fl_source *source, uint32_t record)
+{
+    return !source->picks || fl_picks_has(source->picks, record);
+}
+
+/*
+ * What becomes of a bad file or line: FL_OK when somebody has been told that
+ * it is passed over, else `err`. Memory that is out is no fault of a file.
+ */
+fl_err fl_source_pass_over(const fl_source *source, fl_err err, fl_reason *why);
 
 typedef struct {
     const char *name;  // what stands before the colon
@@ -73,6 +97,29 @@ typedef struct {
 extern const fl_loader fl_loader_fashion, fl_loader_idx, fl_loader_csv,
     fl_loader_npy, fl_loader_images;
 
+/*
+ * Loads by whatever format the spec names or its files show. What the dataset
+ * holds after an error is freed by the caller.
+ */
+FL_CHECK fl_err fl_loader_load(fl_dataset *dataset, const char *spec,
+                               const fl_source *wanted, fl_reason *why);
+
+/* The spec without the name of a format; the whole, if it has none. */
+const char *fl_loader_place(const char *spec);
+
+/* The spec of a part. */
+static inline const char *fl_loader_spec(const fl_data_options *options,
+                                         fl_data_part part)
+{
+    return part == FL_DATA_TEST && options->test_spec ? options->test_spec
+                                                      : options->spec;
+}
+
+/* Has pictures read at another size, if the options want that. */
+FL_CHECK fl_err fl_loader_resize(fl_dataset *dataset,
+                                 const fl_data_options *options,
+                                 fl_reason *why);
+
 /* Loads the four MNIST files of a folder; has_parts if both pairs are there. */
 FL_CHECK fl_err fl_idx_load_folder(fl_dataset *dataset, const char *folder,
                                    const fl_source *source, fl_reason *why);
@@ -92,5 +139,16 @@ bool fl_loader_has_ending(const char *path, const char *ending);
  */
 FL_CHECK fl_err fl_classes_number(fl_dataset *dataset, const fl_dataset *other,
                                   fl_reason *why);
+
+/*
+ * The same for the data of one device. Classes are those of `known`, if there
+ * are any, else numbers, if most names of the outline are such, else all names
+ * of the outline. Rows of others are passed over, which `skip` is told once a
+ * class. FL_ERR_NOT_FOUND: no row is left.
+ */
+FL_CHECK fl_err fl_classes_number_own(fl_dataset *dataset,
+                                      const fl_dataset *outline,
+                                      const fl_names *known,
+                                      const fl_data_skip *skip, fl_reason *why);
 
 #endif

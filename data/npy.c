@@ -239,7 +239,7 @@ static fl_err load(fl_dataset *dataset, const fl_source *source, fl_reason *why)
 static fl_err load_inputs(fl_dataset *dataset, const fl_source *source,
                           fl_reason *why)
 {
-    return fl_array_load_values(dataset, source->place, read_header, false,
+    return fl_array_load_values(dataset, source->place, read_header, source,
                                 why);
 }
 

@@ -67,9 +67,14 @@ static fl_err say_unknown(const char *spec, fl_reason *why)
                          "%s: no such file or folder; use " FORMS, spec);
 }
 
-// Fills the dataset, which is freed by the caller even after an error.
-static fl_err load(fl_dataset *dataset, const char *spec,
-                   const fl_source *wanted, fl_reason *why)
+const char *fl_loader_place(const char *spec)
+{
+    const char *place = spec;
+    return find_named(&place, spec) ? place : spec;
+}
+
+fl_err fl_loader_load(fl_dataset *dataset, const char *spec,
+                      const fl_source *wanted, fl_reason *why)
 {
     fl_source source = *wanted;
     if (!spec || !*spec) {
@@ -81,6 +86,7 @@ static fl_err load(fl_dataset *dataset, const char *spec,
     if (!loader) return say_unknown(spec, why);
     fl_names_init(&dataset->class_names, FL_DATA_CLASSES_MAX);
     fl_names_init(&dataset->columns, FL_DATA_VALUES_MAX);
+    fl_names_init(&dataset->row_names, FL_DATA_ROWS_MAX);
     return loader->load(dataset, &source, why);
 }
 
@@ -162,17 +168,14 @@ static fl_err hold_out(fl_dataset *dataset, fl_data_part part, uint64_t seed,
     return err;
 }
 
-static fl_err resize_rows(fl_dataset *dataset, const char *text, fl_reason *why)
+fl_err fl_loader_resize(fl_dataset *dataset, const fl_data_options *options,
+                        fl_reason *why)
 {
-    FL_TRY(fl_resize_new(&dataset->resize, dataset->shape, text, why));
+    if (!options->resize) return FL_OK;
+    FL_TRY(
+        fl_resize_new(&dataset->resize, dataset->shape, options->resize, why));
     dataset->shape = fl_resize_to(dataset->resize);
     return FL_OK;
-}
-
-static const char *spec_of(const fl_data_options *options, fl_data_part part)
-{
-    return part == FL_DATA_TEST && options->test_spec ? options->test_spec
-                                                      : options->spec;
 }
 
 /*
@@ -180,42 +183,60 @@ static const char *spec_of(const fl_data_options *options, fl_data_part part)
  * rows come from one place: then *has_other is false.
  */
 static fl_err load_parts(fl_dataset *dataset, fl_dataset *other,
-                         bool *has_other, fl_data_part part,
-                         const fl_data_options *options, fl_reason *why)
+                         bool *has_other, const fl_source *wanted,
+                         fl_reason *why)
 {
+    const fl_data_options *options = wanted->options;
+    const fl_data_part part = wanted->part;
     const fl_data_part other_part =
         part == FL_DATA_TEST ? FL_DATA_TRAIN : FL_DATA_TEST;
-    fl_source source = {.part = part, .options = options};
-    FL_TRY(load(dataset, spec_of(options, part), &source, why));
+    fl_source source = *wanted;
+    FL_TRY(
+        fl_loader_load(dataset, fl_loader_spec(options, part), &source, why));
     *has_other = dataset->has_parts || options->test_spec;
     if (!*has_other) return FL_OK;
 
     source.part = other_part;
     source.labels_only = true;
-    FL_TRY(load(other, spec_of(options, other_part), &source, why));
+    FL_TRY(fl_loader_load(other, fl_loader_spec(options, other_part), &source,
+                          why));
     return check_alike(dataset, other, why);
 }
 
-static fl_err open_part(fl_dataset *dataset, fl_dataset *other,
-                        fl_data_part part, const fl_data_options *options,
-                        fl_reason *why)
+static fl_err note_origins(fl_dataset *dataset, fl_reason *why)
 {
-    bool has_other = false;
-    FL_TRY(load_parts(dataset, other, &has_other, part, options, why));
-    FL_TRY(fl_classes_number(dataset, has_other ? other : NULL, why));
-    if (!has_other) FL_TRY(hold_out(dataset, part, options->seed, why));
-    fl_names_fini(&dataset->columns);
-    if (!options->resize) return FL_OK;
-    return resize_rows(dataset, options->resize, why);
+    dataset->origins = malloc(dataset->row_count * sizeof *dataset->origins);
+    if (!dataset->origins) {
+        return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
+    }
+    for (uint32_t i = 0; i < dataset->row_count; i++) {
+        dataset->origins[i] = i;
+    }
+    return FL_OK;
 }
 
-fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
-                       const fl_data_options *options, fl_reason *why)
+static fl_err open_part(fl_dataset *dataset, fl_dataset *other,
+                        const fl_source *wanted, fl_reason *why)
+{
+    const fl_data_options *options = wanted->options;
+    bool has_other = false;
+    FL_TRY(load_parts(dataset, other, &has_other, wanted, why));
+    FL_TRY(fl_classes_number(dataset, has_other ? other : NULL, why));
+    if (wanted->labels_only) FL_TRY(note_origins(dataset, why));
+    if (!has_other) {
+        FL_TRY(hold_out(dataset, wanted->part, options->seed, why));
+    }
+    fl_names_fini(&dataset->columns);
+    return fl_loader_resize(dataset, options, why);
+}
+
+static fl_err open_wanted(fl_dataset **dataset, const fl_source *wanted,
+                          fl_reason *why)
 {
     fl_dataset *opened = calloc(1, sizeof *opened);
     fl_dataset *other = calloc(1, sizeof *other);
     fl_err err = opened && other
-                     ? open_part(opened, other, part, options, why)
+                     ? open_part(opened, other, wanted, why)
                      : fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
     fl_dataset_free(other);
     if (err) {
@@ -226,6 +247,21 @@ fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
     malloc_trim(0);
     *dataset = opened;
     return FL_OK;
+}
+
+fl_err fl_dataset_open(fl_dataset **dataset, fl_data_part part,
+                       const fl_data_options *options, fl_reason *why)
+{
+    const fl_source wanted = {.part = part, .options = options};
+    return open_wanted(dataset, &wanted, why);
+}
+
+fl_err fl_dataset_open_outline(fl_dataset **dataset, fl_data_part part,
+                               const fl_data_options *options, fl_reason *why)
+{
+    const fl_source wanted = {
+        .part = part, .labels_only = true, .options = options};
+    return open_wanted(dataset, &wanted, why);
 }
 
 /* ---- inputs ---- */
@@ -276,12 +312,12 @@ static fl_err open_inputs(fl_dataset *dataset, const fl_data_options *options,
     fl_source source = {.options = options};
     fl_names_init(&dataset->class_names, FL_DATA_CLASSES_MAX);
     fl_names_init(&dataset->columns, FL_DATA_VALUES_MAX);
+    fl_names_init(&dataset->row_names, FL_DATA_ROWS_MAX);
     FL_TRY(find_inputs(&loader, &source.place, options->spec, why));
     FL_TRY(loader->load_inputs(dataset, &source, why));
     FL_TRY(label_inputs(dataset, why));
     fl_names_fini(&dataset->columns);
-    if (!options->resize) return FL_OK;
-    return resize_rows(dataset, options->resize, why);
+    return fl_loader_resize(dataset, options, why);
 }
 
 fl_err fl_dataset_open_inputs(fl_dataset **dataset,

@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 // Deflate spends at least two bits on 258 bytes (RFC 1951), a ratio of 1032.
-enum { DEFLATE_RATIO_MAX = 1032, BUFFER_LEN = 1 << 17 };
+enum { DEFLATE_RATIO_MAX = 1032, BUFFER_LEN = 1 << 17, SCRATCH_LEN = 4096 };
 
 // gzread counts in int.
 static const size_t READ_MAX = (size_t)1 << 30;
@@ -137,6 +137,17 @@ fl_err fl_stream_fill(void *dst, size_t len, fl_stream *stream, fl_reason *why)
                          "%s: ends at byte %" PRIu64
                          ", %zu bytes too early; copy or download it again",
                          stream->path, stream->offset, len - got);
+}
+
+fl_err fl_stream_skip(size_t len, fl_stream *stream, fl_reason *why)
+{
+    char scratch[SCRATCH_LEN];
+    while (len > 0) {
+        const size_t part = len < sizeof scratch ? len : sizeof scratch;
+        FL_TRY(fl_stream_fill(scratch, part, stream, why));
+        len -= part;
+    }
+    return FL_OK;
 }
 
 fl_err fl_stream_finish(fl_stream *stream, fl_reason *why)

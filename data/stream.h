@@ -50,6 +50,9 @@ FL_CHECK fl_err fl_stream_read(size_t *got, void *dst, size_t len,
 FL_CHECK fl_err fl_stream_fill(void *dst, size_t len, fl_stream *stream,
                                fl_reason *why);
 
+/* Reads `len` bytes for nobody. FL_ERR_FORMAT: as fl_stream_fill. */
+FL_CHECK fl_err fl_stream_skip(size_t len, fl_stream *stream, fl_reason *why);
+
 /* FL_ERR_FORMAT: bytes are left over, or gzip's checksum is wrong. */
 FL_CHECK fl_err fl_stream_finish(fl_stream *stream, fl_reason *why);
 

@@ -45,6 +45,7 @@ static fl_err show(bool is_json)
 // A client that has just written what it does.
 static fl_watch watch;  // nothing keeps it from working, unless a test says so
 static const char *trouble = "";
+static fl_feed feed = {.stock = {.row_count = 600}};
 
 static fl_state *train(uint32_t round)
 {
@@ -64,7 +65,7 @@ static fl_state *train(uint32_t round)
         .aggregator = "tcp://host:7443",
         .activity = "training",
         .public_key = key,
-        .sample_count = 600,
+        .feed = &feed,
         .status = &status,
         .watch = &watch,
         .peak_kb = 5000,

@@ -26,6 +26,7 @@ static void job_done(fl_job *job)
 
 static void bench_init(bench *b)
 {
+    memset(b, 0, sizeof *b);
     fl_board_kit_init(&b->kit);
     b->training.result = (fl_result){0};  // not every test begins one
     assert_ok(fl_gate_init(&b->gate));

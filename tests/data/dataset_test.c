@@ -307,6 +307,110 @@ TEST(dataset_says_how_to_install_fashion_mnist)
     assert_reason_names(why, "apt-get install dataset-fashion-mnist");
 }
 
+/* ---- some of the rows ---- */
+
+static void assert_same(const fl_dataset *a, const fl_dataset *b)
+{
+    const uint32_t count = fl_dataset_row_count(a);
+    const size_t size = fl_shape_size(fl_dataset_shape(a));
+    assert_int_equal(count, fl_dataset_row_count(b));
+    assert_int_equal(size, fl_shape_size(fl_dataset_shape(b)));
+    assert_memory_equal(fl_dataset_labels(a), fl_dataset_labels(b),
+                        count * sizeof(uint32_t));
+    for (uint32_t row = 0; row < count; row++) {
+        float x[16], y[16];
+        assert_in_range(size, 1, 16);
+        fl_dataset_read(x, a, &row, 1);
+        fl_dataset_read(y, b, &row, 1);
+        assert_memory_equal(x, y, size * sizeof *x);
+    }
+    assert_int_equal(fl_dataset_bytes(a), fl_dataset_bytes(b));
+}
+
+// Rows that are loaded alone are those that are left of all.
+static void assert_fills(const char *spec)
+{
+    const uint32_t orders[][3] = {{0, 2, 5}, {5, 0, 2}};
+    const fl_data_options options = {.spec = spec, .seed = 3};
+    for (size_t i = 0; i < 2; i++) {
+        fl_dataset *whole = NULL, *some = NULL;
+        assert_ok(fl_dataset_open(&whole, FL_DATA_TRAIN, &options, NULL));
+        assert_ok(
+            fl_dataset_open_outline(&some, FL_DATA_TRAIN, &options, NULL));
+        assert_null(some->values);
+        assert_int_equal(fl_dataset_row_count(some),
+                         fl_dataset_row_count(whole));
+        assert_ok(fl_dataset_keep(whole, orders[i], 3));
+        assert_ok(fl_dataset_keep(some, orders[i], 3));
+        assert_ok(fl_dataset_fill(some, FL_DATA_TRAIN, &options, NULL));
+        assert_same(some, whole);
+        fl_dataset_free(whole);
+        fl_dataset_free(some);
+    }
+}
+
+static void put_csv(data_files *files, uint32_t rows)
+{
+    char text[1000];
+    int len = sprintf(text, "a,who,b,label\n");
+    for (uint32_t i = 0; i < rows; i++)
+        len += sprintf(text + len, "%u,w%u,%u.5,%s\n", i, i % 2, 7 * i,
+                       i % 3 ? "x" : "y");
+    data_files_put_text(files, "t.csv", text);
+}
+
+TEST(dataset_fills_an_outline_with_the_rows_that_are_left_of_it)
+{
+    char spec[4 * DATA_PATH_CAP], name[32];
+    data_files files;
+    data_files_init(&files);
+    put_rows(&files, spec);
+    assert_fills(spec);
+    put_csv(&files, 12);
+    data_files_spec(spec, &files, "csv", "t.csv", NULL);
+    // A column of text is no number: the group.
+    fl_dataset *dataset = NULL;
+    const fl_data_options options = {.spec = spec, .group_column = "who"};
+    assert_ok(fl_dataset_open_outline(&dataset, FL_DATA_TRAIN, &options, NULL));
+    assert_ok(fl_dataset_fill(dataset, FL_DATA_TRAIN, &options, NULL));
+    assert_int_equal(fl_dataset_row_count(dataset), 11);
+    assert_non_null(fl_dataset_groups(dataset));
+    fl_dataset_free(dataset);
+    data_files_put_text(&files, "n.csv",
+                        "a,label\n1,x\n2,y\n3,x\n4,y\n5,x\n6,y\n7,x\n");
+    data_files_spec(spec, &files, "csv", "n.csv", NULL);
+    assert_fills(spec);
+    for (uint8_t i = 0; i < 8; i++) {
+        const uint8_t pixels[4] = {i, 1, 2, 3};
+        snprintf(name, sizeof name, "drop/%c/%u.png", i % 2 ? 'a' : 'b', i);
+        data_files_put_png(&files, name, pixels, 2, 2, 1, 8);
+    }
+    data_files_spec(spec, &files, "images", "drop", NULL);
+    assert_fills(spec);
+    data_files_fini(&files);
+}
+
+TEST(dataset_does_not_fill_an_outline_from_files_that_have_changed)
+{
+    char spec[4 * DATA_PATH_CAP];
+    data_files files;
+    fl_dataset *dataset = NULL;
+    fl_reason why;
+    data_files_init(&files);
+    data_files_spec(spec, &files, "csv", "t.csv", NULL);
+    const fl_data_options options = {.spec = spec, .group_column = "who"};
+    put_csv(&files, 12);
+    assert_ok(fl_dataset_open_outline(&dataset, FL_DATA_TRAIN, &options, NULL));
+    put_csv(&files, 13);
+    assert_err(fl_dataset_fill(dataset, FL_DATA_TRAIN, &options, &why),
+               FL_ERR_STATE);
+    assert_reason_names(why, "has changed while it was read");
+    put_csv(&files, 12);
+    assert_ok(fl_dataset_fill(dataset, FL_DATA_TRAIN, &options, &why));
+    fl_dataset_free(dataset);
+    data_files_fini(&files);
+}
+
 RUN_TESTS(
     cmocka_unit_test(dataset_holds_out_a_tenth_that_the_seed_picks),
     cmocka_unit_test(dataset_keeps_the_rows_asked_for_in_that_order),
@@ -321,4 +425,8 @@ RUN_TESTS(
     cmocka_unit_test(dataset_refuses_to_test_with_the_only_row),
     cmocka_unit_test(dataset_refuses_parts_of_different_shapes),
     cmocka_unit_test(dataset_opens_fashion_mnist),
-    cmocka_unit_test(dataset_says_how_to_install_fashion_mnist))
+    cmocka_unit_test(dataset_says_how_to_install_fashion_mnist),
+    cmocka_unit_test(
+        dataset_fills_an_outline_with_the_rows_that_are_left_of_it),
+    cmocka_unit_test(
+        dataset_does_not_fill_an_outline_from_files_that_have_changed))

@@ -86,6 +86,33 @@ TEST(inputs_are_the_pictures_of_a_folder_in_the_order_of_their_names)
     world_fini(&w);
 }
 
+static void listen(void *self, const char *what)
+{
+    uint32_t *count = self;
+    assert_non_null(strstr(what, "in/b.png: is neither"));
+    (*count)++;
+}
+
+TEST(inputs_of_a_folder_keep_their_names_when_one_is_passed_over)
+{
+    const uint8_t white[4] = {255, 255, 255, 255};
+    uint32_t told = 0;
+    const fl_data_skip skip = {.tell = listen, .self = &told};
+    fl_data_options options = {.skip = &skip};
+    world w;
+    world_init(&w);
+    data_files_put_png(&w.files, "in/a.png", white, 2, 2, 1, 8);
+    data_files_put_text(&w.files, "in/b.png", "no picture");
+    data_files_put_png(&w.files, "in/c.png", white, 2, 2, 1, 8);
+    options.spec = data_files_put_folder(&w.files, "in");
+    assert_ok(fl_dataset_open_inputs(&w.dataset, &options, &w.why));
+    assert_int_equal(told, 1);
+    assert_int_equal(fl_dataset_row_count(w.dataset), 2);
+    assert_string_equal(fl_dataset_row_name(w.dataset, 0), "a.png");
+    assert_string_equal(fl_dataset_row_name(w.dataset, 1), "c.png");
+    world_fini(&w);
+}
+
 TEST(inputs_are_rows_of_a_table_without_its_label)
 {
     const float first[2] = {1, 2}, second[2] = {4, 5};
@@ -161,6 +188,8 @@ TEST(inputs_that_are_not_there_or_none_are_refused)
 RUN_TESTS(cmocka_unit_test(inputs_are_a_picture_by_itself),
           cmocka_unit_test(
               inputs_are_the_pictures_of_a_folder_in_the_order_of_their_names),
+          cmocka_unit_test(
+              inputs_of_a_folder_keep_their_names_when_one_is_passed_over),
           cmocka_unit_test(inputs_are_rows_of_a_table_without_its_label),
           cmocka_unit_test(inputs_are_a_table_with_one_column),
           cmocka_unit_test(inputs_are_values_of_idx_without_labels),
