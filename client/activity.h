@@ -13,6 +13,7 @@
 
 #include "client/client.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 #include "client/watch.h"
 
 typedef struct {
@@ -24,9 +25,10 @@ typedef struct {
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;
     const fl_watch *watch;
-    uint64_t peak_kb;        // the most memory that the program has had
-    fl_footprint footprint;  // of the last training; zeros: none yet
-    const char *trouble;     // with the disk; "": none
+    uint64_t peak_kb;            // the most memory that the program has had
+    fl_footprint footprint;      // of the last training; zeros: none yet
+    const char *trouble;         // with the disk; "": none
+    const fl_external *trainer;  // the owner's; NULL: the engine trains
 } fl_activity;
 
 /* Errors of fl_state_status_write; the old one stays. */

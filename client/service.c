@@ -15,6 +15,7 @@
 #include "client/gate.h"
 #include "client/installer.h"
 #include "client/state_address.h"
+#include "client/trainer/external.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -47,6 +48,7 @@ typedef struct service {
     fl_watch watch;
     fl_gate gate;
     fl_training training;
+    fl_external external;    // who trains, if not the engine
     bool has_given_up;       // the training that goes on
     fl_footprint footprint;  // of the last one
     fl_installer installer;
@@ -116,6 +118,7 @@ static void write_status(service *s)
         .peak_kb = peak_kb(),
         .footprint = s->footprint,
         .trouble = s->disk.trouble.text,
+        .trainer = &s->external,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
@@ -141,6 +144,7 @@ static fl_local_data data_of(const service *s, const fl_client_effect *effect)
                            .rows = s->rows,
                            .row_count = s->row_count,
                            .client = s->number,
+                           .trainer = fl_external_trainer(&s->external),
                            .thread_count = (uint32_t)s->options->rules.threads,
                            .memory_cap = s->options->rules.memory * 1000000};
 }
@@ -282,6 +286,9 @@ static void handle_posted(service *s, void *posted)
     fl_training *t = posted;
     s->is_training = false;
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
+    if (t->plan.work == FL_WORK_TRAIN) {
+        fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));
+    }
     tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
                               .result = &t->result,
                               .err = t->err,
@@ -346,6 +353,9 @@ static void look(service *s)
         .own_tasks = s->is_training && !was_away
                          ? (uint32_t)s->options->rules.threads
                          : 0,
+        .trainer_rest_ms =
+            fl_retreat_left_ms(&s->external.retreat, fl_net_now(s->net)),
+        .trainer_failures = s->external.retreat.failure_count,
     };
     if (!fl_watch_look(&s->watch, &self)) return;
     const fl_away away = fl_watch_away(&s->watch);
@@ -557,6 +567,8 @@ static fl_err start(service *s, fl_reason *why)
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
     FL_TRY(open_state(s, why));
+    FL_TRY(fl_external_init(&s->external, &s->options->trainer,
+                            s->options->state, s->options->data.dataset, why));
     FL_TRY(load_data(s, why));
     keep_classes(s);
     FL_TRY(make_machine(s, why));
@@ -575,6 +587,7 @@ static void finish(service *s)
     if (s->training.owner) fl_result_fini(&s->training.result);
     fl_gate_fini(&s->gate);
     fl_installer_fini(&s->installer);
+    fl_external_fini(&s->external);
     if (s->client) fl_watch_close(&s->watch, bytes_moved(s));
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);

@@ -17,6 +17,7 @@
 #include "client/client.h"
 #include "client/rules.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 
 typedef struct {
     const char *aggregator;   // tcp://ADDRESS:PORT
@@ -33,6 +34,7 @@ typedef struct {
     uint64_t clients, slice, seed;
     bool leave_when_finished;
     fl_rules rules;
+    fl_external_options trainer;
 } fl_service_options;
 
 /*
