@@ -113,7 +113,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot
+.PHONY: dashboard-test dashboard-uplot trainer-test
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -149,6 +149,9 @@ interop: programs $(REWRITE) ## exported models in ONNX Runtime
 dashboard-test: programs  ## the dashboard in a headless browser; build/dashboard
 	@tools/install-packages dashboard
 	@B=$B tests/e2e/dashboard_browser.sh
+trainer-test: programs     ## the PyTorch example in federations with the engine
+	@tools/install-packages trainer
+	@B=$B tests/e2e/pytorch_trainer.sh
 dashboard-uplot:          ## the dashboard's charts are npm's, byte for byte
 	@tools/install-packages interop
 	@tools/check-uplot

@@ -156,7 +156,7 @@ static void log_done(const fl_talk_report *report, const fl_metrics *before,
 {
     fl_log(FL_LOG_INFO, "trainer_done",
            "round=%" PRIu32 " examples=%" PRIu64
-           " loss=%.4g accuracy=%.4g measured_before=%.4g measured_after=%.4g "
+           " loss=%.6g accuracy=%.4g measured_before=%.6g measured_after=%.6g "
            "took_ms=%" PRId64,
            plan->round, report->example_count, report->loss, report->accuracy,
            share(before->loss_sum, before), share(after->loss_sum, after), ms);
