@@ -143,6 +143,11 @@ static void reorder(float *dst, const float *src, fl_shape shape)
     }
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static fl_err write_inputs(FILE *file, const fl_local_job *job, fl_reason *why)
 {
     const fl_dataset *dataset = job->data->dataset;
@@ -152,8 +157,7 @@ static fl_err write_inputs(FILE *file, const fl_local_job *job, fl_reason *why)
     float *turned = new_array(row_len, sizeof *turned, why);
     const bool has_memory = rows && turned;
     for (size_t at = 0; has_memory && at < job->row_count;) {
-        const size_t left = job->row_count - at;
-        const size_t count = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+        const size_t count = smaller(job->row_count - at, ROWS_AT_ONCE);
         fl_dataset_read(rows, dataset, job->rows + at, count);
         for (size_t i = 0; i < count; i++) {
             reorder(turned, rows + i * row_len, shape);

@@ -17,10 +17,12 @@ static fl_err end_line(fl_lines *lines,
 static void append(fl_lines *lines, const char *piece, size_t len)
 {
     const size_t room = FL_LINES_CAP - lines->len;
-    const size_t taken = len < room ? len : room;
-    memcpy(lines->text + lines->len, piece, taken);
-    lines->len += taken;
-    if (taken < len) lines->is_cut = true;
+    if (len > room) {
+        lines->is_cut = true;
+        len = room;
+    }
+    memcpy(lines->text + lines->len, piece, len);
+    lines->len += len;
 }
 
 fl_err fl_lines_add(fl_lines *lines, const char *piece, size_t len,

@@ -3,11 +3,12 @@
 
 enum { BATCH = 16 };
 
+// All of them, if they are so few.
 static uint32_t choose(uint32_t rows[FL_PROBE_ROWS_MAX],
                        const fl_local_job *job)
 {
-    const uint32_t count =
-        job->row_count < FL_PROBE_ROWS_MAX ? job->row_count : FL_PROBE_ROWS_MAX;
+    uint32_t count = job->row_count;
+    if (count > FL_PROBE_ROWS_MAX) count = FL_PROBE_ROWS_MAX;
     for (uint32_t i = 0; i < count; i++) {
         rows[i] = job->rows[(uint64_t)i * job->row_count / count];
     }

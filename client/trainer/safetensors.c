@@ -78,8 +78,9 @@ static fl_err put_header(uint8_t **bytes, size_t *len, const char *text,
     fl_bytes_put_u32(*bytes, (uint32_t)header_len);  // see HEADER_MAX
     fl_bytes_put_u32(*bytes + 4, 0);
     uint8_t *header = *bytes + FL_SAFETENSORS_LENGTH_BYTES;
-    memset(header, ' ', header_len);
-    memcpy(header, text, text_len);
+    for (size_t i = 0; i < header_len; i++) {
+        header[i] = i < text_len ? (uint8_t)text[i] : ' ';
+    }
     return FL_OK;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _XOPEN_SOURCE 700  // realpath; NOLINT: the system's name
+#define _XOPEN_SOURCE 700  // realpath, nftw; NOLINT: the system's name
 #include "client/trainer/workdir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,48 +14,32 @@
 #include "base/file.h"
 
 enum {
-    DEPTH_MAX = 32,  // of folders in folders
+    WALK_FDS = 8,
+    TRIES_MAX = 16,  // each opens one more folder that was locked
 };
 
 /* ---- removing ---- */
 
-static bool is_dots(const char *name)
+static int remove_entry(const char *path, const struct stat *about, int type,
+                        struct FTW *place)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+    (void)about;
+    (void)place;
+    // A trainer may have locked itself out: its content goes the next time.
+    if (type == FTW_DNR) (void)chmod(path, 0700);
+    (void)remove(path);
+    return 0;
 }
 
-static bool remove_content(int folder, unsigned depth);
-
-// Never follows a link: what it leads to is not ours.
-static bool remove_entry(int folder, const char *name, unsigned depth)
+// Links are removed, not followed. False: something is left.
+static bool remove_all(const char *path)
 {
-    if (unlinkat(folder, name, 0) == 0) return true;
-    if (depth == DEPTH_MAX) return false;
-    const int inner =
-        openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (inner < 0) return false;
-    (void)fchmod(inner, 0700);  // a trainer may have locked itself out
-    const bool is_empty = remove_content(inner, depth + 1);
-    return is_empty && unlinkat(folder, name, AT_REMOVEDIR) == 0;
-}
-
-// Closes `folder`.
-static bool remove_content(int folder, unsigned depth)
-{
-    bool is_empty = true;
-    DIR *entries = fdopendir(folder);
-    if (!entries) {
-        close(folder);
-        return false;
+    struct stat found;
+    for (int i = 0; i < TRIES_MAX; i++) {
+        (void)nftw(path, remove_entry, WALK_FDS, FTW_DEPTH | FTW_PHYS);
+        if (lstat(path, &found) && errno == ENOENT) return true;
     }
-    const struct dirent *entry;
-    while ((entry = readdir(entries))) {
-        if (!is_dots(entry->d_name)) {
-            is_empty &= remove_entry(folder, entry->d_name, depth);
-        }
-    }
-    closedir(entries);
-    return is_empty;
+    return false;
 }
 
 /* ---- the folder ---- */
@@ -74,11 +58,8 @@ static fl_err make_parent(char path[PATH_MAX], const char *state,
     const fl_err err = fl_path_join(path, PATH_MAX, whole, "trainer");
     free(whole);
     if (err) return fl_reason_set(why, err, "%s: too long a path", state);
+    (void)remove_all(path);
     if (mkdir(path, 0700) && errno != EEXIST) return refuse(why, path);
-    const int folder =
-        open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0) return refuse(why, path);
-    (void)remove_content(folder, 0);
     return FL_OK;
 }
 
@@ -98,10 +79,9 @@ fl_err fl_workdir_open(fl_workdir *dir, const char *state, fl_reason *why)
 fl_err fl_workdir_close(fl_workdir *dir, fl_reason *why)
 {
     if (dir->fd < 0) return FL_OK;
-    const bool is_empty = remove_content(dir->fd, 0);
+    close(dir->fd);
     dir->fd = -1;
-    if (is_empty && rmdir(dir->path) == 0) return FL_OK;
-    return refuse(why, dir->path);
+    return remove_all(dir->path) ? FL_OK : refuse(why, dir->path);
 }
 
 /* ---- files ---- */

@@ -288,14 +288,22 @@ TEST(external_trainer_must_be_a_program)
     assert_null(fl_external_trainer(&external));
 }
 
-TEST(external_trainer_whose_folder_cannot_be_made_is_refused)
+TEST(external_trainer_without_a_folder_is_refused)
 {
-    char path[2 * FL_SCRATCH_CAP];
-    assert_ok(fl_path_join(path, sizeof path, folder, "trainer"));
-    assert_ok(fl_file_replace(path, "x", 1, 0600, NULL));
-    const fl_local_data data = prepare("same");
+    char path[FL_SCRATCH_CAP];
+    fl_local_data data = prepare("same");
+    memcpy(path, folder, sizeof path);
+    external.state = strcat(path, "/gone");
     assert_err(fl_local_work(&result, &kit.plan, &data, &why), FL_ERR_SYSTEM);
-    assert_reason_names(why, "Not a directory");
+    assert_reason_names(why, "No such file");
+}
+
+TEST(external_trainer_that_cannot_be_started_any_more_is_refused)
+{
+    const fl_local_data data = prepare("same");
+    external.argv.words[0] = folder;
+    assert_err(fl_local_work(&result, &kit.plan, &data, &why), FL_ERR_SYSTEM);
+    assert_reason_names(why, "the program: Permission denied");
 }
 
 TEST(external_trainer_finds_no_files_of_an_earlier_one)
@@ -432,7 +440,8 @@ RUN_TESTS(KEEPS(external_trainer_that_changes_nothing_gives_an_update_of_zeros),
           KEEPS(external_trainer_gets_as_long_as_the_round_leaves),
           KEEPS(external_trainer_is_held_to_its_memory),
           KEEPS(external_trainer_must_be_a_program),
-          KEEPS(external_trainer_whose_folder_cannot_be_made_is_refused),
+          KEEPS(external_trainer_without_a_folder_is_refused),
+          KEEPS(external_trainer_that_cannot_be_started_any_more_is_refused),
           KEEPS(external_trainer_finds_no_files_of_an_earlier_one),
           KEEPS(external_trainer_stands_still_while_the_board_pauses),
           KEEPS(external_trainer_can_be_stopped_also_in_a_pause),
