@@ -36,6 +36,7 @@ same) say_progress 1 2 && say_progress 2 2 && copy && say_done ;;
 slow)
     for step in 1 2 3 4 5 6 7 8 9 10; do
         say_progress $step 10
+        echo beat >>"$2/beats"
         sleep 0.1
     done
     copy && say_done
