@@ -10,7 +10,7 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/reduce model/zoo compress compress/commands \
             compress/model compress/update secure secure/commands secure/mask \
-            secure/session proto net client aggregator aggregator/http \
+            secure/session proto net client client/trainer aggregator aggregator/http \
             aggregator/joining sim
 PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))
@@ -101,7 +101,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot boot-test soak
+.PHONY: dashboard-test dashboard-uplot boot-test trainer-test soak
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -140,6 +140,9 @@ interop: programs $(REWRITE) ## exported models in ONNX Runtime
 dashboard-test: programs  ## the dashboard in a headless browser; build/dashboard
 	@tools/install-packages dashboard
 	@B=$B tests/e2e/dashboard_browser.sh
+trainer-test: programs     ## the PyTorch example in federations with the engine
+	@tools/install-packages trainer
+	@B=$B tests/e2e/pytorch_trainer.sh
 dashboard-uplot:          ## the dashboard's charts are npm's, byte for byte
 	@tools/install-packages interop
 	@tools/check-uplot

@@ -159,6 +159,16 @@ static void add_resources(fl_json *line, const fl_activity *activity)
     }
 }
 
+static void add_trainer(fl_json *line, const fl_external *trainer)
+{
+    if (!trainer || !trainer->options.command) return;
+    fl_json_text_set(line, "trainer", trainer->options.command);
+    fl_json_count_set(line, "trainer_failures", trainer->retreat.failure_count);
+    if (trainer->trouble.text[0]) {
+        fl_json_text_set(line, "trainer_why", trainer->trouble.text);
+    }
+}
+
 fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
                          fl_reason *why)
 {
@@ -182,6 +192,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
     add_resources(line, activity);
+    add_trainer(line, activity->trainer);
     add_installed(line, activity);
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);

@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "client/feed.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 #include "client/watch.h"
 
 typedef struct {
@@ -25,9 +26,10 @@ typedef struct {
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;
     const fl_watch *watch;
-    uint64_t peak_kb;        // fl_activity_peak_kb
-    fl_footprint footprint;  // of the last training; zeros: none yet
-    const char *trouble;     // with the disk; "": none
+    uint64_t peak_kb;            // fl_activity_peak_kb
+    fl_footprint footprint;      // of the last training; zeros: none yet
+    const char *trouble;         // with the disk; "": none
+    const fl_external *trainer;  // the owner's; NULL: the engine trains
 } fl_activity;
 
 /* The most memory that the program has had. It never falls. */

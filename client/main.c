@@ -26,7 +26,10 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 24 + FL_RULES_COUNT };
+enum {
+    TABLE_CAP =
+        FL_DATA_SETTINGS_COUNT + 24 + FL_RULES_COUNT + FL_EXTERNAL_OPTION_COUNT
+};
 
 static settings defaults(void)
 {
@@ -123,9 +126,9 @@ static size_t list_options(fl_option *table, settings *s)
     const size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &service->data);
     memcpy(table + count, options, sizeof options);
-    const size_t own_count = sizeof options / sizeof *options;
-    return count + own_count +
-           fl_rules_list(table + count + own_count, &service->rules);
+    size_t at = count + sizeof options / sizeof *options;
+    at += fl_rules_list(table + at, &service->rules);
+    return at + fl_external_list(table + at, &service->trainer);
 }
 
 static const char USAGE[] =

@@ -16,6 +16,7 @@
 #include "client/gate.h"
 #include "client/installer.h"
 #include "client/state_address.h"
+#include "client/trainer/external.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -48,6 +49,7 @@ typedef struct service {
     fl_watch watch;
     fl_gate gate;
     fl_training training;
+    fl_external external;    // who trains, if not the engine
     bool has_given_up;       // the training that goes on
     fl_footprint footprint;  // of the last one
     fl_installer installer;
@@ -97,6 +99,7 @@ static void write_status(service *s)
         .peak_kb = fl_activity_peak_kb(),
         .footprint = s->footprint,
         .trouble = s->disk.trouble.text,
+        .trainer = &s->external,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
@@ -127,6 +130,7 @@ static fl_local_data data_of(const service *s, const fl_client_effect *effect)
                           .ranges = effect->ranges,
                           .ranges_len = effect->ranges_len,
                           .client = s->number,
+                          .trainer = fl_external_trainer(&s->external),
                           .thread_count = (uint32_t)s->options->rules.threads};
     fl_feed_lend(&s->feed, &data);
     return data;
@@ -299,6 +303,9 @@ static void end_training(service *s, fl_training *t)
     s->is_training = false;
     malloc_trim(0);  // others on the board need what a training took
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
+    if (t->plan.work == FL_WORK_TRAIN) {
+        fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));
+    }
     tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
                               .result = &t->result,
                               .err = t->err,
@@ -418,6 +425,9 @@ static void look(service *s)
         .own_tasks = s->is_training && !was_away
                          ? (uint32_t)s->options->rules.threads
                          : 0,
+        .trainer_rest_ms =
+            fl_retreat_left_ms(&s->external.retreat, fl_net_now(s->net)),
+        .trainer_failures = s->external.retreat.failure_count,
     };
     if (!fl_watch_look(&s->watch, &self)) return;
     const fl_away away = fl_watch_away(&s->watch);
@@ -571,6 +581,8 @@ static fl_err start(service *s, fl_reason *why)
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
+    FL_TRY(fl_external_init(&s->external, &s->options->trainer,
+                            s->options->state, s->options->data.dataset, why));
     FL_TRY(fl_feed_open(&s->feed, s->options, s->number, why));
     // Of data that grows they are not sure before a model has as many.
     if (!fl_feed_grows(&s->feed)) fl_feed_keep_classes(&s->feed, s->state);
@@ -589,6 +601,7 @@ static void finish(service *s)
     if (s->training.owner) fl_result_fini(&s->training.result);
     fl_gate_fini(&s->gate);
     fl_installer_fini(&s->installer);
+    fl_external_fini(&s->external);
     if (s->client) fl_watch_close(&s->watch, bytes_moved(s));
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);

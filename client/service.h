@@ -18,6 +18,7 @@
 #include "client/client.h"
 #include "client/rules.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 
 typedef struct {
     const char *aggregator;   // tcp://ADDRESS:PORT; NULL: where it has joined
@@ -36,6 +37,7 @@ typedef struct {
     uint64_t clients, slice, seed;
     bool leave_when_finished;
     fl_rules rules;
+    fl_external_options trainer;
     fl_reload *reload;  // how to read these again; NULL: SIGHUP ends the
                         // client
 } fl_service_options;

@@ -58,6 +58,7 @@ void fl_training_begin(fl_training *t, fl_gate *gate,
     t->data.stop = is_survey(t) ? &t->is_interrupted : &t->stop;
     t->data.on_step = note_step;
     t->data.on_step_self = t;
+    t->data.is_paused = &gate->is_closed;
 }
 
 void fl_training_pause(fl_training *t)

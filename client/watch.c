@@ -75,6 +75,8 @@ bool fl_watch_look(fl_watch *watch, const fl_watch_self *self)
     log_faults(watch);
     sample.bytes = (double)watch->traffic.bytes;
     sample.samples = (double)self->samples;
+    sample.trainer_rest_s = (double)self->trainer_rest_ms / 1000;
+    sample.trainer_failures = self->trainer_failures;
     return fl_eligibility_look(&watch->eligibility, &sample, self->now_ms,
                                wall_s);
 }

@@ -25,10 +25,12 @@ typedef struct {
 
 /* What the program knows of itself. */
 typedef struct {
-    int64_t now_ms;      // on a clock that never steps
-    uint64_t bytes;      // sent and received since the start
-    uint64_t samples;    // that could be trained on
-    uint32_t own_tasks;  // threads that are at work
+    int64_t now_ms;             // on a clock that never steps
+    uint64_t bytes;             // sent and received since the start
+    uint64_t samples;           // that could be trained on
+    uint32_t own_tasks;         // threads that are at work
+    int64_t trainer_rest_ms;    // the owner's trainer is left alone
+    uint32_t trainer_failures;  // in a row, of it
 } fl_watch_self;
 
 /*

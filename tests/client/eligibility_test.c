@@ -273,6 +273,20 @@ TEST(eligibility_wants_enough_examples)
     assert_int_equal(look(&b), FL_AWAY_NONE);
 }
 
+TEST(eligibility_waits_for_a_trainer_that_rests)
+{
+    bench b = new_bench();
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+    b.sample.trainer_rest_s = 45;
+    b.sample.trainer_failures = 3;
+    assert_int_equal(look_after(&b, 60 * SECOND), FL_AWAY_TRAINER);
+    assert_explains(&b, FL_AWAY_TRAINER,
+                    "the trainer has failed 3 times in a row; it is tried "
+                    "again in 45 s");
+    b.sample.trainer_rest_s = 0;
+    assert_int_equal(look_after(&b, 60 * SECOND), FL_AWAY_NONE);
+}
+
 TEST(eligibility_believes_a_sensor_that_falls_silent_for_a_minute)
 {
     bench b = new_bench();
@@ -376,6 +390,7 @@ RUN_TESTS(
     cmocka_unit_test(eligibility_keeps_to_the_month_and_its_budget),
     cmocka_unit_test(eligibility_observes_quiet_hours_and_knows_their_end),
     cmocka_unit_test(eligibility_wants_enough_examples),
+    cmocka_unit_test(eligibility_waits_for_a_trainer_that_rests),
     cmocka_unit_test(
         eligibility_believes_a_sensor_that_falls_silent_for_a_minute),
     cmocka_unit_test(
