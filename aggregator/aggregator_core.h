@@ -4,6 +4,8 @@
  *   aggregator.c  the machine from outside: new, step, deadline
  *   peer.c        connections: handshake, check-in, mail, silence
  *   round.c       the round: cohort, deadline, evaluate, save
+ *   harvest.c     what its sum becomes: the next model and the record
+ *   farewell.c    after the last round
  *   aggregation.c  the sum: of updates in the clear, or by a session
  *   survey.c      rounds that ask instead of training, and what follows
  *   roll.c        the enrolment list: who may be in a cohort

@@ -131,6 +131,9 @@ expect_said "enrolled as early"
 expect_exit $REFUSED client join "$aggregator_url" --pin "$other" \
     --state "$scratch/early"
 expect_said "belongs to another federation" "$pin"
+expect_exit $REFUSED client run --pin "$other" --state "$scratch/early" \
+    --dataset "$data"
+expect_said "$pin" "$other" "aggregator.pub"
 
 # ---- renamed, by id; the name is unique
 early_id=$("$B/fedge-aggregator" clients list --state "$state" |
