@@ -102,6 +102,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
 .PHONY: dashboard-test dashboard-uplot boot-test soak
+.PHONY: install deb package-test
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -188,6 +189,12 @@ arm64-suite:              ## every test on arm64, by qemu (CPUS=cortex-a72)
 	@B=$B tests/arm64/suite $(TESTS:$B/%=%)
 arm64-programs: $(BIN) $(TESTS) $(addprefix $B/tests/,secure/session_peer \
     arm64/digest e2e/failing_disk.so)
+
+install: programs         ## into DESTDIR and PREFIX (/usr/local)
+	@B=$B DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) NATIVE=$(NATIVE) packaging/install
+deb:                      ## Debian packages in build/deb (ARCH=arm64)
+	@tools/install-packages build package $(if $(ARCH),package-$(ARCH))
+	@packaging/deb $(ARCH)
 
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
 	@tools/install-packages build test fuzz
