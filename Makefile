@@ -50,6 +50,8 @@ SHIM    := tests/e2e/failing_disk.c
 DRIVEN  := $(addprefix tests/,secure/constant_time.c secure/session_peer.c \
              soak/herd.c)
 PEERS   := $(PEER:%.c=$B/%)
+ABSENT  := packaging/static/absent.c
+STATIC  := $(BIN:$B/%=$B/static/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
 pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
@@ -102,7 +104,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
 .PHONY: dashboard-test dashboard-uplot boot-test soak
-.PHONY: install deb package-test
+.PHONY: install deb static static-programs package-test
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -195,6 +197,14 @@ install: programs         ## into DESTDIR and PREFIX (/usr/local)
 deb:                      ## Debian packages in build/deb (ARCH=arm64)
 	@tools/install-packages build package $(if $(ARCH),package-$(ARCH))
 	@packaging/deb $(ARCH)
+static:                   ## programs without libraries, a tarball (ARCH=arm64)
+	@tools/install-packages build package-static \
+	    $(if $(ARCH),package-$(ARCH))
+	@packaging/tarball $(ARCH)
+static-programs: $(STATIC)
+package-test: programs    ## install, update, remove the packages on a bare Debian
+	@tools/install-packages build package package-test
+	@B=$B tests/e2e/packages.sh
 
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
 	@tools/install-packages build test fuzz
@@ -208,11 +218,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) \
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(ABSENT) \
 	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(ABSENT) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -225,6 +235,15 @@ $(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
 $B/fedge-keys: $B/secure/main.o $(LIB)
 $(BIN):
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
+# All that the shared libraries bring along by themselves is named here.
+$(filter-out %/fedge-keys,$(STATIC)): $B/static/fedge-%: $B/%/main.o \
+    $(call obj,$(ABSENT)) $(LIB)
+$B/static/fedge-keys: $B/secure/main.o $(LIB)
+$(STATIC):
+	@mkdir -p $(@D)
+	$(call run,LD,$(CC) $(filter-out -pie,$(LDFLAGS)) -static -o $@ $^ \
+	    -Wl,--no-warnings $(filter-out -lqrencode,$(LDLIBS)) \
+	    -lmbedtls -lmbedx509 -lmbedcrypto -latomic)
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
@@ -274,4 +293,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(ABSENT))
