@@ -65,6 +65,10 @@ LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
             -llapacke -lopenblas -lm -pthread
+# Shared libraries bring these along by themselves. The linker would warn of
+# getaddrinfo, which looks in files and in the DNS all the same.
+LDLIBS_static = -Wl,--no-warnings $(filter-out -lqrencode,$(LDLIBS)) \
+                -lmbedtls -lmbedx509 -lmbedcrypto -latomic
 # What an initializer leaves out is zero, and meant to be.
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -235,15 +239,13 @@ $(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
 $B/fedge-keys: $B/secure/main.o $(LIB)
 $(BIN):
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
-# All that the shared libraries bring along by themselves is named here.
 $(filter-out %/fedge-keys,$(STATIC)): $B/static/fedge-%: $B/%/main.o \
     $(call obj,$(ABSENT)) $(LIB)
 $B/static/fedge-keys: $B/secure/main.o $(LIB)
 $(STATIC):
 	@mkdir -p $(@D)
 	$(call run,LD,$(CC) $(filter-out -pie,$(LDFLAGS)) -static -o $@ $^ \
-	    -Wl,--no-warnings $(filter-out -lqrencode,$(LDLIBS)) \
-	    -lmbedtls -lmbedx509 -lmbedcrypto -latomic)
+	    $(LDLIBS_static))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)

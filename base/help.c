@@ -111,11 +111,13 @@ static void print_key(void *self, const fl_option *option)
     FILE *out = ((printer *)self)->out;
     if (!option->section) return;
     char text[1000], value[FL_OPTION_LIMITS_CAP], range[FL_OPTION_RANGE_CAP];
-    snprintf(text, sizeof text, "%s", option->help);
-    if (option->kind == FL_OPTION_COUNT || option->kind == FL_OPTION_NUMBER) {
-        fl_option_range_text(range, option);
-        snprintf(text, sizeof text, "%s (%s)", option->help, range);
-    }
+    const bool has_range =
+        option->kind == FL_OPTION_COUNT || option->kind == FL_OPTION_NUMBER;
+    if (has_range) fl_option_range_text(range, option);
+    snprintf(text, sizeof text, "%s%s%s%s%s", option->help,
+             has_range ? " (" : "", has_range ? range : "",
+             has_range ? ")" : "",
+             option->is_live ? "; a reload changes it" : "");
     fprintf(out, "\n# ");
     print_wrapped(out, 2, "#", text);
     fl_option_default_text(value, option);

@@ -215,7 +215,7 @@ static void put_option(void *self, const fl_option *option)
         put(out, limits);
         fputc(')', out);
     }
-    fputc('\n', out);
+    fputs(option->is_live ? "; a reload changes it\n" : "\n", out);
 }
 
 // Of a command: what every program has stands once, among the program's.
