@@ -50,6 +50,8 @@ SHIM    := tests/e2e/failing_disk.c
 DRIVEN  := $(addprefix tests/,secure/constant_time.c secure/session_peer.c \
              soak/herd.c)
 PEERS   := $(PEER:%.c=$B/%)
+ABSENT  := packaging/static/absent.c
+STATIC  := $(BIN:$B/%=$B/static/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
 pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
@@ -63,6 +65,10 @@ LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
             -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
             -llapacke -lopenblas -lm -pthread
+# Shared libraries bring these along by themselves. The linker would warn of
+# getaddrinfo, which looks in files and in the DNS all the same.
+LDLIBS_static = -Wl,--no-warnings $(filter-out -lqrencode,$(LDLIBS)) \
+                -lmbedtls -lmbedx509 -lmbedcrypto -latomic
 # What an initializer leaves out is zero, and meant to be.
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
         -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -101,7 +107,8 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
 .PHONY: bench-compression bench-compress-model bench-run
-.PHONY: dashboard-test dashboard-uplot boot-test trainer-test soak
+.PHONY: dashboard-test dashboard-uplot boot-test operating-test trainer-test soak
+.PHONY: install deb static static-programs package-test
 .PHONY: layers format help clean generated tool-tests constant-time
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -132,6 +139,8 @@ e2e: programs $(SHIM:%.c=$B/%.so) ## real processes on loopback
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 boot-test: programs       ## the services under a real systemd, in a container
 	@B=$B tests/systemd/boot_test.sh
+operating-test:           ## docs/operating.md, every command, in containers
+	@tests/systemd/operating_test.sh
 interop: programs $(REWRITE) ## exported models in ONNX Runtime
 	@tools/install-packages interop
 	@B=$B tests/e2e/onnxruntime_networks.sh
@@ -192,6 +201,20 @@ arm64-suite:              ## every test on arm64, by qemu (CPUS=cortex-a72)
 arm64-programs: $(BIN) $(TESTS) $(addprefix $B/tests/,secure/session_peer \
     arm64/digest e2e/failing_disk.so)
 
+install: programs         ## into DESTDIR and PREFIX (/usr/local)
+	@B=$B DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) NATIVE=$(NATIVE) packaging/install
+deb:                      ## Debian packages in build/deb (ARCH=arm64)
+	@tools/install-packages build package $(if $(ARCH),package-$(ARCH))
+	@packaging/deb $(ARCH)
+static:                   ## programs without libraries, a tarball (ARCH=arm64)
+	@tools/install-packages build package-static \
+	    $(if $(ARCH),package-$(ARCH))
+	@packaging/tarball $(ARCH)
+static-programs: $(STATIC)
+package-test: programs    ## install, update, remove the packages on a bare Debian
+	@tools/install-packages build package package-test
+	@B=$B tests/e2e/packages.sh
+
 fuzz:                     ## every fuzzer for FUZZ_SECONDS (30)
 	@tools/install-packages build test fuzz
 	@$(MAKE) --no-print-directory CC=clang-14 VARIANT=fuzz fuzz-run
@@ -204,11 +227,11 @@ lint: layers              ## format, clang-tidy, cppcheck, shell, spelling
 	@tools/install-packages build lint
 	@$(MAKE) --no-print-directory generated
 	@tools/lint "$(SRC)" "$(HDR)" \
-	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) \
+	    "$(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(ABSENT) \
 	    $(wildcard tests/*.h tests/*/*.h)"
 format:                   ## rewrite the sources in place
 	clang-format-14 -i $(SRC) $(HDR) $(TEST) $(FUZZ) $(BENCH) $(PEER) \
-	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(wildcard tests/*.h tests/*/*.h)
+	    $(TESTLIB) $(DIGEST) $(DRIVEN) $(SHIM) $(ABSENT) $(wildcard tests/*.h tests/*/*.h)
 help:                     ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 clean:                    ## remove build/
@@ -221,6 +244,13 @@ $(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
 $B/fedge-keys: $B/secure/main.o $(LIB)
 $(BIN):
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS))
+$(filter-out %/fedge-keys,$(STATIC)): $B/static/fedge-%: $B/%/main.o \
+    $(call obj,$(ABSENT)) $(LIB)
+$B/static/fedge-keys: $B/secure/main.o $(LIB)
+$(STATIC):
+	@mkdir -p $(@D)
+	$(call run,LD,$(CC) $(filter-out -pie,$(LDFLAGS)) -static -o $@ $^ \
+	    $(LDLIBS_static))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
     $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
@@ -270,4 +300,4 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<)
 
--include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN))
+-include $(patsubst %.c,$B/%.d,$(SRC) $(TEST) $(FUZZ) $(BENCH) $(PEER) $(TESTLIB) $(DIGEST) $(DRIVEN) $(ABSENT))

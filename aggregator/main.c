@@ -18,6 +18,8 @@
 enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 20 };
 enum { TABLE_CAP = DATA_OPTIONS + FL_FEDERATION_OPTIONS + OWN_OPTIONS };
 
+static const char STATE[] = "/var/lib/fedge-aggregator";
+
 typedef struct {
     fl_server_options server;
     const char *log_level;
@@ -33,7 +35,7 @@ static settings defaults(void)
 {
     return (settings){
         .server = {.listen = "tcp://127.0.0.1:7443",
-                   .state = getenv("STATE_DIRECTORY"),
+                   .state = fl_program_state(STATE),
                    .federation = FL_FEDERATION_INIT,
                    .client_cap = 16384,
                    .upload_mb = 256,
@@ -106,14 +108,13 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
 }
 
 static const char USAGE[] =
-    "usage: fedge-aggregator run --state DIR [OPTION]...\n"
-    "       fedge-aggregator status --state DIR [--json]\n"
-    "       fedge-aggregator reload --state DIR\n"
-    "       fedge-aggregator export --state DIR --out FILE\n"
-    "       fedge-aggregator backup --state DIR --out FOLDER\n"
-    "       fedge-aggregator token --state DIR [--ttl TIME] [--uses N] "
-    "[--name NAME]\n"
-    "       fedge-aggregator token --state DIR --list | --revoke ID\n"
+    "usage: fedge-aggregator run [OPTION]...\n"
+    "       fedge-aggregator status [--json]\n"
+    "       fedge-aggregator reload\n"
+    "       fedge-aggregator export --out FILE\n"
+    "       fedge-aggregator backup --out FOLDER\n"
+    "       fedge-aggregator token [--ttl TIME] [--uses N] [--name NAME]\n"
+    "       fedge-aggregator token --list | --revoke ID\n"
     "       fedge-aggregator clients list|approve|revoke WHO...|"
     "rename WHO NAME\n\n"
     "run     waits for clients, leads the rounds, keeps every finished one; "
@@ -130,22 +131,27 @@ static const char USAGE[] =
     "a "
     "key\n"
     "        (all of these beside an aggregator that runs, or without)\n\n"
+    "  fedge-aggregator run --listen tcp://0.0.0.0:7443 --model lenet\n"
+    "  fedge-aggregator token --name kitchen\n"
+    "  fedge-aggregator clients list\n\n"
     "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
     "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
 
-static fl_err check_state(const settings *s, fl_reason *why)
-{
-    if (s->server.state) return FL_OK;
-    return fl_reason_set(why, FL_ERR_RANGE, "name a folder with --state DIR");
-}
+static const fl_manual_entry VARIABLES[] = {
+    {"STATE_DIRECTORY", "the default of --state; systemd sets it"},
+    {NULL, NULL},
+};
+
+static const fl_manual_entry FILES[] = {
+    {STATE, "rounds, models, devices and tokens, the keys of this aggregator; "
+            "what is there survives updates and removal"},
+    {NULL, NULL},
+};
 
 static int run(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why) ||
-        fl_federation_check(&s->server.federation, why)) {
-        return FL_EXIT_USAGE;
-    }
+    if (fl_federation_check(&s->server.federation, why)) return FL_EXIT_USAGE;
     return fl_program_exit(fl_server_run(&s->server, why));
 }
 
@@ -153,7 +159,6 @@ static int status(const void *self, fl_reason *why)
 {
     const settings *s = self;
     bool is_running;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     if (fl_status_print(stdout, s->server.state, s->server.is_json, &is_running,
                         why)) {
         return FL_EXIT_FAILED;
@@ -181,7 +186,6 @@ static int token(const void *self, fl_reason *why)
 {
     const settings *s = self;
     const fl_office_options options = office_options(s);
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     return fl_program_exit(fl_office_token(stdout, &options, why));
 }
 
@@ -189,7 +193,6 @@ static int clients(const void *self, fl_reason *why)
 {
     const settings *s = self;
     const fl_office_options options = office_options(s);
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     const fl_err err =
         fl_office_clients(stdout, &options, s->words, s->word_count, why);
     return err == FL_ERR_STATE ? FL_EXIT_USAGE : fl_program_exit(err);
@@ -198,7 +201,6 @@ static int clients(const void *self, fl_reason *why)
 static int reload(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     const fl_err err = fl_store_ask_to_reload(s->server.state, why);
     return err == FL_ERR_NOT_FOUND ? FL_EXIT_NOT_RUNNING : fl_program_exit(err);
 }
@@ -206,7 +208,6 @@ static int reload(const void *self, fl_reason *why)
 static int export(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     if (!s->server.out) {
         (void)!fl_reason_set(why, FL_ERR_RANGE, "name a file with --out FILE");
         return FL_EXIT_USAGE;
@@ -218,7 +219,6 @@ static int export(const void *self, fl_reason *why)
 static int backup(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     if (!s->server.out) {
         (void)!fl_reason_set(why, FL_ERR_RANGE, "name a folder with --out DIR");
         return FL_EXIT_USAGE;
@@ -246,6 +246,7 @@ int main(int argc, char **argv)
                                     .word_count = &s.word_count}};
     const fl_program program = {
         .name = "fedge-aggregator",
+        .summary = "lead a federation of clients over the network",
         .config_path = "/etc/fedge/aggregator.conf",
         .usage = USAGE,
         .options = table,
@@ -255,6 +256,8 @@ int main(int argc, char **argv)
         .log_level = &s.log_level,
         .settings = &s,
         .reload = &s.server.reload,
+        .variables = VARIABLES,
+        .files = FILES,
     };
     fl_memory_give_back();
     return fl_program_main(&program, argc, argv);

@@ -54,13 +54,21 @@ typedef struct fl_options fl_options;  // owns the texts
  * Sets the table's variables. `config_path`: the INI file, or NULL; a missing
  * default file is fine, one named by `--config` is not. argv[1..argc) are the
  * flags (GNU long options, `--key value` or `--key=value`). Words that are
- * not options: FL_ERR_RANGE. `--help` and `--version` set *asked instead of
- * failing.
+ * not options: FL_ERR_RANGE. `--help`, `--help=man` and the like, and
+ * `--version` set *asked instead of failing; the defaults still hold then.
  * FL_ERR_RANGE: usage (the command line). FL_ERR_FORMAT: configuration (a
  * file or the environment). *why is the sentence to print. The caller owns
  * *options, also after an error: fl_options_free.
  */
-typedef enum { FL_ASKED_NOTHING, FL_ASKED_HELP, FL_ASKED_VERSION } fl_asked;
+typedef enum {
+    FL_ASKED_NOTHING,
+    FL_ASKED_VERSION,
+    FL_ASKED_HELP,
+    FL_ASKED_MANUAL,  // --help=man
+    FL_ASKED_BASH,    // --help=bash, completion
+    FL_ASKED_ZSH,
+    FL_ASKED_CONFIG,  // --help=conf
+} fl_asked;
 
 FL_CHECK fl_err fl_options_read(fl_options **options, fl_asked *asked,
                                 const fl_option *table, size_t count,
@@ -75,6 +83,13 @@ void fl_options_free(fl_options *options);
  * and help, wrapped to 80 columns.
  */
 void fl_options_help(FILE *out, const fl_option *table, size_t count);
+
+/*
+ * Prints a configuration file that changes nothing: each key of each section
+ * with help and default, commented out. Lines that begin with "#" and no blank
+ * become settings without it.
+ */
+void fl_options_config(FILE *out, const fl_option *table, size_t count);
 
 /* Exit codes of every program. */
 enum {

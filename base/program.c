@@ -3,9 +3,11 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/manual.h"
 
 int fl_program_exit(fl_err err)
 {
@@ -19,6 +21,12 @@ int fl_program_exit(fl_err err)
     case FL_ERR_UNSUPPORTED: return FL_EXIT_CONFIG;
     default: return FL_EXIT_FAILED;
     }
+}
+
+const char *fl_program_state(const char *folder)
+{
+    const char *of_service = getenv("STATE_DIRECTORY");
+    return of_service && *of_service ? of_service : folder;
 }
 
 static const fl_command *find_command(const fl_program *program,
@@ -103,6 +111,33 @@ static fl_err prepare_reload(const fl_program *program, int argc,
     return program->reload ? fl_reload_new(program->reload, &options) : FL_OK;
 }
 
+// What was asked for instead of work; an exit code.
+static int tell(const fl_program *program, fl_asked asked, const char *usage,
+                const fl_option *table, size_t count, fl_reason *why)
+{
+    switch (asked) {
+    case FL_ASKED_NOTHING: break;
+    case FL_ASKED_VERSION: printf("%s %s\n", program->name, FL_VERSION); break;
+    case FL_ASKED_HELP:
+        fputs(usage, stdout);
+        fl_options_help(stdout, table, count);
+        break;
+    case FL_ASKED_MANUAL: fl_manual_page(stdout, program); break;
+    case FL_ASKED_BASH: fl_manual_bash(stdout, program); break;
+    case FL_ASKED_ZSH: fl_manual_zsh(stdout, program); break;
+    case FL_ASKED_CONFIG:
+        if (program->config_path) {
+            fl_manual_config(stdout, program);
+            break;
+        }
+        (void)!fl_reason_set(why, FL_ERR_RANGE,
+                             "--help=conf: this program has no configuration "
+                             "file");
+        return FL_EXIT_USAGE;
+    }
+    return FL_EXIT_OK;
+}
+
 int fl_program_main(const fl_program *program, int argc, char *const *argv)
 {
     fl_options *options = NULL;
@@ -122,11 +157,8 @@ int fl_program_main(const fl_program *program, int argc, char *const *argv)
     const fl_err err =
         fl_options_read(&options, &asked, table, count, program->config_path,
                         argc - skip, argv + skip, &why);
-    if (!err && asked == FL_ASKED_HELP) {
-        fputs(usage, stdout);
-        fl_options_help(stdout, table, count);
-    } else if (!err && asked == FL_ASKED_VERSION) {
-        printf("%s %s\n", program->name, FL_VERSION);
+    if (!err && asked != FL_ASKED_NOTHING) {
+        code = tell(program, asked, usage, table, count, &why);
     } else if (!command) {
         why = no_command;
         code = FL_EXIT_USAGE;

@@ -34,8 +34,15 @@ typedef struct {
     size_t *word_count;
 } fl_command;
 
+// In lists of a manual page; a title of NULL ends them.
+typedef struct {
+    const char *title;  // "STATE_DIRECTORY", "/etc/hosts"
+    const char *text;   // one sentence without a full stop
+} fl_manual_entry;
+
 typedef struct {
     const char *name;         // "fedge-client"
+    const char *summary;      // behind the name: "trains on what it holds"
     const char *config_path;  // INI file; NULL: none
     const char *usage;        // stands before the options in --help
                               // (`COMMAND --help`: the command's)
@@ -47,6 +54,8 @@ typedef struct {
     const void *settings;
     fl_reload **reload;  // where a command finds how to read the options
                          // again; NULL: none does
+    // For the manual page, besides what options say; NULL: none.
+    const fl_manual_entry *variables, *files;
 } fl_program;
 
 /*
@@ -54,6 +63,12 @@ typedef struct {
  * options, model or data are wrong, so that starting again will not help.
  */
 int fl_program_exit(fl_err err);
+
+/*
+ * The default of --state: $STATE_DIRECTORY, which systemd sets, else `folder`,
+ * that of the service, so that commands beside it find it.
+ */
+const char *fl_program_state(const char *folder);
 
 /* Returns the exit code. */
 int fl_program_main(const fl_program *program, int argc, char *const *argv);

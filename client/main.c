@@ -15,6 +15,8 @@
 #include "client/service.h"
 #include "client/state_address.h"
 
+static const char STATE[] = "/var/lib/fedge-client";
+
 typedef struct {
     fl_service_options service;
     const char *log_level, *model, *file;
@@ -43,7 +45,7 @@ static settings defaults(void)
                     .min_step = 1e-7,
                     .max_drop = 2.0,
                     .rules = fl_rules_defaults(),
-                    .state = getenv("STATE_DIRECTORY")},
+                    .state = fl_program_state(STATE)},
         .log_level = "info",
         .top = 1,
         .wait_s = 30,
@@ -132,12 +134,12 @@ static size_t list_options(fl_option *table, settings *s)
 }
 
 static const char USAGE[] =
-    "usage: fedge-client join ADDRESS --token ID.SECRET --pin KEY --state DIR\n"
-    "       fedge-client run --state DIR [--aggregator URL] [OPTION]...\n"
-    "       fedge-client status --state DIR [--json]\n"
-    "       fedge-client check | doctor --state DIR [OPTION]... [--json]\n"
-    "       fedge-client reload --state DIR\n"
-    "       fedge-client infer FILE... --state DIR [--top N] [--json]\n\n"
+    "usage: fedge-client join ADDRESS --token ID.SECRET --pin KEY\n"
+    "       fedge-client run [--aggregator URL] [OPTION]...\n"
+    "       fedge-client status [--json]\n"
+    "       fedge-client check | doctor [OPTION]... [--json]\n"
+    "       fedge-client reload\n"
+    "       fedge-client infer FILE... [--top N] [--json]\n\n"
     "join    asks the aggregator there to enrol this device, and remembers "
     "it\n"
     "run     trains on this machine's data whenever the aggregator asks, and "
@@ -151,14 +153,24 @@ static const char USAGE[] =
     "infer   what the INT8 model of this folder takes each picture or row of "
     "the\n"
     "        files for (.png, .jpg, a folder of them, .npy, .csv, IDX)\n\n"
+    "  fedge-client join tcp://192.0.2.7:7443 --token ID.SECRET --pin KEY\n"
+    "  fedge-client run --dataset images:/srv/pictures\n"
+    "  fedge-client status --json\n\n"
     "Options may also stand in /etc/fedge/client.conf (or --config FILE) and "
     "in the\nenvironment as FEDGE_SECTION_KEY.\n\n";
 
-static fl_err check_state(const settings *s, fl_reason *why)
-{
-    if (s->service.state) return FL_OK;
-    return fl_reason_set(why, FL_ERR_RANGE, "name a folder with --state DIR");
-}
+static const fl_manual_entry VARIABLES[] = {
+    {"STATE_DIRECTORY", "the default of --state; systemd sets it"},
+    {"FEDGE_CPU", "the most that kernels may use of the processor: portable, "
+                  "avx2, avx512vnni, smlal or sdot"},
+    {NULL, NULL},
+};
+
+static const fl_manual_entry FILES[] = {
+    {STATE, "the key of this device, which aggregator and authority it trusts, "
+            "and its work; what is there survives updates and removal"},
+    {NULL, NULL},
+};
 
 // Where it has joined, unless a person says where.
 static int find_aggregator(const char **url, char address[FL_ADDRESS_CAP],
@@ -192,7 +204,6 @@ static int join(const void *self, fl_reason *why)
                                      .name = s->name,
                                      .wait_s = s->wait_s,
                                      .is_json = s->is_json};
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     return fl_join_run(stdout, &options, why);
 }
 
@@ -201,7 +212,6 @@ static int run(const void *self, fl_reason *why)
     const settings *s = self;
     char address[FL_ADDRESS_CAP];
     const char *url;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     const int code = find_aggregator(&url, address, &s->service, why);
     if (code) return code;
     if (fl_service_check(&s->service, why)) return FL_EXIT_USAGE;
@@ -214,7 +224,6 @@ static int status(const void *self, fl_reason *why)
 {
     const settings *s = self;
     bool is_running;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     if (fl_activity_print(stdout, s->service.state, s->is_json, &is_running,
                           why)) {
         return FL_EXIT_FAILED;
@@ -226,7 +235,6 @@ static int check(const void *self, fl_reason *why)
 {
     const settings *s = self;
     bool has_errors;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     const fl_err err =
         fl_doctor_run(stdout, &s->service, s->is_json, &has_errors, why);
     return err || has_errors ? FL_EXIT_FAILED : FL_EXIT_OK;
@@ -237,7 +245,6 @@ static int doctor(const void *self, fl_reason *why)
 {
     fl_reason ignored = {""};
     const int code = check(self, why);
-    if (code == FL_EXIT_USAGE) return code;
     (void)status(self, &ignored);
     if (ignored.text[0]) puts(ignored.text);
     return code;
@@ -246,7 +253,6 @@ static int doctor(const void *self, fl_reason *why)
 static int reload(const void *self, fl_reason *why)
 {
     const settings *s = self;
-    if (check_state(s, why)) return FL_EXIT_USAGE;
     const fl_err err = fl_state_ask_to_reload(s->service.state, why);
     return err == FL_ERR_NOT_FOUND ? FL_EXIT_NOT_RUNNING : fl_program_exit(err);
 }
@@ -264,7 +270,6 @@ static int infer(const void *self, fl_reason *why)
         .top = s->top,
         .is_json = s->is_json,
     };
-    if (!s->model && check_state(s, why)) return FL_EXIT_USAGE;
     return fl_program_exit(fl_infer_run(stdout, &options, why));
 }
 
@@ -288,6 +293,7 @@ int main(int argc, char **argv)
          .word_count = &s.file_count}};
     const fl_program program = {
         .name = "fedge-client",
+        .summary = "train a common model on the data of this machine",
         .config_path = "/etc/fedge/client.conf",
         .usage = USAGE,
         .options = table,
@@ -297,6 +303,8 @@ int main(int argc, char **argv)
         .log_level = &s.log_level,
         .settings = &s,
         .reload = &s.service.reload,
+        .variables = VARIABLES,
+        .files = FILES,
     };
     return fl_program_main(&program, argc, argv);
 }

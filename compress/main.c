@@ -63,6 +63,7 @@ int main(int argc, char **argv)
     };
     const fl_program program = {
         .name = "fedge-compress",
+        .summary = "make, train, shrink and measure a model",
         .usage = USAGE,
         .commands = commands,
         .command_count = sizeof commands / sizeof *commands,

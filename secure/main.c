@@ -35,6 +35,7 @@ int main(int argc, char **argv)
     };
     const fl_program program = {
         .name = "fedge-keys",
+        .summary = "say who may take part in a federation",
         .usage = USAGE,
         .commands = commands,
         .command_count = sizeof commands / sizeof *commands,

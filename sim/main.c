@@ -167,6 +167,7 @@ int main(int argc, char **argv)
     fl_settings_list(table, &settings);
     const fl_program program = {
         .name = "fedge-sim",
+        .summary = "simulate a federation on one machine",
         .usage = USAGE,
         .options = table,
         .option_count = FL_SETTINGS_OPTIONS,

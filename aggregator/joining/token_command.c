@@ -157,7 +157,9 @@ static fl_err print_line(FILE *out, const fl_office *office,
     fprintf(out, "%s\n", text);
     if (!isatty(fileno(out))) return FL_OK;
     // Without one the line is there all the same.
-    if (fl_qr_print(out, text)) fprintf(stderr, "No QR code: too long.\n");
+    if (fl_qr_print(out, text)) {
+        fprintf(stderr, "No QR code: too long, or this program has none.\n");
+    }
     return FL_OK;
 }
 

@@ -79,6 +79,7 @@ static fl_program make_program(void)
         0,      0,           "LEVEL",        "error, warn, info or debug"};
     return (fl_program){
         .name = "fedge-test",
+        .summary = "test",
         .usage = "usage: fedge-test serve [OPTION]...\n\n",
         .options = table,
         .option_count = 2,
@@ -314,6 +315,33 @@ TEST(program_answers_the_help_of_a_command)
 
 #define AFRESH(test) cmocka_unit_test_setup(test, reset)
 
+TEST(program_has_its_state_where_systemd_says)
+{
+    assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+    assert_string_equal(fl_program_state("/var/lib/x"), "/var/lib/x");
+    assert_int_equal(setenv("STATE_DIRECTORY", "/srv/x", 1), 0);
+    assert_string_equal(fl_program_state("/var/lib/x"), "/srv/x");
+    assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+}
+
+TEST(program_tells_itself_in_other_forms)
+{
+    const fl_program program = make_program();
+    run(&program, "show --help=man");
+    assert_int_equal(ran.code, FL_EXIT_OK);
+    assert_non_null(strstr(ran.out, ".TH FEDGE"));
+    run(&program, "--help=bash");
+    assert_non_null(strstr(ran.out, "complete -o default"));
+    run(&program, "--help=zsh");
+    assert_non_null(strstr(ran.out, "#compdef"));
+    run(&program, "--help=conf");
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_non_null(strstr(ran.err, "no configuration file"));
+    run(&program, "show --help=html");
+    assert_int_equal(ran.code, FL_EXIT_USAGE);
+    assert_non_null(strstr(ran.err, "not man, bash, zsh or conf"));
+}
+
 RUN_TESTS(AFRESH(program_runs_the_command_that_is_named),
           AFRESH(program_is_silent_when_all_went_well),
           AFRESH(program_logs_from_the_level_that_is_asked_for),
@@ -327,4 +355,6 @@ RUN_TESTS(AFRESH(program_runs_the_command_that_is_named),
           AFRESH(program_answers_help_and_version_with_or_without_a_command),
           AFRESH(program_gives_a_command_its_word_and_its_own_options),
           AFRESH(program_asks_for_the_word_that_a_command_needs),
-          AFRESH(program_answers_the_help_of_a_command))
+          AFRESH(program_answers_the_help_of_a_command),
+          AFRESH(program_has_its_state_where_systemd_says),
+          AFRESH(program_tells_itself_in_other_forms))

@@ -22,64 +22,9 @@ esac
 case $1 in -*) sed -n '2,/^# SPDX/p' "$0"; exit 2 ;; esac
 
 tree=$(cd "$(dirname "$0")/../.." && pwd)
-kept=$tree/build/fresh
-root=$kept/root
-[ "$(id -u)" -eq 0 ] || {
-    echo "fresh_machine: debootstrap and chroot need root: sudo $0" >&2
-    exit 1
-}
-if [ -z "${FRESH_MACHINE_INSIDE:-}" ]; then
-    "$tree/tools/install-packages" fresh
-    mkdir -p "$root" "$kept/archives/partial"
-    exec env FRESH_MACHINE_INSIDE=1 FRESH_MACHINE_USER="$as_user" \
-        unshare --mount --pid --fork --kill-child "$0" "$@"
-fi
-
-# Runs a command on the bare system with an environment as after a login.
-inside() {
-    env -i HOME="$home" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-        ${http_proxy:+http_proxy="$http_proxy"} \
-        ${https_proxy:+https_proxy="$https_proxy"} \
-        chroot ${login:+--userspec="$login"} "$root" "$@" </dev/null
-}
-
-debian_sources() {
-    # shellcheck disable=SC2016  # apt expands these, not the shell
-    apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-        'Created-By: Packages' | grep -E ' bookworm(-updates|-security)? main$'
-}
-
-# As this machine reaches the mirror, so does the bare one.
-copy_network() {
-    debian_sources >"$root/etc/apt/sources.list"
-    apt-config dump |
-        grep -E '^Acquire::(.*Proxy|Check-Valid-Until|Check-Date|Languages)' \
-            >"$root/etc/apt/apt.conf.d/90network" || true
-    cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
-}
-
-make_base() {
-    mirror=$(debian_sources | awk '$3 == "bookworm" { print $2; exit }')
-    [ -n "$mirror" ] || {
-        echo "fresh_machine: apt on this machine knows no bookworm main" >&2
-        exit 1
-    }
-    debootstrap --variant=minbase bookworm "$root" "$mirror" \
-        >"$kept/debootstrap.log" 2>&1 </dev/null || {
-        tail -20 "$kept/debootstrap.log" >&2
-        exit 1
-    }
-    copy_network
-    inside sh -c 'apt-get -q update &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
-            --no-install-recommends git make && apt-get clean &&
-        rm -rf /var/lib/apt/lists/*' >"$kept/base.log" 2>&1 || {
-        tail -20 "$kept/base.log" >&2
-        exit 1
-    }
-    tar -C "$root" --one-file-system -cf "$kept/base.part" .
-    mv "$kept/base.part" "$kept/base.tar"
-}
+. "$tree/tests/e2e/bare_debian.sh"
+export FRESH_MACHINE_USER="$as_user"
+enter_namespace fresh_machine "$0" "$@"
 
 # A person with an account and the right to use sudo.
 add_person() {
@@ -91,19 +36,8 @@ add_person() {
         >"$kept/person.log" 2>&1
 }
 
-home=/root login=
-mount -t tmpfs -o size=80%,mode=755 fresh "$root"
 began=$(date +%s)
-if [ -f "$kept/base.tar" ]; then
-    tar -C "$root" -xf "$kept/base.tar"
-else
-    make_base
-fi
-mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount --rbind /sys "$root/sys"
-mount --bind "$kept/archives" "$root/var/cache/apt/archives"
-copy_network
+unpack_base
 if [ "$as_user" = yes ]; then
     add_person
     home=/home/person login=person:person

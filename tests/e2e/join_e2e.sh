@@ -44,8 +44,6 @@ start_rounds() {
 }
 
 # ---- before there is an aggregator: a token made beforehand is good
-expect_exit $USAGE aggregator token
-expect_said "--state DIR"
 early=$(token --name early)
 pin=$(aggregator token --state "$state" --json --ttl 1s | json_values pin)
 start_rounds

@@ -23,8 +23,6 @@ expect_exit $USAGE aggregator
 expect_said "name a command" --help
 expect_exit $USAGE client rnu
 expect_said "rnu is not a command"
-expect_exit $USAGE aggregator run
-expect_said --state
 expect_exit $USAGE client run --state "$scratch/none"
 expect_said --aggregator
 expect_exit $USAGE aggregator run --state "$scratch/none" --rouds 3
