@@ -134,8 +134,9 @@ tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret
 	@B=$B tools/run-tests tests/secure/constant_time_test.sh
+# One more than there are cores: they wait more than they compute.
 e2e: programs $(SHIM:%.c=$B/%.so) ## real processes on loopback
-	@B=$B TEST_SECONDS=480 tools/run-tests \
+	@B=$B TEST_SECONDS=480 TEST_JOBS=$$(($$(nproc) + 1)) tools/run-tests \
 	    $(sort $(wildcard tests/e2e/*_e2e.sh))
 boot-test: programs       ## the services under a real systemd, in a container
 	@B=$B tests/systemd/boot_test.sh

@@ -21,9 +21,9 @@ compress() { "$B/fedge-compress" "$@"; }
 # compare MODEL: prints one line; counts a failure.
 compare() {
     compress evaluate "$1" --dataset fashion-mnist \
-        --predictions "$scratch/answers.csv" >/dev/null
+        --predictions "$1.csv" >/dev/null
     said=$(NODE_PATH=$tree/build/onnxruntime/node_modules node \
-        "$tree/tests/e2e/onnxruntime/agreement.js" "$1" "$scratch/answers.csv")
+        "$tree/tests/e2e/onnxruntime/agreement.js" "$1" "$1.csv")
     echo "$said" | awk -v model="${1##*/}" '{
         printf "%s: the same answer to %.2f %%; accuracy of ONNX Runtime %s, " \
             "fedge %s\n", model, $1 * 100, $2, $3
@@ -36,26 +36,39 @@ if [ $# -eq 1 ]; then
     compare "$1"
     exit $failed
 fi
-for name in lenet resnet8 mobilenetv2-tiny; do
-    model=$scratch/$name.onnx
-    compress new $name --dataset fashion-mnist --out "$model" --quiet
+
+# try_network NAME: in each way that there is; fails when one of them does.
+try_network() {
+    model=$scratch/$1.onnx
+    compress new "$1" --dataset fashion-mnist --out "$model" --quiet
     compress train "$model" --dataset fashion-mnist --epochs 1 --batch 64 \
-        --lr 0.05 --threads 2 --out "$model" --quiet
+        --lr 0.05 --out "$model" --quiet
     for profile in plain tensorrt; do
         compress quantize "$model" --dataset fashion-mnist --quiet \
-            --profile $profile --out "$scratch/$name-$profile.onnx"
-        compare "$scratch/$name-$profile.onnx"
+            --profile $profile --out "$scratch/$1-$profile.onnx"
+        compare "$scratch/$1-$profile.onnx"
         for layers in --half-layers --nibble-layers; do
             compress quantize "$model" --dataset fashion-mnist --quiet \
                 --profile $profile $layers '*1*' \
-                --out "$scratch/$name-$profile$layers.onnx"
-            compare "$scratch/$name-$profile$layers.onnx"
+                --out "$scratch/$1-$profile$layers.onnx"
+            compare "$scratch/$1-$profile$layers.onnx"
         done
     done
     for mode in float16 dynamic; do
         compress quantize "$model" --mode $mode --quiet \
-            --out "$scratch/$name-$mode.onnx"
-        compare "$scratch/$name-$mode.onnx"
+            --out "$scratch/$1-$mode.onnx"
+        compare "$scratch/$1-$mode.onnx"
     done
+    return $failed
+}
+
+# Side by side, since ONNX Runtime computes in one thread here.
+pids=
+for name in lenet resnet8 mobilenetv2-tiny; do
+    try_network $name &
+    pids="$pids $!"
+done
+for pid in $pids; do
+    wait "$pid" || failed=1
 done
 exit $failed
