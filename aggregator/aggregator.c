@@ -119,10 +119,7 @@ fl_err fl_aggregator_new(fl_aggregator **aggregator,
     fl_aggregator *new = calloc(1, sizeof *new);
     if (!new) goto out;
     new->options = *options;
-    if (options->aggregation == FL_AGGREGATION_SECURE &&
-        new->options.quorum < options->min_survivors) {
-        new->options.quorum = options->min_survivors;
-    }
+    new->options.quorum = fl_settings_quorum(options);
     new->rounds_done = rounds_done;
     new->attempt = 1;
     new->mail_sequence = first_mail(options->start_count);
@@ -225,6 +222,9 @@ void fl_aggregator_step(fl_aggregator *aggregator,
         fl_entry_follow(aggregator, event->registry);
         break;
     case FL_AGGREGATOR_JOINED: fl_entry_answer(aggregator, event); break;
+    case FL_AGGREGATOR_SETTINGS:
+        fl_settings_ask(aggregator, event->settings);
+        break;
     case FL_AGGREGATOR_STOP: stop(aggregator); break;
     }
     fl_peer_sweep(aggregator);

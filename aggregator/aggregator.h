@@ -62,8 +62,18 @@ typedef enum {
     FL_AGGREGATOR_REGISTRY,   // registry: who is enrolled and who is not has
                               // changed
     FL_AGGREGATOR_JOINED,     // conn, standing: answers JOIN
+    FL_AGGREGATOR_SETTINGS,   // settings: hold from the next round on
     FL_AGGREGATOR_STOP,       // leave politely: close all, then LEAVE
 } fl_aggregator_event_kind;
+
+/* What of the options may change between two rounds. */
+typedef struct {
+    fl_plan training;
+    uint32_t quorum;
+    int64_t deadline_ms, farewell_ms;
+    uint32_t phase_ms;
+    uint32_t evaluate_every;
+} fl_aggregator_settings;
 
 typedef struct {
     fl_aggregator_event_kind kind;
@@ -76,8 +86,9 @@ typedef struct {
                               // it was not asked for, or has failed
     fl_err err;
     const char *why;  // UNMASKED: the sentence, when err is not FL_OK
-    const fl_registry *registry;  // REGISTRY: borrowed
-    fl_standing standing;         // JOINED
+    const fl_registry *registry;             // REGISTRY: borrowed
+    fl_standing standing;                    // JOINED
+    const fl_aggregator_settings *settings;  // SETTINGS: borrowed
 } fl_aggregator_event;
 
 /* ---- effects ---- */
@@ -137,6 +148,8 @@ typedef struct {
     uint32_t norm_rounds;     // then batch norms are frozen
     uint64_t seed;
     uint64_t start_count;     // of this state; mail numbers are built from it
+    bool is_copy;             // of a state whose enrolment list is older than
+                              // what clients have; start_count says how much
     uint32_t client_cap;      // clients known at once
     uint32_t known_count;     // clients of earlier starts: they may come back
     size_t upload_bytes_cap;  // memory for updates on their way
@@ -237,6 +250,9 @@ const fl_master *fl_aggregator_master(const fl_aggregator *aggregator);
  */
 size_t fl_aggregator_contributors(const fl_aggregator *aggregator,
                                   const uint8_t (**keys)[FL_KEY_BYTES]);
+
+/* What a federation says of them. Needs options that have passed the check. */
+fl_aggregator_settings fl_federation_settings(const fl_federation *federation);
 
 /* Fills in what a federation says; the other options stay as they are. */
 void fl_federation_apply(const fl_federation *federation,

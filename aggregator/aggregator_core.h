@@ -4,12 +4,15 @@
  *   aggregator.c  the machine from outside: new, step, deadline
  *   peer.c        connections: handshake, check-in, mail, silence
  *   round.c       the round: cohort, deadline, evaluate, save
+ *   harvest.c     what its sum becomes: the next model and the record
+ *   farewell.c    after the last round
  *   aggregation.c  the sum: of updates in the clear, or by a session
  *   survey.c      rounds that ask instead of training, and what follows
  *   roll.c        the enrolment list: who may be in a cohort
  *   entry.c       who may come in: asks to join, is let in, is thrown out
  *   object.c      model and list on their way down, updates on their way up
  *   versions.c    models of the last rounds, and what leads to the newest
+ *   settings.c    options that change between two rounds
  *   reply.c       effects and frames on their way out
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -129,9 +132,12 @@ typedef struct {
 
 struct fl_aggregator {
     fl_aggregator_options options;
+    fl_aggregator_settings next_settings;
+    bool has_next_settings;
     int64_t now_ms;  // of the event being handled
     bool has_started;
     uint64_t mail_sequence;  // the last one given out
+    bool is_outdated;        // clients have had later mail, as we have said
 
     fl_peer *peers;
     uint32_t peer_count, peer_cap;  // slots in use or once used; allocated
@@ -192,8 +198,19 @@ struct fl_aggregator {
     size_t effect_count, effect_cap;
 };
 
-/* ---- reply.c----------------------------------------------------------------
- */
+/* ---- settings.c ---- */
+
+/* The quorum that holds: no session is possible with less than it needs. */
+uint32_t fl_settings_quorum(const fl_aggregator_options *options);
+
+/* They wait for the round that is on. */
+void fl_settings_ask(fl_aggregator *aggregator,
+                     const fl_aggregator_settings *settings);
+
+/* Takes what waits; only while no round is on. */
+void fl_settings_take(fl_aggregator *aggregator);
+
+/* ---- reply.c ---- */
 
 /* Appends an effect; without memory it is lost, and logged nowhere. */
 void fl_reply(fl_aggregator *aggregator, fl_aggregator_effect effect);
@@ -219,7 +236,7 @@ void fl_reply_ack(fl_aggregator *aggregator, fl_peer *peer,
 void fl_reply_refusal(fl_aggregator *aggregator, fl_peer *peer,
                       const fl_message *request, fl_err err, const char *text);
 
-/* ---- peer.c  ---- */
+/* ---- peer.c ---- */
 
 void fl_peer_opened(fl_aggregator *aggregator, fl_conn conn);
 void fl_peer_closed(fl_aggregator *aggregator, fl_conn conn);
@@ -246,7 +263,7 @@ void fl_peer_free_all(fl_aggregator *aggregator);
 void fl_peer_mail(fl_aggregator *aggregator, fl_member *member,
                   fl_mail_kind kind, uint32_t round);
 
-/* ---- round.c  ---- */
+/* ---- round.c ---- */
 
 /* The number of the round that is on, or comes next. */
 uint32_t fl_round_number(const fl_aggregator *aggregator);
@@ -262,9 +279,6 @@ fl_plan fl_round_plan(const fl_aggregator *aggregator, const fl_member *member);
 FL_CHECK fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
                                  uint8_t *bytes, size_t len);
 
-/* A member has checked in: after the last round it hears that all is over. */
-void fl_round_welcome(fl_aggregator *aggregator, fl_member *member);
-
 /* Looks whether the phase can end: after any event. */
 void fl_round_advance(fl_aggregator *aggregator);
 
@@ -278,6 +292,32 @@ void fl_round_fail(fl_aggregator *aggregator);
 
 /* The sum is there: the new model. */
 void fl_round_close(fl_aggregator *aggregator);
+
+/* ---- harvest.c ---- */
+
+/*
+ * What a round's sum was for: the new model, or what clients know of this one,
+ * with its bytes and its record, ready to be saved. FL_ERR_RANGE: no clients
+ * can have made that sum; nothing has changed. FL_ERR_MEMORY: the aggregator
+ * has to be started again.
+ */
+FL_CHECK fl_err fl_harvest_take(fl_aggregator *aggregator, fl_reason *why);
+
+/* Whether the model of the round that is on is measured. */
+bool fl_harvest_is_measured(const fl_aggregator *aggregator);
+
+/* ---- farewell.c ---- */
+
+/* The last round is done: says so, and of a model that was made smaller lets
+ * clients fetch the last one before all is over. */
+void fl_farewell_begin(fl_aggregator *aggregator);
+
+/* A member has checked in: after the last round it hears that all is over. */
+void fl_farewell_welcome(fl_aggregator *aggregator, fl_member *member);
+
+/* FAREWELL: looks whether all is over. */
+void fl_farewell_advance(fl_aggregator *aggregator);
+int64_t fl_farewell_deadline(const fl_aggregator *aggregator);
 
 /* ---- aggregation.c ---- */
 

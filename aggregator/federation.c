@@ -21,23 +21,25 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "file"},
         {"train", "local-epochs", FL_OPTION_COUNT, &f->local_epochs, 1,
          FL_PROTO_STEPS_MAX, "N",
-         "passes over its rows that a client makes in a round"},
+         "passes over its rows that a client makes in a round", FL_OPTION_LIVE},
         {"train", "batch", FL_OPTION_COUNT, &f->batch, 1, FL_PROTO_STEPS_MAX,
-         "N", "rows in one step"},
+         "N", "rows in one step", FL_OPTION_LIVE},
         {"train", "lr", FL_OPTION_NUMBER, &f->lr, 1e-12, 1e6, "X",
-         "learning rate"},
+         "learning rate", FL_OPTION_LIVE},
         {"train", "momentum", FL_OPTION_NUMBER, &f->momentum, 0, 0.9999, "X",
-         "of SGD"},
+         "of SGD", FL_OPTION_LIVE},
         {"train", "weight-decay", FL_OPTION_NUMBER, &f->weight_decay, 0, 1e3,
-         "X", "L2 penalty added to the gradient"},
+         "X", "L2 penalty added to the gradient", FL_OPTION_LIVE},
         {"train", "clip-norm", FL_OPTION_NUMBER, &f->clip_norm, 0, 1e9, "X",
-         "longest gradient of a step; 0: no limit"},
+         "longest gradient of a step; 0: no limit", FL_OPTION_LIVE},
         {"train", "schedule", FL_OPTION_TEXT, &f->schedule, 0, 0, "NAME",
-         "of the learning rate within a round: constant, cosine, step"},
+         "of the learning rate within a round: constant, cosine, step",
+         FL_OPTION_LIVE},
         {"train", "schedule-steps", FL_OPTION_COUNT, &f->schedule_steps, 0, 1e9,
-         "N", "cosine: steps to 0; step: steps between two changes"},
+         "N", "cosine: steps to 0; step: steps between two changes",
+         FL_OPTION_LIVE},
         {"train", "schedule-factor", FL_OPTION_NUMBER, &f->schedule_factor, 0,
-         1e3, "X", "step: what the rate is multiplied by"},
+         1e3, "X", "step: what the rate is multiplied by", FL_OPTION_LIVE},
         {"train", "lr-decay", FL_OPTION_NUMBER, &f->lr_decay, 1e-3, 1, "X",
          "what the learning rate is multiplied by from round to round"},
         {"train", "norm-rounds", FL_OPTION_COUNT, &f->norm_rounds, 0, 1000000,
@@ -45,7 +47,6 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "rounds in which the statistics of batch norms follow the data, "
          "before they are frozen; 0: all. They follow it again while a pruned "
          "model recovers"},
-
         {"rounds", "rounds", FL_OPTION_COUNT, &f->round_count, 0, 1000000, "N",
          "rounds in all"},
         {"rounds", "cohort", FL_OPTION_COUNT, &f->cohort, 1,
@@ -54,18 +55,20 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "ask this share more clients, take the first to answer"},
         {"rounds", "quorum", FL_OPTION_COUNT, &f->quorum, 0,
          FL_SESSION_CLIENTS_MAX, "N",
-         "updates without which a round fails; 0: half of the cohort"},
+         "updates without which a round fails; 0: half of the cohort",
+         FL_OPTION_LIVE},
         {"rounds", "deadline", FL_OPTION_NUMBER, &f->deadline_s, 0.001, 1e6,
-         "S", "seconds that a round may take"},
+         "S", "seconds that a round may take", FL_OPTION_LIVE},
         {"rounds", "farewell", FL_OPTION_NUMBER, &f->farewell_s, 0, 1e6, "S",
          "seconds at the end, at most, in which clients fetch the last model, "
-         "with --prune or --int8"},
+         "with --prune or --int8",
+         FL_OPTION_LIVE},
         {"rounds", "evaluate-every", FL_OPTION_COUNT, &f->evaluate_every, 0,
          1000000, "N",
-         "rounds between two measurements on the held-out data; 0: never"},
+         "rounds between two measurements on the held-out data; 0: never",
+         FL_OPTION_LIVE},
         {"rounds", "seed", FL_OPTION_COUNT, &f->seed, 0, 9e15, "N",
          "of first parameters, cohorts, partitions and the order of rows"},
-
         {"sum", "aggregation", FL_OPTION_TEXT, &f->aggregation, 0, 0, "NAME",
          "secure: the aggregator learns the sum of a round's updates alone; "
          "clear: the aggregator sees every update"},
@@ -79,8 +82,7 @@ void fl_federation_list(fl_option *table, fl_federation *f)
          "secure: fewest clients in a sum; 0: two thirds of the cohort, at "
          "least 8"},
         {"sum", "phase", FL_OPTION_NUMBER, &f->phase_s, 0.001, 1e6, "S",
-         "secure: seconds that a phase of a session may take"},
-
+         "secure: seconds that a phase of a session may take", FL_OPTION_LIVE},
         {"compress", "codec", FL_OPTION_TEXT, &f->codec, 0, 0, "NAME",
          "how updates become bytes: sketch, dense:BITS; in the clear also "
          "sketch1bit, topk, stc, qsgd:BITS, fp16, none (default: sketch, in "
@@ -99,7 +101,6 @@ void fl_federation_list(fl_option *table, fl_federation *f)
         {"compress", "overflow-free", FL_OPTION_FLAG, &f->is_overflow_free, 0,
          0, NULL,
          "sums can never wrap, for about 8/5 of the bytes of an update"},
-
         {"compress-model", "prune", FL_OPTION_NUMBER, &f->prune, 0, 0.95, "X",
          "share of the first model's parameters to remove, whole channels, on "
          "what clients say matters least; 0: none"},

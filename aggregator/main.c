@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/backup.h"
 #include "aggregator/joining/office.h"
 #include "aggregator/server.h"
 #include "aggregator/status.h"
+#include "base/memory.h"
 #include "base/program.h"
 
 enum { DATA_OPTIONS = FL_DATA_SETTINGS_DATASET, OWN_OPTIONS = 20 };
@@ -62,7 +64,8 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
          "whoever comes"},
         {"join", "address", FL_OPTION_TEXT, &server->address, 0, 0, "URL",
          "where clients reach this machine, for the lines that token prints; "
-         "without it as --listen says"},
+         "without it as --listen says",
+         FL_OPTION_LIVE},
         {"aggregator", "out", FL_OPTION_TEXT, &server->out, 0, 0, "FILE",
          "also write the global model there after each round, ONNX"},
         {"aggregator", "min-clients", FL_OPTION_COUNT, &server->min_clients, 0,
@@ -78,7 +81,7 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
         {"aggregator", "quiet", FL_OPTION_FLAG, &server->is_quiet, 0, 0, NULL,
          "no progress on a terminal"},
         {"aggregator", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0,
-         "LEVEL", "error, warn, info or debug"},
+         "LEVEL", "error, warn, info or debug", FL_OPTION_LIVE},
         {"http", "http", FL_OPTION_TEXT, &server->http, 0, 0, "ADDRESS:PORT",
          "where a browser finds the dashboard, and /metrics and /api/v1 are; "
          "there is no password, so take 127.0.0.1:8080"},
@@ -105,7 +108,9 @@ static size_t list_options(fl_option table[TABLE_CAP], settings *s)
 static const char USAGE[] =
     "usage: fedge-aggregator run --state DIR [OPTION]...\n"
     "       fedge-aggregator status --state DIR [--json]\n"
+    "       fedge-aggregator reload --state DIR\n"
     "       fedge-aggregator export --state DIR --out FILE\n"
+    "       fedge-aggregator backup --state DIR --out FOLDER\n"
     "       fedge-aggregator token --state DIR [--ttl TIME] [--uses N] "
     "[--name NAME]\n"
     "       fedge-aggregator token --state DIR --list | --revoke ID\n"
@@ -115,13 +120,16 @@ static const char USAGE[] =
     "started\n"
     "        again it goes on after the last; ends on SIGTERM or Ctrl-C\n"
     "status  the rounds and clients of a folder, running or not\n"
+    "reload  has the aggregator of a folder read its configuration again\n"
     "export  the last global model as ONNX; its INT8 form, where it has one, "
     "beside it\n        (model.onnx, model-int8.onnx)\n"
+    "backup  copies all that is kept there, keys too, to a new folder; to "
+    "restore it,\n        put that in the place of --state and run\n"
     "token   a token, as the line to type on a device that is to take part\n"
     "clients who may take part, waits to, or may not; WHO is a name, an id or "
     "a "
     "key\n"
-    "        (both beside an aggregator that runs, or without)\n\n"
+    "        (all of these beside an aggregator that runs, or without)\n\n"
     "Options may also stand in /etc/fedge/aggregator.conf (or --config FILE) "
     "and in\nthe environment as FEDGE_SECTION_KEY.\n\n";
 
@@ -187,6 +195,14 @@ static int clients(const void *self, fl_reason *why)
     return err == FL_ERR_STATE ? FL_EXIT_USAGE : fl_program_exit(err);
 }
 
+static int reload(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    const fl_err err = fl_store_ask_to_reload(s->server.state, why);
+    return err == FL_ERR_NOT_FOUND ? FL_EXIT_NOT_RUNNING : fl_program_exit(err);
+}
+
 static int export(const void *self, fl_reason *why)
 {
     const settings *s = self;
@@ -199,13 +215,27 @@ static int export(const void *self, fl_reason *why)
         fl_export_state(s->server.state, s->server.out, why));
 }
 
+static int backup(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    if (!s->server.out) {
+        (void)!fl_reason_set(why, FL_ERR_RANGE, "name a folder with --out DIR");
+        return FL_EXIT_USAGE;
+    }
+    return fl_program_exit(
+        fl_backup_write(s->server.state, s->server.out, why));
+}
+
 int main(int argc, char **argv)
 {
     fl_option table[TABLE_CAP];
     settings s = defaults();
     const fl_command commands[] = {{.name = "run", .run = run},
                                    {.name = "status", .run = status},
+                                   {.name = "reload", .run = reload},
                                    {.name = "export", .run = export},
+                                   {.name = "backup", .run = backup},
                                    {.name = "token", .run = token},
                                    {.name = "clients",
                                     .run = clients,
@@ -224,6 +254,8 @@ int main(int argc, char **argv)
         .command_count = sizeof commands / sizeof *commands,
         .log_level = &s.log_level,
         .settings = &s,
+        .reload = &s.server.reload,
     };
+    fl_memory_give_back();
     return fl_program_main(&program, argc, argv);
 }

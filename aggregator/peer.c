@@ -369,10 +369,25 @@ static void hear_away(fl_aggregator *aggregator, fl_member *member,
     member->away = away;
 }
 
+// A client that has had later mail than we have sent: our state folder is an
+// older copy, and what we say is old news to it.
+static void hear_of_later_mail(fl_aggregator *aggregator, uint64_t mail_after)
+{
+    if (mail_after <= aggregator->mail_sequence || aggregator->is_outdated) {
+        return;
+    }
+    aggregator->is_outdated = true;
+    fl_reply_log(aggregator, FL_LOG_ERROR, "outdated_state", "remedy=%s",
+                 "clients have heard from a later state of this aggregator and "
+                 "do not listen to this one; an older state folder can only be "
+                 "gone on with from what fedge-aggregator backup makes of it");
+}
+
 static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                      const fl_message *message)
 {
     fl_member *member = &aggregator->members[peer->client];
+    hear_of_later_mail(aggregator, message->check_in.mail_after);
     hear_away(aggregator, member, message->check_in.away);
     fl_reply_log(aggregator, FL_LOG_DEBUG, "check_in", "conn=%llu",
                  (unsigned long long)peer->conn);
@@ -382,7 +397,7 @@ static void check_in(fl_aggregator *aggregator, fl_peer *peer,
                                     .device = &member->device});
     fl_reply_ack(aggregator, peer, message);
     push_mail_after(aggregator, peer, message->check_in.mail_after);
-    fl_round_welcome(aggregator, member);
+    fl_farewell_welcome(aggregator, member);
 }
 
 static void ping(fl_aggregator *aggregator, fl_peer *peer,

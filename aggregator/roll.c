@@ -153,12 +153,21 @@ static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
     return err;
 }
 
+// Of a copy: beyond those of the original, which has not signed more than ten
+// a second.
+static uint64_t next_serial(const fl_aggregator *aggregator)
+{
+    const fl_enrolment *old = fl_roll_newest(aggregator);
+    const uint64_t next = old ? old->serial + 1 : 1;
+    return aggregator->options.is_copy ? next + aggregator->options.start_count
+                                       : next;
+}
+
 // Takes over the list of these devices, which it puts in order.
 static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
                    uint32_t count, fl_reason *why)
 {
-    const fl_enrolment *old = fl_roll_newest(aggregator);
-    const uint64_t serial = old ? old->serial + 1 : 1;
+    const uint64_t serial = next_serial(aggregator);
     uint8_t *bytes;
     size_t len;
     FL_TRY(fl_enrolment_encode(&bytes, &len, aggregator->options.authority,
@@ -173,6 +182,7 @@ static fl_err sign(fl_aggregator *aggregator, fl_device *devices,
     fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_SAVE_LIST,
                                                 .bytes = bytes,
                                                 .len = len});
+    aggregator->options.is_copy = false;
     return FL_OK;
 }
 
@@ -298,15 +308,25 @@ static uint32_t take_list(const fl_aggregator *aggregator, fl_device *devices)
     return count;
 }
 
+// Most devices that either of the two above can give.
+static size_t most_devices(const fl_aggregator *aggregator)
+{
+    const fl_enrolment *list = fl_roll_newest(aggregator);
+    const uint32_t count = is_open(aggregator) ? (list ? list->device_count : 0)
+                                               : aggregator->registry_count;
+    return count < FL_ENROLMENT_DEVICES_MAX ? count : FL_ENROLMENT_DEVICES_MAX;
+}
+
 static fl_err sign_registry(fl_aggregator *aggregator, fl_reason *why)
 {
     fl_err err = FL_OK;
-    fl_device *devices = calloc(FL_ENROLMENT_DEVICES_MAX, sizeof *devices);
+    fl_device *devices = calloc(most_devices(aggregator) + 1, sizeof *devices);
     if (!devices) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
     const uint32_t count = is_open(aggregator)
                                ? take_list(aggregator, devices)
                                : take_registry(aggregator, devices);
-    if (!is_same(fl_roll_newest(aggregator), devices, count)) {
+    const fl_enrolment *old = fl_roll_newest(aggregator);
+    if (!is_same(old, devices, count) || (old && aggregator->options.is_copy)) {
         err = sign(aggregator, devices, count, why);
     }
     free(devices);

@@ -241,15 +241,6 @@ void fl_round_fail(fl_aggregator *aggregator)
     begin_gathering(aggregator, FL_AGGREGATOR_PAUSE_MS);
 }
 
-static bool is_evaluated_round(const fl_aggregator *aggregator)
-{
-    const fl_aggregator_options *options = &aggregator->options;
-    const uint32_t round = fl_round_number(aggregator);
-    return options->evaluate_every > 0 &&
-           (round % options->evaluate_every == 0 ||
-            round == options->round_count || fl_survey_has_int8(aggregator));
-}
-
 static void begin_saving(fl_aggregator *aggregator)
 {
     fl_round_record *record = &aggregator->record;
@@ -268,112 +259,6 @@ static void begin_saving(fl_aggregator *aggregator)
                                     .master_len = aggregator->next_master_len});
 }
 
-static fl_err encode_model(fl_aggregator *aggregator)
-{
-    aggregator->next_len = fl_model_bytes(aggregator->model);
-    aggregator->next_bytes = malloc(aggregator->next_len);
-    if (!aggregator->next_bytes) return FL_ERR_MEMORY;
-    return fl_model_encode(aggregator->model, aggregator->next_bytes,
-                           aggregator->next_len);
-}
-
-// The master, and behind it where the reduction stands.
-static fl_err encode_master(fl_aggregator *aggregator)
-{
-    const uint32_t round = fl_round_number(aggregator);
-    const fl_reduction *reduction = aggregator->reduction;
-    const size_t len = fl_master_bytes(aggregator->master);
-    const size_t more =
-        reduction ? fl_reduction_state_bytes(fl_reduction_get_state(reduction))
-                  : 0;
-    uint8_t *bytes = malloc(len + more);
-    if (!bytes) return FL_ERR_MEMORY;
-    aggregator->next_master = bytes;
-    aggregator->next_master_len = len + more;
-    FL_TRY(fl_master_encode(aggregator->master, round, bytes, len));
-    if (!reduction) return FL_OK;
-    return fl_reduction_state_encode(fl_reduction_get_state(reduction), round,
-                                     bytes + len, more);
-}
-
-// A model that comes back is there as it was published.
-static fl_err encode_next(fl_aggregator *aggregator)
-{
-    if (!aggregator->next_bytes) FL_TRY(encode_model(aggregator));
-    return encode_master(aggregator);
-}
-
-// The master takes the round's mean; what is published follows it.
-static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
-                         size_t *moved, fl_reason *why)
-{
-    const size_t param_count = fl_model_param_count(aggregator->model);
-    float *mean = malloc(param_count * sizeof *mean);
-    if (!mean) return fl_reason_set(why, FL_ERR_MEMORY, "no memory");
-    const fl_err err = fl_aggregation_mean(aggregator, mean, metrics, why);
-    if (!err) {
-        fl_reduction_trained(aggregator->reduction,
-                             fl_round_number(aggregator));
-        fl_master_add(aggregator->master, aggregator->model, mean);
-        *moved = fl_master_release(aggregator->master,
-                                   fl_model_params(aggregator->model));
-    }
-    free(mean);
-    return err;
-}
-
-// What the codec made of an update, and what it took to bring clients the model
-// of this round.
-static void record_bytes(fl_aggregator *aggregator, fl_round_record *record)
-{
-    fl_sum *sum = &aggregator->sum;
-    const fl_codec_stages stages = fl_codec_get_stages(&sum->codec);
-    const uint64_t masked = sum->word_count * sizeof(uint64_t);
-    record->codec = sum->codec.kind;
-    record->up_support = stages.support;
-    record->up_rounded = stages.rounded;
-    record->payload_up = sum->payload_up;
-    if (record->aggregation == FL_AGGREGATION_SECURE) {
-        record->payload_up = masked * record->update_count;
-    }
-    record->up_packed = record->payload_up / record->update_count;
-    if (!is_evaluated_round(aggregator)) return;
-    record->download_1 = fl_versions_patch_bytes(&aggregator->versions, 1);
-    record->download_10 = fl_versions_patch_bytes(&aggregator->versions, 10);
-    record->download_full = fl_versions_packed_bytes(&aggregator->versions);
-}
-
-static void record_round(fl_aggregator *aggregator,
-                         const fl_update_metrics *metrics, size_t moved)
-{
-    const double weight = (double)metrics->weight;
-    aggregator->record = (fl_round_record){
-        .round = fl_round_number(aggregator),
-        .attempt = aggregator->attempt,
-        .selected_count = aggregator->cohort_len,
-        .update_count = aggregator->committed_count,
-        .sample_count = metrics->weight,
-        .client_loss = metrics->loss_sum / weight,
-        .client_accuracy = (double)metrics->correct / weight,
-        .loss = NAN,
-        .accuracy = NAN,
-        .took_ms = aggregator->now_ms - aggregator->opened_ms,
-        .aggregation = aggregator->options.aggregation,
-        .moved = moved,
-    };
-    record_bytes(aggregator, &aggregator->record);
-    fl_survey_record(aggregator, &aggregator->record);
-}
-
-// What the round was for: another model, or what clients know of this one.
-static fl_err take_sum(fl_aggregator *aggregator, fl_update_metrics *metrics,
-                       size_t *moved, fl_reason *why)
-{
-    return aggregator->work == FL_WORK_TRAIN
-               ? apply_mean(aggregator, metrics, moved, why)
-               : fl_survey_close(aggregator, metrics, why);
-}
-
 static void begin_evaluating(fl_aggregator *aggregator)
 {
     fl_aggregator_effect effect = {.kind = FL_AGGREGATOR_EVALUATE,
@@ -387,19 +272,13 @@ static void begin_evaluating(fl_aggregator *aggregator)
 
 void fl_round_close(fl_aggregator *aggregator)
 {
-    fl_update_metrics metrics = {.weight = 0};
-    size_t moved = 0;
     fl_reason why = {""};
-    fl_err err = take_sum(aggregator, &metrics, &moved, &why);
+    const fl_err err = fl_harvest_take(aggregator, &why);
     if (err == FL_ERR_RANGE) {  // no clients can have made that sum
         fl_reply_log(aggregator, FL_LOG_WARN, "sum_refused", "round=%u why=%s",
                      fl_round_number(aggregator), why.text);
         fl_round_fail(aggregator);
         return;
-    }
-    if (!err) {
-        record_round(aggregator, &metrics, moved);
-        err = encode_next(aggregator);
     }
     if (err) {  // out of memory: the old model is still what is published
         fl_reply_log(aggregator, FL_LOG_ERROR, "round_lost", "round=%u err=%s",
@@ -413,7 +292,7 @@ void fl_round_close(fl_aggregator *aggregator)
     fl_aggregation_end(aggregator);
     qsort(aggregator->contributors, aggregator->contributor_count,
           sizeof *aggregator->contributors, compare_keys);
-    if (!is_evaluated_round(aggregator)) {
+    if (!fl_harvest_is_measured(aggregator)) {
         begin_saving(aggregator);
         return;
     }
@@ -442,8 +321,7 @@ static void collect(fl_aggregator *aggregator)
     }
 }
 
-/* ---- EVALUATING, SAVING
- * ------------------------------------------------------- */
+/* ---- EVALUATING, SAVING ---- */
 
 void fl_round_evaluated(fl_aggregator *aggregator,
                         const fl_aggregator_event *event)
@@ -465,90 +343,6 @@ void fl_round_evaluated(fl_aggregator *aggregator,
             (double)event->int8_metrics.sample_count;
     }
     begin_saving(aggregator);
-}
-
-static void leave(fl_aggregator *aggregator)
-{
-    aggregator->phase = FL_PHASE_FINISHED;
-    fl_peer_close_all(aggregator);
-    fl_reply(aggregator, (fl_aggregator_effect){.kind = FL_AGGREGATOR_LEAVE});
-}
-
-static void say_finished(fl_aggregator *aggregator, fl_member *member)
-{
-    fl_peer_mail(aggregator, member, FL_MAIL_FINISHED, aggregator->rounds_done);
-}
-
-// Nobody has trained on the last model, so nobody has it yet.
-static void finish(fl_aggregator *aggregator)
-{
-    for (uint32_t i = 0; i < aggregator->member_count; i++) {
-        fl_member *member = &aggregator->members[i];
-        if (member->peer != FL_AGGREGATOR_NONE) {
-            say_finished(aggregator, member);
-        }
-    }
-    if (!aggregator->reduction) {
-        leave(aggregator);
-        return;
-    }
-    aggregator->phase = FL_PHASE_FAREWELL;
-    aggregator->fetched_ms = aggregator->now_ms;
-    aggregator->phase_until_ms =
-        aggregator->now_ms + aggregator->options.farewell_ms;
-    fl_reply_log(aggregator, FL_LOG_INFO, "farewell",
-                 "round=%u present=%u known=%u at_most_s=%lld",
-                 aggregator->rounds_done, aggregator->present_count,
-                 aggregator->options.known_count,
-                 (long long)aggregator->options.farewell_ms / 1000);
-}
-
-void fl_round_welcome(fl_aggregator *aggregator, fl_member *member)
-{
-    if (aggregator->phase != FL_PHASE_FAREWELL) return;
-    aggregator->fetched_ms = aggregator->now_ms;
-    if (member->mail_kind != FL_MAIL_FINISHED) {
-        say_finished(aggregator, member);
-    }
-}
-
-// Whether somebody who has not heard the end may still come: who was here
-// before a restart, or has only just gone.
-static bool is_anybody_away(const fl_aggregator *aggregator)
-{
-    if (aggregator->member_count < aggregator->options.known_count) return true;
-    for (uint32_t i = 0; i < aggregator->member_count; i++) {
-        const fl_member *member = &aggregator->members[i];
-        if (member->peer == FL_AGGREGATOR_NONE &&
-            member->mail_kind != FL_MAIL_FINISHED &&
-            aggregator->now_ms - member->lost_ms < FL_AGGREGATOR_LEASE_MS) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int64_t quiet_deadline(const fl_aggregator *aggregator)
-{
-    return aggregator->fetched_ms + FL_AGGREGATOR_QUIET_MS;
-}
-
-// That a lease is over is seen at the next sweep.
-static int64_t farewell_deadline(const fl_aggregator *aggregator)
-{
-    const int64_t quiet_ms = quiet_deadline(aggregator);
-    const int64_t until_ms = aggregator->phase_until_ms;
-    return aggregator->now_ms < quiet_ms && quiet_ms < until_ms ? quiet_ms
-                                                                : until_ms;
-}
-
-static void hand_out(fl_aggregator *aggregator)
-{
-    const bool is_quiet = aggregator->now_ms >= quiet_deadline(aggregator);
-    if (aggregator->now_ms >= aggregator->phase_until_ms ||
-        (is_quiet && !is_anybody_away(aggregator))) {
-        leave(aggregator);
-    }
 }
 
 fl_err fl_round_publish(fl_aggregator *aggregator, uint32_t round,
@@ -613,8 +407,9 @@ void fl_round_saved(fl_aggregator *aggregator, fl_err err)
 void fl_round_advance(fl_aggregator *aggregator)
 {
     if (aggregator->phase == FL_PHASE_GATHERING) {
+        fl_settings_take(aggregator);
         if (aggregator->rounds_done >= aggregator->options.round_count) {
-            finish(aggregator);
+            fl_farewell_begin(aggregator);
         } else {
             gather(aggregator);
         }
@@ -623,7 +418,7 @@ void fl_round_advance(fl_aggregator *aggregator)
     } else if (aggregator->phase == FL_PHASE_SESSION) {
         fl_aggregation_advance(aggregator);
     } else if (aggregator->phase == FL_PHASE_FAREWELL) {
-        hand_out(aggregator);
+        fl_farewell_advance(aggregator);
     } else if (aggregator->phase == FL_PHASE_SAVING &&
                aggregator->now_ms >= aggregator->phase_until_ms) {
         begin_saving(aggregator);
@@ -642,7 +437,7 @@ int64_t fl_round_deadline(const fl_aggregator *aggregator)
     case FL_PHASE_TRAINING:
     case FL_PHASE_SAVING: return until_ms;
     case FL_PHASE_SESSION: return fl_aggregation_deadline(aggregator);
-    case FL_PHASE_FAREWELL: return farewell_deadline(aggregator);
+    case FL_PHASE_FAREWELL: return fl_farewell_deadline(aggregator);
     case FL_PHASE_UNMASKING:
     case FL_PHASE_EVALUATING:
     case FL_PHASE_FINISHED: return INT64_MAX;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "aggregator/aggregator.h"
+#include "base/reload.h"
 
 typedef struct {
     const char *listen;     // tcp://ADDRESS:PORT
@@ -24,12 +25,16 @@ typedef struct {
     fl_federation federation;
     uint64_t min_clients, client_cap, upload_mb, threads;
     double gather_s;
-    bool is_json;   // one object a round on standard output
-    bool is_quiet;  // no progress line
+    bool is_json;       // one object a round on standard output
+    bool is_quiet;      // no progress line
+    fl_reload *reload;  // how to read these again; NULL: SIGHUP ends the
+                        // aggregator
 } fl_server_options;
 
 /*
- * Runs until the last round, SIGTERM or SIGINT. FL_ERR_STATE: another
+ * Runs until the last round, SIGTERM or SIGINT; the options change when they
+ * are read again. Tells the service manager how it fares (base/notify.h).
+ * FL_ERR_STATE: another
  * aggregator runs in this folder, or it belongs to another federation.
  * FL_ERR_RANGE, FL_ERR_FORMAT, FL_ERR_NOT_FOUND: options, model or data.
  * FL_ERR_SYSTEM: the folder cannot be written, the port is taken.

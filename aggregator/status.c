@@ -167,3 +167,19 @@ fl_err fl_status_print(FILE *out, const char *folder, bool is_json,
     print_table(out, &found, *is_running);
     return FL_OK;
 }
+
+void fl_status_line(char line[FL_STATUS_LINE_CAP],
+                    const fl_aggregator_status *status)
+{
+    int len = snprintf(line, FL_STATUS_LINE_CAP, "round %u of %u, %s",
+                       status->selected_count > 0 ? status->rounds_done + 1
+                                                  : status->rounds_done,
+                       status->round_count, status->activity);
+    if (status->selected_count > 0) {
+        len += snprintf(line + len, FL_STATUS_LINE_CAP - (size_t)len,
+                        ": %u of %u updates", status->update_count,
+                        status->selected_count);
+    }
+    snprintf(line + len, FL_STATUS_LINE_CAP - (size_t)len, ", %u clients",
+             status->connected_count);
+}

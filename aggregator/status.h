@@ -9,8 +9,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/err.h"
-#include "base/reason.h"
+#include "aggregator/aggregator.h"
+
+enum { FL_STATUS_LINE_CAP = 160 };
+
+/* "round 3 of 50, training: 4 of 10 updates, 12 clients". */
+void fl_status_line(char line[FL_STATUS_LINE_CAP],
+                    const fl_aggregator_status *status);
 
 /*
  * Prints rounds and clients; *is_running: whether an aggregator holds the

@@ -3,36 +3,20 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "aggregator/store_db.h"
+#include "aggregator/store_core.h"
 #include "aggregator/store_models.h"
 #include "aggregator/store_round.h"
+#include "base/clock.h"
 #include "base/file.h"
 
 #define LOCK_NAME     "lock"
 #define DATABASE_NAME "fedge.sqlite"
 #define MODELS_NAME   "models"
-
-#define CLIENT_COLUMNS \
-    "public_key, first_seen_ms, last_seen_ms, round_count, last_round"
-
-enum { NO_LOCK = -1 };
-
-struct fl_store {
-    fl_store_db db;
-    int lock;  // NO_LOCK: read-only
-    uint64_t start_count;
-    uint64_t client_count;
-    char models[PATH_MAX];  // the folder
-};
-
-static bool is_writable(const fl_store *store)
-{
-    return store->lock != NO_LOCK;
-}
 
 static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
                     fl_reason *why)
@@ -83,20 +67,34 @@ static fl_err delete_old_files(fl_store *store, fl_reason *why)
                       1, why);
 }
 
-static fl_err get_count(fl_store *store, const char *sql, uint64_t *count,
-                        fl_reason *why)
+// A copy (backup.h) does not know how often the original has been started since:
+// not more than ten times a second after the last round that both have.
+static fl_err count_unknown_starts(fl_store *store, fl_reason *why)
 {
     fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db, sql, why));
-    *count = fl_store_query_step(&query) ? fl_store_query_u64(&query) : 0;
-    return fl_store_query_end(&query, why);
+    FL_TRY(fl_store_query_begin(
+        &query, &store->db,
+        "UPDATE start SET count = count + (SELECT"
+        " max(0, ?1 - coalesce(max(finished_ms), ?1)) / 100 FROM round)",
+        why));
+    fl_store_query_bind_i64(&query, fl_clock_wall_ms());
+    return fl_store_query_run(&query, why);
 }
 
 static fl_err count_start(fl_store *store, fl_reason *why)
 {
+    uint64_t copies;
+    fl_err err = FL_OK;
+    FL_TRY(fl_store_db_count(&store->db,
+                             "SELECT count(*) FROM note WHERE key = 'copy'",
+                             &copies, why));
+    store->is_copy = copies > 0;
     FL_TRY(fl_store_db_begin(&store->db, why));
-    const fl_err err =
-        fl_store_db_run(&store->db, "UPDATE start SET count = count + 1", why);
+    if (store->is_copy) err = count_unknown_starts(store, why);
+    if (!err) {
+        err = fl_store_db_run(&store->db,
+                              "UPDATE start SET count = count + 1", why);
+    }
     return fl_store_db_finish(&store->db, err, why);
 }
 
@@ -112,19 +110,6 @@ static fl_err check_not_lost(const fl_store *store, const char *database,
                          "restore it from a backup, or move the state folder "
                          "away to start anew",
                          database);
-}
-
-// Beside an aggregator there is nothing to make: it has done so.
-static fl_err open_beside(fl_store *store, const char *folder,
-                          const char *database, fl_reason *why)
-{
-    if (!fl_store_is_running(folder)) {
-        fl_store *own = NULL;
-        const fl_err err = fl_store_open(&own, folder, false, why);
-        if (err && err != FL_ERR_STATE) return err;
-        if (!err) fl_store_close(own);
-    }
-    return fl_store_db_open(&store->db, database, false, why);
 }
 
 static fl_err open_for_writing(fl_store *store, const char *folder,
@@ -149,7 +134,7 @@ static fl_err open_database(fl_store *store, const char *folder,
 {
     switch (kind) {
     case READ_ONLY: return fl_store_db_open(&store->db, database, true, why);
-    case BESIDE: return open_beside(store, folder, database, why);
+    case BESIDE: return fl_store_db_open(&store->db, database, false, why);
     case WRITING: break;
     }
     return open_for_writing(store, folder, database, why);
@@ -162,10 +147,10 @@ static fl_err open_parts(fl_store *store, const char *folder, access_kind kind,
     FL_TRY(place(database, folder, DATABASE_NAME, why));
     FL_TRY(place(store->models, folder, MODELS_NAME, why));
     FL_TRY(open_database(store, folder, database, kind, why));
-    FL_TRY(
-        get_count(store, "SELECT count FROM start", &store->start_count, why));
-    return get_count(store, "SELECT count(*) FROM client", &store->client_count,
-                     why);
+    FL_TRY(fl_store_db_count(&store->db, "SELECT count FROM start",
+                             &store->start_count, why));
+    return fl_store_db_count(&store->db, "SELECT count(*) FROM client",
+                             &store->client_count, why);
 }
 
 static fl_err open_as(fl_store **store, const char *folder, access_kind kind,
@@ -173,7 +158,7 @@ static fl_err open_as(fl_store **store, const char *folder, access_kind kind,
 {
     fl_store *made = calloc(1, sizeof *made);
     if (!made) return fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
-    made->lock = NO_LOCK;
+    made->lock = FL_STORE_NO_LOCK;
     const fl_err err = open_parts(made, folder, kind, why);
     if (err) {
         fl_store_close(made);
@@ -189,10 +174,22 @@ fl_err fl_store_open(fl_store **store, const char *folder, bool read_only,
     return open_as(store, folder, read_only ? READ_ONLY : WRITING, why);
 }
 
+// Beside an aggregator there is nothing to make: it has done so.
 fl_err fl_store_open_beside(fl_store **store, const char *folder,
                             fl_reason *why)
 {
+    if (!fl_store_is_running(folder)) {
+        fl_store *own = NULL;
+        const fl_err err = open_as(&own, folder, WRITING, why);
+        if (err && err != FL_ERR_STATE) return err;
+        if (!err) fl_store_close(own);
+    }
     return open_as(store, folder, BESIDE, why);
+}
+
+bool fl_store_is_writable(const fl_store *store)
+{
+    return store->lock != FL_STORE_NO_LOCK;
 }
 
 fl_store_db *fl_store_database(fl_store *store)
@@ -205,7 +202,7 @@ void fl_store_close(fl_store *store)
     if (!store) return;
     fl_store_db_close(&store->db);
     // Last: whoever gets the lock finds everything closed.
-    if (store->lock != NO_LOCK) fl_file_unlock(store->lock);
+    if (store->lock != FL_STORE_NO_LOCK) fl_file_unlock(store->lock);
     free(store);
 }
 
@@ -216,9 +213,25 @@ bool fl_store_is_running(const char *folder)
            fl_file_is_locked(lock);
 }
 
+fl_err fl_store_ask_to_reload(const char *folder, fl_reason *why)
+{
+    char lock[PATH_MAX];
+    if (!fl_store_is_running(folder)) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "%s: no aggregator runs there", folder);
+    }
+    FL_TRY(place(lock, folder, LOCK_NAME, why));
+    return fl_file_signal_holder(lock, SIGHUP, why);
+}
+
 uint64_t fl_store_start_count(const fl_store *store)
 {
     return store->start_count;
+}
+
+bool fl_store_is_copy(const fl_store *store)
+{
+    return store->is_copy;
 }
 
 /* ---- settings ---- */
@@ -253,14 +266,13 @@ static fl_err insert_setting(fl_store *store, const char *key,
         why));
     fl_store_query_bind_text(&query, key);
     fl_store_query_bind_text(&query, value);
-    (void)fl_store_query_step(&query);
-    return fl_store_query_end(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 fl_err fl_store_pin_setting(fl_store *store, const char *key, const char *value,
                             fl_reason *why)
 {
-    assert(is_writable(store));
+    assert(fl_store_is_writable(store));
     bool is_pinned;
     FL_TRY(compare_setting(store, &is_pinned, key, value, why));
     if (is_pinned) return FL_OK;
@@ -401,8 +413,7 @@ static fl_err insert_model(fl_store *store, const fl_store_hash *hash,
         "INSERT OR IGNORE INTO model (hash, len) VALUES (?, ?)", why));
     fl_store_query_bind_bytes(&query, hash->bytes, sizeof hash->bytes);
     fl_store_query_bind_u64(&query, len);
-    (void)fl_store_query_step(&query);
-    return fl_store_query_end(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 // What a round is saved with.
@@ -432,8 +443,7 @@ static fl_err insert_round(fl_store *store, const fl_round_record *record,
     fl_store_query_bind_bytes(&query, master->bytes ? master->hash.bytes : NULL,
                               FL_HASH_BYTES);
     fl_store_query_bind_u64(&query, master->len);
-    (void)fl_store_query_step(&query);
-    return fl_store_query_end(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 // Both files first: whatever the row names is on disk.
@@ -452,6 +462,10 @@ static fl_err save_round(fl_store *store, const fl_round_record *record,
     }
     if (!err) err = insert_model(store, &model->hash, model->len, why);
     if (!err) err = insert_round(store, record, master, why);
+    if (!err && store->is_copy) {
+        err = fl_store_db_run(&store->db, "DELETE FROM note WHERE key = 'copy'",
+                              why);
+    }
     return fl_store_db_finish(&store->db, err, why);
 }
 
@@ -460,7 +474,7 @@ fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
                              const uint8_t *master, size_t master_len,
                              fl_reason *why)
 {
-    assert(is_writable(store));
+    assert(fl_store_is_writable(store));
     FL_TRY(check_is_next(store, record->round, why));
     const content model_content = make_content(bytes, len);
     const content master_content = make_content(master, master_len);
@@ -471,158 +485,6 @@ fl_err fl_store_finish_round(fl_store *store, fl_round_record *record,
     // A file whose round may be on disk after all must stay. Not being able
     // to delete is no failure of this round; the next one tries again.
     if (!store->db.is_uncertain) (void)delete_old_files(store, NULL);
+    if (!err) store->is_copy = false;
     return err;
-}
-
-fl_err fl_store_each_round(fl_store *store, uint32_t from,
-                           void (*visit)(void *self, const fl_round_record *),
-                           void *self, fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
-                                " WHERE round >= ? ORDER BY round",
-                                why));
-    fl_store_query_bind_u64(&query, from);
-    while (fl_store_query_step(&query)) {
-        fl_round_record record;
-        fl_store_round_take(&query, &record);
-        if (fl_store_query_is_ok(&query)) visit(self, &record);
-    }
-    return fl_store_query_end(&query, why);
-}
-
-fl_err fl_store_read_rounds(fl_store *store, fl_round_record *records,
-                            size_t cap, size_t *count, uint32_t after,
-                            fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
-                                " WHERE round > ? ORDER BY round LIMIT ?",
-                                why));
-    fl_store_query_bind_u64(&query, after);
-    fl_store_query_bind_u64(&query, cap);
-    *count = 0;
-    while (*count < cap && fl_store_query_step(&query)) {
-        fl_store_round_take(&query, &records[*count]);
-        if (fl_store_query_is_ok(&query)) ++*count;
-    }
-    return fl_store_query_end(&query, why);
-}
-
-/* ---- clients ---- */
-
-static void bind_client(fl_store_query *query, const fl_client_record *client)
-{
-    fl_store_query_bind_bytes(query, client->public_key, FL_KEY_BYTES);
-    fl_store_query_bind_i64(query, client->first_seen_ms);
-    fl_store_query_bind_i64(query, client->last_seen_ms);
-    fl_store_query_bind_u64(query, client->round_count);
-    fl_store_query_bind_u64(query, client->last_round);
-}
-
-static void take_client(fl_store_query *query, fl_client_record *client)
-{
-    fl_store_query_bytes(query, client->public_key, FL_KEY_BYTES);
-    client->first_seen_ms = fl_store_query_i64(query);
-    client->last_seen_ms = fl_store_query_i64(query);
-    client->round_count = fl_store_query_u32(query);
-    client->last_round = fl_store_query_u32(query);
-}
-
-static fl_err find_client(fl_store *store, bool *found,
-                          fl_client_record *client,
-                          const uint8_t public_key[FL_KEY_BYTES],
-                          fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " CLIENT_COLUMNS " FROM client"
-                                " WHERE public_key = ?",
-                                why));
-    fl_store_query_bind_bytes(&query, public_key, FL_KEY_BYTES);
-    *found = fl_store_query_step(&query);
-    if (*found) take_client(&query, client);
-    return fl_store_query_end(&query, why);
-}
-
-fl_err fl_store_get_client(fl_store *store, fl_client_record *client,
-                           const uint8_t public_key[FL_KEY_BYTES],
-                           fl_reason *why)
-{
-    bool found;
-    FL_TRY(find_client(store, &found, client, public_key, why));
-    if (found) return FL_OK;
-
-    char digits[FL_HEX_CAP];
-    fl_hex_encode(digits, sizeof digits, public_key, FL_KEY_BYTES);
-    return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no client has the key %s",
-                         store->db.path, digits);
-}
-
-static fl_err replace_client(fl_store *store, const fl_client_record *client,
-                             fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "INSERT OR REPLACE INTO client "
-                                "(" CLIENT_COLUMNS ") "
-                                "VALUES (?, ?, ?, ?, ?)",
-                                why));
-    bind_client(&query, client);
-    (void)fl_store_query_step(&query);
-    return fl_store_query_end(&query, why);
-}
-
-// Without waiting for the disk: a hundred clients that check in at once would
-// each wait for an SD card. The next round's commit takes these along.
-static fl_err save_client(fl_store *store, const fl_client_record *client,
-                          fl_reason *why)
-{
-    fl_store_db *db = &store->db;
-    FL_TRY(fl_store_db_run(db, "PRAGMA synchronous = NORMAL", why));
-    fl_err err = fl_store_db_begin(db, why);
-    if (!err) {
-        err = replace_client(store, client, why);
-        err = fl_store_db_finish(db, err, why);
-    }
-    const fl_err run_err =
-        fl_store_db_run(db, "PRAGMA synchronous = FULL", err ? NULL : why);
-    return err ? err : run_err;
-}
-
-fl_err fl_store_put_client(fl_store *store, const fl_client_record *client,
-                           fl_reason *why)
-{
-    assert(is_writable(store));
-    bool is_known;
-    fl_client_record old;
-    FL_TRY(find_client(store, &is_known, &old, client->public_key, why));
-    if (!is_known && store->client_count >= FL_STORE_CLIENTS_MAX) {
-        return fl_reason_set(why, FL_ERR_LIMIT,
-                             "%s: %d clients are known, which is the maximum; "
-                             "name another state folder for more",
-                             store->db.path, FL_STORE_CLIENTS_MAX);
-    }
-    FL_TRY(save_client(store, client, why));
-    if (!is_known) store->client_count++;
-    return FL_OK;
-}
-
-fl_err fl_store_each_client(fl_store *store,
-                            void (*visit)(void *self, const fl_client_record *),
-                            void *self, fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, &store->db,
-                                "SELECT " CLIENT_COLUMNS " FROM client"
-                                " ORDER BY last_seen_ms DESC, public_key",
-                                why));
-    while (fl_store_query_step(&query)) {
-        fl_client_record client;
-        take_client(&query, &client);
-        if (fl_store_query_is_ok(&query)) visit(self, &client);
-    }
-    return fl_store_query_end(&query, why);
 }

@@ -107,8 +107,18 @@ void fl_store_close(fl_store *store);
 /* Whether an aggregator holds the lock of this folder now. */
 bool fl_store_is_running(const char *folder);
 
-/* How often this folder has been opened for writing, this time included. */
+/*
+ * Has the aggregator of this folder read its options again. FL_ERR_NOT_FOUND:
+ * none runs there. FL_ERR_SYSTEM: it is somebody else's.
+ */
+FL_CHECK fl_err fl_store_ask_to_reload(const char *folder, fl_reason *why);
+
+/* How often this folder has been opened for writing, this time included; of a
+ * copy a number that the original has not come to. */
 uint64_t fl_store_start_count(const fl_store *store);
+
+/* Whether it was made by fl_backup_write and has finished no round since. */
+bool fl_store_is_copy(const fl_store *store);
 
 /*
  * The settings that a federation keeps for life (model, cohort, seed, ...):

@@ -7,127 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aggregator/store_layout.h"
+
 enum { BUSY_WAIT_MS = 5000 };
-
-// Layout 1. A client's last_round does not refer to `round`: it is written
-// while that round is still open. Metrics that were not measured are NULL.
-static const char layout_1[] =
-    "CREATE TABLE start ("
-    "  id INTEGER PRIMARY KEY CHECK (id = 1),"
-    "  count INTEGER NOT NULL"
-    ") STRICT;"
-    "INSERT INTO start VALUES (1, 0);"
-    "CREATE TABLE setting ("
-    "  key TEXT PRIMARY KEY,"
-    "  value TEXT NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE model ("
-    "  hash BLOB PRIMARY KEY CHECK (length(hash) = 32),"
-    "  len INTEGER NOT NULL CHECK (len >= 0)"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE round ("
-    "  round INTEGER PRIMARY KEY,"
-    "  attempt INTEGER NOT NULL,"
-    "  finished_ms INTEGER NOT NULL,"
-    "  selected_count INTEGER NOT NULL,"
-    "  update_count INTEGER NOT NULL,"
-    "  sample_count INTEGER NOT NULL,"
-    "  client_loss REAL,"
-    "  client_accuracy REAL,"
-    "  loss REAL,"
-    "  accuracy REAL,"
-    "  bytes_up INTEGER NOT NULL,"
-    "  bytes_down INTEGER NOT NULL,"
-    "  took_ms INTEGER NOT NULL,"
-    "  model BLOB NOT NULL REFERENCES model (hash)"
-    ") STRICT;"
-    "CREATE TABLE client ("
-    "  public_key BLOB PRIMARY KEY CHECK (length(public_key) = 32),"
-    "  first_seen_ms INTEGER NOT NULL,"
-    "  last_seen_ms INTEGER NOT NULL,"
-    "  sample_count INTEGER NOT NULL,"
-    "  round_count INTEGER NOT NULL,"
-    "  last_round INTEGER NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
-
-// Rounds tell how they were summed, in the clear until now; nothing but that it
-// takes part is known of a client.
-static const char layout_2[] =
-    "ALTER TABLE round ADD COLUMN aggregation INTEGER NOT NULL DEFAULT 2"
-    "  CHECK (aggregation BETWEEN 0 AND 2);"
-    "UPDATE round SET aggregation = 0 WHERE round = 0;"
-    "ALTER TABLE round ADD COLUMN sessions_aborted INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN bytes_control INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE client DROP COLUMN sample_count;"
-    "PRAGMA user_version = 2;";
-
-// Rounds tell what became of an update's and a model's bytes. The master's file
-// is not one of table model: only the newest round's is kept.
-static const char layout_3[] =
-    "ALTER TABLE round ADD COLUMN codec INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN payload_up INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN up_support INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN up_rounded INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN up_packed INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN download_1 INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN download_10 INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN download_full INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN master BLOB"
-    "  CHECK (master IS NULL OR length(master) = 32);"
-    "ALTER TABLE round ADD COLUMN master_len INTEGER NOT NULL DEFAULT 0"
-    "  CHECK (master_len >= 0);"
-    "PRAGMA user_version = 3;";
-
-// Rounds tell what they were for, and what has become of the model's size.
-static const char layout_4[] =
-    "ALTER TABLE round ADD COLUMN work INTEGER NOT NULL DEFAULT 0"
-    "  CHECK (work BETWEEN 0 AND 3);"
-    "ALTER TABLE round ADD COLUMN param_count INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN mac_count INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE round ADD COLUMN accuracy_before REAL;"
-    "ALTER TABLE round ADD COLUMN accuracy_after REAL;"
-    "ALTER TABLE round ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0"
-    "  CHECK (verdict BETWEEN 0 AND 2);"
-    "ALTER TABLE round ADD COLUMN int8_accuracy REAL;"
-    "PRAGMA user_version = 4;";
-
-// Who may take part, and the tokens that let devices in. A token's secret is
-// nowhere but in its line; `token` of a device is no reference, so that old
-// tokens can be deleted. Notes are what an aggregator tells other programs.
-static const char layout_5[] =
-    "CREATE TABLE device ("
-    "  identity BLOB PRIMARY KEY CHECK (length(identity) = 32),"
-    "  channel BLOB NOT NULL UNIQUE CHECK (length(channel) = 32),"
-    "  card BLOB NOT NULL CHECK (length(card) = 64),"
-    "  name TEXT NOT NULL UNIQUE,"
-    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
-    "  since_ms INTEGER NOT NULL,"
-    "  token INTEGER"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE token ("
-    "  id INTEGER PRIMARY KEY,"
-    "  hash BLOB NOT NULL CHECK (length(hash) = 32),"
-    "  name TEXT NOT NULL,"
-    "  made_ms INTEGER NOT NULL,"
-    "  expires_ms INTEGER NOT NULL,"
-    "  use_cap INTEGER NOT NULL CHECK (use_cap > 0),"
-    "  use_count INTEGER NOT NULL DEFAULT 0,"
-    "  is_revoked INTEGER NOT NULL DEFAULT 0 CHECK (is_revoked IN (0, 1))"
-    ") STRICT;"
-    "CREATE TABLE note ("
-    "  key TEXT PRIMARY KEY,"
-    "  value TEXT NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "PRAGMA user_version = 5;";
-
-// Each is made from the one before, so that a new database takes the same way
-// as an old one. Append, never change.
-static const char *const layouts[] = {layout_1, layout_2, layout_3, layout_4,
-                                      layout_5};
-enum { LAYOUT = sizeof layouts / sizeof *layouts };
 
 static fl_err damaged(fl_reason *why, const char *path, const char *detail)
 {
@@ -327,6 +209,18 @@ const char *fl_store_query_text(fl_store_query *query)
     return text ? text : "";
 }
 
+void fl_store_query_copy_text(fl_store_query *query, char *dst, size_t dst_cap)
+{
+    const char *text = fl_store_query_text(query);
+    const size_t len = strnlen(text, dst_cap);
+    memset(dst, 0, dst_cap);
+    if (len < dst_cap) {
+        memcpy(dst, text, len);
+    } else {
+        query->is_out_of_range = true;
+    }
+}
+
 void fl_store_query_bind_null(fl_store_query *query)
 {
     note(query, sqlite3_bind_null(query->statement, ++query->at));
@@ -368,6 +262,15 @@ static fl_err get_number(fl_store_db *db, const char *sql, int64_t *number,
     return fl_store_query_end(&query, why);
 }
 
+fl_err fl_store_db_count(fl_store_db *db, const char *sql, uint64_t *count,
+                         fl_reason *why)
+{
+    int64_t number = 0;
+    const fl_err err = get_number(db, sql, &number, why);
+    *count = (uint64_t)number;
+    return err;
+}
+
 fl_err fl_store_db_version(fl_store_db *db, int64_t *version, fl_reason *why)
 {
     return get_number(db, "PRAGMA data_version", version, why);
@@ -380,8 +283,8 @@ static fl_err bring_up_to_date(fl_store_db *db, fl_reason *why)
     int64_t version = 0;
     FL_TRY(fl_store_db_begin(db, why));
     fl_err err = get_number(db, "PRAGMA user_version", &version, why);
-    for (int64_t i = version; i < LAYOUT && !err; i++) {
-        err = fl_store_db_run(db, layouts[i], why);
+    for (int64_t i = version; i < FL_STORE_LAYOUT && !err; i++) {
+        err = fl_store_db_run(db, fl_store_layouts[i], why);
     }
     return fl_store_db_finish(db, err, why);
 }
@@ -416,14 +319,14 @@ static fl_err check_version(fl_store_db *db, bool read_only, fl_reason *why)
 {
     int64_t version = 0, table_count = 0;
     FL_TRY(get_number(db, "PRAGMA user_version", &version, why));
-    if (version > LAYOUT) {
+    if (version > FL_STORE_LAYOUT) {
         return fl_reason_set(why, FL_ERR_FORMAT,
                              "%s: written by a newer fedge (layout %lld, this "
                              "one knows %d); install that version again, or "
                              "name another state folder",
-                             db->path, (long long)version, LAYOUT);
+                             db->path, (long long)version, FL_STORE_LAYOUT);
     }
-    if (version == LAYOUT) return FL_OK;
+    if (version == FL_STORE_LAYOUT) return FL_OK;
     if (version < 0) return refuse_stranger(db, why);
     if (version > 0) {
         return read_only ? refuse_old(db, why) : bring_up_to_date(db, why);
@@ -551,4 +454,10 @@ void fl_store_db_close(fl_store_db *db)
     // Every query has ended, so this cannot fail.
     sqlite3_close(db->sqlite);
     db->sqlite = NULL;
+}
+
+fl_err fl_store_query_run(fl_store_query *query, fl_reason *why)
+{
+    (void)fl_store_query_step(query);
+    return fl_store_query_end(query, why);
 }

@@ -54,6 +54,10 @@ void fl_store_db_close(fl_store_db *db);
 FL_CHECK fl_err fl_store_db_run(fl_store_db *db, const char *sql,
                                 fl_reason *why);
 
+/* The one number, not negative, that a query gives; 0: it gives no row. */
+FL_CHECK fl_err fl_store_db_count(fl_store_db *db, const char *sql,
+                                  uint64_t *count, fl_reason *why);
+
 /* A number that is another one when another connection has written. */
 FL_CHECK fl_err fl_store_db_version(fl_store_db *db, int64_t *version,
                                     fl_reason *why);
@@ -107,6 +111,9 @@ void fl_store_query_bytes(fl_store_query *query, void *dst, size_t len);
 /* Borrowed until the next step; never NULL. */
 const char *fl_store_query_text(fl_store_query *query);
 
+/* A copy, filled up with zeros; a failure when that takes more than dst_cap. */
+void fl_store_query_copy_text(fl_store_query *query, char *dst, size_t dst_cap);
+
 /* Whether everything so far went well; a row may be believed then. */
 bool fl_store_query_is_ok(const fl_store_query *query);
 
@@ -116,5 +123,8 @@ bool fl_store_query_null(fl_store_query *query);
 
 /* Reports the first failure since the begin. */
 FL_CHECK fl_err fl_store_query_end(fl_store_query *query, fl_reason *why);
+
+/* Steps and ends one that gives no rows. */
+FL_CHECK fl_err fl_store_query_run(fl_store_query *query, fl_reason *why);
 
 #endif

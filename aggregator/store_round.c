@@ -76,3 +76,40 @@ void fl_store_round_take(fl_store_query *query, fl_round_record *record)
     record->verdict = fl_store_query_u32(query);
     record->int8_accuracy = fl_store_query_double(query);
 }
+
+fl_err fl_store_each_round(fl_store *store, uint32_t from,
+                           void (*visit)(void *self, const fl_round_record *),
+                           void *self, fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
+                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
+                                " WHERE round >= ? ORDER BY round",
+                                why));
+    fl_store_query_bind_u64(&query, from);
+    while (fl_store_query_step(&query)) {
+        fl_round_record record;
+        fl_store_round_take(&query, &record);
+        if (fl_store_query_is_ok(&query)) visit(self, &record);
+    }
+    return fl_store_query_end(&query, why);
+}
+
+fl_err fl_store_read_rounds(fl_store *store, fl_round_record *records,
+                            size_t cap, size_t *count, uint32_t after,
+                            fl_reason *why)
+{
+    fl_store_query query;
+    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
+                                "SELECT " FL_STORE_ROUND_COLUMNS " FROM round"
+                                " WHERE round > ? ORDER BY round LIMIT ?",
+                                why));
+    fl_store_query_bind_u64(&query, after);
+    fl_store_query_bind_u64(&query, cap);
+    *count = 0;
+    while (*count < cap && fl_store_query_step(&query)) {
+        fl_store_round_take(&query, &records[*count]);
+        if (fl_store_query_is_ok(&query)) ++*count;
+    }
+    return fl_store_query_end(&query, why);
+}

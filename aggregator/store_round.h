@@ -1,5 +1,6 @@
 /*
- * A round's record as a row of the database: its columns, and both ways.
+ * A round's record as a row of the database: its columns, and both ways. Beside
+ * them are the readers of finished rounds that store.h offers.
  *
  * Private to aggregator/.
  *

@@ -35,6 +35,12 @@ fl_clock fl_clock_system(void);
 /* A clock that shows *now_ms, for tests and simulations. */
 fl_clock fl_clock_manual(int64_t *now_ms);
 
+/* Of two deadlines the first. */
+static inline int64_t fl_clock_earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline int64_t fl_clock_now(fl_clock clock)
 {
     return clock.now_ms(clock.self);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/owner.h"
 
 enum { READ_MIN = 4096, TEMPORARY_ATTEMPTS = 100, LOCK_ATTEMPTS = 5 };
 
@@ -154,6 +157,7 @@ static fl_err make_temporary(int *made, const char *temporary, unsigned mode)
             FL_TRY(clear_temporary(temporary));
             continue;
         }
+        fl_owner_follow(fd, temporary);
         const fl_err err = lock_file(fd);
         if (!err && names_file(temporary, fd)) {
             *made = fd;
@@ -355,7 +359,14 @@ fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
     return FL_OK;
 }
 
-// Only a hint for the person who reads the refusal.
+fl_err fl_folder_publish(const char *made, const char *path, fl_reason *why)
+{
+    if (rename(made, path)) return system_error(why, made, "rename");
+    if (!sync_folder_of(path)) return FL_OK;
+    return system_error(why, path, "sync the folder");
+}
+
+// For the person who reads a refusal, and fl_file_signal_holder.
 static void write_process_id(int fd)
 {
     char text[32];
@@ -384,7 +395,8 @@ static bool take_lock(int fd)
 
 fl_err fl_file_lock(int *lock, const char *path, fl_reason *why)
 {
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    const int fd = open(path, flags, 0600);
     if (fd < 0) return system_error(why, path, "open");
     if (take_lock(fd)) {
         write_process_id(fd);
@@ -417,6 +429,43 @@ bool fl_file_is_locked(const char *path)
         flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     close(fd);
     return is_locked;
+}
+
+// Root is not to signal whomever a file names. For others the kernel sees to
+// that, and a service may not see its own process in /proc.
+static bool is_owners_process(int fd, long process)
+{
+    char path[64];
+    struct stat of_file, of_process;
+    if (geteuid() != 0) return process > 1;
+    snprintf(path, sizeof path, "/proc/%ld", process);
+    return process > 1 && fstat(fd, &of_file) == 0 &&
+           stat(path, &of_process) == 0 && of_process.st_uid == of_file.st_uid;
+}
+
+fl_err fl_file_signal_holder(const char *path, int number, fl_reason *why)
+{
+    if (!fl_file_is_locked(path)) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND,
+                             "%s: no program holds this lock", path);
+    }
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return system_error(why, path, "open");
+    const long process = read_process_id(fd);
+    fl_err err = FL_OK;
+    if (!is_owners_process(fd, process)) {
+        err = fl_reason_set(why, FL_ERR_SYSTEM,
+                            "%s: names process %ld, which does not belong to "
+                            "the owner of the file",
+                            path, process);
+    } else if (kill((pid_t)process, number)) {
+        err = fl_reason_set(why, FL_ERR_SYSTEM,
+                            "%s: process %ld cannot be signalled: %s; be its "
+                            "user, or root",
+                            path, process, strerror(errno));
+    }
+    close(fd);
+    return err;
 }
 
 fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,

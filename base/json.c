@@ -105,6 +105,15 @@ void fl_json_count_add(fl_json *object, const char *key, uint64_t value)
     append(object, key, count(value));
 }
 
+void fl_json_counts_set(fl_json *object, const char *key,
+                        const uint64_t *values, size_t item_count)
+{
+    set(object, key, json_array());
+    for (size_t i = 0; i < item_count; i++) {
+        fl_json_count_add(object, key, values[i]);
+    }
+}
+
 // Takes `item`; what could not be allocated is missed as NULL.
 static json_t *release(fl_json *item)
 {
@@ -135,7 +144,12 @@ fl_err fl_json_text(char **text, const fl_json *object)
 
 fl_err fl_json_read(fl_json **object, const char *text)
 {
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    return fl_json_decode(object, text, strlen(text));
+}
+
+fl_err fl_json_decode(fl_json **object, const void *bytes, size_t len)
+{
+    json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, NULL);
     fl_json *new = json_is_object(root) ? calloc(1, sizeof *new) : NULL;
     if (!new) {
         const fl_err err = json_is_object(root) ? FL_ERR_MEMORY : FL_ERR_FORMAT;
@@ -144,6 +158,63 @@ fl_err fl_json_read(fl_json **object, const char *text)
     }
     new->root = root;
     *object = new;
+    return FL_OK;
+}
+
+/* ---- what is in it ---- */
+
+bool fl_json_text_get(const char **value, const fl_json *object,
+                      const char *key)
+{
+    const char *text = json_string_value(json_object_get(object->root, key));
+    if (text) *value = text;
+    return text;
+}
+
+static bool read_count(uint64_t *value, const json_t *item)
+{
+    if (!json_is_integer(item) || json_integer_value(item) < 0) return false;
+    *value = (uint64_t)json_integer_value(item);
+    return true;
+}
+
+bool fl_json_count_get(uint64_t *value, const fl_json *object, const char *key)
+{
+    return read_count(value, json_object_get(object->root, key));
+}
+
+bool fl_json_number_get(double *value, const fl_json *object, const char *key)
+{
+    const json_t *item = json_object_get(object->root, key);
+    if (!json_is_number(item)) return false;
+    *value = json_number_value(item);
+    return true;
+}
+
+bool fl_json_counts_get(uint64_t *values, size_t *count, size_t cap,
+                        const fl_json *object, const char *key)
+{
+    const json_t *array = json_object_get(object->root, key);
+    if (!json_is_array(array) || json_array_size(array) > cap) return false;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (!read_count(&values[i], json_array_get(array, i))) return false;
+    }
+    *count = json_array_size(array);
+    return true;
+}
+
+fl_err fl_json_each(const fl_json *object,
+                    fl_err (*take)(void *self, const char *key,
+                                   const fl_json *item),
+                    void *self)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object->root, key, value)
+    {
+        const fl_json item = {.root = value};
+        FL_TRY(take(self, key, json_is_object(value) ? &item : NULL));
+    }
     return FL_OK;
 }
 

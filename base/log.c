@@ -3,11 +3,13 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,30 +25,55 @@ static const char CUT_MARK[] = " cut=true";  // ends a line that lacks pairs
 
 static const struct {
     const char *name;
-    int journal_priority;  // syslog(3)
+    const char *priority;  // syslog(3), as sd-daemon(3) has it
 } LEVELS[] = {
-    [FL_LOG_ERROR] = {"error", 3},
-    [FL_LOG_WARN] = {"warn", 4},
-    [FL_LOG_INFO] = {"info", 6},
-    [FL_LOG_DEBUG] = {"debug", 7},
+    [FL_LOG_ERROR] = {"error", "<3>"},
+    [FL_LOG_WARN] = {"warn", "<4>"},
+    [FL_LOG_INFO] = {"info", "<6>"},
+    [FL_LOG_DEBUG] = {"debug", "<7>"},
 };
 
 enum { LEVEL_COUNT = sizeof LEVELS / sizeof *LEVELS };
 
+static atomic_int least_level = FL_LOG_INFO;
+
 // Written by fl_log_start before there are threads, then only read.
 static struct {
-    fl_log_level level;
     fl_log_sink *sink;  // NULL: standard error
     void *sink_self;
     bool is_journal;
-} settings = {.level = FL_LOG_INFO};
+} settings;
+
+// JOURNAL_STREAM is inherited, also by what was started with standard error
+// somewhere else: it counts only while it names that very stream.
+static bool leads_to_journal(int file)
+{
+    struct stat status;
+    char stream[48];
+    const char *journal = getenv("JOURNAL_STREAM");
+    if (!journal || fstat(file, &status)) return false;
+    snprintf(stream, sizeof stream, "%llu:%llu",
+             (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    return strcmp(stream, journal) == 0;
+}
 
 void fl_log_start(fl_log_level level, fl_log_sink *sink, void *self)
 {
-    settings.level = level;
+    fl_log_set_level(level);
     settings.sink = sink;
     settings.sink_self = self;
-    settings.is_journal = getenv("JOURNAL_STREAM") != NULL;
+    settings.is_journal = leads_to_journal(STDERR_FILENO);
+}
+
+void fl_log_set_level(fl_log_level level)
+{
+    atomic_store(&least_level, (int)level);
+}
+
+const char *fl_log_priority(fl_log_level level)
+{
+    return leads_to_journal(STDERR_FILENO) ? LEVELS[level].priority : "";
 }
 
 fl_err fl_log_level_parse(fl_log_level *level, const char *text)
@@ -290,8 +317,7 @@ static void add_prefix(line_buffer *line, fl_log_level level)
     char text[64];
     int len;
     if (settings.is_journal) {
-        len =
-            snprintf(text, sizeof text, "<%d>", LEVELS[level].journal_priority);
+        len = snprintf(text, sizeof text, "%s", LEVELS[level].priority);
     } else {
         const int64_t now_ms = fl_clock_wall_ms();
         const time_t now = (time_t)(now_ms / 1000);
@@ -336,7 +362,7 @@ static void emit(line_buffer *line, fl_log_level level)
 
 void fl_log(fl_log_level level, const char *event, const char *format, ...)
 {
-    if (level > settings.level) return;
+    if ((int)level > atomic_load(&least_level)) return;
     char text[LINE_CAP];
     line_buffer line = {.text = text, .cap = sizeof text};
     begin_line(&line, level, event);
@@ -362,7 +388,7 @@ void fl_log_format(char *dst, size_t dst_cap, const char *format, va_list args)
 
 void fl_log_line(fl_log_level level, const char *event, const char *pairs)
 {
-    if (level > settings.level) return;
+    if ((int)level > atomic_load(&least_level)) return;
     char text[LINE_CAP];
     line_buffer line = {.text = text, .cap = sizeof text};
     begin_line(&line, level, event);

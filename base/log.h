@@ -2,9 +2,9 @@
  * One event a line: `event=round_closed round=12 updates=48 took_ms=912`.
  *
  * Values with blanks, quotes or control characters are quoted and escaped, so
- * a line is always one line and always splits the same way. Under systemd
- * (JOURNAL_STREAM set) a line starts with `<N>` and has no time; elsewhere
- * with the UTC time and the level.
+ * a line is always one line and always splits the same way. Where standard
+ * error is the journal's (JOURNAL_STREAM names it) a line starts with `<N>` and
+ * has no time; elsewhere with the UTC time and the level.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,6 +33,15 @@ typedef void fl_log_sink(void *self, fl_log_level level, const char *line);
  * one write(2) a line. Call before there are threads.
  */
 void fl_log_start(fl_log_level level, fl_log_sink *sink, void *self);
+
+/* From now on another level counts; with threads, too. */
+void fl_log_set_level(fl_log_level level);
+
+/*
+ * What a line on standard error begins with, for those who print one of their
+ * own: "<3>" where the journal reads it, else "".
+ */
+const char *fl_log_priority(fl_log_level level);
 
 /* "error", "warn", "info", "debug". FL_ERR_RANGE: none of these. */
 FL_CHECK fl_err fl_log_level_parse(fl_log_level *level, const char *text);

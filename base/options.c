@@ -279,8 +279,9 @@ static void print_option(FILE *out, const fl_option *option)
 {
     char limits[200] = "", help[800];
     if (option->value) limits_text(limits, sizeof limits, option);
-    snprintf(help, sizeof help, "%s%s%s%s", option->help, limits[0] ? " (" : "",
-             limits, limits[0] ? ")" : "");
+    snprintf(help, sizeof help, "%s%s%s%s%s", option->help,
+             limits[0] ? " (" : "", limits, limits[0] ? ")" : "",
+             option->is_live ? " *" : "");
 
     const int used =
         fprintf(out, "  --%s%s%s", option->key, option->argument ? " " : "",
@@ -346,6 +347,18 @@ static void print_other_ways(FILE *out, const fl_option *option)
     print_wrapped(out, 0, text);
 }
 
+static void explain_stars(FILE *out, const fl_option *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!table[i].is_live) continue;
+        fputc('\n', out);
+        print_wrapped(out, 0,
+                      "* read again at SIGHUP (systemctl reload), in a program "
+                      "that runs");
+        return;
+    }
+}
+
 void fl_options_help(FILE *out, const fl_option *table, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -366,4 +379,5 @@ void fl_options_help(FILE *out, const fl_option *table, size_t count)
     if (!example) return;
     fputc('\n', out);
     print_other_ways(out, example);
+    explain_stars(out, table, count);
 }

@@ -42,7 +42,11 @@ typedef struct {
     double min, max;       // COUNT and NUMBER
     const char *argument;  // shown in --help: "N", "FILE"; NULL for FLAG
     const char *help;      // one sentence without a full stop
+    bool is_live;          // a reload changes it (base/reload.h); --help marks
+                           // it with a star
 } fl_option;
+
+#define FL_OPTION_LIVE true  // ends a row of a table: is_live
 
 typedef struct fl_options fl_options;  // owns the texts
 

@@ -90,6 +90,19 @@ static int take_words(const fl_command **command, const fl_program *program,
     return skip + count;
 }
 
+// Before the options are read: it takes the defaults.
+static fl_err prepare_reload(const fl_program *program, int argc,
+                             char *const *argv)
+{
+    const fl_reload_options options = {.table = program->options,
+                                       .count = program->option_count,
+                                       .config_path = program->config_path,
+                                       .argc = argc,
+                                       .argv = argv,
+                                       .log_level = program->log_level};
+    return program->reload ? fl_reload_new(program->reload, &options) : FL_OK;
+}
+
 int fl_program_main(const fl_program *program, int argc, char *const *argv)
 {
     fl_options *options = NULL;
@@ -102,6 +115,10 @@ int fl_program_main(const fl_program *program, int argc, char *const *argv)
     const char *usage = is_own ? command->usage : program->usage;
     const fl_option *table = is_own ? command->options : program->options;
     const size_t count = is_own ? command->option_count : program->option_count;
+    if (prepare_reload(program, argc - skip, argv + skip)) {
+        fprintf(stderr, "%s: out of memory\n", program->name);
+        return FL_EXIT_FAILED;
+    }
     const fl_err err =
         fl_options_read(&options, &asked, table, count, program->config_path,
                         argc - skip, argv + skip, &why);
@@ -119,8 +136,10 @@ int fl_program_main(const fl_program *program, int argc, char *const *argv)
         code = run(program, command, &why);
     }
     if (code != FL_EXIT_OK && why.text[0]) {
-        fprintf(stderr, "%s: %s\n", program->name, why.text);
+        fprintf(stderr, "%s%s: %s\n", fl_log_priority(FL_LOG_ERROR),
+                program->name, why.text);
     }
+    if (program->reload) fl_reload_free(*program->reload);
     fl_options_free(options);
     return code;
 }

@@ -11,6 +11,7 @@
 
 #include "base/options.h"
 #include "base/reason.h"
+#include "base/reload.h"
 
 /*
  * Does the command's work with the settings that the options have filled.
@@ -44,6 +45,8 @@ typedef struct {
     size_t command_count;
     const char *const *log_level;  // an option's variable
     const void *settings;
+    fl_reload **reload;  // where a command finds how to read the options
+                         // again; NULL: none does
 } fl_program;
 
 /*

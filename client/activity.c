@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -78,6 +79,39 @@ static void add_reasons(fl_json *line, const fl_watch *watch)
     if (others[0]) fl_json_text_set(line, "away_also", others);
 }
 
+/* ---- one line ---- */
+
+// Words that need no round: nothing of one is going on.
+static bool is_between_rounds(const char *activity)
+{
+    static const char *const words[] = {"idle", "connecting",
+                                        "waiting for approval"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(activity, words[i]) == 0) return true;
+    }
+    return false;
+}
+
+void fl_activity_describe(char text[FL_ACTIVITY_TEXT_CAP],
+                          const fl_activity *activity)
+{
+    char why[FL_ELIGIBILITY_TEXT_CAP];
+    const fl_eligibility *e = &activity->watch->eligibility;
+    const fl_away away = fl_eligibility_away(e);
+    if (away) {
+        fl_eligibility_explain(e, away, why);
+        snprintf(text, FL_ACTIVITY_TEXT_CAP, "resting: %s, %s",
+                 fl_away_word(away), why);
+    } else if (is_between_rounds(activity->activity)) {
+        snprintf(text, FL_ACTIVITY_TEXT_CAP, "%s, %llu updates so far",
+                 activity->activity,
+                 (unsigned long long)activity->status->update_count);
+    } else {
+        snprintf(text, FL_ACTIVITY_TEXT_CAP, "round %u, %s",
+                 activity->status->round, activity->activity);
+    }
+}
+
 /* ---- data ---- */
 
 static void add_data(fl_json *line, const fl_feed *feed)
@@ -100,6 +134,12 @@ static void add_data(fl_json *line, const fl_feed *feed)
 
 /* ---- memory, disk, bytes ---- */
 
+uint64_t fl_activity_peak_kb(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
+}
+
 static void add_resources(fl_json *line, const fl_activity *activity)
 {
     const fl_footprint *training = &activity->footprint;
@@ -116,6 +156,16 @@ static void add_resources(fl_json *line, const fl_activity *activity)
     }
     if (activity->trouble[0]) {
         fl_json_text_set(line, "disk", activity->trouble);
+    }
+}
+
+static void add_trainer(fl_json *line, const fl_external *trainer)
+{
+    if (!trainer || !trainer->options.command) return;
+    fl_json_text_set(line, "trainer", trainer->options.command);
+    fl_json_count_set(line, "trainer_failures", trainer->retreat.failure_count);
+    if (trainer->trouble.text[0]) {
+        fl_json_text_set(line, "trainer_why", trainer->trouble.text);
     }
 }
 
@@ -142,6 +192,7 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);
     add_resources(line, activity);
+    add_trainer(line, activity->trainer);
     add_installed(line, activity);
     fl_json_text_set(line, "key", key);
     fl_json_text_set(line, "version", FL_VERSION);

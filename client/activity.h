@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "client/feed.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 #include "client/watch.h"
 
 typedef struct {
@@ -25,10 +26,21 @@ typedef struct {
     const fl_state_installed *installed;  // INT8 model in use; NULL: none
     size_t installed_bytes;
     const fl_watch *watch;
-    uint64_t peak_kb;        // the most memory that the program has had
-    fl_footprint footprint;  // of the last training; zeros: none yet
-    const char *trouble;     // with the disk; "": none
+    uint64_t peak_kb;            // fl_activity_peak_kb
+    fl_footprint footprint;      // of the last training; zeros: none yet
+    const char *trouble;         // with the disk; "": none
+    const fl_external *trainer;  // the owner's; NULL: the engine trains
 } fl_activity;
+
+/* The most memory that the program has had. It never falls. */
+uint64_t fl_activity_peak_kb(void);
+
+enum { FL_ACTIVITY_TEXT_CAP = FL_ELIGIBILITY_TEXT_CAP + 40 };
+
+/* "round 12, training", "resting: hot, ...": one line for the service manager.
+ */
+void fl_activity_describe(char text[FL_ACTIVITY_TEXT_CAP],
+                          const fl_activity *activity);
 
 /* Errors of fl_state_status_write; the old one stays. */
 FL_CHECK fl_err fl_activity_write(fl_state *state, const fl_activity *activity,

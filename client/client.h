@@ -85,8 +85,31 @@ void fl_result_fini(fl_result *result);
  */
 uint64_t fl_local_seed(const fl_plan *plan);
 
-/* What a plan is carried out with; all borrowed. */
+struct fl_local_data;
+
+/* A training: the model's parameters, on these rows. All borrowed. */
 typedef struct {
+    const fl_model *model;
+    const fl_plan *plan;
+    const struct fl_local_data *data;
+    const uint32_t *rows;
+    uint32_t row_count;
+} fl_local_job;
+
+/*
+ * One who trains in place of the engine: `params`, which are the model's, in
+ * place; *metrics: what the model was worth before. Calls on_step and obeys
+ * `stop` and `is_paused` of the job's data. Any error; FL_ERR_CANCELLED:
+ * *stop was set. After an error `params` are undefined.
+ */
+typedef struct {
+    fl_err (*train)(void *self, float *params, fl_metrics *metrics,
+                    const fl_local_job *job, fl_reason *why);
+    void *self;
+} fl_local_trainer;
+
+/* What a plan is carried out with; all borrowed. */
+typedef struct fl_local_data {
     const uint8_t *model;  // the ONNX file that the plan names
     size_t model_len;
     const uint8_t *ranges;  // and its ranges, when it names some; or NULL
@@ -100,8 +123,12 @@ typedef struct {
     // Called between two steps of a training, which waits for it; or NULL.
     void (*on_step)(void *self, uint64_t step, uint64_t step_count);
     void *on_step_self;
-    uint32_t thread_count;  // to train with at most; 0: one
-    size_t memory_cap;      // bytes that a training may take; 0: any
+    // Set: on_step will wait, so what works outside of this program is to stand
+    // still for that time; or NULL.
+    const atomic_bool *is_paused;
+    const fl_local_trainer *trainer;  // who trains; NULL: the engine
+    uint32_t thread_count;            // to train with at most; 0: one
+    size_t memory_cap;                // bytes that a training may take; 0: any
 } fl_local_data;
 
 /* Whether the plan names ranges. */

@@ -2,6 +2,7 @@
 #include "client/disk.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,14 +266,4 @@ bool fl_disk_answer(fl_disk *disk, fl_client_event *event)
         return true;
     }
     return false;
-}
-
-void fl_disk_keep_address(const char *folder, const char *url)
-{
-    char known[FL_ADDRESS_CAP];
-    fl_reason why;
-    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
-        return;
-    }
-    fl_disk_report(fl_state_address_set(folder, url, &why), "address", &why);
 }

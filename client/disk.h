@@ -40,9 +40,6 @@ bool fl_disk_answer(fl_disk *disk, fl_client_event *event);
 /* Gives the machine back what was kept, before its first event. */
 void fl_disk_restore(const fl_disk *disk, fl_client *client);
 
-/* Remembers where the pinned aggregator is, unless that is known. */
-void fl_disk_keep_address(const char *folder, const char *url);
-
 /* Logs an error, if it is one; `what` could not be saved or read. */
 void fl_disk_report(fl_err err, const char *what, const fl_reason *why);
 

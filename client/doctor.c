@@ -189,6 +189,7 @@ fl_err fl_doctor_run(FILE *out, const fl_service_options *options, bool is_json,
     fl_finding_link(all);
     fl_finding_board(all);
     fl_finding_sensors(all);
+    fl_finding_trainer(all);
     fl_finding_data(all);
 
     for (size_t i = 0; i < all->count; i++) {

@@ -90,6 +90,24 @@ static void compare(fl_findings *all, const fl_dataset *data,
     }
 }
 
+void fl_finding_trainer(fl_findings *all)
+{
+    const fl_service_options *o = all->options;
+    fl_external external;
+    fl_reason why;
+    if (!o->trainer.command) return;
+    if (fl_external_init(&external, &o->trainer, o->state, o->data.dataset,
+                         &why)) {
+        fl_finding_add(all, FL_FINDING_ERROR, "trainer",
+                       "correct --trainer-command, or leave it out", "%s",
+                       why.text);
+        return;
+    }
+    fl_finding_add(all, FL_FINDING_OK, "trainer", NULL, "%s trains",
+                   external.argv.words[0]);
+    fl_external_fini(&external);
+}
+
 static void check_shared(fl_findings *all, const fl_model *model)
 {
     const fl_service_options *o = all->options;

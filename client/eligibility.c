@@ -12,9 +12,9 @@ static const double MEMORY_RESUME = 1.25;
 // The first one that holds is the one that is told: those of the link before
 // all others, since they end the connection.
 static const fl_away ORDER[] = {
-    FL_AWAY_METERED,   FL_AWAY_BYTE_BUDGET, FL_AWAY_HOT,
-    FL_AWAY_THROTTLED, FL_AWAY_ON_BATTERY,  FL_AWAY_LOW_MEMORY,
-    FL_AWAY_BUSY,      FL_AWAY_QUIET_HOURS, FL_AWAY_LITTLE_DATA,
+    FL_AWAY_METERED,     FL_AWAY_BYTE_BUDGET, FL_AWAY_HOT,  FL_AWAY_THROTTLED,
+    FL_AWAY_ON_BATTERY,  FL_AWAY_LOW_MEMORY,  FL_AWAY_BUSY, FL_AWAY_QUIET_HOURS,
+    FL_AWAY_LITTLE_DATA, FL_AWAY_TRAINER,
 };
 
 enum { ORDER_COUNT = sizeof ORDER / sizeof *ORDER };
@@ -26,6 +26,12 @@ void fl_eligibility_init(fl_eligibility *e,
     for (size_t i = 0; i < FL_AWAY_COUNT; i++) {
         e->latches[i].turning_ms = INT64_MAX;
     }
+}
+
+void fl_eligibility_limit(fl_eligibility *e,
+                          const fl_eligibility_options *options)
+{
+    e->options = *options;
 }
 
 /* ---- what a sample says ---- */
@@ -98,6 +104,7 @@ static quality judge(const fl_eligibility *e, fl_away away, int64_t wall_s)
     case FL_AWAY_QUIET_HOURS:
         return bad_if(fl_quiet_contains(&o->quiet, wall_s));
     case FL_AWAY_LITTLE_DATA: return bad_if(s->samples < o->min_samples);
+    case FL_AWAY_TRAINER: return bad_if(s->trainer_rest_s > 0);
     case FL_AWAY_NONE:
     case FL_AWAY_OTHER:
     case FL_AWAY_COUNT: break;
@@ -294,6 +301,12 @@ void fl_eligibility_explain(const fl_eligibility *e, fl_away away,
     case FL_AWAY_LITTLE_DATA:
         snprintf(text, cap, "there are %.0f examples, at least %.0f are needed",
                  s->samples, o->min_samples);
+        break;
+    case FL_AWAY_TRAINER:
+        snprintf(text, cap,
+                 "the trainer has failed %.0f times in a row; it is tried "
+                 "again in %.0f s",
+                 s->trainer_failures, s->trainer_rest_s);
         break;
     case FL_AWAY_NONE:
     case FL_AWAY_OTHER:

@@ -46,16 +46,18 @@ typedef struct {
 } fl_reading;
 
 typedef struct {
-    fl_reading celsius;    // of the hottest part
-    fl_reading throttled;  // 1: now, or since the last sample
-    fl_reading mains;      // 0: on battery
-    fl_reading battery;    // charge, %
-    fl_reading metered;    // 1: the link costs money
-    fl_reading load;       // tasks a CPU, without ours
-    fl_reading pressure;   // % of the time that tasks wait for something
-    fl_reading memory;     // MB that are available
-    double bytes;          // sent and received this month
-    double samples;        // that could be trained on
+    fl_reading celsius;       // of the hottest part
+    fl_reading throttled;     // 1: now, or since the last sample
+    fl_reading mains;         // 0: on battery
+    fl_reading battery;       // charge, %
+    fl_reading metered;       // 1: the link costs money
+    fl_reading load;          // tasks a CPU, without ours
+    fl_reading pressure;      // % of the time that tasks wait for something
+    fl_reading memory;        // MB that are available
+    double bytes;             // sent and received this month
+    double samples;           // that could be trained on
+    double trainer_rest_s;    // the owner's trainer is left alone for so long
+    double trainer_failures;  // in a row, of it
 } fl_sample;
 
 /* ---- limits ---- */
@@ -94,6 +96,13 @@ typedef struct {
 
 void fl_eligibility_init(fl_eligibility *eligibility,
                          const fl_eligibility_options *options);
+
+/*
+ * Other limits, from the next look on. What is on stays on until that look says
+ * otherwise.
+ */
+void fl_eligibility_limit(fl_eligibility *eligibility,
+                          const fl_eligibility_options *options);
 
 /*
  * Takes a sample. now_ms: on a clock that never steps; wall_s: seconds since

@@ -49,6 +49,9 @@ void fl_finding_sensors(fl_findings *all);
 
 /* ---- doctor_data.c ---- */
 
+/* The program that trains, if it is one of the owner's. */
+void fl_finding_trainer(fl_findings *all);
+
 /* The data set, and whether the model of the state folder fits it. */
 void fl_finding_data(fl_findings *all);
 

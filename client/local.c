@@ -198,29 +198,53 @@ static uint64_t count_steps(const fl_plan *plan, uint32_t row_count)
     return an_epoch * plan->local_epochs;
 }
 
+static fl_err train_here(fl_footprint *footprint, float *params,
+                         fl_metrics *metrics, const fl_local_job *job,
+                         fl_reason *why)
+{
+    const fl_plan *plan = job->plan;
+    const fl_local_data *data = job->data;
+    fl_trainer *trainer = NULL;
+    fl_random order;
+    progress p = {.data = data,
+                  .step_count = count_steps(plan, job->row_count)};
+    const fl_train_options options = options_of(plan, &p);
+    FL_TRY(make_trainer(&trainer, footprint, job->model, plan, data, why));
+    fl_random_init(&order, fl_local_seed(plan), FL_RANDOM_SHUFFLE,
+                   data->client);
+    const fl_err err =
+        fl_trainer_run(trainer, params, metrics, data->dataset, job->rows,
+                       job->row_count, &options, &order, why);
+    fl_trainer_free(trainer);  // before the update needs memory
+    return err;
+}
+
+static fl_err train_by(const fl_local_trainer *trainer, fl_result *result,
+                       float *params, const fl_local_job *job, fl_reason *why)
+{
+    fl_metrics metrics;
+    FL_TRY(trainer
+               ? trainer->train(trainer->self, params, &metrics, job, why)
+               : train_here(&result->footprint, params, &metrics, job, why));
+    fl_local_report(result, &metrics);
+    return FL_OK;
+}
+
 static fl_err train(fl_result *result, const fl_plan *plan,
                     const fl_local_data *data, fl_reason *why)
 {
     fl_err err;
     fl_model *global = NULL;
-    fl_trainer *trainer = NULL;
     float *local = NULL;
     uint32_t *rows = NULL;
-    uint32_t row_count = 0;
-    fl_metrics metrics;
-    fl_random order;
-    progress p = {.data = data};
-    const fl_train_options options = options_of(plan, &p);
+    fl_local_job job = {.plan = plan, .data = data};
 
     err = fl_model_decode(&global, data->model, data->model_len, why);
     if (err) goto out;
     err = check_param_count(plan, global, why);
     if (err) goto out;
     const size_t param_count = fl_model_param_count(global);
-    err = fl_local_rows(&rows, &row_count, plan, data, why);
-    if (err) goto out;
-    p.step_count = count_steps(plan, row_count);
-    err = make_trainer(&trainer, &result->footprint, global, plan, data, why);
+    err = fl_local_rows(&rows, &job.row_count, plan, data, why);
     if (err) goto out;
     local = malloc(param_count * sizeof *local);
     if (!local) {
@@ -229,15 +253,10 @@ static fl_err train(fl_result *result, const fl_plan *plan,
         goto out;
     }
     memcpy(local, fl_model_params(global), param_count * sizeof *local);
-
-    fl_random_init(&order, fl_local_seed(plan), FL_RANDOM_SHUFFLE,
-                   data->client);
-    err = fl_trainer_run(trainer, local, &metrics, data->dataset, rows,
-                         row_count, &options, &order, why);
+    job.model = global;
+    job.rows = rows;
+    err = train_by(data->trainer, result, local, &job, why);
     if (err) goto out;
-    fl_trainer_free(trainer);  // before the update needs memory
-    trainer = NULL;
-    fl_local_report(result, &metrics);
     // Statistics travel as what can be averaged over clients.
     fl_model_variances_to_squares(global, local);
     fl_model_variances_to_squares(global, fl_model_params(global));
@@ -247,7 +266,6 @@ static fl_err train(fl_result *result, const fl_plan *plan,
 out:
     free(rows);
     free(local);
-    fl_trainer_free(trainer);
     fl_model_free(global);
     return err;
 }

@@ -26,7 +26,10 @@ typedef struct {
     bool is_json;
 } settings;
 
-enum { TABLE_CAP = FL_DATA_SETTINGS_COUNT + 24 + FL_RULES_COUNT };
+enum {
+    TABLE_CAP =
+        FL_DATA_SETTINGS_COUNT + 24 + FL_RULES_COUNT + FL_EXTERNAL_OPTION_COUNT
+};
 
 static settings defaults(void)
 {
@@ -97,12 +100,13 @@ static size_t list_options(fl_option *table, settings *s)
         {"client", "max-drop", FL_OPTION_NUMBER, &service->max_drop, 0, 100,
          "X",
          "points of accuracy, on this machine's data, that a new INT8 model "
-         "may lose against the one in use; else that one stays"},
+         "may lose against the one in use; else that one stays",
+         FL_OPTION_LIVE},
         {"client", "until-finished", FL_OPTION_FLAG,
          &service->leave_when_finished, 0, 0, NULL,
          "exit after the last round instead of waiting for more"},
         {"client", "log-level", FL_OPTION_TEXT, &s->log_level, 0, 0, "LEVEL",
-         "error, warn, info or debug"},
+         "error, warn, info or debug", FL_OPTION_LIVE},
         {NULL, "json", FL_OPTION_FLAG, &s->is_json, 0, 0, NULL,
          "join, status, check: one JSON object; infer: one a row"},
         {NULL, "token", FL_OPTION_TEXT, &s->token, 0, 0, "ID.SECRET",
@@ -122,9 +126,9 @@ static size_t list_options(fl_option *table, settings *s)
     const size_t count =
         fl_data_settings_list(table, FL_DATA_SETTINGS_COUNT, &service->data);
     memcpy(table + count, options, sizeof options);
-    const size_t own_count = sizeof options / sizeof *options;
-    return count + own_count +
-           fl_rules_list(table + count + own_count, &service->rules);
+    size_t at = count + sizeof options / sizeof *options;
+    at += fl_rules_list(table + at, &service->rules);
+    return at + fl_external_list(table + at, &service->trainer);
 }
 
 static const char USAGE[] =
@@ -132,6 +136,7 @@ static const char USAGE[] =
     "       fedge-client run --state DIR [--aggregator URL] [OPTION]...\n"
     "       fedge-client status --state DIR [--json]\n"
     "       fedge-client check | doctor --state DIR [OPTION]... [--json]\n"
+    "       fedge-client reload --state DIR\n"
     "       fedge-client infer FILE... --state DIR [--top N] [--json]\n\n"
     "join    asks the aggregator there to enrol this device, and remembers "
     "it\n"
@@ -142,6 +147,7 @@ static const char USAGE[] =
     "check   looks for what could keep a client with these options from "
     "working;\n"
     "        doctor: check, then status\n"
+    "reload  has the client of this folder read its configuration again\n"
     "infer   what the INT8 model of this folder takes each picture or row of "
     "the\n"
     "        files for (.png, .jpg, a folder of them, .npy, .csv, IDX)\n\n"
@@ -155,12 +161,13 @@ static fl_err check_state(const settings *s, fl_reason *why)
 }
 
 // Where it has joined, unless a person says where.
-static int find_aggregator(fl_service_options *service,
-                           char address[FL_ADDRESS_CAP], fl_reason *why)
+static int find_aggregator(const char **url, char address[FL_ADDRESS_CAP],
+                           const fl_service_options *service, fl_reason *why)
 {
-    if (service->aggregator) return FL_EXIT_OK;
+    *url = service->aggregator;
+    if (*url) return FL_EXIT_OK;
     const fl_err err = fl_state_address_get(address, service->state, why);
-    service->aggregator = address;
+    *url = address;
     if (!err) return FL_EXIT_OK;
     if (err != FL_ERR_NOT_FOUND) return fl_program_exit(err);
     (void)!fl_reason_set(
@@ -170,7 +177,7 @@ static int find_aggregator(fl_service_options *service,
         "token prints that line), or say --aggregator "
         "tcp://ADDRESS:PORT",
         service->state);
-    return FL_EXIT_USAGE;
+    return FL_EXIT_REFUSED;
 }
 
 static int join(const void *self, fl_reason *why)
@@ -193,18 +200,12 @@ static int run(const void *self, fl_reason *why)
 {
     const settings *s = self;
     char address[FL_ADDRESS_CAP];
-    fl_service_options service = s->service;
+    const char *url;
     if (check_state(s, why)) return FL_EXIT_USAGE;
-    const int code = find_aggregator(&service, address, why);
+    const int code = find_aggregator(&url, address, &s->service, why);
     if (code) return code;
-    if (strcmp(s->service.aggregation, "secure") != 0 &&
-        strcmp(s->service.aggregation, "clear") != 0) {
-        (void)!fl_reason_set(why, FL_ERR_RANGE,
-                             "--aggregation %s: not secure or clear",
-                             s->service.aggregation);
-        return FL_EXIT_USAGE;
-    }
-    const fl_err err = fl_service_run(&service, why);
+    if (fl_service_check(&s->service, why)) return FL_EXIT_USAGE;
+    const fl_err err = fl_service_run(&s->service, url, why);
     // A disk that cannot be written now may be well another time.
     return err == FL_ERR_SYSTEM ? FL_EXIT_TEMPORARY : fl_program_exit(err);
 }
@@ -242,6 +243,14 @@ static int doctor(const void *self, fl_reason *why)
     return code;
 }
 
+static int reload(const void *self, fl_reason *why)
+{
+    const settings *s = self;
+    if (check_state(s, why)) return FL_EXIT_USAGE;
+    const fl_err err = fl_state_ask_to_reload(s->service.state, why);
+    return err == FL_ERR_NOT_FOUND ? FL_EXIT_NOT_RUNNING : fl_program_exit(err);
+}
+
 static int infer(const void *self, fl_reason *why)
 {
     const settings *s = self;
@@ -270,6 +279,7 @@ int main(int argc, char **argv)
         {.name = "status", .run = status},
         {.name = "check", .run = check},
         {.name = "doctor", .run = doctor},
+        {.name = "reload", .run = reload},
         {.name = "infer",
          .run = infer,
          .operand = "FILE",
@@ -286,6 +296,7 @@ int main(int argc, char **argv)
         .command_count = sizeof commands / sizeof *commands,
         .log_level = &s.log_level,
         .settings = &s,
+        .reload = &s.service.reload,
     };
     return fl_program_main(&program, argc, argv);
 }

@@ -5,17 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/control.h"
 #include "base/file.h"
 #include "base/pool.h"
-#include "base/signals.h"
 #include "client/activity.h"
 #include "client/disk.h"
 #include "client/feed.h"
 #include "client/gate.h"
 #include "client/installer.h"
+#include "client/state_address.h"
+#include "client/trainer/external.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -29,6 +30,8 @@ enum {
 
 typedef struct service {
     const fl_service_options *options;
+    const char *url;  // of the aggregator
+    fl_control control;
     fl_state *state;
     fl_disk disk;
     fl_identity identity;
@@ -40,13 +43,13 @@ typedef struct service {
     fl_net *net;
     fl_pool *pool;
     fl_client *client;
-    fl_signals *signals;
 
     fl_conn conn;
     bool is_dialling;
     fl_watch watch;
     fl_gate gate;
     fl_training training;
+    fl_external external;    // who trains, if not the engine
     bool has_given_up;       // the training that goes on
     fl_footprint footprint;  // of the last one
     fl_installer installer;
@@ -62,13 +65,11 @@ typedef struct service {
     int64_t status_at_ms;
 } service;
 
-static int stop_asked;  // its address is what the signal thread posts
-
-static void ask_to_stop(void *self)
+static void post(void *self, void *posted)
 {
-    service *s = self;
+    const service *s = self;
     // The inbox has a place for this one; without it SIGKILL is left.
-    (void)!fl_net_post(s->net, &stop_asked);
+    (void)!fl_net_post(s->net, posted);
 }
 
 /* ---- status ---- */
@@ -81,19 +82,13 @@ static void look_at_installed(service *s)
     free(bytes);
 }
 
-// It never falls, so the same status is not written again and again.
-static uint64_t peak_kb(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
-}
-
 static void write_status(service *s)
 {
     fl_reason why;
+    char line[FL_ACTIVITY_TEXT_CAP];
     const fl_client_status status = fl_client_get_status(s->client);
     const fl_activity activity = {
-        .aggregator = s->options->aggregator,
+        .aggregator = s->url,
         .activity = fl_client_activity(s->client),
         .public_key = s->identity.public_key,
         .feed = &s->feed,
@@ -101,16 +96,21 @@ static void write_status(service *s)
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
         .watch = &s->watch,
-        .peak_kb = peak_kb(),
+        .peak_kb = fl_activity_peak_kb(),
         .footprint = s->footprint,
         .trouble = s->disk.trouble.text,
+        .trainer = &s->external,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
-    // It is the aggregator that is pinned: next time nobody has to say where.
+    fl_activity_describe(line, &activity);
+    fl_notify_status(&s->control.notify, line);
+    // Here the aggregator that is pinned has answered: next time nobody has to
+    // say where it is.
     if (status.is_connected && !s->has_kept_address) {
         s->has_kept_address = true;
-        fl_disk_keep_address(s->options->state, s->options->aggregator);
+        fl_disk_report(fl_state_address_keep(s->options->state, s->url, &why),
+                       "address", &why);
     }
 }
 
@@ -130,6 +130,7 @@ static fl_local_data data_of(const service *s, const fl_client_effect *effect)
                           .ranges = effect->ranges,
                           .ranges_len = effect->ranges_len,
                           .client = s->number,
+                          .trainer = fl_external_trainer(&s->external),
                           .thread_count = (uint32_t)s->options->rules.threads};
     fl_feed_lend(&s->feed, &data);
     return data;
@@ -208,7 +209,7 @@ static void dial(service *s)
 {
     fl_reason why;
     s->is_dialling = true;
-    if (fl_net_dial(s->net, s->options->aggregator, &s->conn, &why)) {
+    if (fl_net_dial(s->net, s->url, &s->conn, &why)) {
         fl_log(FL_LOG_WARN, "dial_failed", "why=%s", why.text);
         s->conn = 0;
     }
@@ -283,11 +284,28 @@ static void install(service *s)
     look_at_installed(s);
 }
 
+static fl_err check_options(void *self, fl_reason *why)
+{
+    const service *s = self;
+    return fl_service_check(s->options, why);
+}
+
+// The rest of what may change is read when it is needed.
+static void reload(service *s)
+{
+    fl_reason why;
+    if (!fl_control_reload(&s->control, check_options, s)) return;
+    (void)!fl_watch_follow(&s->watch, &s->options->rules, &why);  // checked
+}
+
 static void end_training(service *s, fl_training *t)
 {
     s->is_training = false;
     malloc_trim(0);  // others on the board need what a training took
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
+    if (t->plan.work == FL_WORK_TRAIN) {
+        fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));
+    }
     tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
                               .result = &t->result,
                               .err = t->err,
@@ -331,10 +349,12 @@ static void look_for_data(service *s)
 
 static void handle_posted(service *s, void *posted)
 {
-    if (posted == &stop_asked) {
-        fl_log(FL_LOG_INFO, "stopping", NULL);
+    switch (fl_control_take(&s->control, posted)) {
+    case FL_CONTROL_NOTHING: break;
+    case FL_CONTROL_STOP:
         tell(s, (fl_client_event){.kind = FL_CLIENT_STOP});
         return;
+    case FL_CONTROL_RELOAD: reload(s); return;
     }
     if (posted == &s->installer) {
         install(s);
@@ -405,6 +425,9 @@ static void look(service *s)
         .own_tasks = s->is_training && !was_away
                          ? (uint32_t)s->options->rules.threads
                          : 0,
+        .trainer_rest_ms =
+            fl_retreat_left_ms(&s->external.retreat, fl_net_now(s->net)),
+        .trainer_failures = s->external.retreat.failure_count,
     };
     if (!fl_watch_look(&s->watch, &self)) return;
     const fl_away away = fl_watch_away(&s->watch);
@@ -430,9 +453,16 @@ static void give_up_in_time(service *s)
 
 /* ---- the loop ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
+// A loop that hangs sends none, and neither does one whose training does: the
+// manager starts the program again then.
+static int64_t beat(service *s)
 {
-    return a < b ? a : b;
+    const int64_t now_ms = fl_net_now(s->net);
+    const bool is_stuck =
+        s->is_training && fl_training_is_stuck(&s->training, now_ms);
+    if (is_stuck) return INT64_MAX;
+    fl_notify_beat(&s->control.notify, now_ms);
+    return fl_notify_deadline(&s->control.notify);
 }
 
 static fl_err loop(service *s)
@@ -448,10 +478,11 @@ static fl_err loop(service *s)
             s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
             write_status(s);
         }
-        const int64_t until_ms =
-            earlier(earlier(fl_client_deadline(s->client), s->status_at_ms),
-                    earlier(fl_watch_deadline(&s->watch), patience(s)));
-        FL_TRY(fl_net_next(s->net, &event, until_ms));
+        const int64_t until_ms = fl_clock_earlier(
+            fl_clock_earlier(fl_client_deadline(s->client), s->status_at_ms),
+            fl_clock_earlier(fl_watch_deadline(&s->watch), patience(s)));
+        FL_TRY(
+            fl_net_next(s->net, &event, fl_clock_earlier(until_ms, beat(s))));
         handle(s, &event);
     }
     write_status(s);
@@ -548,15 +579,16 @@ static fl_err start(service *s, fl_reason *why)
                              "forbidden");
     }
     // Dialling it again and again would never help.
-    FL_TRY(fl_net_tcp_check(s->options->aggregator, why));
+    FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
+    FL_TRY(fl_external_init(&s->external, &s->options->trainer,
+                            s->options->state, s->options->data.dataset, why));
     FL_TRY(fl_feed_open(&s->feed, s->options, s->number, why));
     // Of data that grows they are not sure before a model has as many.
     if (!fl_feed_grows(&s->feed)) fl_feed_keep_classes(&s->feed, s->state);
     FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
-    if (fl_signals_start(&s->signals, ask_to_stop, s) ||
-        fl_pool_new(&s->pool, 1)) {
+    if (fl_control_start(&s->control, post, s) || fl_pool_new(&s->pool, 1)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
     }
     return FL_OK;
@@ -564,11 +596,12 @@ static fl_err start(service *s, fl_reason *why)
 
 static void finish(service *s)
 {
-    fl_signals_stop(s->signals);
+    fl_control_close(&s->control);
     fl_pool_free(s->pool);
     if (s->training.owner) fl_result_fini(&s->training.result);
     fl_gate_fini(&s->gate);
     fl_installer_fini(&s->installer);
+    fl_external_fini(&s->external);
     if (s->client) fl_watch_close(&s->watch, bytes_moved(s));
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);
@@ -579,19 +612,23 @@ static void finish(service *s)
     fl_state_close(s->state);
 }
 
-fl_err fl_service_run(const fl_service_options *options, fl_reason *why)
+fl_err fl_service_run(const fl_service_options *options, const char *url,
+                      fl_reason *why)
 {
-    service s = {.options = options};
+    service s = {.options = options, .url = url};
     fl_arena_init(&s.scratch, SCRATCH_CAP);
+    fl_control_open(&s.control, options->reload);
     fl_err err = start(&s, why);
     if (!err) {
-        fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u",
-               options->aggregator, s.feed.stock.row_count);
+        fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u", url,
+               s.feed.stock.row_count);
+        fl_notify_ready(&s.control.notify);
         err = loop(&s);
         if (err) {
             const char *text = s.left_why.text;
             fl_reason_set(why, err, "%s", *text ? text : fl_err_text(err));
         }
+        fl_notify_stopping(&s.control.notify);
         say_goodbye(&s);
         fl_log(FL_LOG_INFO, "stopped", NULL);
     }

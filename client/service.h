@@ -14,12 +14,14 @@
 #include "base/err.h"
 #include "base/options.h"
 #include "base/reason.h"
+#include "base/reload.h"
 #include "client/client.h"
 #include "client/rules.h"
 #include "client/state.h"
+#include "client/trainer/external.h"
 
 typedef struct {
-    const char *aggregator;   // tcp://ADDRESS:PORT
+    const char *aggregator;   // tcp://ADDRESS:PORT; NULL: where it has joined
     const char *state;        // folder
     const char *pin;          // the aggregator's key, 64 hex digits; or NULL
     const char *authority;    // the enrolment authority's, likewise
@@ -35,15 +37,24 @@ typedef struct {
     uint64_t clients, slice, seed;
     bool leave_when_finished;
     fl_rules rules;
+    fl_external_options trainer;
+    fl_reload *reload;  // how to read these again; NULL: SIGHUP ends the
+                        // client
 } fl_service_options;
 
+/* FL_ERR_RANGE: options that make no sense, whatever the machine. */
+FL_CHECK fl_err fl_service_check(const fl_service_options *options,
+                                 fl_reason *why);
+
 /*
- * Runs until SIGTERM, SIGINT, or the machine leaves. FL_ERR_AUTH: refused by
+ * Runs with the aggregator at `url`, as the options say, also when a reload
+ * changes them, until SIGTERM, SIGINT, or the machine leaves. Tells the service
+ * manager how it fares (base/notify.h). FL_ERR_AUTH: refused by
  * the aggregator, or its key has changed. FL_ERR_STATE: another client runs in
  * this folder. FL_ERR_RANGE, FL_ERR_FORMAT, FL_ERR_NOT_FOUND: the options or
  * the data. FL_ERR_SYSTEM: the folder cannot be written.
  */
 FL_CHECK fl_err fl_service_run(const fl_service_options *options,
-                               fl_reason *why);
+                               const char *url, fl_reason *why);
 
 #endif

@@ -2,6 +2,7 @@
 #include "client/state.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,17 @@ bool fl_state_is_running(const char *folder)
     char lock[PATH_MAX];
     return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
            fl_file_is_locked(lock);
+}
+
+fl_err fl_state_ask_to_reload(const char *folder, fl_reason *why)
+{
+    char lock[PATH_MAX];
+    if (!fl_state_is_running(folder)) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no client runs there",
+                             folder);
+    }
+    FL_TRY(place(lock, folder, LOCK_NAME, why));
+    return fl_file_signal_holder(lock, SIGHUP, why);
 }
 
 uint32_t fl_state_start_count(const fl_state *state)

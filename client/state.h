@@ -74,6 +74,12 @@ void fl_state_close(fl_state *state);
 bool fl_state_is_running(const char *folder);
 
 /*
+ * Has the client of this folder read its options again. FL_ERR_NOT_FOUND: none
+ * runs there. FL_ERR_SYSTEM: it is somebody else's.
+ */
+FL_CHECK fl_err fl_state_ask_to_reload(const char *folder, fl_reason *why);
+
+/*
  * How often this folder has been opened, this time included: never the same
  * twice, so operation ids are built from it. When the count was damaged it
  * goes on from a random number above 2^30.

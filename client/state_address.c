@@ -78,3 +78,13 @@ fl_err fl_state_address_set(const char *folder, const char *url, fl_reason *why)
     snprintf(text, sizeof text, HEAD "%s\n", url);
     return fl_state_file_write(path, text, strlen(text), 0600, true, why);
 }
+
+fl_err fl_state_address_keep(const char *folder, const char *url,
+                             fl_reason *why)
+{
+    char known[FL_ADDRESS_CAP];
+    if (!fl_state_address_get(known, folder, NULL) && strcmp(known, url) == 0) {
+        return FL_OK;
+    }
+    return fl_state_address_set(folder, url, why);
+}

@@ -22,6 +22,10 @@ enum { FL_ADDRESS_CAP = 320 };  // final 0 included
 FL_CHECK fl_err fl_state_address_get(char url[FL_ADDRESS_CAP],
                                      const char *folder, fl_reason *why);
 
+/* Makes it known; touches no disk that knows it. Errors of _set. */
+FL_CHECK fl_err fl_state_address_keep(const char *folder, const char *url,
+                                      fl_reason *why);
+
 /* For the owner of the folder. FL_ERR_RANGE: too long. FL_ERR_SYSTEM. */
 FL_CHECK fl_err fl_state_address_set(const char *folder, const char *url,
                                      fl_reason *why);

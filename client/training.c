@@ -58,6 +58,7 @@ void fl_training_begin(fl_training *t, fl_gate *gate,
     t->data.stop = is_survey(t) ? &t->is_interrupted : &t->stop;
     t->data.on_step = note_step;
     t->data.on_step_self = t;
+    t->data.is_paused = &gate->is_closed;
 }
 
 void fl_training_pause(fl_training *t)
@@ -67,9 +68,15 @@ void fl_training_pause(fl_training *t)
 
 void fl_training_stop(fl_training *t)
 {
+    if (t->stopped_ms == 0) t->stopped_ms = fl_clock_monotonic_ms();
     atomic_store(&t->stop, true);
     atomic_store(&t->is_interrupted, true);
     fl_gate_knock(t->gate);
+}
+
+bool fl_training_is_stuck(const fl_training *t, int64_t now_ms)
+{
+    return t->stopped_ms > 0 && now_ms - t->stopped_ms >= FL_TRAINING_STUCK_MS;
 }
 
 int64_t fl_training_latest(const fl_training *t, int64_t end_ms)

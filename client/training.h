@@ -20,6 +20,8 @@
 #include "client/client.h"
 #include "client/gate.h"
 
+enum { FL_TRAINING_STUCK_MS = 10 * 60 * 1000 };
+
 typedef struct {
     fl_job job;   // first: the pool hands this address back; `done` is the
                   // owner's
@@ -33,6 +35,8 @@ typedef struct {
     // How far it has come, for whoever asks.
     atomic_llong step, step_count, worked_ms;
     int64_t resumed_ms;
+    int64_t stopped_ms;  // when it was first asked to stop; 0: never. Its
+                         // owner's, like the two functions that look at it
     fl_result result;
     fl_err err;
     fl_reason why;
@@ -48,6 +52,12 @@ void fl_training_pause(fl_training *training);
 
 /* Leaves soon, with FL_ERR_CANCELLED. */
 void fl_training_stop(fl_training *training);
+
+/*
+ * Whether it goes on ten minutes after it was asked to stop: it will never come
+ * to its next step.
+ */
+bool fl_training_is_stuck(const fl_training *training, int64_t now_ms);
 
 /*
  * The latest time at which a paused training may go on and still be done

@@ -14,6 +14,18 @@ typedef struct {
     set_key *set;
 } kept_key;
 
+// One that is kept is not replaced by another: who answers under a new key may
+// be anybody.
+static fl_err keep_key(fl_state *state, const uint8_t key[FL_KEY_BYTES],
+                       const kept_key *kept, fl_reason *why)
+{
+    const fl_err err = kept->set(state, key, why);
+    if (err != FL_ERR_STATE) return err;
+    return fl_reason_prefix(why, FL_ERR_AUTH,
+                            "--%s names another one than this device trusts",
+                            kept->name);
+}
+
 // From the option, else from the folder. *key NULL: none yet.
 static fl_err load_key(const uint8_t **key, uint8_t room[FL_KEY_BYTES],
                        fl_state *state, const char *option,
@@ -26,7 +38,7 @@ static fl_err load_key(const uint8_t **key, uint8_t room[FL_KEY_BYTES],
                                  "--%s takes 64 hexadecimal digits",
                                  kept->name);
         }
-        return kept->set(state, room, why);
+        return keep_key(state, room, kept, why);
     }
     fl_reason first;
     const fl_err err = kept->get(state, room, &first);

@@ -24,7 +24,8 @@ typedef struct {
 
 /*
  * Fills in pin, authority and past of *options. FL_ERR_RANGE: an option is no
- * key. Errors of fl_state_pin_get, fl_state_pin_set and fl_state_session_get.
+ * key. FL_ERR_AUTH: it is another one than the folder's, which stays. Other
+ * errors of fl_state_pin_get, fl_state_pin_set and fl_state_session_get.
  */
 FL_CHECK fl_err fl_trust_load(fl_trust *trust, fl_client_options *options,
                               fl_state *state, const fl_trust_options *given,

@@ -26,6 +26,18 @@ fl_err fl_watch_open(fl_watch *watch, const fl_rules *rules, const char *folder,
     return open_traffic(watch, folder, why);
 }
 
+fl_err fl_watch_follow(fl_watch *watch, const fl_rules *rules, fl_reason *why)
+{
+    fl_eligibility_options options;
+    fl_metered metered;
+    FL_TRY(fl_rules_read(&options, &metered, rules, why));
+    watch->sensors.metered = metered;
+    watch->every_ms = (int64_t)rules->look_s * 1000;
+    watch->next_ms = INT64_MIN;
+    fl_eligibility_limit(&watch->eligibility, &options);
+    return FL_OK;
+}
+
 static void count_bytes(fl_watch *watch, uint64_t bytes, int64_t wall_s)
 {
     fl_reason why;
@@ -63,6 +75,8 @@ bool fl_watch_look(fl_watch *watch, const fl_watch_self *self)
     log_faults(watch);
     sample.bytes = (double)watch->traffic.bytes;
     sample.samples = (double)self->samples;
+    sample.trainer_rest_s = (double)self->trainer_rest_ms / 1000;
+    sample.trainer_failures = self->trainer_failures;
     return fl_eligibility_look(&watch->eligibility, &sample, self->now_ms,
                                wall_s);
 }

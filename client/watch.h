@@ -25,10 +25,12 @@ typedef struct {
 
 /* What the program knows of itself. */
 typedef struct {
-    int64_t now_ms;      // on a clock that never steps
-    uint64_t bytes;      // sent and received since the start
-    uint64_t samples;    // that could be trained on
-    uint32_t own_tasks;  // threads that are at work
+    int64_t now_ms;             // on a clock that never steps
+    uint64_t bytes;             // sent and received since the start
+    uint64_t samples;           // that could be trained on
+    uint32_t own_tasks;         // threads that are at work
+    int64_t trainer_rest_ms;    // the owner's trainer is left alone
+    uint32_t trainer_failures;  // in a row, of it
 } fl_watch_self;
 
 /*
@@ -37,6 +39,13 @@ typedef struct {
  */
 FL_CHECK fl_err fl_watch_open(fl_watch *watch, const fl_rules *rules,
                               const char *folder, fl_reason *why);
+
+/*
+ * Other rules, which the next look, due at once, goes by. FL_ERR_RANGE: they
+ * make no sense; all stays as it was.
+ */
+FL_CHECK fl_err fl_watch_follow(fl_watch *watch, const fl_rules *rules,
+                                fl_reason *why);
 
 /*
  * Keeps the count, `bytes` since the start. Accepts one that is all zeros.

@@ -363,5 +363,6 @@ void fl_scaffold_update(float *control_local, const float *start,
                         const fl_train_options *options, uint64_t step_count);
 
 #include "model/infer.h"
+#include "model/named.h"
 
 #endif

@@ -317,8 +317,8 @@ static fl_err decode_ping(fl_ping *ping, fl_pb_source *source)
 static void encode_join(fl_writer *out, const fl_join *join)
 {
     Fedge__Join pb = FEDGE__JOIN__INIT;
+    pb.token = join->token.id;
     if (join->has_token) {
-        pb.token = join->token.id;
         pb.secret = fl_pb_borrow(join->token.secret, FL_TOKEN_SECRET_BYTES);
     }
     pb.name = fl_pb_borrow(join->name, strlen(join->name));

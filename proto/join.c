@@ -81,13 +81,15 @@ void fl_token_hash(uint8_t hash[FL_HASH_BYTES], const fl_token *token)
 
 fl_cause fl_cause_of(uint32_t value)
 {
-    switch (value) {
-#define CAUSE_CASE(name, number, word, text) \
-    case number: return name;
-        FL_CAUSE_LIST(CAUSE_CASE)
-#undef CAUSE_CASE
-    default: return FL_CAUSE_OTHER;
+    static const fl_cause known[] = {
+#define CAUSE_VALUE(name, number, word, text) name,
+        FL_CAUSE_LIST(CAUSE_VALUE)
+#undef CAUSE_VALUE
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i] == value) return known[i];
     }
+    return FL_CAUSE_OTHER;
 }
 
 const char *fl_cause_word(fl_cause cause)

@@ -118,18 +118,19 @@ typedef struct {
  * Why a client cannot work now. Values travel: append, never renumber. One
  * that is not known here has become OTHER.
  */
-#define FL_AWAY_LIST(X)                         \
-    X(FL_AWAY_NONE, 0, "here")                  \
-    X(FL_AWAY_OTHER, 1, "other")                \
-    X(FL_AWAY_METERED, 2, "metered")            \
-    X(FL_AWAY_BYTE_BUDGET, 3, "byte_budget")    \
-    X(FL_AWAY_HOT, 4, "hot")                    \
-    X(FL_AWAY_THROTTLED, 5, "throttled")        \
-    X(FL_AWAY_ON_BATTERY, 6, "on_battery")      \
-    X(FL_AWAY_LOW_MEMORY, 7, "low_memory")      \
-    X(FL_AWAY_BUSY, 8, "busy")                  \
-    X(FL_AWAY_QUIET_HOURS, 9, "quiet_hours")    \
-    X(FL_AWAY_LITTLE_DATA, 10, "little_data")
+#define FL_AWAY_LIST(X)                       \
+    X(FL_AWAY_NONE, 0, "here")                \
+    X(FL_AWAY_OTHER, 1, "other")              \
+    X(FL_AWAY_METERED, 2, "metered")          \
+    X(FL_AWAY_BYTE_BUDGET, 3, "byte_budget")  \
+    X(FL_AWAY_HOT, 4, "hot")                  \
+    X(FL_AWAY_THROTTLED, 5, "throttled")      \
+    X(FL_AWAY_ON_BATTERY, 6, "on_battery")    \
+    X(FL_AWAY_LOW_MEMORY, 7, "low_memory")    \
+    X(FL_AWAY_BUSY, 8, "busy")                \
+    X(FL_AWAY_QUIET_HOURS, 9, "quiet_hours")  \
+    X(FL_AWAY_LITTLE_DATA, 10, "little_data") \
+    X(FL_AWAY_TRAINER, 11, "trainer")
 
 typedef enum {
 #define FL_AWAY_ENUM(name, value, word) name = (value),

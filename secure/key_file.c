@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/owner.h"
+
 #define FIRST_LINE "fedge identity 1\n"
 
 enum {
@@ -204,6 +206,7 @@ fl_err fl_key_file_make(const char *path, fl_reason *why)
     }
     const int file = mkstemp(temporary);  // mode 0600
     if (file < 0) return refuse_make(why, path);
+    fl_owner_follow(file, temporary);
 
     fl_err err = write_random_seed(file);
     if (!err) err = place_file(temporary, path);

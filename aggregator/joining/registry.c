@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aggregator/joining/registry_core.h"
+#include "aggregator/joining/tokens.h"
 #include "aggregator/store_db.h"
 
 #define DEVICE_COLUMNS                                                    \
@@ -11,28 +13,8 @@
     " coalesce(client.last_seen_ms, 0), coalesce(client.round_count, 0)"
 #define DEVICES \
     " FROM device LEFT JOIN client ON client.public_key = device.identity"
-#define TOKEN_COLUMNS \
-    "id, hash, name, made_ms, expires_ms, use_cap, use_count, is_revoked"
-
-static fl_err run(fl_store_query *query, fl_reason *why)
-{
-    (void)fl_store_query_step(query);
-    return fl_store_query_end(query, why);
-}
 
 /* ---- reading devices ---- */
-
-static void take_name(fl_store_query *query, char name[FL_ENROLMENT_NAME_CAP])
-{
-    const char *text = fl_store_query_text(query);
-    const size_t len = strnlen(text, FL_ENROLMENT_NAME_CAP);
-    memset(name, 0, FL_ENROLMENT_NAME_CAP);
-    if (len < FL_ENROLMENT_NAME_CAP) {
-        memcpy(name, text, len);
-    } else {
-        query->is_out_of_range = true;
-    }
-}
 
 static void take_entry(fl_store_query *query, fl_registry_entry *entry)
 {
@@ -41,7 +23,7 @@ static void take_entry(fl_store_query *query, fl_registry_entry *entry)
     fl_store_query_bytes(query, device->identity, FL_KEY_BYTES);
     fl_store_query_bytes(query, device->channel, FL_KEY_BYTES);
     fl_store_query_bytes(query, device->card, FL_SIGNATURE_BYTES);
-    take_name(query, device->name);
+    fl_store_query_copy_text(query, device->name, sizeof device->name);
     entry->registration.state =
         (fl_registration_state)fl_store_query_u32(query);
     entry->since_ms = fl_store_query_i64(query);
@@ -66,9 +48,8 @@ fl_err fl_registry_each(fl_store *store,
     return fl_store_query_end(&query, why);
 }
 
-static fl_err find_by_key(fl_store *store, fl_registry_entry *entry,
-                          bool *found, const uint8_t identity[FL_KEY_BYTES],
-                          fl_reason *why)
+fl_err fl_registry_get(fl_store *store, fl_registry_entry *entry, bool *found,
+                       const uint8_t identity[FL_KEY_BYTES], fl_reason *why)
 {
     fl_store_query query;
     FL_TRY(fl_store_query_begin(
@@ -91,8 +72,7 @@ typedef struct {
 static bool is_same_id(const char *id, const char *said)
 {
     for (; *id && *said; id++, said++) {
-        const char c =
-            *said >= 'A' && *said <= 'Z' ? (char)(*said + 32) : *said;
+        const int c = *said >= 'A' && *said <= 'Z' ? *said + 'a' - 'A' : *said;
         if (*id != c) return false;
     }
     return *id == *said;
@@ -138,9 +118,9 @@ fl_err fl_registry_find(fl_store *store, fl_registry_entry *entry,
 
 /* ---- writing devices ---- */
 
-static fl_err insert_device(fl_store *store, const fl_device *device,
-                            const char *name, fl_registration_state state,
-                            uint32_t token, int64_t now_ms, fl_reason *why)
+fl_err fl_registry_put(fl_store *store, const fl_device *device,
+                       const char *name, fl_registration_state state,
+                       uint32_t token, int64_t now_ms, fl_reason *why)
 {
     fl_store_query query;
     FL_TRY(fl_store_query_begin(
@@ -158,7 +138,7 @@ static fl_err insert_device(fl_store *store, const fl_device *device,
     fl_store_query_bind_u64(&query, state);
     fl_store_query_bind_i64(&query, now_ms);
     fl_store_query_bind_u64(&query, token);
-    return run(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 static fl_err update_state(fl_store *store,
@@ -174,7 +154,7 @@ static fl_err update_state(fl_store *store,
     fl_store_query_bind_u64(&query, state);
     fl_store_query_bind_i64(&query, now_ms);
     fl_store_query_bind_bytes(&query, identity, FL_KEY_BYTES);
-    return run(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 fl_err fl_registry_set_state(fl_store *store,
@@ -186,11 +166,10 @@ fl_err fl_registry_set_state(fl_store *store,
     fl_registry_entry entry;
     fl_store_db *db = fl_store_database(store);
     FL_TRY(fl_store_db_begin(db, why));
-    fl_err err = find_by_key(store, &entry, &found, identity, why);
+    fl_err err = fl_registry_get(store, &entry, &found, identity, why);
     if (!err && !found) {
         err = fl_reason_set(why, FL_ERR_NOT_FOUND, "no such device");
-    }
-    if (!err && entry.registration.state != state) {
+    } else if (!err && entry.registration.state != state) {
         err = update_state(store, identity, state, now_ms, why);
     }
     return fl_store_db_finish(db, err, why);
@@ -214,9 +193,9 @@ static fl_err is_taken(fl_store *store, bool *taken, const char *sql,
 }
 
 // By another device's name, or what reads like its id.
-static fl_err is_name_taken(fl_store *store, bool *taken,
-                            const uint8_t identity[FL_KEY_BYTES],
-                            const char *name, fl_reason *why)
+fl_err fl_registry_is_name_taken(fl_store *store, bool *taken,
+                                 const uint8_t identity[FL_KEY_BYTES],
+                                 const char *name, fl_reason *why)
 {
     char id[FL_DEVICE_ID_CAP];
     fl_device_id(id, identity);
@@ -229,12 +208,21 @@ static fl_err is_name_taken(fl_store *store, bool *taken,
                     identity, NULL, name, why);
 }
 
-static fl_err update_name(fl_store *store, const uint8_t identity[FL_KEY_BYTES],
-                          const char *name, fl_reason *why)
+fl_err fl_registry_is_channel_taken(fl_store *store, bool *taken,
+                                    const fl_device *device, fl_reason *why)
+{
+    return is_taken(store, taken,
+                    "SELECT 1 FROM device WHERE identity != ? AND channel = ?",
+                    device->identity, device->channel, NULL, why);
+}
+
+fl_err fl_registry_set_name(fl_store *store,
+                            const uint8_t identity[FL_KEY_BYTES],
+                            const char *name, fl_reason *why)
 {
     bool taken;
     fl_store_query query;
-    FL_TRY(is_name_taken(store, &taken, identity, name, why));
+    FL_TRY(fl_registry_is_name_taken(store, &taken, identity, name, why));
     if (taken) {
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%s is another device's name, or reads like its "
@@ -246,7 +234,7 @@ static fl_err update_name(fl_store *store, const uint8_t identity[FL_KEY_BYTES],
                                 why));
     fl_store_query_bind_text(&query, name);
     fl_store_query_bind_bytes(&query, identity, FL_KEY_BYTES);
-    return run(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 fl_err fl_registry_rename(fl_store *store, const uint8_t identity[FL_KEY_BYTES],
@@ -260,139 +248,8 @@ fl_err fl_registry_rename(fl_store *store, const uint8_t identity[FL_KEY_BYTES],
                              name);
     }
     FL_TRY(fl_store_db_begin(db, why));
-    const fl_err err = update_name(store, identity, name, why);
+    const fl_err err = fl_registry_set_name(store, identity, name, why);
     return fl_store_db_finish(db, err, why);
-}
-
-static fl_err count(fl_store *store, const char *sql, uint32_t *number,
-                    fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, fl_store_database(store), sql, why));
-    if (fl_store_query_step(&query)) *number = fl_store_query_u32(&query);
-    return fl_store_query_end(&query, why);
-}
-
-/* ---- tokens ---- */
-
-static void take_token(fl_store_query *query, fl_token_record *record)
-{
-    memset(record, 0, sizeof *record);
-    record->id = fl_store_query_u32(query);
-    fl_store_query_bytes(query, record->hash, FL_HASH_BYTES);
-    take_name(query, record->name);
-    record->made_ms = fl_store_query_i64(query);
-    record->expires_ms = fl_store_query_i64(query);
-    record->use_cap = fl_store_query_u32(query);
-    record->use_count = fl_store_query_u32(query);
-    record->is_revoked = fl_store_query_u32(query) != 0;
-}
-
-static fl_err find_token(fl_store *store, fl_token_record *record, bool *found,
-                         uint32_t id, fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(
-        &query, fl_store_database(store),
-        "SELECT " TOKEN_COLUMNS " FROM token WHERE id = ?", why));
-    fl_store_query_bind_u64(&query, id);
-    *found = fl_store_query_step(&query);
-    if (*found) take_token(&query, record);
-    return fl_store_query_end(&query, why);
-}
-
-// Those that can let nobody in any more say so for a month.
-static fl_err forget_old_tokens(fl_store *store, int64_t now_ms, fl_reason *why)
-{
-    static const int64_t month_ms = (int64_t)30 * 24 * 3600 * 1000;
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
-                                "DELETE FROM token WHERE expires_ms < ?", why));
-    fl_store_query_bind_i64(&query, now_ms - month_ms);
-    return run(&query, why);
-}
-
-static fl_err insert_token(fl_store *store, const fl_token_record *record,
-                           int64_t now_ms, fl_reason *why)
-{
-    uint32_t number = 0;
-    fl_store_query query;
-    FL_TRY(forget_old_tokens(store, now_ms, why));
-    FL_TRY(count(store, "SELECT count(*) FROM token", &number, why));
-    if (number >= FL_REGISTRY_TOKENS_MAX) {
-        return fl_reason_set(why, FL_ERR_LIMIT,
-                             "there are %u tokens, which is the maximum; make "
-                             "one with more --uses, they are forgotten a month "
-                             "after they expire",
-                             number);
-    }
-    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
-                                "INSERT INTO token (" TOKEN_COLUMNS
-                                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                why));
-    fl_store_query_bind_u64(&query, record->id);
-    fl_store_query_bind_bytes(&query, record->hash, FL_HASH_BYTES);
-    fl_store_query_bind_text(&query, record->name);
-    fl_store_query_bind_i64(&query, record->made_ms);
-    fl_store_query_bind_i64(&query, record->expires_ms);
-    fl_store_query_bind_u64(&query, record->use_cap);
-    fl_store_query_bind_u64(&query, record->use_count);
-    fl_store_query_bind_u64(&query, record->is_revoked);
-    return run(&query, why);
-}
-
-fl_err fl_registry_add_token(fl_store *store, const fl_token_record *record,
-                             int64_t now_ms, fl_reason *why)
-{
-    fl_store_db *db = fl_store_database(store);
-    FL_TRY(fl_store_db_begin(db, why));
-    const fl_err err = insert_token(store, record, now_ms, why);
-    return fl_store_db_finish(db, err, why);
-}
-
-static fl_err set_token(fl_store *store, const char *sql, uint32_t id,
-                        fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, fl_store_database(store), sql, why));
-    fl_store_query_bind_u64(&query, id);
-    return run(&query, why);
-}
-
-fl_err fl_registry_revoke_token(fl_store *store, uint32_t id, fl_reason *why)
-{
-    bool found;
-    fl_token_record record;
-    fl_store_db *db = fl_store_database(store);
-    FL_TRY(fl_store_db_begin(db, why));
-    fl_err err = find_token(store, &record, &found, id, why);
-    if (!err && !found) {
-        err = fl_reason_set(why, FL_ERR_NOT_FOUND,
-                            "there is no such token; fedge-aggregator token "
-                            "--list prints those that there are");
-    }
-    if (!err) {
-        err = set_token(store, "UPDATE token SET is_revoked = 1 WHERE id = ?",
-                        id, why);
-    }
-    return fl_store_db_finish(db, err, why);
-}
-
-fl_err fl_registry_each_token(fl_store *store,
-                              void (*visit)(void *self,
-                                            const fl_token_record *),
-                              void *self, fl_reason *why)
-{
-    fl_store_query query;
-    fl_token_record record;
-    FL_TRY(fl_store_query_begin(
-        &query, fl_store_database(store),
-        "SELECT " TOKEN_COLUMNS " FROM token ORDER BY made_ms DESC, id", why));
-    while (fl_store_query_step(&query)) {
-        take_token(&query, &record);
-        if (fl_store_query_is_ok(&query)) visit(self, &record);
-    }
-    return fl_store_query_end(&query, why);
 }
 
 /* ---- a device asks ---- */
@@ -425,27 +282,26 @@ static fl_err look_up(fl_store *store, petition *p, const fl_device *device,
                       fl_reason *why)
 {
     bool is_known, has_token = false;
-    uint32_t pending = 0, total = 0;
+    uint64_t pending, total;
+    fl_store_db *db = fl_store_database(store);
     fl_admission_question *q = &p->question;
-    FL_TRY(find_by_key(store, &p->entry, &is_known, device->identity, why));
+    FL_TRY(fl_registry_get(store, &p->entry, &is_known, device->identity, why));
     if (is_known) {
         q->device = &p->entry.registration;
         q->device_token = p->entry.token;
     }
     if (q->join->has_token) {
-        FL_TRY(
-            find_token(store, &p->token, &has_token, q->join->token.id, why));
+        FL_TRY(fl_tokens_find(store, &p->token, &has_token, q->join->token.id,
+                              why));
     }
     if (has_token) q->token = &p->token;
     choose_name(p, device, has_token);
-    FL_TRY(is_name_taken(store, &q->is_name_taken, device->identity, p->name,
-                         why));
-    FL_TRY(is_taken(store, &q->is_key_taken,
-                    "SELECT 1 FROM device WHERE identity != ? AND channel = ?",
-                    device->identity, device->channel, NULL, why));
-    FL_TRY(count(store, "SELECT count(*) FROM device WHERE state = 1", &pending,
-                 why));
-    FL_TRY(count(store, "SELECT count(*) FROM device", &total, why));
+    FL_TRY(fl_registry_is_name_taken(store, &q->is_name_taken, device->identity,
+                                     p->name, why));
+    FL_TRY(fl_registry_is_channel_taken(store, &q->is_key_taken, device, why));
+    FL_TRY(fl_store_db_count(db, "SELECT count(*) FROM device WHERE state = 1",
+                             &pending, why));
+    FL_TRY(fl_store_db_count(db, "SELECT count(*) FROM device", &total, why));
     q->is_full =
         pending >= FL_REGISTRY_PENDING_MAX || total >= FL_ENROLMENT_DEVICES_MAX;
     return FL_OK;
@@ -457,12 +313,9 @@ static fl_err write_down(fl_store *store, const petition *p,
 {
     const fl_join *join = p->question.join;
     if (admission->uses_token) {
-        FL_TRY(set_token(store,
-                         "UPDATE token SET use_count = use_count + 1"
-                         " WHERE id = ?",
-                         join->token.id, why));
+        FL_TRY(fl_tokens_use(store, join->token.id, why));
     }
-    return insert_device(
+    return fl_registry_put(
         store, device, p->name,
         admission->state == FL_STANDING_ENROLLED ? FL_REGISTRATION_ENROLLED
                                                  : FL_REGISTRATION_PENDING,
@@ -496,134 +349,6 @@ fl_err fl_registry_join(fl_store *store, fl_standing *standing, bool *changed,
     return fl_store_db_finish(db, err, why);
 }
 
-/* ---- lists ---- */
-
-// Under its own name, or its id where that is another's.
-static fl_err import_device(fl_store *store, bool *changed,
-                            const fl_device *device, int64_t now_ms,
-                            fl_reason *why)
-{
-    bool is_known, taken;
-    fl_registry_entry entry;
-    char name[FL_ENROLMENT_NAME_CAP];
-    FL_TRY(find_by_key(store, &entry, &is_known, device->identity, why));
-    if (is_known && entry.registration.state != FL_REGISTRATION_PENDING) {
-        return FL_OK;
-    }
-    FL_TRY(is_taken(store, &taken,
-                    "SELECT 1 FROM device WHERE identity != ? AND channel = ?",
-                    device->identity, device->channel, NULL, why));
-    if (taken) return FL_OK;
-    memcpy(name, device->name, sizeof name);
-    FL_TRY(is_name_taken(store, &taken, device->identity, name, why));
-    if (taken) fl_device_id(name, device->identity);
-    *changed = true;
-    return insert_device(store, device, name, FL_REGISTRATION_ENROLLED,
-                         is_known ? entry.token : 0, now_ms, why);
-}
-
-static fl_err import_all(fl_store *store, bool *changed,
-                         const fl_device *devices, uint32_t device_count,
-                         int64_t now_ms, fl_reason *why)
-{
-    *changed = false;
-    for (uint32_t i = 0; i < device_count; i++) {
-        FL_TRY(import_device(store, changed, &devices[i], now_ms, why));
-    }
-    return FL_OK;
-}
-
-fl_err fl_registry_import(fl_store *store, bool *changed,
-                          const fl_device *devices, uint32_t device_count,
-                          int64_t now_ms, fl_reason *why)
-{
-    fl_store_db *db = fl_store_database(store);
-    FL_TRY(fl_store_db_begin(db, why));
-    const fl_err err =
-        import_all(store, changed, devices, device_count, now_ms, why);
-    return fl_store_db_finish(db, err, why);
-}
-
-fl_err fl_registry_import_lightly(fl_store *store, const fl_device *device,
-                                  int64_t now_ms, fl_reason *why)
-{
-    bool changed;
-    fl_store_db *db = fl_store_database(store);
-    FL_TRY(fl_store_db_run(db, "PRAGMA synchronous = NORMAL", why));
-    const fl_err err =
-        fl_registry_import(store, &changed, device, 1, now_ms, why);
-    const fl_err run_err =
-        fl_store_db_run(db, "PRAGMA synchronous = FULL", err ? NULL : why);
-    return err ? err : run_err;
-}
-
-// Names may have been swapped, and none may be there twice: first all get one
-// that people cannot give.
-static fl_err take_names_away(fl_store *store, const fl_enrolment *list,
-                              fl_reason *why)
-{
-    fl_store_query query;
-    for (uint32_t i = 0; i < list->device_count; i++) {
-        FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
-                                    "UPDATE device SET name ="
-                                    " substr(hex(identity), 1, 62) || '!'"
-                                    " WHERE identity = ?",
-                                    why));
-        fl_store_query_bind_bytes(&query, list->devices[i].identity,
-                                  FL_KEY_BYTES);
-        FL_TRY(run(&query, why));
-    }
-    return FL_OK;
-}
-
-// Those whose name was not taken away are not in the list.
-static fl_err suspend_others(fl_store *store, int64_t now_ms, fl_reason *why)
-{
-    fl_store_query query;
-    FL_TRY(fl_store_query_begin(&query, fl_store_database(store),
-                                "UPDATE device SET state = 1, since_ms = ?"
-                                " WHERE state = 2 AND name NOT LIKE '%!'",
-                                why));
-    fl_store_query_bind_i64(&query, now_ms);
-    return run(&query, why);
-}
-
-static fl_err give_names(fl_store *store, const fl_enrolment *list,
-                         fl_reason *why)
-{
-    for (uint32_t i = 0; i < list->device_count; i++) {
-        bool taken;
-        char id[FL_DEVICE_ID_CAP];
-        const fl_device *device = &list->devices[i];
-        FL_TRY(
-            is_name_taken(store, &taken, device->identity, device->name, why));
-        fl_device_id(id, device->identity);
-        FL_TRY(update_name(store, device->identity, taken ? id : device->name,
-                           why));
-    }
-    return FL_OK;
-}
-
-static fl_err follow(fl_store *store, const fl_enrolment *list, int64_t now_ms,
-                     fl_reason *why)
-{
-    bool changed;
-    FL_TRY(take_names_away(store, list, why));
-    FL_TRY(suspend_others(store, now_ms, why));
-    FL_TRY(import_all(store, &changed, list->devices, list->device_count,
-                      now_ms, why));
-    return give_names(store, list, why);
-}
-
-fl_err fl_registry_follow(fl_store *store, const fl_enrolment *list,
-                          int64_t now_ms, fl_reason *why)
-{
-    fl_store_db *db = fl_store_database(store);
-    FL_TRY(fl_store_db_begin(db, why));
-    const fl_err err = follow(store, list, now_ms, why);
-    return fl_store_db_finish(db, err, why);
-}
-
 /* ---- between processes ---- */
 
 fl_err fl_registry_version(fl_store *store, int64_t *version, fl_reason *why)
@@ -640,7 +365,7 @@ static fl_err replace_note(fl_store *store, const char *key, const char *value,
         "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", why));
     fl_store_query_bind_text(&query, key);
     fl_store_query_bind_text(&query, value);
-    return run(&query, why);
+    return fl_store_query_run(&query, why);
 }
 
 fl_err fl_registry_set_note(fl_store *store, const char *key, const char *value,

@@ -1,5 +1,5 @@
 /*
- * The registry: which devices may take part, and the tokens that let them in.
+ * The registry: which devices may take part (the tokens: tokens.h).
  * It lives in the store's database, so that fedge-aggregator's commands change
  * it beside an aggregator that runs, which notices.
  *
@@ -13,10 +13,7 @@
 #include "aggregator/joining/admission.h"
 #include "aggregator/store.h"
 
-enum {
-    FL_REGISTRY_PENDING_MAX = 1024,  // devices that nobody has approved
-    FL_REGISTRY_TOKENS_MAX = 4096,
-};
+enum { FL_REGISTRY_PENDING_MAX = 1024 };  // devices that nobody has approved
 
 /* ---- devices ---- */
 
@@ -86,23 +83,6 @@ FL_CHECK fl_err fl_registry_import_lightly(fl_store *store,
  */
 FL_CHECK fl_err fl_registry_follow(fl_store *store, const fl_enrolment *list,
                                    int64_t now_ms, fl_reason *why);
-
-/* ---- tokens ---- */
-
-/* FL_ERR_LIMIT: FL_REGISTRY_TOKENS_MAX are good. Spent ones are forgotten. */
-FL_CHECK fl_err fl_registry_add_token(fl_store *store,
-                                      const fl_token_record *record,
-                                      int64_t now_ms, fl_reason *why);
-
-/* FL_ERR_NOT_FOUND: there is no such token. */
-FL_CHECK fl_err fl_registry_revoke_token(fl_store *store, uint32_t id,
-                                         fl_reason *why);
-
-/* The newest first. */
-FL_CHECK fl_err fl_registry_each_token(fl_store *store,
-                                       void (*visit)(void *self,
-                                                     const fl_token_record *),
-                                       void *self, fl_reason *why);
 
 /* ---- between processes ---- */
 

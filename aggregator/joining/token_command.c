@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "aggregator/joining/qr.h"
+#include "aggregator/joining/tokens.h"
 #include "base/clock.h"
 #include "base/file.h"
 
@@ -21,7 +22,7 @@ static int64_t seconds_of(char unit)
     case 's': return 1;
     case 'm': return 60;
     case 'h': return 3600;
-    case 'd': return 24 * 3600;
+    case 'd': return (int64_t)24 * 3600;
     default: return 0;
     }
 }
@@ -83,7 +84,7 @@ static fl_err keep(fl_office *office, fl_token_record *record,
         snprintf(record->name, sizeof record->name, "%s", options->name);
     }
     fl_token_hash(record->hash, token);
-    return fl_registry_add_token(office->store, record, record->made_ms, why);
+    return fl_tokens_add(office->store, record, record->made_ms, why);
 }
 
 // The aggregator's key, made when it has none yet.
@@ -232,8 +233,7 @@ static fl_err list_tokens(FILE *out, const fl_office *office, fl_reason *why)
         fprintf(out, "%-11s  %-7s  %-10s  %-16s  %s\n", "TOKEN", "STATE",
                 "USED", "UNTIL (UTC)", "NAME");
     }
-    const fl_err err =
-        fl_registry_each_token(office->store, list_token, &l, why);
+    const fl_err err = fl_tokens_each(office->store, list_token, &l, why);
     if (!err && l.json) return fl_office_print(out, l.json, why);
     fl_json_free(l.json);
     return err;
@@ -250,7 +250,7 @@ static fl_err revoke_token(FILE *out, const fl_office *office, fl_reason *why)
                              "as lusab-babad, without what stands behind the "
                              "full stop");
     }
-    FL_TRY(fl_registry_revoke_token(office->store, id, why));
+    FL_TRY(fl_tokens_revoke(office->store, id, why));
     fprintf(out, "revoked token %s; devices that have used it stay enrolled\n",
             text);
     return FL_OK;

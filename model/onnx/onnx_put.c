@@ -91,6 +91,9 @@ void fl_onnx_put_floats(fl_onnx_out *out, const char *owner, const char *role,
                         const float *numbers, const fl_onnx_layout *layout)
 {
     const size_t count = fl_onnx_layout_count(layout);
+    const fl_onnx_floats floats = {owner,     role,    dims,
+                                   dim_count, numbers, layout};
+    if (out->told) out->told(out->told_self, &floats);
     uint8_t *raw =
         put_tensor(out, owner, role, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, dims,
                    dim_count, numbers, count * sizeof *numbers);

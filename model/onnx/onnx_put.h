@@ -25,10 +25,22 @@ enum {
     FL_ONNX_PIECE_INTS_MAX = 5,
 };
 
+/* A tensor OWNER.ROLE of floats. */
+typedef struct {
+    const char *owner, *role;
+    const int64_t *dims;
+    size_t dim_count;
+    const float *numbers;  // in memory's order
+    const fl_onnx_layout *layout;
+} fl_onnx_floats;
+
 /* Where pieces go: behind `len` bytes. dst NULL: they are only counted. */
 typedef struct {
     uint8_t *dst;
     size_t len;
+    // Told of what fl_onnx_put_floats puts; NULL: nobody is.
+    void (*told)(void *self, const fl_onnx_floats *floats);
+    void *told_self;
 } fl_onnx_out;
 
 /* protobuf-c's strings are not const; these buffers are what it points to. */

@@ -686,6 +686,40 @@ TEST(aggregator_freezes_batch_norms_after_the_rounds_that_train_them)
     fl_lab_fini(&lab);
 }
 
+TEST(aggregator_takes_other_settings_between_two_rounds)
+{
+    fl_lab lab;
+    fl_hand *a, *b;
+    fl_parcel parcel;
+    fl_aggregator_options options = fl_lab_options();
+    fl_lab_init(&lab, &options);
+    const fl_plan first = open_round(&lab, &a, &b);
+    fl_aggregator_settings settings = {.training = options.training,
+                                       .quorum = options.quorum,
+                                       .deadline_ms = 7000,
+                                       .phase_ms = options.phase_ms,
+                                       .evaluate_every = 0};
+    settings.training.local_epochs = first.local_epochs + 5;
+    settings.training.lr = 0.25F;
+    fl_lab_tell(&lab, (fl_aggregator_event){.kind = FL_AGGREGATOR_SETTINGS,
+                                            .settings = &settings});
+    settings.training.lr = 99.0F;  // it was borrowed for the call
+    fl_parcel_init(&parcel, &first, PARAMS, 0.5F);
+    assert_acknowledged(fl_hand_deliver(a, &first, &parcel));
+    assert_acknowledged(fl_hand_deliver(b, &first, &parcel));
+    assert_int_equal(lab.round.update_count, 2);  // the one that was on
+    const fl_message *mail = fl_hand_take(a, FL_MESSAGE_MAIL);
+    assert_non_null(mail);
+    assert_int_equal(mail->mail.plan.round, 2);
+    assert_int_equal(mail->mail.plan.local_epochs, first.local_epochs + 5);
+    assert_true(mail->mail.plan.lr == 0.25F);
+    const uint32_t attempt = fl_aggregator_get_status(lab.aggregator).attempt;
+    fl_lab_wait(&lab, 7500);  // its own deadline is over, the first is not
+    assert_true(fl_aggregator_get_status(lab.aggregator).attempt > attempt);
+    fl_parcel_fini(&parcel);
+    fl_lab_fini(&lab);
+}
+
 TEST(aggregator_finishes_after_its_last_round_and_says_so)
 {
     fl_lab lab;
@@ -864,6 +898,7 @@ RUN_TESTS(
     cmocka_unit_test(aggregator_refuses_more_clients_than_its_maximum),
     cmocka_unit_test(
         aggregator_freezes_batch_norms_after_the_rounds_that_train_them),
+    cmocka_unit_test(aggregator_takes_other_settings_between_two_rounds),
     cmocka_unit_test(aggregator_finishes_after_its_last_round_and_says_so),
     cmocka_unit_test(aggregator_does_not_choose_a_client_that_is_away),
     cmocka_unit_test(aggregator_chooses_a_client_again_that_is_back),

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "aggregator/joining/tokens.h"
 #include "tests/support/data_files.h"
 #include "tests/test.h"
 
@@ -50,7 +51,7 @@ static fl_token make_token(uint8_t number, uint32_t use_cap, const char *name)
                               .use_cap = use_cap};
     snprintf(record.name, sizeof record.name, "%s", name);
     fl_token_hash(record.hash, &token);
-    assert_ok(fl_registry_add_token(store, &record, NOW, &why));
+    assert_ok(fl_tokens_add(store, &record, NOW, &why));
     return token;
 }
 
@@ -92,7 +93,7 @@ TEST(registry_enrols_by_token_and_counts_its_use)
                      FL_STANDING_ENROLLED);
     assert_int_equal(ask(4, &token, "", FL_JOIN_TOKEN).cause,
                      FL_CAUSE_TOKEN_USED);
-    assert_ok(fl_registry_each_token(store, read_use, uses, &why));
+    assert_ok(fl_tokens_each(store, read_use, uses, &why));
     assert_int_equal(uses[3], 2);
     const fl_registry_entry entry = find("kitchen");
     assert_int_equal(entry.registration.state, FL_REGISTRATION_ENROLLED);
@@ -164,8 +165,8 @@ TEST(registry_approves_and_revokes)
 TEST(registry_refuses_a_token_that_was_revoked_or_never_made)
 {
     fl_token token = make_token(3, 1, "");
-    assert_err(fl_registry_revoke_token(store, 4, &why), FL_ERR_NOT_FOUND);
-    assert_ok(fl_registry_revoke_token(store, 3, &why));
+    assert_err(fl_tokens_revoke(store, 4, &why), FL_ERR_NOT_FOUND);
+    assert_ok(fl_tokens_revoke(store, 3, &why));
     assert_int_equal(ask(1, &token, "", FL_JOIN_TOKEN).cause,
                      FL_CAUSE_TOKEN_REVOKED);
     token.id = 5;

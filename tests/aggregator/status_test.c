@@ -234,6 +234,24 @@ TEST(status_refuses_a_folder_without_an_aggregator)
     assert_int_equal(fl_scratch_count(folder), 0);
 }
 
+// What systemctl status shows.
+TEST(status_fits_on_a_line)
+{
+    char line[FL_STATUS_LINE_CAP];
+    fl_aggregator_status now = {.rounds_done = 2,
+                                .round_count = 50,
+                                .connected_count = 12,
+                                .activity = "gathering"};
+    fl_status_line(line, &now);
+    assert_string_equal(line, "round 2 of 50, gathering, 12 clients");
+    now.selected_count = 10;
+    now.update_count = 4;
+    now.activity = "training";
+    fl_status_line(line, &now);
+    assert_string_equal(line,
+                        "round 3 of 50, training: 4 of 10 updates, 12 clients");
+}
+
 #define IN_FOLDER(test) \
     cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
@@ -243,4 +261,5 @@ RUN_TESTS(IN_FOLDER(status_shows_a_person_how_far_it_is),
           IN_FOLDER(status_gives_a_program_one_object_on_a_line),
           IN_FOLDER(status_compares_with_the_size_of_the_model),
           IN_FOLDER(status_of_a_folder_before_its_first_round),
+          cmocka_unit_test(status_fits_on_a_line),
           IN_FOLDER(status_refuses_a_folder_without_an_aggregator))

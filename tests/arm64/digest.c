@@ -3,10 +3,13 @@
  *
  *   int8 SET HASH           the logits of random quantised models; the set
  *                           "definition" is tests/support/naive_int8.h
- *   float32 SET NETWORK L   the loss after a few steps of training
+ *   float32 SET NETWORK L HASH
+ *                           the loss after a few steps of training, and the
+ *                           parameters
  *
- * One line for every set of kernels that this CPU runs. The hashes of all
- * sets on all CPUs are the same; losses are near each other.
+ * One line for every set of kernels that this CPU runs. The hashes of INT8 are
+ * the same for all sets on all CPUs, those of float32 for the portable set on
+ * all CPUs; losses are near each other.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -183,6 +186,8 @@ static fl_int8_model *some_net(uint32_t number)
 
 /* ---- hashing their logits ---- */
 
+#define START UINT64_C(0xCBF29CE484222325)
+
 static uint64_t hash_floats(uint64_t hash, const float *values, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -230,7 +235,7 @@ static uint64_t hash_net(uint64_t hash, uint32_t number, const fl_qkernels *set)
 
 static void print_hash(const fl_qkernels *set)
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    uint64_t hash = START;
     for (uint32_t i = 0; i < NETS; i++)
         hash = hash_net(hash, i, set);
     printf("int8 %s %016" PRIx64 "\n", set ? set->name : "definition", hash);
@@ -296,7 +301,9 @@ static void print_loss(const fl_kernels *kernels, const char *network)
             fl_plan_input(t.plan, 0)[i] = fl_random_float(&random);
         loss = train_step(&t, kernels);
     }
-    printf("float32 %s %s %.6f\n", kernels->name, network, loss);
+    const uint64_t hash = hash_floats(START, fl_model_params(t.model), t.count);
+    printf("float32 %s %s %.6f %016" PRIx64 "\n", kernels->name, network, loss,
+           hash);
     fl_plan_free(t.plan);
     free(t.grads);
     free(t.momenta);

@@ -3,7 +3,9 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/test.h"
@@ -219,15 +221,23 @@ TEST(log_reads_the_names_of_levels)
 }
 
 // What one call of fl_log writes to standard error.
-static void read_standard_error(char dst[256])
+static void read_standard_error(char dst[256], bool is_journal)
 {
     int ends[2];
+    struct stat status;
+    char stream[60];
     assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fstat(ends[1], &status), 0);
+    snprintf(stream, sizeof stream, "%llu:%llu",
+             (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    if (is_journal) setenv("JOURNAL_STREAM", stream, 1);
     const int old = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
     fl_log_start(FL_LOG_INFO, NULL, NULL);
     fl_log(FL_LOG_WARN, "hot", "temp_c=%d", 81);
     dup2(old, STDERR_FILENO);
+    if (is_journal) unsetenv("JOURNAL_STREAM");
     close(old);
     close(ends[1]);
     const ssize_t len = read(ends[0], dst, 255);
@@ -240,7 +250,7 @@ TEST(log_stamps_lines_with_time_and_level)
 {
     char line[256];
     unsetenv("JOURNAL_STREAM");
-    read_standard_error(line);
+    read_standard_error(line, false);
     int year, month, day, hour, minute, second, ms, used = 0;
     assert_int_equal(sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %n", &year,
                             &month, &day, &hour, &minute, &second, &ms, &used),
@@ -252,10 +262,32 @@ TEST(log_stamps_lines_with_time_and_level)
 TEST(log_gives_the_journal_a_priority)
 {
     char line[256];
-    setenv("JOURNAL_STREAM", "8:12345", 1);
-    read_standard_error(line);
-    unsetenv("JOURNAL_STREAM");
+    read_standard_error(line, true);
     assert_string_equal(line, "<4>event=hot temp_c=81\n");
+}
+
+// Started by a service with standard error elsewhere: the variable is
+// inherited.
+TEST(log_knows_a_file_from_the_journal)
+{
+    char line[256];
+    setenv("JOURNAL_STREAM", "8:12345", 1);
+    read_standard_error(line, false);
+    assert_true(line[0] != '<');
+    setenv("JOURNAL_STREAM", "", 1);
+    read_standard_error(line, false);
+    unsetenv("JOURNAL_STREAM");
+    assert_true(line[0] != '<');
+}
+
+TEST(log_takes_another_level_while_it_runs)
+{
+    fl_log_set_level(FL_LOG_DEBUG);
+    fl_log(FL_LOG_DEBUG, "e", NULL);
+    assert_int_equal(seen.count, 1);
+    fl_log_set_level(FL_LOG_ERROR);
+    fl_log(FL_LOG_WARN, "e", NULL);
+    assert_int_equal(seen.count, 1);
 }
 
 #define CAPTURED(test) cmocka_unit_test_setup(test, capture)
@@ -276,4 +308,6 @@ RUN_TESTS(CAPTURED(log_writes_event_and_pairs),
           CAPTURED(log_drops_lines_below_its_level),
           CAPTURED(log_reads_the_names_of_levels),
           CAPTURED(log_stamps_lines_with_time_and_level),
-          CAPTURED(log_gives_the_journal_a_priority))
+          CAPTURED(log_gives_the_journal_a_priority),
+          CAPTURED(log_knows_a_file_from_the_journal),
+          CAPTURED(log_takes_another_level_while_it_runs))

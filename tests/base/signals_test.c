@@ -21,7 +21,8 @@ static fl_signals *start_in_child(void)
 {
     fl_signals *signals = NULL;
     alarm(PATIENCE_S);
-    if (fl_signals_start(&signals, report, &reports[1])) _exit(99);
+    const fl_signals_calls calls = {.stop = report, .self = &reports[1]};
+    if (fl_signals_start(&signals, &calls)) _exit(99);
     return signals;
 }
 
@@ -93,6 +94,52 @@ TEST(signals_let_an_impatient_person_press_another_key)
     assert_exit(await_end(child), 128 + SIGTERM);
 }
 
+static void note_reload(void *self)
+{
+    (void)!write(*(int *)self, "r", 1);
+}
+
+static void live_and_reload(void)
+{
+    fl_signals *signals = NULL;
+    const fl_signals_calls calls = {
+        .stop = report, .reload = note_reload, .self = &reports[1]};
+    alarm(PATIENCE_S);
+    if (fl_signals_start(&signals, &calls)) _exit(99);
+    report(&reports[1]);  // ready
+    for (;;)
+        pause();
+}
+
+TEST(signals_ask_to_reload_as_often_as_one_comes)
+{
+    const pid_t child = run_child(live_and_reload);
+    char told = 0;
+    await_report();
+    for (int i = 0; i < 3; i++) {
+        kill(child, SIGHUP);
+        assert_int_equal(read(reports[0], &told, 1), 1);
+        assert_int_equal(told, 'r');
+    }
+    kill(child, SIGTERM);
+    await_report();
+    kill(child, SIGHUP);  // is no impatience
+    assert_int_equal(read(reports[0], &told, 1), 1);
+    assert_int_equal(told, 'r');
+    kill(child, SIGTERM);
+    assert_exit(await_end(child), 128 + SIGTERM);
+}
+
+TEST(signals_leave_a_hang_up_alone_where_nothing_reloads)
+{
+    const pid_t child = run_child(live_for_ever);
+    await_report();
+    kill(child, SIGHUP);
+    const int status = await_end(child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGHUP);
+}
+
 static void write_to_nobody(void)
 {
     int ends[2];
@@ -145,6 +192,8 @@ RUN_TESTS(
     cmocka_unit_test(
         signals_ask_at_the_first_and_end_the_process_at_the_second),
     cmocka_unit_test(signals_let_an_impatient_person_press_another_key),
+    cmocka_unit_test(signals_ask_to_reload_as_often_as_one_comes),
+    cmocka_unit_test(signals_leave_a_hang_up_alone_where_nothing_reloads),
     cmocka_unit_test(signals_keep_a_peer_that_hangs_up_from_ending_the_process),
     cmocka_unit_test(signals_end_the_process_as_usual_after_the_stop),
     cmocka_unit_test(signals_can_be_started_again))

@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 objects=$(printf 'build/arm64/%s ' model/int8/*.c | sed 's/\.c /.o /g')
+tools/sysroot arm64
 # shellcheck disable=SC2086  # a list of words on purpose
 make -s VARIANT=arm64 $objects >&2
 # shellcheck disable=SC2086

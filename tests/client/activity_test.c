@@ -46,6 +46,7 @@ static fl_err show(bool is_json)
 static fl_watch watch;  // nothing keeps it from working, unless a test says so
 static const char *trouble = "";
 static fl_feed feed = {.stock = {.row_count = 600}};
+static fl_external trainer;  // the engine
 
 static fl_state *train(uint32_t round)
 {
@@ -70,6 +71,7 @@ static fl_state *train(uint32_t round)
         .watch = &watch,
         .peak_kb = 5000,
         .trouble = trouble,
+        .trainer = &trainer,
     };
     assert_ok(fl_state_open(&state, folder, &why));
     assert_ok(fl_activity_write(state, &activity, &why));
@@ -160,6 +162,45 @@ TEST(activity_says_why_the_client_may_not_work)
     trouble = "";
 }
 
+// What systemctl status shows.
+TEST(activity_fits_on_a_line)
+{
+    char line[FL_ACTIVITY_TEXT_CAP];
+    const fl_client_status status = {.round = 12, .update_count = 4};
+    fl_activity activity = {
+        .activity = "training", .status = &status, .watch = &watch};
+    fl_activity_describe(line, &activity);
+    assert_string_equal(line, "round 12, training");
+    activity.activity = "idle";
+    fl_activity_describe(line, &activity);
+    assert_string_equal(line, "idle, 4 updates so far");
+
+    const fl_eligibility_options options = {.max_celsius = 80,
+                                            .resume_celsius = 70};
+    const fl_sample sample = {
+        .celsius = {.is_known = true, .value = 83, .source = "cpu-thermal"}};
+    fl_eligibility_init(&watch.eligibility, &options);
+    (void)fl_eligibility_look(&watch.eligibility, &sample, 1, 1790000000);
+    fl_activity_describe(line, &activity);
+    assert_string_equal(line, "resting: hot, cpu-thermal is at 83 C (limit 80 "
+                              "C); it goes on below 70 C");
+    watch = (fl_watch){.every_ms = 0};
+}
+
+TEST(activity_says_why_the_trainer_of_the_owner_fails)
+{
+    trainer = (fl_external){.options = {.command = "/opt/trainer --fast"},
+                            .retreat = {.failure_count = 2},
+                            .trouble = {"the trainer: exit code 3"}};
+    fl_state *kept = train(12);
+    assert_ok(show(false));
+    assert_shows("trainer          /opt/trainer --fast\n");
+    assert_shows("trainer_failures 2\n");
+    assert_shows("trainer_why      the trainer: exit code 3\n");
+    fl_state_close(kept);
+    trainer = (fl_external){.state = NULL};
+}
+
 TEST(activity_says_when_quiet_hours_end)
 {
     fl_eligibility_options options = {.min_samples = 0};
@@ -216,6 +257,8 @@ TEST(activity_refuses_a_damaged_status)
 RUN_TESTS(IN_FOLDER(activity_tells_a_person_what_the_client_does),
           IN_FOLDER(activity_gives_a_program_one_object_on_a_line),
           IN_FOLDER(activity_says_why_the_client_may_not_work),
+          IN_FOLDER(activity_fits_on_a_line),
+          IN_FOLDER(activity_says_why_the_trainer_of_the_owner_fails),
           IN_FOLDER(activity_says_when_quiet_hours_end),
           IN_FOLDER(activity_of_a_client_that_has_gone),
           IN_FOLDER(activity_of_a_folder_where_no_client_ever_ran),

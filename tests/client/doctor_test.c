@@ -146,6 +146,17 @@ TEST(doctor_finds_options_that_make_no_sense)
     assert_line("error", "name", "tcp://");
 }
 
+TEST(doctor_looks_for_the_trainer_of_the_owner)
+{
+    fl_service_options options = make_options();
+    options.trainer.command = "/bin/sh /opt/trainer.sh";
+    check(&options, false);
+    assert_line("ok", "trainer", "/bin/sh trains");
+    options.trainer.command = "/nonexistent/trainer";
+    check(&options, false);
+    assert_line("error", "trainer", "is not there, or cannot be executed");
+}
+
 TEST(doctor_names_sensors_and_judges_them)
 {
     const fl_service_options options = make_options();
@@ -227,6 +238,7 @@ RUN_TESTS(WITH_FILES(doctor_says_what_is_well_and_what_is_not),
           WITH_FILES(doctor_gives_programs_one_object),
           WITH_FILES(doctor_finds_keys_that_others_may_read),
           WITH_FILES(doctor_finds_options_that_make_no_sense),
+          WITH_FILES(doctor_looks_for_the_trainer_of_the_owner),
           WITH_FILES(doctor_names_sensors_and_judges_them),
           WITH_FILES(doctor_holds_the_data_against_the_model),
           WITH_FILES(doctor_names_a_count_of_bytes_that_is_damaged),

@@ -92,6 +92,24 @@ TEST(eligibility_pauses_when_hot_and_goes_on_when_clearly_cooler)
     assert_int_equal(fl_eligibility_until(&b.machine, FL_AWAY_HOT, WALL_S), 0);
 }
 
+// The owner has changed the configuration of a board that pauses.
+TEST(eligibility_takes_other_limits_at_the_next_look)
+{
+    bench b = new_bench();
+    fl_eligibility_options options = defaults();
+    set(&b.sample.celsius, 75);
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+    options.max_celsius = 72;
+    options.resume_celsius = 65;
+    fl_eligibility_limit(&b.machine, &options);
+    assert_int_equal(fl_eligibility_away(&b.machine), FL_AWAY_NONE);
+    assert_int_equal(look(&b), FL_AWAY_HOT);
+    fl_eligibility_limit(
+        &b.machine,
+        &(fl_eligibility_options){.max_celsius = 90, .resume_celsius = 85});
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+}
+
 TEST(eligibility_asks_no_temperature_when_the_limit_is_0)
 {
     fl_eligibility_options options = defaults();
@@ -255,6 +273,20 @@ TEST(eligibility_wants_enough_examples)
     assert_int_equal(look(&b), FL_AWAY_NONE);
 }
 
+TEST(eligibility_waits_for_a_trainer_that_rests)
+{
+    bench b = new_bench();
+    assert_int_equal(look(&b), FL_AWAY_NONE);
+    b.sample.trainer_rest_s = 45;
+    b.sample.trainer_failures = 3;
+    assert_int_equal(look_after(&b, 60 * SECOND), FL_AWAY_TRAINER);
+    assert_explains(&b, FL_AWAY_TRAINER,
+                    "the trainer has failed 3 times in a row; it is tried "
+                    "again in 45 s");
+    b.sample.trainer_rest_s = 0;
+    assert_int_equal(look_after(&b, 60 * SECOND), FL_AWAY_NONE);
+}
+
 TEST(eligibility_believes_a_sensor_that_falls_silent_for_a_minute)
 {
     bench b = new_bench();
@@ -344,6 +376,7 @@ RUN_TESTS(
     cmocka_unit_test(eligibility_without_any_sensor_lets_the_client_work),
     cmocka_unit_test(
         eligibility_pauses_when_hot_and_goes_on_when_clearly_cooler),
+    cmocka_unit_test(eligibility_takes_other_limits_at_the_next_look),
     cmocka_unit_test(eligibility_asks_no_temperature_when_the_limit_is_0),
     cmocka_unit_test(
         eligibility_waits_a_minute_after_the_last_sign_of_throttling),
@@ -357,6 +390,7 @@ RUN_TESTS(
     cmocka_unit_test(eligibility_keeps_to_the_month_and_its_budget),
     cmocka_unit_test(eligibility_observes_quiet_hours_and_knows_their_end),
     cmocka_unit_test(eligibility_wants_enough_examples),
+    cmocka_unit_test(eligibility_waits_for_a_trainer_that_rests),
     cmocka_unit_test(
         eligibility_believes_a_sensor_that_falls_silent_for_a_minute),
     cmocka_unit_test(

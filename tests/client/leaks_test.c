@@ -133,7 +133,7 @@ static fl_err take_part(const char *state, unsigned i)
         .leave_when_finished = true,
         .rules = fl_rules_defaults(),
     };
-    return fl_service_run(&options, &(fl_reason){""});
+    return fl_service_run(&options, options.aggregator, &(fl_reason){""});
 }
 
 static bool leaves_cores(void)

@@ -170,6 +170,36 @@ TEST(recovery_never_stops_under_many_accidents_at_random)
     }
 }
 
+// Half of the cohort is away for an hour, from every seventh frame on. It has
+// to be back soon after, without having dialled all the time, and what was
+// trained counts once.
+TEST(recovery_goes_on_after_a_link_that_was_cut_for_an_hour)
+{
+    const fl_aggregator_options options = options_for(3, 2);
+    const uint32_t frames = count_frames(2, 2);
+    for (uint32_t k = 0; k <= frames; k += 7) {
+        fl_wires wires;
+        fl_wires_init(&wires, &options, 2);
+        fl_wire_end *end = &wires.ends[0];
+        const float before = fl_wires_param(&wires);
+        while (wires.delivered_count < k)
+            fl_wires_step(&wires);
+        const int64_t back_ms = wires.now_ms + 60 * MINUTE_MS;
+        end->is_offline = true;
+        cut_first(&wires);
+        while (wires.now_ms < back_ms)
+            fl_wires_step(&wires);
+        assert_in_range(end->dial_count, 60, 240);
+        end->is_offline = false;
+        fl_wires_run_to(&wires, 2);
+        assert_in_range(wires.now_ms, back_ms, back_ms + 2 * MINUTE_MS);
+        assert_int_equal(wires.rounds[1].update_count, 2);
+        assert_true(fabsf(fl_wires_param(&wires) - before - 2 * FL_WIRE_VALUE) <
+                    1e-6F);
+        fl_wires_fini(&wires);
+    }
+}
+
 RUN_TESTS(
     cmocka_unit_test(
         recovery_commits_every_update_once_wherever_the_link_is_cut),
@@ -180,4 +210,5 @@ RUN_TESTS(
     cmocka_unit_test(
         recovery_offers_an_update_again_to_an_aggregator_that_died),
     cmocka_unit_test(recovery_lets_a_client_in_that_comes_back_after_its_round),
-    cmocka_unit_test(recovery_never_stops_under_many_accidents_at_random))
+    cmocka_unit_test(recovery_never_stops_under_many_accidents_at_random),
+    cmocka_unit_test(recovery_goes_on_after_a_link_that_was_cut_for_an_hour))

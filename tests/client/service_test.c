@@ -49,7 +49,7 @@ static fl_service_options make_options(void)
 static void refuse(const fl_service_options *options, fl_err err,
                    const char *word)
 {
-    assert_err(fl_service_run(options, &why), err);
+    assert_err(fl_service_run(options, options->aggregator, &why), err);
     assert_reason_names(why, word);
 }
 
@@ -93,6 +93,28 @@ TEST(service_refuses_a_pin_that_is_no_key)
     data_files_put_text(&files, "state/aggregator.pub", "junk");
     options.pin = NULL;
     refuse(&options, FL_ERR_FORMAT, "aggregator.pub");
+}
+
+// Whoever has taken the aggregator's place could have the next updates.
+TEST(service_refuses_another_pin_than_it_has_kept)
+{
+    char pinned[65], other[65], text[66];
+    memset(pinned, 'a', 64);
+    memset(other, 'b', 64);
+    pinned[64] = other[64] = 0;
+    snprintf(text, sizeof text, "%s\n", pinned);
+    data_files_put_text(&files, "state/aggregator.pub", text);
+    fl_service_options options = make_options();
+    options.pin = other;
+    refuse(&options, FL_ERR_AUTH, "--pin");  // FL_EXIT_REFUSED
+    assert_reason_names(why, pinned);
+    assert_reason_names(why, other);
+    assert_reason_names(why, "delete the file");
+    data_files_put_text(&files, "state/authority.pub", text);
+    options.pin = NULL;
+    options.authority = other;
+    refuse(&options, FL_ERR_AUTH, "--authority");
+    assert_reason_names(why, "authority.pub");
 }
 
 TEST(service_refuses_rules_that_make_no_sense)
@@ -140,7 +162,7 @@ TEST(service_ends_when_it_is_asked_to)
     fl_service_options options = make_options();
     options.data.partition = "iid";
     stop_in_advance();
-    assert_ok(fl_service_run(&options, &why));
+    assert_ok(fl_service_run(&options, options.aggregator, &why));
     assert_false(fl_state_is_running(folder));
     char *status = NULL;
     assert_ok(fl_state_status_read(&status, folder, &why));
@@ -155,6 +177,7 @@ RUN_TESTS(WITH_FILES(service_refuses_an_address_that_cannot_be_dialled),
           WITH_FILES(service_refuses_data_it_cannot_train_on),
           WITH_FILES(service_refuses_a_slice_that_nobody_has),
           WITH_FILES(service_refuses_a_pin_that_is_no_key),
+          WITH_FILES(service_refuses_another_pin_than_it_has_kept),
           WITH_FILES(service_refuses_rules_that_make_no_sense),
           WITH_FILES(service_refuses_a_state_it_cannot_use),
           WITH_FILES(service_ends_when_it_is_asked_to))

@@ -28,6 +28,7 @@ static void bench_init(bench *b)
 {
     memset(b, 0, sizeof *b);
     fl_board_kit_init(&b->kit);
+    b->training.result = (fl_result){0};  // not every test begins one
     assert_ok(fl_gate_init(&b->gate));
     assert_ok(fl_pool_new(&b->pool, 1));
     b->kit.plan.batch = BOARD_ROWS;
@@ -176,6 +177,23 @@ TEST(training_knows_how_long_it_may_be_paused)
     assert_true(fl_training_latest(&t, INT64_MAX) > INT64_MAX / 2);
 }
 
+// The loop that sees it sends no sign of life any more.
+TEST(training_is_stuck_when_it_does_not_heed_a_stop)
+{
+    static fl_training t;
+    const int64_t now_ms = fl_clock_monotonic_ms();
+    fl_gate gate;
+    assert_ok(fl_gate_init(&gate));
+    t.gate = &gate;
+    assert_false(fl_training_is_stuck(&t, INT64_MAX));  // however long it takes
+    fl_training_stop(&t);
+    assert_false(fl_training_is_stuck(&t, now_ms + 9 * 60 * 1000));
+    assert_true(fl_training_is_stuck(&t, now_ms + 11 * 60 * 1000));
+    fl_training_stop(&t);  // asked again, it has no more time
+    assert_true(fl_training_is_stuck(&t, now_ms + 11 * 60 * 1000));
+    fl_gate_fini(&gate);
+}
+
 /* ---- memory ---- */
 
 // So few MB that nothing fits; then what the least of all ways takes; then all.
@@ -220,4 +238,5 @@ RUN_TESTS(
     cmocka_unit_test(training_waits_at_a_closed_gate_and_can_be_stopped_there),
     cmocka_unit_test(training_that_is_a_survey_begins_anew_after_a_pause),
     cmocka_unit_test(training_knows_how_long_it_may_be_paused),
+    cmocka_unit_test(training_is_stuck_when_it_does_not_heed_a_stop),
     cmocka_unit_test(training_fits_its_memory_and_gives_the_same_bits))

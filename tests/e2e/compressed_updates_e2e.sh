@@ -9,10 +9,12 @@ B=${B:-build/release}
 . tests/e2e/lib.sh
 make_scratch
 state=$scratch/aggregator
+pictures=idx:$scratch/pictures
+make_pictures "$scratch/pictures" 3000 1000
 raw=$((80202 * 4)) # LeNet in float32
 
 start() {
-    start_client "$scratch/client-$1" --dataset fashion-mnist --samples 60 \
+    start_client "$scratch/client-$1" --dataset "$pictures" --samples 60 \
         --partition iid:10 --slice "$1"
     eval "pid_$1=$client_pid"
 }
@@ -46,7 +48,7 @@ last_bytes() {
 }
 
 # A federation of three, in which everybody is new.
-start_aggregator "$state" --model lenet --dataset fashion-mnist \
+start_aggregator "$state" --model lenet --dataset "$pictures" \
     --rounds 100000 --cohort 3 --quorum 3 --deadline 2 --json
 for client in 0 1 2; do
     start $client

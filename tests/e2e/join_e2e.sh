@@ -108,7 +108,7 @@ expect_said "time is over" "by the aggregator's clock"
 expect_exit $REFUSED client join "$aggregator_url" --pin "$pin" \
     --state "$scratch/third"
 expect_said "without a token"
-expect_exit $USAGE client run --state "$scratch/third" --dataset "$data"
+expect_exit $REFUSED client run --state "$scratch/third" --dataset "$data"
 expect_said "has joined no federation" "fedge-client join"
 expect_exit $REFUSED client run --state "$scratch/third" --dataset "$data" \
     --aggregator "$aggregator_url" --pin "$pin"
@@ -131,6 +131,9 @@ expect_said "enrolled as early"
 expect_exit $REFUSED client join "$aggregator_url" --pin "$other" \
     --state "$scratch/early"
 expect_said "belongs to another federation" "$pin"
+expect_exit $REFUSED client run --pin "$other" --state "$scratch/early" \
+    --dataset "$data"
+expect_said "$pin" "$other" "aggregator.pub"
 
 # ---- renamed, by id; the name is unique
 early_id=$("$B/fedge-aggregator" clients list --state "$state" |

@@ -151,6 +151,24 @@ make_table() {
     }' >"$1"
 }
 
+# make_pictures FOLDER TRAIN TEST: the first rows of Fashion-MNIST, as IDX; the
+# whole takes a test that looks at it again and again minutes.
+make_pictures() {
+    python3 - "$@" <<'PYTHON'
+import gzip, os, struct, sys
+source, folder = "/usr/share/datasets/fashion-mnist", sys.argv[1]
+os.mkdir(folder)
+for name in os.listdir(source):
+    with gzip.open(f"{source}/{name}") as file:
+        data = file.read()
+    rows = int(sys.argv[2 if name.startswith("train") else 3])
+    head, each = (16, 784) if "images" in name else (8, 1)
+    with open(f"{folder}/{name.removesuffix('.gz')}", "wb") as out:
+        out.write(data[:4] + struct.pack(">I", rows) +
+                  data[8:head + rows * each])
+PYTHON
+}
+
 # json_values KEY FILE...: the values of a key, one a line.
 json_values() {
     key=$1

@@ -8,12 +8,14 @@ B=${B:-build/release}
 . tests/e2e/lib.sh
 make_scratch
 state=$scratch/aggregator
+pictures=idx:$scratch/pictures
+make_pictures "$scratch/pictures" 6400 1000
 boards='0 1 2 3'
 
 # It learns in the first round and stands still after it, so that nothing makes
 # up for 95 % of the parameters.
 start() {
-    start_aggregator "$state" --model lenet --dataset fashion-mnist \
+    start_aggregator "$state" --model lenet --dataset "$pictures" \
         --rounds 7 --cohort 3 --quorum 3 --gather 0 --deadline 20 \
         --codec dense:10 --release 1 --grid 0.1 --lr 0.02 --momentum 0.9 \
         --local-epochs 4 --lr-decay 0.01 --prune 0.95 --prune-step 0.95 \
@@ -23,7 +25,7 @@ start() {
 
 start
 for i in $boards; do
-    start_client "$scratch/board-$i" --dataset fashion-mnist --samples 1600 \
+    start_client "$scratch/board-$i" --dataset "$pictures" --samples 1600 \
         --partition iid:4 --slice "$i" --until-finished
 done
 for text in 'round_opened round=4 ' 'step_measured round=5 '; do

@@ -9,20 +9,22 @@ B=${B:-build/release}
 . tests/e2e/lib.sh
 make_scratch
 state=$scratch/aggregator
+pictures=idx:$scratch/pictures
+make_pictures "$scratch/pictures" 3000 1000
 boards='0 1 2 3 4 5'
 kills=0 hits=0
 
 # Two steps of 20 %, each with a round to recover; INT8 then, and at the end.
 readonly STORY='T T M I T M I T M R M T T R M'
 start() {
-    start_aggregator "$state" --model lenet --dataset fashion-mnist \
+    start_aggregator "$state" --model lenet --dataset "$pictures" \
         --rounds 15 --cohort 3 --quorum 3 --gather 0 --deadline 20 \
         --prune 0.4 --prune-step 0.2 --prune-start 2 --prune-recover 1 \
         --int8 --max-drop 100 --farewell 8 --out "$scratch/final.onnx" --json
 }
 
 board() {
-    start_client "$scratch/board-$1" --dataset fashion-mnist --samples 60 \
+    start_client "$scratch/board-$1" --dataset "$pictures" --samples 60 \
         --partition iid:10 --slice "$1" --max-drop 100 --until-finished
     eval "board_$1=$client_pid"
 }
@@ -135,7 +137,7 @@ done
     fail "inspect: $(cat "$scratch/said")"
 for pair in "final $accuracy" "final-int8 $int8_accuracy"; do
     "$B/fedge-compress" evaluate "$scratch/${pair% *}.onnx" --json \
-        --dataset fashion-mnist >"$scratch/said"
+        --dataset "$pictures" >"$scratch/said"
     [ "$(json_values accuracy "$scratch/said")" = "${pair#* }" ] ||
         fail "$pair, evaluated: $(cat "$scratch/said")"
 done

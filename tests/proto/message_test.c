@@ -201,7 +201,7 @@ TEST(message_has_a_name_for_every_type)
         assert_string_not_equal(fl_message_type_name(type), "unknown");
     }
     assert_string_equal(fl_message_type_name((fl_message_type)0), "unknown");
-    assert_string_equal(fl_message_type_name((fl_message_type)17), "unknown");
+    assert_string_equal(fl_message_type_name((fl_message_type)19), "unknown");
     assert_string_equal(fl_message_type_name((fl_message_type)-1), "unknown");
 }
 

@@ -483,8 +483,14 @@ static void pass_time(fl_wires *wires)
 void fl_wires_step(fl_wires *wires)
 {
     for (uint32_t i = 0; i < wires->client_count; i++) {
-        if (!wires->ends[i].is_dialling) continue;
-        open_wire(&wires->ends[i]);
+        fl_wire_end *end = &wires->ends[i];
+        if (!end->is_dialling) continue;
+        if (end->is_offline) {
+            end->dial_count++;
+            fl_wires_cut(wires, i);
+        } else {
+            open_wire(end);
+        }
         return;
     }
     if (wires->first) {

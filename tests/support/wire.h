@@ -46,6 +46,8 @@ typedef struct {
     uint32_t patch_refused_count;
     uint32_t finished_count;  // how often it heard that all is over
     bool is_stuck;            // its training does not end
+    bool is_offline;          // dials reach nobody
+    uint32_t dial_count;      // of those
     bool is_lying;            // its counts in surveys are as large as can be
 } fl_wire_end;
 
