@@ -200,7 +200,6 @@ static fl_err forget_aggregator(fl_state *state, fl_reason *why)
     FL_TRY(fl_state_update_drop(state, why));
     FL_TRY(fl_state_file_delete(state->residual, why));
     FL_TRY(fl_state_int8_clear(&state->int8, why));
-    FL_TRY(fl_state_file_delete(state->classes, why));
     fl_state_objects_clear(&state->objects);
     fl_state_session left;
     FL_TRY(fl_state_session_read(&left, state->session, why));

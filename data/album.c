@@ -298,7 +298,7 @@ static fl_err read_rows(fl_album *album)
 
 static void give_back(void **items, size_t len)
 {
-    void *less = realloc(*items, len);
+    void *less = len > 0 ? realloc(*items, len) : NULL;
     if (less) *items = less;
 }
 

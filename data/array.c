@@ -165,13 +165,13 @@ static fl_err read_rows(fl_dataset *dataset, const fl_array *array,
                         const fl_source *source, fl_stream *stream,
                         fl_reason *why)
 {
-    const size_t row_len = row_values(array) * fl_number_len(dataset->type);
     // check_length has multiplied them for more rows.
-    dataset->values = malloc(dataset->row_count * row_len);
+    const size_t len =
+        dataset->row_count * row_values(array) * fl_number_len(dataset->type);
+    dataset->values = len > 0 ? malloc(len) : NULL;
     if (!dataset->values) {
         return fl_reason_set(why, FL_ERR_MEMORY, "%s: %zu bytes do not fit",
-                             fl_stream_path(stream),
-                             dataset->row_count * row_len);
+                             fl_stream_path(stream), len);
     }
     FL_TRY(source->picks
                ? read_picked(dataset->values, array, source, stream, why)
@@ -295,7 +295,8 @@ static fl_err load_labels(fl_dataset *dataset, const char *path,
     }
     if (err) goto out;
     dataset->label_kind = FL_LABELS_NUMBERS;
-    dataset->labels = malloc(dataset->row_count * sizeof *dataset->labels);
+    dataset->labels =
+        calloc(dataset->row_count + (size_t)1, sizeof *dataset->labels);
     err = dataset->labels
               ? read_labels(dataset, &array, source, stream, why)
               : fl_reason_set(why, FL_ERR_MEMORY, "%s: out of memory", path);

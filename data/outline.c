@@ -9,8 +9,8 @@ static fl_err put_in_order(fl_dataset *rows, const uint32_t *origins,
                            const fl_picks *picks, fl_reason *why)
 {
     const uint32_t record_count = picks->record_count;
-    uint32_t *places = malloc(record_count * sizeof *places);
-    uint32_t *order = malloc(rows->row_count * sizeof *order);
+    uint32_t *places = calloc(record_count + (size_t)1, sizeof *places);
+    uint32_t *order = calloc(rows->row_count + (size_t)1, sizeof *order);
     fl_err err = FL_ERR_MEMORY;
     if (places && order) {
         for (uint32_t record = 0, place = 0; record < record_count; record++) {
