@@ -12,8 +12,9 @@
 
 enum {
     TICK_MS = 100,
-    TELL_MS = 1000,   // from one word about its progress to the next
-    LEAVE_MS = 2000,  // for it to end, when it is done
+    LAST_TICK_MS = 10,  // it has closed its output: it ends at any moment
+    TELL_MS = 1000,     // from one word about its progress to the next
+    LEAVE_MS = 2000,    // for it to end, when it is done
     PIECE_CAP = 4096,
     PIECES_MAX = 32,  // at once; more than a pipe holds
 };
@@ -94,8 +95,10 @@ static fl_err read_end(drive *d, struct pollfd *end, fl_lines *lines,
     return FL_OK;
 }
 
-static fl_err hear(drive *d, int wait_ms)
+static fl_err hear(drive *d, bool is_all)
 {
+    int wait_ms = d->ends[0].fd < 0 ? LAST_TICK_MS : TICK_MS;
+    if (is_all) wait_ms = 0;
     (void)poll(d->ends, 2, wait_ms);
     FL_TRY(read_end(d, &d->ends[1], &d->log, take_log));
     return read_end(d, &d->ends[0], &d->output, take_report);
@@ -149,7 +152,7 @@ static fl_err follow(drive *d, int64_t limit_ms)
     for (;;) {
         // Asked before it is heard: then that was all it has said.
         const bool has_ended = fl_child_has_ended(d->child, &how);
-        FL_TRY(hear(d, has_ended ? 0 : TICK_MS));
+        FL_TRY(hear(d, has_ended));
         if (d->is_over) return FL_OK;
         if (has_ended) return say_ended(d, &how);
         if (is_set(d->data->stop)) {
@@ -174,7 +177,7 @@ static void let_leave(drive *d)
     bool has_ended = false;
     while (!has_ended && fl_clock_monotonic_ms() < until_ms) {
         has_ended = fl_child_has_ended(d->child, &how);
-        if (hear(d, has_ended ? 0 : TICK_MS)) return;
+        if (hear(d, has_ended)) return;
     }
 }
 
