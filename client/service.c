@@ -17,6 +17,7 @@
 #include "client/installer.h"
 #include "client/state_address.h"
 #include "client/trainer/external.h"
+#include "client/trainer/workdir.h"
 #include "client/training.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -581,6 +582,7 @@ static fl_err start(service *s, fl_reason *why)
     // Dialling it again and again would never help.
     FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
+    fl_workdir_clear(s->options->state);
     FL_TRY(fl_external_init(&s->external, &s->options->trainer,
                             s->options->state, s->options->data.dataset, why));
     FL_TRY(fl_feed_open(&s->feed, s->options, s->number, why));

@@ -12,8 +12,9 @@
 
 enum {
     TICK_MS = 100,
-    TELL_MS = 1000,   // from one word about its progress to the next
-    LEAVE_MS = 2000,  // for it to end, when it is done
+    LAST_TICK_MS = 10,  // it has closed its output: it ends at any moment
+    TELL_MS = 1000,     // from one word about its progress to the next
+    LEAVE_MS = 2000,    // for it to end, when it is done
     PIECE_CAP = 4096,
     PIECES_MAX = 32,  // at once; more than a pipe holds
 };
@@ -21,7 +22,7 @@ enum {
 typedef struct {
     const fl_child *child;
     const fl_local_data *data;
-    struct pollfd ends[2];  // its standard output and error; -1: closed
+    int output_fd, log_fd;  // its standard output and error; -1: closed
     fl_lines output, log;
     fl_reason said;  // to people, last
     uint32_t log_count;
@@ -75,16 +76,16 @@ static fl_err take_report(void *self, const fl_lines *line)
 }
 
 // Not for ever: a flood must not keep us from looking at the clock.
-static fl_err read_end(drive *d, struct pollfd *end, fl_lines *lines,
+static fl_err read_end(drive *d, int *fd, fl_lines *lines,
                        fl_err (*take)(void *self, const fl_lines *line))
 {
     char piece[PIECE_CAP];
-    for (int i = 0; i < PIECES_MAX && end->fd >= 0; i++) {
-        const ssize_t len = read(end->fd, piece, sizeof piece);
+    for (int i = 0; i < PIECES_MAX && *fd >= 0; i++) {
+        const ssize_t len = read(*fd, piece, sizeof piece);
         if (len < 0 && errno == EINTR) continue;
         if (len < 0 && errno == EAGAIN) return FL_OK;
         if (len <= 0) {
-            end->fd = -1;
+            *fd = -1;
             return fl_lines_finish(lines, take, d);
         }
         FL_TRY(fl_lines_add(lines, piece, (size_t)len, take, d));
@@ -94,11 +95,15 @@ static fl_err read_end(drive *d, struct pollfd *end, fl_lines *lines,
     return FL_OK;
 }
 
-static fl_err hear(drive *d, int wait_ms)
+static fl_err hear(drive *d, bool is_all)
 {
-    (void)poll(d->ends, 2, wait_ms);
-    FL_TRY(read_end(d, &d->ends[1], &d->log, take_log));
-    return read_end(d, &d->ends[0], &d->output, take_report);
+    struct pollfd ends[] = {{.fd = d->output_fd, .events = POLLIN},
+                            {.fd = d->log_fd, .events = POLLIN}};
+    int wait_ms = d->output_fd < 0 ? LAST_TICK_MS : TICK_MS;
+    if (is_all) wait_ms = 0;
+    (void)poll(ends, 2, wait_ms);
+    FL_TRY(read_end(d, &d->log_fd, &d->log, take_log));
+    return read_end(d, &d->output_fd, &d->output, take_report);
 }
 
 /* ---- time ---- */
@@ -149,7 +154,7 @@ static fl_err follow(drive *d, int64_t limit_ms)
     for (;;) {
         // Asked before it is heard: then that was all it has said.
         const bool has_ended = fl_child_has_ended(d->child, &how);
-        FL_TRY(hear(d, has_ended ? 0 : TICK_MS));
+        FL_TRY(hear(d, has_ended));
         if (d->is_over) return FL_OK;
         if (has_ended) return say_ended(d, &how);
         if (is_set(d->data->stop)) {
@@ -174,7 +179,7 @@ static void let_leave(drive *d)
     bool has_ended = false;
     while (!has_ended && fl_clock_monotonic_ms() < until_ms) {
         has_ended = fl_child_has_ended(d->child, &how);
-        if (hear(d, has_ended ? 0 : TICK_MS)) return;
+        if (hear(d, has_ended)) return;
     }
 }
 
@@ -183,8 +188,8 @@ fl_err fl_drive_run(fl_talk_report *report, const fl_child *child,
 {
     drive d = {.child = child,
                .data = data,
-               .ends = {{.fd = child->output, .events = POLLIN},
-                        {.fd = child->log, .events = POLLIN}},
+               .output_fd = child->output,
+               .log_fd = child->log,
                .resumed_ms = fl_clock_monotonic_ms(),
                .why = why};
     FL_TRY(follow(&d, limit_ms));

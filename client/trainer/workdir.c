@@ -49,8 +49,8 @@ static fl_err refuse(fl_reason *why, const char *path)
     return fl_reason_set(why, FL_ERR_SYSTEM, "%s: %s", path, strerror(errno));
 }
 
-// Of all tasks; whatever is in it is of none that goes on.
-static fl_err make_parent(char path[PATH_MAX], const char *state,
+// The folder of all tasks.
+static fl_err find_parent(char path[PATH_MAX], const char *state,
                           fl_reason *why)
 {
     char *whole = realpath(state, NULL);
@@ -58,16 +58,22 @@ static fl_err make_parent(char path[PATH_MAX], const char *state,
     const fl_err err = fl_path_join(path, PATH_MAX, whole, "trainer");
     free(whole);
     if (err) return fl_reason_set(why, err, "%s: too long a path", state);
-    (void)remove_all(path);
-    if (mkdir(path, 0700) && errno != EEXIST) return refuse(why, path);
     return FL_OK;
+}
+
+void fl_workdir_clear(const char *state)
+{
+    char parent[PATH_MAX];
+    if (!find_parent(parent, state, NULL)) (void)remove_all(parent);
 }
 
 fl_err fl_workdir_open(fl_workdir *dir, const char *state, fl_reason *why)
 {
     char parent[PATH_MAX];
     *dir = (fl_workdir){.fd = -1};
-    FL_TRY(make_parent(parent, state, why));
+    fl_workdir_clear(state);
+    FL_TRY(find_parent(parent, state, why));
+    if (mkdir(parent, 0700) && errno != EEXIST) return refuse(why, parent);
     if (fl_path_join(dir->path, sizeof dir->path, parent, "task.XXXXXX")) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "%s: too long a path", parent);
     }

@@ -24,8 +24,13 @@ typedef struct {
 } fl_workdir;
 
 /*
- * Makes one below `state`, and removes those that earlier processes have left
- * there: one process at a time has a state folder. The caller owns *dir:
+ * Removes all that earlier processes have left below `state`, as after a loss
+ * of power: one process at a time has a state folder.
+ */
+void fl_workdir_clear(const char *state);
+
+/*
+ * Makes one below `state`, after fl_workdir_clear. The caller owns *dir:
  * fl_workdir_close. FL_ERR_SYSTEM: it cannot be made.
  */
 FL_CHECK fl_err fl_workdir_open(fl_workdir *dir, const char *state,

@@ -246,6 +246,82 @@ TEST(json_remembers_that_memory_was_out)
     assert_in_range(needed, 5, 999);
 }
 
+TEST(json_gives_back_what_is_in_it)
+{
+    fl_json *object = NULL;
+    const char *text = "unchanged";
+    uint64_t count = 7, counts[3];
+    size_t length = 9;
+    double number = 7;
+    static const char LINE[] =
+        "{\"t\":\"x\",\"c\":12,\"n\":0.5,\"minus\":-1,\"a\":[1,2],"
+        "\"bad\":[1,\"x\"],\"none\":[],\"long\":[1,2,3,4]}";
+    assert_ok(fl_json_decode(&object, LINE, sizeof LINE - 1));
+    assert_true(fl_json_text_get(&text, object, "t"));
+    assert_string_equal(text, "x");
+    assert_false(fl_json_text_get(&text, object, "c"));
+    assert_false(fl_json_text_get(&text, object, "missing"));
+    assert_true(fl_json_count_get(&count, object, "c"));
+    assert_int_equal(count, 12);
+    assert_false(fl_json_count_get(&count, object, "n"));
+    assert_false(fl_json_count_get(&count, object, "minus"));
+    assert_int_equal(count, 12);
+    assert_true(fl_json_number_get(&number, object, "n"));
+    assert_true(number >= 0.5 && number <= 0.5);
+    assert_true(fl_json_number_get(&number, object, "c"));
+    assert_false(fl_json_number_get(&number, object, "t"));
+    assert_true(fl_json_counts_get(counts, &length, 3, object, "a"));
+    assert_int_equal(length, 2);
+    assert_int_equal(counts[1], 2);
+    assert_true(fl_json_counts_get(counts, &length, 3, object, "none"));
+    assert_int_equal(length, 0);
+    assert_false(fl_json_counts_get(counts, &length, 3, object, "bad"));
+    assert_false(fl_json_counts_get(counts, &length, 3, object, "long"));
+    assert_false(fl_json_counts_get(counts, &length, 3, object, "t"));
+    fl_json_free(object);
+    // All of the bytes, also behind a byte 0.
+    assert_err(fl_json_decode(&object, "{}\0x", 4), FL_ERR_FORMAT);
+    assert_err(fl_json_decode(&object, "", 0), FL_ERR_FORMAT);
+}
+
+static fl_err take_item(void *self, const char *key, const fl_json *item)
+{
+    unsigned *seen = self;
+    uint64_t count = 0;
+    (*seen)++;
+    if (strcmp(key, "stop") == 0) return FL_ERR_STATE;
+    assert_int_equal(item != NULL, strcmp(key, "object") == 0);
+    if (item) assert_true(fl_json_count_get(&count, item, "c"));
+    return FL_OK;
+}
+
+TEST(json_goes_through_its_keys)
+{
+    fl_json *object = NULL;
+    unsigned seen = 0;
+    assert_ok(fl_json_read(&object, "{\"a\":1,\"object\":{\"c\":3}}"));
+    assert_ok(fl_json_each(object, take_item, &seen));
+    assert_int_equal(seen, 2);
+    fl_json_free(object);
+    assert_ok(fl_json_read(&object, "{\"stop\":1,\"a\":2}"));
+    seen = 0;
+    assert_err(fl_json_each(object, take_item, &seen), FL_ERR_STATE);
+    assert_int_equal(seen, 1);
+    fl_json_free(object);
+}
+
+TEST(json_has_arrays_of_counts)
+{
+    char *text = NULL;
+    fl_json *object = fl_json_new();
+    fl_json_counts_set(object, "none", NULL, 0);
+    fl_json_counts_set(object, "two", (uint64_t[]){3, 4}, 2);
+    assert_ok(fl_json_text(&text, object));
+    assert_string_equal(text, "{\"none\":[],\"two\":[3,4]}");
+    free(text);
+    fl_json_free(object);
+}
+
 RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_is_an_empty_object_at_first),
           cmocka_unit_test(json_writes_short_numbers),
@@ -263,4 +339,7 @@ RUN_TESTS(cmocka_unit_test(json_keeps_the_order_of_keys),
           cmocka_unit_test(json_prints_a_line_a_key_for_a_person),
           cmocka_unit_test(json_accepts_null_and_reports_it_at_the_end),
           cmocka_unit_test(json_puts_an_object_into_another),
-          cmocka_unit_test(json_remembers_that_memory_was_out))
+          cmocka_unit_test(json_remembers_that_memory_was_out),
+          cmocka_unit_test(json_gives_back_what_is_in_it),
+          cmocka_unit_test(json_goes_through_its_keys),
+          cmocka_unit_test(json_has_arrays_of_counts))

@@ -25,6 +25,7 @@ enum { LOG_CAP = 1 << 18, COMMAND_CAP = 2 * FL_SCRATCH_CAP + 4096 };
 
 static char folder[FL_SCRATCH_CAP];
 static fl_board_kit kit;
+static fl_plan first_plan;
 static fl_external external;
 static fl_external_options options;
 static fl_result result;
@@ -39,14 +40,30 @@ static void take_line(void *self, fl_log_level level, const char *line)
     snprintf(said + len, sizeof said - len, "%s\n", line);
 }
 
+// Learns a little: once is enough.
+static int set_up_kit(void **state)
+{
+    (void)state;
+    fl_board_kit_init(&kit);
+    kit.plan.deadline_ms = 60 * 1000;
+    first_plan = kit.plan;
+    return 0;
+}
+
+static int tear_down_kit(void **state)
+{
+    (void)state;
+    fl_board_kit_fini(&kit);
+    return 0;
+}
+
 static int set_up(void **state)
 {
     (void)state;
     options = (fl_external_options){.command = NULL};
     said[0] = 0;
     fl_log_start(FL_LOG_INFO, take_line, NULL);
-    fl_board_kit_init(&kit);
-    kit.plan.deadline_ms = 60 * 1000;
+    kit.plan = first_plan;
     return fl_scratch_make(folder) ? 0 : -1;
 }
 
@@ -55,7 +72,6 @@ static int tear_down(void **state)
     (void)state;
     fl_result_fini(&result);
     fl_external_fini(&external);
-    fl_board_kit_fini(&kit);
     fl_scratch_remove(folder);
     return 0;
 }
@@ -361,6 +377,7 @@ static void finish(bench *b)
     fl_pool_free(b->pool);
     fl_gate_fini(&b->gate);
     fl_result_fini(&b->training.result);
+    fl_external_fini(&external);
 }
 
 // Of its heart, so far.
@@ -441,22 +458,28 @@ TEST(external_trainer_that_fails_again_and_again_rests)
 
 #define KEEPS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-RUN_TESTS(KEEPS(external_trainer_that_changes_nothing_gives_an_update_of_zeros),
-          KEEPS(external_trainer_has_its_folder_and_nothing_of_ours),
-          KEEPS(external_trainer_may_be_told_that_there_is_no_network),
-          KEEPS(external_trainer_need_not_end_when_it_is_done),
-          KEEPS(external_trainer_may_talk_but_not_fill_the_log),
-          KEEPS(external_trainer_leaves_frozen_statistics_alone),
-          KEEPS(external_trainer_that_ends_too_early_is_refused),
-          KEEPS(external_trainer_that_talks_nonsense_is_refused),
-          KEEPS(external_trainer_with_a_bad_result_is_refused),
-          KEEPS(external_trainer_that_hangs_is_killed_with_its_children),
-          KEEPS(external_trainer_gets_as_long_as_the_round_leaves),
-          KEEPS(external_trainer_is_held_to_its_memory),
-          KEEPS(external_trainer_must_be_a_program),
-          KEEPS(external_trainer_without_a_folder_is_refused),
-          KEEPS(external_trainer_that_cannot_be_started_any_more_is_refused),
-          KEEPS(external_trainer_finds_no_files_of_an_earlier_one),
-          KEEPS(external_trainer_stands_still_while_the_board_pauses),
-          KEEPS(external_trainer_can_be_stopped_also_in_a_pause),
-          KEEPS(external_trainer_that_fails_again_and_again_rests))
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KEEPS(external_trainer_that_changes_nothing_gives_an_update_of_zeros),
+        KEEPS(external_trainer_has_its_folder_and_nothing_of_ours),
+        KEEPS(external_trainer_may_be_told_that_there_is_no_network),
+        KEEPS(external_trainer_need_not_end_when_it_is_done),
+        KEEPS(external_trainer_may_talk_but_not_fill_the_log),
+        KEEPS(external_trainer_leaves_frozen_statistics_alone),
+        KEEPS(external_trainer_that_ends_too_early_is_refused),
+        KEEPS(external_trainer_that_talks_nonsense_is_refused),
+        KEEPS(external_trainer_with_a_bad_result_is_refused),
+        KEEPS(external_trainer_that_hangs_is_killed_with_its_children),
+        KEEPS(external_trainer_gets_as_long_as_the_round_leaves),
+        KEEPS(external_trainer_is_held_to_its_memory),
+        KEEPS(external_trainer_must_be_a_program),
+        KEEPS(external_trainer_without_a_folder_is_refused),
+        KEEPS(external_trainer_that_cannot_be_started_any_more_is_refused),
+        KEEPS(external_trainer_finds_no_files_of_an_earlier_one),
+        KEEPS(external_trainer_stands_still_while_the_board_pauses),
+        KEEPS(external_trainer_can_be_stopped_also_in_a_pause),
+        KEEPS(external_trainer_that_fails_again_and_again_rests),
+    };
+    return cmocka_run_group_tests(tests, set_up_kit, tear_down_kit);
+}
