@@ -62,7 +62,7 @@ fl_err fl_registry_get(fl_store *store, fl_registry_entry *entry, bool *found,
 }
 
 typedef struct {
-    const char *name, *id;
+    const char *name;
     uint8_t key[FL_KEY_BYTES];
     bool is_key;
     fl_registry_entry *found;

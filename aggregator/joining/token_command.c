@@ -167,13 +167,14 @@ static fl_err make_token(FILE *out, fl_office *office, fl_reason *why)
 {
     fl_token token;
     fl_token_record record;
-    char secret[FL_TOKEN_CAP], pin[FL_HEX_CAP], text[LINE_CAP];
+    char secret[FL_TOKEN_CAP], pin[FL_HEX_CAP];
     draw(&token);
     fl_err err = read_pin(pin, office, why);
     if (!err) err = keep(office, &record, &token, why);
     fl_token_encode(secret, &token);
     fl_secret_wipe(&token, sizeof token);
     if (!err) {
+        char text[LINE_CAP];
         snprintf(text, sizeof text, "fedge-client join %s --token %s --pin %s",
                  office->address, secret, pin);
         err = office->options->is_json
