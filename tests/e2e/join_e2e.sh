@@ -38,6 +38,13 @@ run_client() {
     client_pid=$!
     client_pids="$client_pids $client_pid"
 }
+stop_clients() {
+    for pid in $client_pids; do
+        kill "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    client_pids=''
+}
 start_rounds() {
     start_aggregator "$state" --model mlp --dataset "$data" --rounds 100000 \
         --cohort 2 --batch 60 --quiet
@@ -172,11 +179,8 @@ grep -q "a key belongs to one board" "$scratch/cellar.log" ||
 
 # ---- the aggregator moves: join again, or say where once
 stop_in_time "$aggregator_pid" TERM 6
-for pid in $client_pids; do
-    kill "$pid" 2>/dev/null || :
-    wait "$pid" 2>/dev/null || :
-done
-client_pids='' old_url=$aggregator_url aggregator_url=''
+stop_clients
+old_url=$aggregator_url aggregator_url=''
 start_rounds
 [ "$aggregator_url" != "$old_url" ] || fail "it has not moved"
 expect_exit 0 client join "${aggregator_url#tcp://}" --pin "$pin" \
@@ -232,7 +236,7 @@ expect_said "pending as garage"
 aggregator clients approve garage --state "$state" 2>/dev/null | sign
 wait_until 5 grep -q event=enrolment_changed "$state.log" || fail "list not read"
 stands garage enrolled || fail "garage: $(aggregator clients list --state "$state")"
-client_pids=''
+stop_clients
 for board in porch garage; do
     "$B/fedge-client" run --state "$scratch/$board" --dataset "$data" \
         --until-finished >>"$scratch/$board.log" 2>&1 &
