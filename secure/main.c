@@ -18,7 +18,7 @@ static const char USAGE[] =
     "  show FILE       what is in a list, a key file, a file of cards\n\n"
     "On the authority's machine, on every board, and there again:\n\n"
     "  fedge-keys authority --out authority.key\n"
-    "  fedge-keys device --state /var/lib/fedge --name kitchen "
+    "  fedge-keys device --state /var/lib/fedge-client --name kitchen "
     ">kitchen.card\n"
     "  fedge-keys sign kitchen.card --authority authority.key --list "
     "boards.list\n\n"

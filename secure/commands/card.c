@@ -15,7 +15,8 @@ static const char USAGE[] =
     "public\nkeys, the proof that both are its own, and a name. Makes the "
     "device's key first\nwhen the folder has none; it is the folder that "
     "fedge-client run --state takes.\n\n"
-    "  fedge-keys device --state /var/lib/fedge --name kitchen >kitchen.card"
+    "  fedge-keys device --state /var/lib/fedge-client --name kitchen "
+    ">kitchen.card"
     "\n\n";
 
 enum { NAME_DIGITS = 12 };

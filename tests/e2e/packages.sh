@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Debian packages on a bare Debian 12: from apt to a finished round in three
-# commands, an update and its way back with the state kept, removal, purge.
+# commands, an update and its way back with the state kept, removal, purge; then
+# the programs without libraries.
 # `make package-test` calls it. Needs root and 3 GB of free memory.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
@@ -12,6 +13,7 @@ arch=$(dpkg --print-architecture)
 if [ -z "${BARE_DEBIAN_INSIDE:-}" ]; then
     packaging/deb "$arch" "$NEW"
     packaging/deb "$arch"  # last, so that this is what build/deb is left with
+    packaging/tarball "$arch"
 fi
 enter_namespace packages "$0"
 . tests/e2e/lib.sh
@@ -52,7 +54,8 @@ printf '[eligibility]\nsensors-root = /nonexistent\n' \
 apt update
 
 # ---- three commands
-round_on_board() {
+board_pid=
+start_board() {
     inside fedge-client run --dataset csv:/srv/plants.csv \
         >>"$scratch/board.log" 2>&1 &
     board_pid=$!
@@ -65,7 +68,7 @@ began=$(date +%s%N)
 apt install "$(package fedge-client $OLD)"
 installed=$(date +%s%N)
 inside "${join[@]}" >/dev/null
-round_on_board
+start_board
 wait_until $SECONDS_MAX has_rounds "$scratch/aggregator" 1 || fail "no round"
 took_ms=$((($(date +%s%N) - began) / 1000000))
 [ $took_ms -le $((SECONDS_MAX * 1000)) ] || fail "a round after $took_ms ms"
@@ -75,6 +78,17 @@ is_version fedge-client $OLD
 [ -z "$(inside dpkg --verify fedge-client)" ] || fail "files are not as packaged"
 [ ! -e "$root/etc/systemd/system/multi-user.target.wants/fedge-client.service" ] ||
     fail "the service is enabled before somebody has said so"
+
+# more_rounds WHAT: the board is one of eight, without which there is none.
+more_rounds() {
+    round=$(finished_rounds "$scratch/aggregator")
+    wait_until 30 has_rounds "$scratch/aggregator" $((round + 2)) ||
+        fail "no rounds $1"
+}
+stop_board() {
+    kill "$(board_process)"
+    wait "$board_pid" || fail "the client ends with $? $1"
+}
 
 # ---- an update beside a client that works: it goes on, and what is there stays
 state=$root/var/lib/fedge-client
@@ -86,28 +100,19 @@ apt install "$(package fedge-client $NEW)"
 is_version fedge-client $NEW
 [ "$(board_process)" = "$process" ] || fail "the update has stopped the client"
 grep -qx '# mine' "$root/etc/fedge/client.conf" || fail "configuration is gone"
-round=$(finished_rounds "$scratch/aggregator")
-wait_until 30 has_rounds "$scratch/aggregator" $((round + 2)) ||
-    fail "no rounds after the update"
-kill "$process"
-wait "$board_pid" || fail "the client ends with $?"
-round_on_board
-round=$(finished_rounds "$scratch/aggregator")
-wait_until 30 has_rounds "$scratch/aggregator" $((round + 2)) ||
-    fail "no rounds with the new program"
-kill "$(board_process)"
-wait "$board_pid" || fail "the new client ends with $?"
+more_rounds "after the update"
+stop_board "after the update"
+start_board
+more_rounds "with the new program"
+stop_board "as the new program"
 step "update: $OLD to $NEW under a client that trains"
 
 # ---- and back
 apt install --allow-downgrades "$(package fedge-client $OLD)"
 is_version fedge-client $OLD
-round_on_board
-round=$(finished_rounds "$scratch/aggregator")
-wait_until 30 has_rounds "$scratch/aggregator" $((round + 2)) ||
-    fail "no rounds with the old program"
-kill "$(board_process)"
-wait "$board_pid" || fail "the old client ends with $?"
+start_board
+more_rounds "with the old program"
+stop_board "as the old program"
 [ "$(sha256sum <"$state/identity.key")" = "$key" ] || fail "another key"
 [ "$(cat "$state/future.state")" = 'fedge future 9' ] || fail "a file is gone"
 address=$(cat "$state/aggregator.address")
@@ -156,3 +161,19 @@ left=$(cd "$root" && find etc usr var -xdev -name '*fedge*' \
     ! -path 'var/cache/apt/*')
 [ -z "$left" ] || fail "purge leaves $left"
 step "removal keeps, purge leaves nothing"
+
+# ---- programs without libraries: from the tarball and back
+tar -C "$root/srv" -xzf "build/fedge-$OLD-$arch.tar.gz"
+ROOT=$root "$root/srv/fedge-$OLD-$arch/install.sh"
+! inside ldd /usr/local/bin/fedge-client >/dev/null 2>&1 ||
+    fail "the static client needs libraries"
+read -ra join < <("$B/fedge-aggregator" token --state "$scratch/aggregator" \
+    --listen "$aggregator_url" 2>&1 | grep '^fedge-client join')
+inside "${join[@]}" >/dev/null
+start_board
+more_rounds "with the static program"
+stop_board "as a static program"
+ROOT=$root "$root/srv/fedge-$OLD-$arch/install.sh" --remove
+left=$(cd "$root" && find usr -xdev -name '*fedge*')
+[ -z "$left" ] || fail "install.sh --remove leaves $left"
+step "the tarball: a round, and gone"
