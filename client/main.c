@@ -214,8 +214,8 @@ static int run(const void *self, fl_reason *why)
     const char *url;
     const int code = find_aggregator(&url, address, &s->service, why);
     if (code) return code;
-    if (fl_service_check(&s->service, why)) return FL_EXIT_USAGE;
-    const fl_err err = fl_service_run(&s->service, url, why);
+    fl_err err = fl_service_check(&s->service, why);
+    if (!err) err = fl_service_run(&s->service, url, why);
     // A disk that cannot be written now may be well another time.
     return err == FL_ERR_SYSTEM ? FL_EXIT_TEMPORARY : fl_program_exit(err);
 }

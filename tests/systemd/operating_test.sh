@@ -38,7 +38,7 @@ def chunk(kind, data):
     return (struct.pack(">I", len(data)) + kind + data +
             struct.pack(">I", zlib.crc32(kind + data)))
 for i in range(int(first), int(first) + int(count)):
-    rows = [pixels[i * 784 + y * 28:][:28] for y in range(28)]
+    rows = [pixels[at:at + 28] for at in range(i * 784, (i + 1) * 784, 28)]
     os.makedirs(f"{folder}/class-{labels[i]}", exist_ok=True)
     with open(f"{folder}/class-{labels[i]}/{i}.png", "wb") as out:
         out.write(b"\x89PNG\r\n\x1a\n" +
