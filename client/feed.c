@@ -19,7 +19,7 @@ bool fl_feed_grows(const fl_feed *feed)
 static void load(fl_feed *feed, fl_feed_look *look)
 {
     fl_skips_begin(&look->skips, &feed->skips);
-    fl_err err = fl_stock_load_own(&look->stock, feed->options, feed->key,
+    fl_err err = fl_stock_load_own(&look->stock, &feed->seen, feed->key,
                                    &look->skips, &feed->stop, &look->trouble);
     fl_skips_end(&look->skips);
     if (!err) {
@@ -38,8 +38,8 @@ static void look_around(fl_feed *feed, fl_feed_look *look)
 {
     const fl_own_options own = {.row_cap = 0};
     *look = (fl_feed_look){.waiting_count = feed->waiting_count};
-    look->err = fl_own_stamp(&look->stamp, feed->options->own_data, &own,
-                             &look->trouble);
+    look->err =
+        fl_own_stamp(&look->stamp, feed->seen.own_data, &own, &look->trouble);
     if (!look->err && look->stamp == feed->stamp) {
         look->trouble = feed->trouble;
         return;
@@ -77,6 +77,7 @@ static void run(fl_job *job)
 
 void fl_feed_begin(fl_feed *feed, const uint8_t *model, size_t model_len)
 {
+    feed->seen = *feed->options;
     feed->model = model;
     feed->model_len = model_len;
     feed->job = (fl_job){.run = run, .done = feed->job.done};
@@ -205,7 +206,7 @@ static fl_err open_own(fl_feed *feed, fl_reason *why)
 fl_err fl_feed_open(fl_feed *feed, const fl_service_options *options,
                     uint64_t key, fl_reason *why)
 {
-    *feed = (fl_feed){.options = options, .key = key};
+    *feed = (fl_feed){.options = options, .seen = *options, .key = key};
     if (options->own_data) return open_own(feed, why);
     return fl_stock_load_shared(&feed->stock, options, why);
 }

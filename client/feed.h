@@ -34,6 +34,9 @@ typedef struct {
     fl_job job;   // first: the pool hands this address back
     void *owner;  // the owner's
     const fl_service_options *options;
+    fl_service_options
+        seen;  // as they were at the begin: for the worker, since
+               // a reload may change them while it is at work
     uint64_t key;
     fl_stock stock;    // in use
     fl_stock retired;  // in use before, for who still has it

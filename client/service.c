@@ -299,18 +299,23 @@ static void reload(service *s)
     (void)!fl_watch_follow(&s->watch, &s->options->rules, &why);  // checked
 }
 
-static void end_training(service *s, fl_training *t)
+static void tell_trained(service *s, fl_training *t)
 {
     s->is_training = false;
+    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
+                              .result = &t->result,
+                              .err = t->err,
+                              .why = t->why.text});
+}
+
+static void end_training(service *s, fl_training *t)
+{
     malloc_trim(0);  // others on the board need what a training took
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
     if (t->plan.work == FL_WORK_TRAIN) {
         fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));
     }
-    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
-                              .result = &t->result,
-                              .err = t->err,
-                              .why = t->why.text});
+    tell_trained(s, t);
 }
 
 // The training begins with the new rows, if the model can learn from them.
@@ -329,7 +334,7 @@ static void end_look(service *s)
     s->awaits_data = false;
     if (err) {
         t->err = err;
-        end_training(s, t);
+        tell_trained(s, t);
         return;
     }
     fl_feed_lend(&s->feed, &t->data);
