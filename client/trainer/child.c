@@ -97,11 +97,10 @@ static bool set_files(const preparation *p)
     return true;
 }
 
+// Core files are forbidden already: it inherits that (fl_secure_hide).
 static bool set_limits(const fl_child_options *options)
 {
-    const struct rlimit none = {0, 0};
     const struct rlimit memory = {options->memory, options->memory};
-    if (setrlimit(RLIMIT_CORE, &none)) return false;
     return options->memory == 0 || setrlimit(RLIMIT_AS, &memory) == 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * A program of the owner's as a child process, kept apart from this one: a
  * process group of its own, no descriptor of ours but its three standard ones,
- * an environment of its own, limits of memory, no core files.
+ * an environment of its own, a limit of memory.
  *
  *   start --> runs <--pause, resume--> stopped --end--> gone, with its group
  *
