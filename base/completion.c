@@ -49,9 +49,9 @@ static void put_bash_option(void *self, const fl_option *option)
 
 static void put_bash_options(FILE *out, const fl_option *table, size_t count)
 {
-    static const fl_option_visitor VISITOR = {NULL, put_bash_option};
+    static const fl_option_visitor visitor = {NULL, put_bash_option};
     fputs("        options=\"", out);
-    fl_option_visit(table, count, &VISITOR, out);
+    fl_option_visit(table, count, &visitor, out);
     fputs("\"\n", out);
 }
 
@@ -113,9 +113,9 @@ static void put_zsh_option(void *self, const fl_option *option)
 
 static void put_zsh_options(FILE *out, const fl_option *table, size_t count)
 {
-    static const fl_option_visitor VISITOR = {NULL, put_zsh_option};
+    static const fl_option_visitor visitor = {NULL, put_zsh_option};
     fputs("        _arguments", out);
-    fl_option_visit(table, count, &VISITOR, out);
+    fl_option_visit(table, count, &visitor, out);
     fputs(" \\\n            '*:FILE:_files'\n", out);
 }
 

@@ -88,9 +88,9 @@ static void explain_stars(FILE *out, const fl_option *table, size_t count)
 
 void fl_options_help(FILE *out, const fl_option *table, size_t count)
 {
-    static const fl_option_visitor VISITOR = {print_title, print_option};
+    static const fl_option_visitor visitor = {print_title, print_option};
     printer p = {.out = out};
-    fl_option_visit(table, count, &VISITOR, &p);
+    fl_option_visit(table, count, &visitor, &p);
     const fl_option *example = fl_option_first_set(table, count);
     if (example) print_other_ways(out, example);
     explain_stars(out, table, count);
@@ -127,7 +127,7 @@ static void print_key(void *self, const fl_option *option)
 
 void fl_options_config(FILE *out, const fl_option *table, size_t count)
 {
-    static const fl_option_visitor VISITOR = {print_section, print_key};
+    static const fl_option_visitor visitor = {print_section, print_key};
     printer p = {.out = out};
-    fl_option_visit(table, count, &VISITOR, &p);
+    fl_option_visit(table, count, &visitor, &p);
 }

@@ -33,14 +33,14 @@ static const struct {
 // Text as it is: no character of it means anything to roff.
 static void put_text(FILE *out, const char *text, size_t len)
 {
-    static const char SPECIAL[] = "-\\'`^~";
-    static const char *const ESCAPED[] = {"\\-",   "\\e",   "\\(aq",
+    static const char special[] = "-\\'`^~";
+    static const char *const escaped[] = {"\\-",   "\\e",   "\\(aq",
                                           "\\(ga", "\\(ha", "\\(ti"};
     if (len > 0 && (text[0] == '.' || text[0] == '\'')) fputs("\\&", out);
     for (size_t i = 0; i < len; i++) {
-        const char *at = strchr(SPECIAL, text[i]);
+        const char *at = strchr(special, text[i]);
         if (at && *at) {
-            fputs(ESCAPED[at - SPECIAL], out);
+            fputs(escaped[at - special], out);
         } else {
             fputc(text[i], out);
         }
@@ -260,14 +260,14 @@ static void put_usage_synopsis(FILE *out, const char *usage,
 static void put_command(FILE *out, const fl_program *program,
                         const fl_command *command)
 {
-    static const fl_option_visitor OPTIONS = {NULL, put_own_option};
+    static const fl_option_visitor visitor = {NULL, put_own_option};
     char title[120];
     snprintf(title, sizeof title, "%s %s", program->name, command->name);
     put_section(out, ".SS", title);
     put_usage_synopsis(out, command->usage, program->name);
     put_blocks(out, command->usage, program->name, DESCRIPTION | EXAMPLES,
                false);
-    fl_option_visit(command->options, command->option_count, &OPTIONS, out);
+    fl_option_visit(command->options, command->option_count, &visitor, out);
 }
 
 static void put_commands(FILE *out, const fl_program *program)
@@ -295,9 +295,9 @@ static const fl_option *example_option(const fl_program *program)
 
 static void put_options(FILE *out, const fl_program *program)
 {
-    static const fl_option_visitor OPTIONS = {put_option_section, put_option};
+    static const fl_option_visitor visitor = {put_option_section, put_option};
     put_section(out, ".SH", "OPTIONS");
-    fl_option_visit(program->options, program->option_count, &OPTIONS, out);
+    fl_option_visit(program->options, program->option_count, &visitor, out);
     // Of commands alone: it does not stand with those of every program then.
     if (!fl_option_first_set(program->options, program->option_count) &&
         example_option(program)) {

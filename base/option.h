@@ -9,8 +9,8 @@
 
 #include "base/options.h"
 
-#define FL_OPTION_RANGE_CAP 80
-#define FL_OPTION_LIMITS_CAP 200
+#define FL_OPTION_RANGE_CAP    80
+#define FL_OPTION_LIMITS_CAP   200
 #define FL_OPTION_VARIABLE_CAP 160
 
 /*

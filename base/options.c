@@ -108,13 +108,13 @@ static fl_err next_flag(flag *next, flag_reader *reader)
 // What --help is to print.
 static fl_err read_form(fl_asked *asked, const char *text, fl_reason *why)
 {
-    static const char *const FORMS[] = {
+    static const char *const forms[] = {
         [FL_ASKED_HELP] = "true",   [FL_ASKED_MANUAL] = "man",
         [FL_ASKED_BASH] = "bash",   [FL_ASKED_ZSH] = "zsh",
         [FL_ASKED_CONFIG] = "conf",
     };
-    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
-        if (!FORMS[i] || strcmp(FORMS[i], text) != 0) continue;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (!forms[i] || strcmp(forms[i], text) != 0) continue;
         *asked = (fl_asked)i;
         return FL_OK;
     }
