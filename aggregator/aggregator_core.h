@@ -133,9 +133,8 @@ typedef struct {
 struct fl_aggregator {
     fl_aggregator_options options;
     fl_aggregator_settings next_settings;
-    bool has_next_settings;
     int64_t now_ms;  // of the event being handled
-    bool has_started;
+    bool has_started, has_next_settings;
     uint64_t mail_sequence;  // the last one given out
     bool is_outdated;        // clients have had later mail, as we have said
 

@@ -53,8 +53,7 @@ static bool is_same(fl_option_kind kind, value a, value b)
     switch (kind) {
     case FL_OPTION_FLAG: return a.flag == b.flag;
     case FL_OPTION_COUNT: return a.count == b.count;
-    case FL_OPTION_NUMBER:
-        return memcmp(&a.number, &b.number, sizeof a.number) == 0;
+    case FL_OPTION_NUMBER: return a.number == b.number;
     case FL_OPTION_TEXT: break;
     }
     return is_same_text(a.text, b.text);
