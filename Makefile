@@ -20,7 +20,7 @@ TEST     := $(wildcard tests/*/*_test.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 # Where there is one thread, the sanitizer of threads has nothing to look at.
 ifeq ($(VARIANT),tsan)
-TEST     := $(shell grep -lE -e 'thread|fl_(pool|team|net_tcp|signals)_' \
+TEST     := $(shell grep -lE -e 'thread|fl_(pool|team|net_tcp|signals|control)_' \
               -e 'fl_(evaluation|http|server|service|simulation)_' $(TEST))
 endif
 BENCH    := $(wildcard tests/bench/*_bench.c)

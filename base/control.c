@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/control.h"
 
+#include <signal.h>
+
 #include "base/log.h"
 
 static void ask_to_stop(void *self)
@@ -16,9 +18,20 @@ static void ask_to_reload(void *self)
     control->post(control->post_self, &control->reloading);
 }
 
+// One that comes while the program starts waits until it has: by default it
+// would end the process, for systemd without a fault.
+static void hold_reloads(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 void fl_control_open(fl_control *control, fl_reload *reload)
 {
     fl_reason why;
+    if (reload) hold_reloads();
     *control = (fl_control){.reload = reload};
     atomic_init(&control->is_reload_posted, false);
     if (fl_notify_open(&control->notify, &why)) {

@@ -41,9 +41,9 @@ typedef enum {
 } fl_control_word;
 
 /*
- * Takes the manager's variables out of the environment: before there are
- * threads. One that makes no sense is logged, and nothing is said then. The
- * caller owns *control: fl_control_close.
+ * Takes the manager's variables out of the environment, and holds SIGHUP back
+ * until the start: before there are threads. A variable that makes no sense is
+ * logged, and nothing is said then. The caller owns *control: fl_control_close.
  */
 void fl_control_open(fl_control *control, fl_reload *reload);
 

@@ -41,8 +41,8 @@ static void check_configuration(fl_findings *all)
     const fl_service_options *o = all->options;
     if (!o->aggregator) {
         fl_finding_add(all, FL_FINDING_ERROR, "configuration",
-                       "say --aggregator tcp://ADDRESS:PORT, or put it into "
-                       "section [client] of the configuration",
+                       "join one with fedge-client join, or say --aggregator "
+                       "tcp://ADDRESS:PORT",
                        "no aggregator is named");
     } else if (fl_rules_read(&rules, &metered, &o->rules, &why)) {
         fl_finding_add(all, FL_FINDING_ERROR, "configuration",

@@ -77,6 +77,18 @@ TEST(control_brings_signals_to_the_loop)
     assert_int_equal(fl_control_take(&control, NULL), FL_CONTROL_NOTHING);
 }
 
+// The state folder is locked, so that somebody asks, but data is still read.
+TEST(control_holds_a_reload_until_it_has_started)
+{
+    fl_reload *reload = control.reload;
+    fl_control_close(&control);
+    fl_control_open(&control, reload);
+    kill(getpid(), SIGHUP);
+    assert_ok(fl_control_start(&control, post, &queue));
+    assert_int_equal(fl_control_take(&control, posted_within(5000)),
+                     FL_CONTROL_RELOAD);
+}
+
 // A loop that is busy for a while must not lose a stop behind a thousand.
 TEST(control_queues_one_reload_however_many_are_asked_for)
 {
@@ -116,6 +128,7 @@ TEST(control_opens_beside_a_manager_that_makes_no_sense)
 #define AS_DAEMON(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 RUN_TESTS(AS_DAEMON(control_brings_signals_to_the_loop),
+          AS_DAEMON(control_holds_a_reload_until_it_has_started),
           AS_DAEMON(control_queues_one_reload_however_many_are_asked_for),
           AS_DAEMON(control_reloads_and_says_whether_it_did),
           AS_DAEMON(control_opens_beside_a_manager_that_makes_no_sense))

@@ -64,6 +64,10 @@ used=$(echo "$line" | cut -d' ' -f5)
 ! grep -rqF "${used#*.}" "$state" "$scratch/kitchen" ||
     fail "a secret is on disk"
 
+# Where it has joined is known to check, too.
+client check --state "$scratch/kitchen" --dataset "$data" >"$scratch/said" || :
+expect_said "the aggregator is $aggregator_url" "$aggregator_url answers"
+
 # Who is in already needs no token, and uses none.
 expect_exit 0 join kitchen "$(token)"
 expect_said "enrolled as kitchen"
