@@ -135,8 +135,8 @@ struct fl_aggregator {
     fl_aggregator_settings next_settings;
     int64_t now_ms;  // of the event being handled
     bool has_started, has_next_settings;
-    uint64_t mail_sequence;  // the last one given out
     bool is_outdated;        // clients have had later mail, as we have said
+    uint64_t mail_sequence;  // the last one given out
 
     fl_peer *peers;
     uint32_t peer_count, peer_cap;  // slots in use or once used; allocated

@@ -95,10 +95,10 @@ static bool is_between_rounds(const char *activity)
 void fl_activity_describe(char text[FL_ACTIVITY_TEXT_CAP],
                           const fl_activity *activity)
 {
-    char why[FL_ELIGIBILITY_TEXT_CAP];
     const fl_eligibility *e = &activity->watch->eligibility;
     const fl_away away = fl_eligibility_away(e);
     if (away) {
+        char why[FL_ELIGIBILITY_TEXT_CAP];
         fl_eligibility_explain(e, away, why);
         snprintf(text, FL_ACTIVITY_TEXT_CAP, "resting: %s, %s",
                  fl_away_word(away), why);

@@ -23,7 +23,7 @@ expect_exit $USAGE aggregator
 expect_said "name a command" --help
 expect_exit $USAGE client rnu
 expect_said "rnu is not a command"
-expect_exit $USAGE client run --state "$scratch/none"
+expect_exit 77 client run --state "$scratch/none"
 expect_said --aggregator
 expect_exit $USAGE aggregator run --state "$scratch/none" --rouds 3
 expect_said "unknown option --rouds" "did you mean --rounds?"
