@@ -198,13 +198,31 @@ rm /etc/fedge/client.conf.d/*
 systemctl start fedge-client || fail "it does not start"
 ok "a configuration that cannot be ends with 78 and stays so"
 
-# 9. The journal knows what is an error, and needs no time of ours.
+# 9. A trainer of the owner's starts behind all that, also without a network.
+systemctl stop fedge-client
+drop_in fedge-client <<-UNIT
+	[Service]
+	RestrictNamespaces=user net
+UNIT
+configure client trainer <<-CONF
+	[trainer]
+	trainer-command = /bin/false
+	trainer-memory = 300
+	trainer-offline = true
+CONF
+systemctl start fedge-client || fail "it does not start with a trainer"
+wait_until 20 journal_has fedge-client 'the trainer: it ended with exit code 1' ||
+    fail "the trainer is not even started"
+rm /etc/fedge/client.conf.d/* /etc/systemd/system/fedge-client.service.d/test.conf
+ok "a trainer is started, without a network"
+
+# 10. The journal knows what is an error, and needs no time of ours.
 journalctl --sync
 for unit in fedge-client fedge-aggregator fedge-two; do
     journal $unit -p info | grep -e '^<[0-9]' -e '^20[0-9][0-9]-' &&
         fail "a line begins with what the journal knows"
     journal $unit _TRANSPORT=stdout -p err |
-        grep -v -e event=reload_failed -e 'bad.conf:[23]: ' &&
+        grep -v -e event=reload_failed -e "bad.conf:[23]: " -e event=training_failed &&
         fail "that is no error"
 done
 journal fedge-aggregator PRIORITY=6 | grep -q event=round_closed || fail "no info"
