@@ -37,6 +37,11 @@ static fl_standing enrolled(void)
     return (fl_standing){.state = FL_STANDING_ENROLLED};
 }
 
+static fl_standing pending(void)
+{
+    return (fl_standing){.state = FL_STANDING_PENDING};
+}
+
 static fl_standing refused(fl_cause cause)
 {
     return (fl_standing){.state = FL_STANDING_REFUSED, .cause = cause};
@@ -53,8 +58,7 @@ static fl_standing standing_by_list(const fl_aggregator *aggregator,
         (list && fl_enrolment_find(list, identity) != FL_ENROLMENT_NONE)) {
         return enrolled();
     }
-    return is_pending ? (fl_standing){.state = FL_STANDING_PENDING}
-                      : refused(FL_CAUSE_NOT_ENROLLED);
+    return is_pending ? pending() : refused(FL_CAUSE_NOT_ENROLLED);
 }
 
 fl_standing fl_entry_standing(const fl_aggregator *aggregator,
@@ -68,7 +72,7 @@ fl_standing fl_entry_standing(const fl_aggregator *aggregator,
     case FL_REGISTRATION_REVOKED: return refused(FL_CAUSE_REVOKED);
     case FL_REGISTRATION_PENDING:
         if (!is_guarded) return standing_by_list(aggregator, identity, true);
-        return (fl_standing){.state = FL_STANDING_PENDING};
+        return pending();
     case FL_REGISTRATION_ENROLLED:
         if (!is_guarded) return standing_by_list(aggregator, identity, false);
         return enrolled();

@@ -67,8 +67,8 @@ static fl_err delete_old_files(fl_store *store, fl_reason *why)
                       1, why);
 }
 
-// A copy (backup.h) does not know how often the original has been started since:
-// not more than ten times a second after the last round that both have.
+// A copy (backup.h) does not know how often the original has been started
+// since: not more than ten times a second after the last round that both have.
 static fl_err count_unknown_starts(fl_store *store, fl_reason *why)
 {
     fl_store_query query;
@@ -92,8 +92,8 @@ static fl_err count_start(fl_store *store, fl_reason *why)
     FL_TRY(fl_store_db_begin(&store->db, why));
     if (store->is_copy) err = count_unknown_starts(store, why);
     if (!err) {
-        err = fl_store_db_run(&store->db,
-                              "UPDATE start SET count = count + 1", why);
+        err = fl_store_db_run(&store->db, "UPDATE start SET count = count + 1",
+                              why);
     }
     return fl_store_db_finish(&store->db, err, why);
 }

@@ -32,8 +32,8 @@ static void write_word(char *dst, unsigned word)
 // Where a letter stands among these, -1: nowhere.
 static int index_in(const char *letters, char letter)
 {
-    const char small =
-        letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+    const bool is_large = letter >= 'A' && letter <= 'Z';
+    const int small = is_large ? letter - 'A' + 'a' : letter;
     const char *found = small ? strchr(letters, small) : NULL;
     return found ? (int)(found - letters) : -1;
 }

@@ -366,10 +366,11 @@ int fl_join_run(FILE *out, const fl_join_options *options, fl_reason *why)
 // The secret in it, and room for what the option then points to.
 static char *hide(char *word)
 {
-    char *copy = malloc(strlen(word) + 1);
+    const size_t len = strlen(word);
+    char *copy = malloc(len + 1);
     if (!copy) return word;
-    strcpy(copy, word);
-    memset(word, 'x', strlen(word));
+    memcpy(copy, word, len + 1);
+    memset(word, 'x', len);
     return copy;
 }
 

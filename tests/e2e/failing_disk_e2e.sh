@@ -14,7 +14,7 @@ make_table "$scratch/table.csv" 300
 
 start_board() {
     LD_PRELOAD=$shim start_client "$board" --dataset "csv:$scratch/table.csv" \
-        --partition iid:2 --slice 0 --aggregation "${1:-clear}"
+        --partition iid:2 --slice 0 --aggregation clear
 }
 board_status() {
     LD_PRELOAD=$shim "$B/fedge-client" status --state "$board" --json

@@ -29,6 +29,7 @@ fi
 
 # The mirror is the one that this machine's apt uses.
 make_base() {
+    # shellcheck disable=SC2016  # apt expands these, not the shell
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
         'Created-By: Packages' | awk '$2 == "bookworm" { print $1; exit }')
     rm -rf "$kept/base.part"

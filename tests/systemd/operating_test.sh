@@ -57,8 +57,9 @@ boot() {
     machine=$scratch/$1/root
     echo "$1" >"$machine/etc/hostname"
     echo "127.0.0.1 localhost laptop $1" >"$machine/etc/hosts"
-    cp build/deb/fedge-*_"$OLD"_"$arch.deb" build/deb/fedge-*_"$NEW"_"$arch.deb" \
-        "$machine/root/"
+    for version in $OLD $NEW; do
+        cp build/deb/fedge-*_"${version}_$arch.deb" "$machine/root/"
+    done
     # Boards work whatever the temperature and the load of this machine.
     mkdir -p "$machine/etc/fedge/client.conf.d"
     printf '[eligibility]\nsensors-root = /nonexistent\npause-at-least = 0\n' \
@@ -78,7 +79,18 @@ is_up() {
         grep -q 'running\|degraded'
 }
 
+# With the machines go their disks; lib.sh removes what is left.
+stop_machines() {
+    for pid in $helper_pids; do
+        kill -9 "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    umount -R -l "$scratch"
+}
 mount -t tmpfs -o size=60%,mode=755 machines "$scratch"
+trap 'stop_machines; stop_everything' EXIT
+# Where the page has a person answer.
+echo 'APT::Get::Assume-Yes "true";' >"$root/etc/apt/apt.conf.d/95yes"
 umount "$root/sys" "$root/dev" "$root/proc" 2>/dev/null || :
 boot laptop test 0
 first=1000
