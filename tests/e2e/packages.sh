@@ -8,7 +8,8 @@ set -eu
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$tree"
 . tests/e2e/bare_debian.sh
-readonly OLD=0.1.0 NEW=0.1.1~test SECONDS_MAX=60
+OLD=$(dpkg-parsechangelog -l packaging/debian/changelog -S Version)
+readonly OLD NEW=$OLD+test SECONDS_MAX=60
 arch=$(dpkg --print-architecture)
 if [ -z "${BARE_DEBIAN_INSIDE:-}" ]; then
     packaging/deb "$arch" "$NEW"
