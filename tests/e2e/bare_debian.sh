@@ -27,7 +27,8 @@ enter_namespace() {
 
 # Runs a command on the bare system with an environment as after a login.
 inside() {
-    env -i HOME="$home" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    env -i HOME="$home" LANG=C.UTF-8 \
+        PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+http_proxy="$http_proxy"} \
         ${https_proxy:+https_proxy="$https_proxy"} \
         chroot ${login:+--userspec="$login"} "$root" "$@" </dev/null

@@ -8,7 +8,8 @@ set -eu
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$tree"
 . tests/e2e/bare_debian.sh
-readonly OLD=0.1.0 NEW=0.1.1~test SECONDS_MAX=60
+OLD=$(dpkg-parsechangelog -l packaging/debian/changelog -S Version)
+readonly OLD NEW=$OLD+test SECONDS_MAX=60
 arch=$(dpkg --print-architecture)
 if [ -z "${BARE_DEBIAN_INSIDE:-}" ]; then
     packaging/deb "$arch" "$NEW"
@@ -65,7 +66,7 @@ start_board() {
 board_process() { pgrep -f '^fedge-client run --dataset csv:/srv' | head -n 1; }
 
 began=$(date +%s%N)
-apt install "$(package fedge-client $OLD)"
+apt install "$(package fedge-client "$OLD")"
 installed=$(date +%s%N)
 inside "${join[@]}" >/dev/null
 start_board
@@ -74,7 +75,7 @@ took_ms=$((($(date +%s%N) - began) / 1000000))
 [ $took_ms -le $((SECONDS_MAX * 1000)) ] || fail "a round after $took_ms ms"
 step "three commands to a round: $took_ms ms, of which apt" \
     "$(((installed - began) / 1000000))"
-is_version fedge-client $OLD
+is_version fedge-client "$OLD"
 [ -z "$(inside dpkg --verify fedge-client)" ] || fail "files are not as packaged"
 [ ! -e "$root/etc/systemd/system/multi-user.target.wants/fedge-client.service" ] ||
     fail "the service is enabled before somebody has said so"
@@ -96,8 +97,8 @@ key=$(sha256sum <"$state/identity.key")
 printf 'fedge future 9\n' >"$state/future.state"
 printf '\n# mine\n' >>"$root/etc/fedge/client.conf"
 process=$(board_process)
-apt install "$(package fedge-client $NEW)"
-is_version fedge-client $NEW
+apt install "$(package fedge-client "$NEW")"
+is_version fedge-client "$NEW"
 [ "$(board_process)" = "$process" ] || fail "the update has stopped the client"
 grep -qx '# mine' "$root/etc/fedge/client.conf" || fail "configuration is gone"
 more_rounds "after the update"
@@ -108,8 +109,8 @@ stop_board "as the new program"
 step "update: $OLD to $NEW under a client that trains"
 
 # ---- and back
-apt install --allow-downgrades "$(package fedge-client $OLD)"
-is_version fedge-client $OLD
+apt install --allow-downgrades "$(package fedge-client "$OLD")"
+is_version fedge-client "$OLD"
 start_board
 more_rounds "with the old program"
 stop_board "as the old program"
@@ -125,13 +126,13 @@ printf '%s\n' "$address" >"$state/aggregator.address"
 step "back to $OLD: state kept, a newer one refused"
 
 # ---- the aggregator: the same, and a database of a newer one
-apt install "$(package fedge-aggregator $OLD)"
+apt install "$(package fedge-aggregator "$OLD")"
 inside fedge-aggregator token --name kitchen >"$scratch/token.out" 2>&1
 tokens=$(inside fedge-aggregator token --list)
-apt install "$(package fedge-aggregator $NEW)"
-is_version fedge-aggregator $NEW
+apt install "$(package fedge-aggregator "$NEW")"
+is_version fedge-aggregator "$NEW"
 [ "$(inside fedge-aggregator token --list)" = "$tokens" ] || fail "lost tokens"
-apt install --allow-downgrades "$(package fedge-aggregator $OLD)"
+apt install --allow-downgrades "$(package fedge-aggregator "$OLD")"
 [ "$(inside fedge-aggregator token --list)" = "$tokens" ] || fail "lost tokens"
 set_version() {
     python3 - "$root/var/lib/fedge-aggregator/fedge.sqlite" "$1" <<'PYTHON'
