@@ -10,7 +10,8 @@ GEN     := $(OUT)/gen
 ROOMS    := base data model model/loss model/ops model/kernels model/int8 \
             model/onnx model/reduce model/zoo compress compress/commands \
             compress/model compress/update secure secure/commands secure/mask \
-            secure/session proto net client client/trainer aggregator aggregator/http \
+            secure/session proto net client client/board client/doctor client/feed \
+            client/state client/trainer aggregator aggregator/http \
             aggregator/joining sim
 PROGRAMS := client aggregator sim compress secure
 SRC      := $(wildcard $(ROOMS:=/*.c))

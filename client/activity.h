@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "client/board/watch.h"
 #include "client/client.h"
-#include "client/feed.h"
-#include "client/state.h"
+#include "client/feed/feed.h"
+#include "client/state/state.h"
 #include "client/trainer/external.h"
-#include "client/watch.h"
 
 typedef struct {
     const char *aggregator;

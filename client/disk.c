@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/state_address.h"
+#include "client/state/state_address.h"
 
 enum { MANIFEST_CAP = 1024 * 1024 };  // memory for one; its bound is 164 KiB
 

@@ -15,7 +15,7 @@
 #define FL_CLIENT_DISK_H
 
 #include "client/client.h"
-#include "client/state.h"
+#include "client/state/state.h"
 
 typedef struct {
     fl_state *state;  // borrowed

@@ -10,8 +10,8 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "client/skips.h"
-#include "client/state.h"
+#include "client/feed/skips.h"
+#include "client/state/state.h"
 #include "data/data.h"
 #include "model/model.h"
 

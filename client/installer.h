@@ -14,7 +14,7 @@
 #include "base/pool.h"
 #include "client/gate.h"
 #include "client/install.h"
-#include "client/state.h"
+#include "client/state/state.h"
 
 typedef struct {
     fl_job job;  // first: the pool hands this address back

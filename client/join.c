@@ -8,8 +8,8 @@
 #include "base/json.h"
 #include "base/program.h"
 #include "client/client.h"
-#include "client/state.h"
-#include "client/state_address.h"
+#include "client/state/state.h"
+#include "client/state/state_address.h"
 
 enum {
     SCRATCH_CAP = 1024 * 1024,

@@ -9,11 +9,11 @@
 
 #include "base/program.h"
 #include "client/activity.h"
-#include "client/doctor.h"
+#include "client/doctor/doctor.h"
 #include "client/infer.h"
 #include "client/join.h"
 #include "client/service.h"
-#include "client/state_address.h"
+#include "client/state/state_address.h"
 
 static const char STATE[] = "/var/lib/fedge-client";
 

@@ -11,16 +11,16 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "client/activity.h"
+#include "client/board/watch.h"
 #include "client/disk.h"
-#include "client/feed.h"
+#include "client/feed/feed.h"
 #include "client/gate.h"
 #include "client/installer.h"
-#include "client/state_address.h"
+#include "client/state/state_address.h"
 #include "client/trainer/external.h"
 #include "client/trainer/workdir.h"
 #include "client/training.h"
 #include "client/trust.h"
-#include "client/watch.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,

@@ -15,9 +15,9 @@
 #include "base/options.h"
 #include "base/reason.h"
 #include "base/reload.h"
+#include "client/board/rules.h"
 #include "client/client.h"
-#include "client/rules.h"
-#include "client/state.h"
+#include "client/state/state.h"
 #include "client/trainer/external.h"
 
 typedef struct {

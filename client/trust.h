@@ -10,7 +10,7 @@
 #define FL_CLIENT_TRUST_H
 
 #include "client/client.h"
-#include "client/state.h"
+#include "client/state/state.h"
 
 /* Room for keys, which fl_client_options borrows. */
 typedef struct {

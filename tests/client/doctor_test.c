@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/doctor.h"
+#include "client/doctor/doctor.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/eligibility.h"
+#include "client/board/eligibility.h"
 
 #include <stdlib.h>
 
 #include "base/random.h"
-#include "client/rules.h"
+#include "client/board/rules.h"
 #include "tests/test.h"
 
 enum { SECOND = 1000, REST = 30 * SECOND };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/feed.h"
+#include "client/feed/feed.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "client/install.h"
 #include "client/installer.h"
-#include "client/state.h"
+#include "client/state/state.h"
 #include "tests/support/board.h"
 #include "tests/support/scratch.h"
 #include "tests/test.h"

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
-#include "client/state_address.h"
+#include "client/state/state_address.h"
 #include "secure/secure.h"
 #include "tests/support/data_files.h"
 #include "tests/test.h"

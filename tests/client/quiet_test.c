@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/quiet.h"
+#include "client/board/quiet.h"
 
 #include <stdlib.h>
 #include <time.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/sensors.h"
+#include "client/board/sensors.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/sensor_text.h"
+#include "client/board/sensor_text.h"
 #include "tests/support/data_files.h"
 #include "tests/test.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/state_address.h"
+#include "client/state/state_address.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/state.h"
+#include "client/state/state.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "client/stock.h"
+#include "client/feed/stock.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/traffic.h"
+#include "client/board/traffic.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/state_record.h"
+#include "client/state/state_record.h"
 #include "tests/support/data_files.h"
 #include "tests/support/scratch.h"
 #include "tests/test.h"

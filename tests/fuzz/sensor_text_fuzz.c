@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/quiet.h"
-#include "client/sensor_text.h"
+#include "client/board/quiet.h"
+#include "client/board/sensor_text.h"
 
 enum { TEXT_CAP = 4096, SOME_DAY_S = 1790000000 };
 
