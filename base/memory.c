@@ -19,3 +19,10 @@ void fl_memory_give_back(void)
     (void)mallopt(M_ARENA_MAX, HEAPS);
 #endif
 }
+
+void fl_memory_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}

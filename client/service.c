@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/service.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/clock.h"
 #include "base/control.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/pool.h"
 #include "client/activity.h"
 #include "client/board/watch.h"
@@ -310,7 +310,7 @@ static void tell_trained(service *s, fl_training *t)
 
 static void end_training(service *s, fl_training *t)
 {
-    malloc_trim(0);  // others on the board need what a training took
+    fl_memory_trim();  // others on the board need what a training took
     if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
     if (t->plan.work == FL_WORK_TRAIN) {
         fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));

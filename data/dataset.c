@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 #include "data/loader.h"
 
@@ -170,7 +171,7 @@ fl_err fl_dataset_keep(fl_dataset *dataset, const uint32_t *rows, size_t count)
     take_blocks(dataset, blocks);
     dataset->row_count = (uint32_t)count;
     // The allocator keeps what was freed for later; a board needs it now.
-    malloc_trim(0);
+    fl_memory_trim();
     return FL_OK;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "data/loader.h"
 
@@ -244,7 +244,7 @@ static fl_err open_wanted(fl_dataset **dataset, const fl_source *wanted,
         return err;
     }
     // What parsing and the other part took is of no use any more.
-    malloc_trim(0);
+    fl_memory_trim();
     *dataset = opened;
     return FL_OK;
 }

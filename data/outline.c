@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <malloc.h>
 #include <stdlib.h>
+
+#include "base/memory.h"
 
 #include "data/loader.h"
 
@@ -72,6 +73,6 @@ fl_err fl_dataset_fill(fl_dataset *dataset, fl_data_part part,
                            : fl_reason_set(why, FL_ERR_MEMORY, "out of memory");
     fl_dataset_free(rows);
     fl_picks_fini(&picks);
-    malloc_trim(0);
+    fl_memory_trim();
     return err;
 }

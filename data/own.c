@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/memory.h"
 #include "data/loader.h"
 
 // Beside its values: label, and what a client notes of it.
@@ -156,7 +156,7 @@ fl_err fl_dataset_open_own(fl_dataset **dataset, const fl_data_options *options,
         fl_dataset_free(opened);
         return err;
     }
-    malloc_trim(0);  // what parsing took
+    fl_memory_trim();  // what parsing took
     *dataset = opened;
     return FL_OK;
 }
