@@ -13,8 +13,8 @@
  */
 void fl_memory_give_back(void);
 
-/* Now, what small blocks have left: others on a board need it. Takes a walk over
- * the heap, so after large pieces of work only. */
+/* Now, what small blocks have left: others on a board need it. Takes a walk
+ * over the heap, so after large pieces of work only. */
 void fl_memory_trim(void);
 
 #endif

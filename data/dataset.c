@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-
 #include "data/loader.h"
 
 void fl_dataset_free(fl_dataset *dataset)

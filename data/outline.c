@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-
 #include "data/loader.h"
 
 // Rows come in the order of the source: row `order[i]` of them is row i.
