@@ -16,9 +16,10 @@ kills=0 hits=0
 
 # Two steps of 20 %, each with a round to recover; INT8 then, and at the end.
 readonly STORY='T T M I T M I T M R M T T R M'
+# Whoever was there before a kill is there again when the rounds go on.
 start() {
     start_aggregator "$state" --model lenet --dataset "$pictures" \
-        --rounds 15 --cohort 3 --quorum 3 --gather 0 --deadline 20 \
+        --rounds 15 --cohort 3 --quorum 3 --gather 1 --deadline 20 \
         --prune 0.4 --prune-step 0.2 --prune-start 2 --prune-recover 1 \
         --int8 --max-drop 100 --farewell 8 --out "$scratch/final.onnx" --json
 }
