@@ -12,6 +12,8 @@ export FAILING_DISK="$scratch/fault" FAILING_FOLDER="$board"
 shim=$PWD/$B/tests/e2e/failing_disk.so
 make_table "$scratch/table.csv" 300
 
+# The sanitizer wants to be loaded first, and does not have to be.
+export ASAN_OPTIONS="verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 start_board() {
     LD_PRELOAD=$shim start_client "$board" --dataset "csv:$scratch/table.csv" \
         --partition iid:2 --slice 0 --aggregation clear
