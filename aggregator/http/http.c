@@ -159,7 +159,8 @@ static fl_err open_socket(fl_http *http, const char *address, fl_reason *why)
 }
 
 // What MHD has to say is about single connections.
-static void log_mhd(void *self, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void
+log_mhd(void *self, const char *format, va_list args)
 {
     char text[256];
     (void)self;

@@ -94,6 +94,7 @@ expect_said "a-z"
 run_client kitchen
 kitchen=$client_pid
 run_client cellar
+cellar=$client_pid
 wait_until 20 has_rounds "$state" 2 || fail "no rounds with the two"
 
 # ---- tokens that let nobody in
@@ -175,7 +176,6 @@ wait_until 10 grep -q 'event=connected' "$scratch/kitchen.log" || fail "not back
 
 # ---- two clients with one key: the newest stays, the other is told
 cp -r "$scratch/cellar" "$scratch/copy"
-cellar=$(pgrep -f "run --state $scratch/cellar ")
 run_client copy
 wait_until 10 has_ended "$cellar" || fail "both stay"
 grep -q "a key belongs to one board" "$scratch/cellar.log" ||
