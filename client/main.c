@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/program.h"
 #include "client/activity.h"
 #include "client/doctor/doctor.h"
@@ -311,5 +312,6 @@ int main(int argc, char **argv)
         .variables = VARIABLES,
         .files = FILES,
     };
+    fl_memory_give_back();
     return fl_program_main(&program, argc, argv);
 }

@@ -8,25 +8,18 @@
 #include "base/clock.h"
 #include "base/control.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/pool.h"
 #include "client/activity.h"
 #include "client/board/watch.h"
 #include "client/disk.h"
-#include "client/feed/feed.h"
-#include "client/gate.h"
-#include "client/installer.h"
+#include "client/jobs.h"
 #include "client/state/state_address.h"
-#include "client/trainer/external.h"
 #include "client/trainer/workdir.h"
-#include "client/training.h"
 #include "client/trust.h"
 
 enum {
     SCRATCH_CAP = 32 * 1024 * 1024,
     GOODBYE_MS = 5000,  // for what is queued when we leave
     STATUS_MS = 1000,   // at most one status a second
-    LOOK_MS = 10000,    // between two looks for data where there is too little
 };
 
 typedef struct service {
@@ -38,28 +31,18 @@ typedef struct service {
     fl_identity identity;
     fl_trust trust;
     fl_enrolment *enrolment;
-    fl_feed feed;
+    fl_jobs jobs;
     uint64_t number;  // names this client's random streams
     fl_arena scratch;
     fl_net *net;
-    fl_pool *pool;
     fl_client *client;
 
     fl_conn conn;
     bool is_dialling;
     fl_watch watch;
-    fl_gate gate;
-    fl_training training;
-    fl_external external;    // who trains, if not the engine
-    bool has_given_up;       // the training that goes on
-    fl_footprint footprint;  // of the last one
-    fl_installer installer;
     fl_state_installed installed;  // what status says of it
     size_t installed_bytes;
-    bool has_installed;
-    bool is_training, is_installing, is_looking, has_left;
-    bool awaits_data;  // the training, until the feed has looked for more
-    int64_t look_at_ms;
+    bool has_installed, has_left;
     fl_err left_with;
     fl_reason left_why;
     bool has_kept_address;
@@ -92,15 +75,15 @@ static void write_status(service *s)
         .aggregator = s->url,
         .activity = fl_client_activity(s->client),
         .public_key = s->identity.public_key,
-        .feed = &s->feed,
+        .feed = &s->jobs.feed,
         .status = &status,
         .installed = s->has_installed ? &s->installed : NULL,
         .installed_bytes = s->installed_bytes,
         .watch = &s->watch,
         .peak_kb = fl_activity_peak_kb(),
-        .footprint = s->footprint,
+        .footprint = s->jobs.footprint,
         .trouble = s->disk.trouble.text,
-        .trainer = &s->external,
+        .trainer = &s->jobs.external,
     };
     fl_disk_report(fl_activity_write(s->state, &activity, &why), "status",
                    &why);
@@ -113,84 +96,6 @@ static void write_status(service *s)
         fl_disk_report(fl_state_address_keep(s->options->state, s->url, &why),
                        "address", &why);
     }
-}
-
-/* ---- training ---- */
-
-static void training_done(fl_job *job)
-{
-    fl_training *t = (fl_training *)(void *)job;
-    service *s = t->owner;
-    (void)!fl_net_post(s->net, t);
-}
-
-static fl_local_data data_of(const service *s, const fl_client_effect *effect)
-{
-    fl_local_data data = {.model = effect->bytes,
-                          .model_len = effect->len,
-                          .ranges = effect->ranges,
-                          .ranges_len = effect->ranges_len,
-                          .client = s->number,
-                          .trainer = fl_external_trainer(&s->external),
-                          .thread_count = (uint32_t)s->options->rules.threads};
-    fl_feed_lend(&s->feed, &data);
-    return data;
-}
-
-static void look_done(fl_job *job)
-{
-    fl_feed *feed = (fl_feed *)(void *)job;
-    service *s = feed->owner;
-    (void)!fl_net_post(s->net, feed);
-}
-
-// Looks for new data, for a training or for want of any.
-static void begin_look(service *s)
-{
-    const fl_local_data *data = &s->training.data;
-    s->is_looking = true;
-    s->feed.owner = s;
-    s->feed.job.done = look_done;
-    fl_feed_begin(&s->feed, s->awaits_data ? data->model : NULL,
-                  s->awaits_data ? data->model_len : 0);
-    fl_pool_submit(s->pool, &s->feed.job);
-}
-
-static void begin_training(service *s, const fl_client_effect *effect)
-{
-    const fl_local_data data = data_of(s, effect);
-    fl_training_begin(&s->training, &s->gate, effect, &data);
-    s->training.owner = s;
-    s->training.job.done = training_done;
-    s->is_training = true;
-    s->has_given_up = false;
-    s->awaits_data = fl_feed_grows(&s->feed);
-    if (!s->awaits_data) {
-        fl_pool_submit(s->pool, &s->training.job);
-    } else if (!s->is_looking) {
-        begin_look(s);
-    }
-}
-
-/* ---- the INT8 form ---- */
-
-static void installer_done(fl_job *job)
-{
-    fl_installer *installer = (fl_installer *)(void *)job;
-    service *s = installer->owner;
-    (void)!fl_net_post(s->net, installer);
-}
-
-static void begin_installing(service *s, const fl_client_effect *effect)
-{
-    const fl_local_data data = data_of(s, effect);
-    fl_installer_begin(&s->installer, s->options->state, effect, &data,
-                       s->options->max_drop);
-    s->installer.owner = s;
-    s->installer.gate = &s->gate;
-    s->installer.job.done = installer_done;
-    s->is_installing = true;
-    fl_pool_submit(s->pool, &s->installer.job);
 }
 
 /* ---- the machine ---- */
@@ -225,9 +130,9 @@ static void do_effect(service *s, const fl_client_effect *effect)
         (void)!fl_net_send(s->net, s->conn, effect->bytes, effect->len);
         break;
     case FL_CLIENT_HANG_UP: fl_net_close(s->net, s->conn); break;
-    case FL_CLIENT_TRAIN: begin_training(s, effect); break;
-    case FL_CLIENT_INSTALL: begin_installing(s, effect); break;
-    case FL_CLIENT_CANCEL: fl_training_stop(&s->training); break;
+    case FL_CLIENT_TRAIN: fl_jobs_train(&s->jobs, effect); break;
+    case FL_CLIENT_INSTALL: fl_jobs_install(&s->jobs, effect); break;
+    case FL_CLIENT_CANCEL: fl_jobs_cancel(&s->jobs); break;
     case FL_CLIENT_LOG:
         fl_log_line(effect->level, effect->event, effect->text);
         break;
@@ -274,17 +179,6 @@ static void tell(service *s, fl_client_event event)
     s->is_dialling = false;
 }
 
-static void install(service *s)
-{
-    fl_client_event event;
-    s->is_installing = false;
-    fl_installer_finish(&s->installer, s->state, &event);
-    tell(s, event);
-    fl_installer_fini(&s->installer);
-    fl_feed_release(&s->feed);
-    look_at_installed(s);
-}
-
 static fl_err check_options(void *self, fl_reason *why)
 {
     const service *s = self;
@@ -299,78 +193,24 @@ static void reload(service *s)
     (void)!fl_watch_follow(&s->watch, &s->options->rules, &why);  // checked
 }
 
-static void tell_trained(service *s, fl_training *t)
+static void take_job(service *s, const void *posted)
 {
-    s->is_training = false;
-    tell(s, (fl_client_event){.kind = FL_CLIENT_TRAINED,
-                              .result = &t->result,
-                              .err = t->err,
-                              .why = t->why.text});
-}
-
-static void end_training(service *s, fl_training *t)
-{
-    fl_memory_trim();  // others on the board need what a training took
-    if (t->result.footprint.bytes > 0) s->footprint = t->result.footprint;
-    if (t->plan.work == FL_WORK_TRAIN) {
-        fl_external_note(&s->external, t->err, &t->why, fl_net_now(s->net));
-    }
-    tell_trained(s, t);
-}
-
-// The training begins with the new rows, if the model can learn from them.
-static void end_look(service *s)
-{
-    fl_training *t = &s->training;
-    const bool was_for_training = s->feed.model != NULL;
-    s->is_looking = false;
-    s->look_at_ms = fl_net_now(s->net) + LOOK_MS;
-    const fl_err err = fl_feed_finish(&s->feed, s->is_installing, &t->why);
-    if (!s->awaits_data) return;
-    if (!was_for_training) {  // it came in the meantime
-        begin_look(s);
-        return;
-    }
-    s->awaits_data = false;
-    if (err) {
-        t->err = err;
-        tell_trained(s, t);
-        return;
-    }
-    fl_feed_lend(&s->feed, &t->data);
-    fl_feed_keep_classes(&s->feed, s->state);
-    fl_pool_submit(s->pool, &t->job);
-}
-
-// While there is too little nobody asks this client to train, and so to look.
-static void look_for_data(service *s)
-{
-    if (!fl_feed_grows(&s->feed) || s->is_looking || s->is_training ||
-        s->feed.stock.row_count >= s->options->rules.min_samples ||
-        fl_net_now(s->net) < s->look_at_ms) {
-        return;
-    }
-    begin_look(s);
+    fl_client_event event;
+    if (!fl_jobs_take(&s->jobs, posted, &event)) return;
+    tell(s, event);
+    fl_jobs_settle(&s->jobs);
+    if (event.kind == FL_CLIENT_INSTALLED) look_at_installed(s);
 }
 
 static void handle_posted(service *s, void *posted)
 {
     switch (fl_control_take(&s->control, posted)) {
-    case FL_CONTROL_NOTHING: break;
+    case FL_CONTROL_NOTHING: take_job(s, posted); break;
     case FL_CONTROL_STOP:
         tell(s, (fl_client_event){.kind = FL_CLIENT_STOP});
-        return;
-    case FL_CONTROL_RELOAD: reload(s); return;
+        break;
+    case FL_CONTROL_RELOAD: reload(s); break;
     }
-    if (posted == &s->installer) {
-        install(s);
-        return;
-    }
-    if (posted == &s->feed) {
-        end_look(s);
-        return;
-    }
-    end_training(s, posted);
 }
 
 static void handle(service *s, const fl_net_event *event)
@@ -411,49 +251,39 @@ static uint64_t bytes_moved(const service *s)
     return status.bytes_up + status.bytes_down;
 }
 
-// A job that has begun goes on until it comes to the gate.
-static void pause(service *s, bool is_paused)
-{
-    fl_gate_set(&s->gate, is_paused);
-    if (!s->is_training) return;
-    if (is_paused) fl_training_pause(&s->training);
-    fl_log(FL_LOG_INFO, is_paused ? "paused" : "resumed", "round=%u",
-           s->training.plan.round);
-}
-
 static void look(service *s)
 {
     const bool was_away = fl_watch_away(&s->watch) != FL_AWAY_NONE;
     const fl_watch_self self = {
         .now_ms = fl_net_now(s->net),
         .bytes = bytes_moved(s),
-        .samples = s->feed.stock.row_count,
-        .own_tasks = s->is_training && !was_away
+        .samples = s->jobs.feed.stock.row_count,
+        .own_tasks = s->jobs.is_training && !was_away
                          ? (uint32_t)s->options->rules.threads
                          : 0,
         .trainer_rest_ms =
-            fl_retreat_left_ms(&s->external.retreat, fl_net_now(s->net)),
-        .trainer_failures = s->external.retreat.failure_count,
+            fl_retreat_left_ms(&s->jobs.external.retreat, fl_net_now(s->net)),
+        .trainer_failures = s->jobs.external.retreat.failure_count,
     };
     if (!fl_watch_look(&s->watch, &self)) return;
     const fl_away away = fl_watch_away(&s->watch);
-    if ((away != FL_AWAY_NONE) != was_away) pause(s, !was_away);
+    if ((away != FL_AWAY_NONE) != was_away) {
+        fl_jobs_pause(&s->jobs, !was_away);
+    }
     tell(s, (fl_client_event){.kind = FL_CLIENT_AWAY, .away = away});
 }
 
 // When a training that is paused has to be left to others.
 static int64_t patience(const service *s)
 {
-    if (!s->is_training || s->has_given_up || !fl_watch_away(&s->watch)) {
-        return INT64_MAX;
-    }
-    return fl_training_latest(&s->training, fl_client_round_end(s->client));
+    if (!fl_watch_away(&s->watch)) return INT64_MAX;
+    return fl_jobs_patience(&s->jobs, fl_client_round_end(s->client));
 }
 
 static void give_up_in_time(service *s)
 {
     if (fl_net_now(s->net) < patience(s)) return;
-    s->has_given_up = true;
+    fl_jobs_give_up(&s->jobs);
     tell(s, (fl_client_event){.kind = FL_CLIENT_GIVE_UP});
 }
 
@@ -463,11 +293,8 @@ static void give_up_in_time(service *s)
 // manager starts the program again then.
 static int64_t beat(service *s)
 {
-    const int64_t now_ms = fl_net_now(s->net);
-    const bool is_stuck =
-        s->is_training && fl_training_is_stuck(&s->training, now_ms);
-    if (is_stuck) return INT64_MAX;
-    fl_notify_beat(&s->control.notify, now_ms);
+    if (fl_jobs_are_stuck(&s->jobs)) return INT64_MAX;
+    fl_notify_beat(&s->control.notify, fl_net_now(s->net));
     return fl_notify_deadline(&s->control.notify);
 }
 
@@ -478,7 +305,7 @@ static fl_err loop(service *s)
     tell(s, (fl_client_event){.kind = FL_CLIENT_TICK});
     while (!s->has_left) {
         look(s);
-        look_for_data(s);
+        fl_jobs_seek(&s->jobs);
         give_up_in_time(s);
         if (fl_net_now(s->net) >= s->status_at_ms) {
             s->status_at_ms = fl_net_now(s->net) + STATUS_MS;
@@ -500,23 +327,13 @@ static void say_goodbye(service *s)
 {
     fl_net_event event;
     const int64_t until_ms = fl_net_now(s->net) + GOODBYE_MS;
-    if (s->is_training) fl_training_stop(&s->training);
-    if (s->is_installing) atomic_store(&s->installer.stop, true);
-    if (s->is_looking) atomic_store(&s->feed.stop, true);
-    if (s->awaits_data) s->is_training = false;  // it never began
-    fl_gate_knock(&s->gate);
-    while ((s->conn || s->is_training || s->is_installing || s->is_looking) &&
+    fl_jobs_leave(&s->jobs);
+    while ((s->conn || fl_jobs_are_busy(&s->jobs)) &&
            fl_net_now(s->net) < until_ms) {
         if (fl_net_next(s->net, &event, until_ms)) break;
         if (event.kind == FL_NET_CLOSED && event.conn == s->conn) s->conn = 0;
-        if (event.kind == FL_NET_POSTED && event.posted == &s->training) {
-            s->is_training = false;
-        }
-        if (event.kind == FL_NET_POSTED && event.posted == &s->installer) {
-            s->is_installing = false;
-        }
-        if (event.kind == FL_NET_POSTED && event.posted == &s->feed) {
-            s->is_looking = false;
+        if (event.kind == FL_NET_POSTED) {
+            fl_jobs_forget(&s->jobs, event.posted);
         }
     }
 }
@@ -569,12 +386,7 @@ static fl_err make_machine(service *s, fl_reason *why)
     if (err) return fl_reason_set(why, err, "no memory for a client");
     fl_disk_restore(&s->disk, s->client);
     look_at_installed(s);
-    FL_TRY(
-        fl_watch_open(&s->watch, &s->options->rules, s->options->state, why));
-    if (fl_gate_init(&s->gate)) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory for a gate");
-    }
-    return FL_OK;
+    return fl_watch_open(&s->watch, &s->options->rules, s->options->state, why);
 }
 
 static fl_err start(service *s, fl_reason *why)
@@ -588,14 +400,11 @@ static fl_err start(service *s, fl_reason *why)
     FL_TRY(fl_net_tcp_check(s->url, why));
     FL_TRY(open_state(s, why));
     fl_workdir_clear(s->options->state);
-    FL_TRY(fl_external_init(&s->external, &s->options->trainer,
-                            s->options->state, s->options->data.dataset, why));
-    FL_TRY(fl_feed_open(&s->feed, s->options, s->number, why));
-    // Of data that grows they are not sure before a model has as many.
-    if (!fl_feed_grows(&s->feed)) fl_feed_keep_classes(&s->feed, s->state);
+    FL_TRY(fl_jobs_open(&s->jobs, s->options, s->state, s->number, why));
     FL_TRY(make_machine(s, why));
     // The mask comes first: no thread of ours takes the signals.
-    if (fl_control_start(&s->control, post, s) || fl_pool_new(&s->pool, 1)) {
+    if (fl_control_start(&s->control, post, s) ||
+        fl_jobs_start(&s->jobs, s->net)) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "cannot start a thread");
     }
     return FL_OK;
@@ -604,17 +413,12 @@ static fl_err start(service *s, fl_reason *why)
 static void finish(service *s)
 {
     fl_control_close(&s->control);
-    fl_pool_free(s->pool);
-    if (s->training.owner) fl_result_fini(&s->training.result);
-    fl_gate_fini(&s->gate);
-    fl_installer_fini(&s->installer);
-    fl_external_fini(&s->external);
+    fl_jobs_close(&s->jobs);
     if (s->client) fl_watch_close(&s->watch, bytes_moved(s));
     fl_client_free(s->client);
     fl_enrolment_free(s->enrolment);
     fl_net_free(s->net);
     fl_arena_fini(&s->scratch);
-    fl_feed_close(&s->feed);
     fl_identity_fini(&s->identity);
     fl_state_close(s->state);
 }
@@ -628,7 +432,7 @@ fl_err fl_service_run(const fl_service_options *options, const char *url,
     fl_err err = start(&s, why);
     if (!err) {
         fl_log(FL_LOG_INFO, "started", "aggregator=%s samples=%u", url,
-               s.feed.stock.row_count);
+               s.jobs.feed.stock.row_count);
         fl_notify_ready(&s.control.notify);
         err = loop(&s);
         if (err) {

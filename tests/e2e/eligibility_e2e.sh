@@ -31,7 +31,7 @@ start_board() {
 start_leader() {
     start_aggregator "$@" --model mlp --dataset "csv:$scratch/table.csv" \
         --cohort 2 --quorum 2 --aggregation clear --codec none --gather 0 \
-        --deadline 60 --seed 7 --json
+        --deadline 300 --seed 7 --json
 }
 
 status_of() {
