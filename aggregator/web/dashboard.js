@@ -23,7 +23,7 @@ const ACTIVITIES = {
   finished: "All rounds are finished",
 };
 const SIGNS = { waiting: "\u25cb", training: "\u25d4", ready: "\u25d1", added: "\u25cf",
-  declined: "\u2715", resting: "\u23f8\ufe0e", absent: "\u2013" };
+  declined: "\u2715", resting: "\u25c7", absent: "\u2013" };
 const WORKS = { train: "train", measure: "measure the model", importance: "measure channels",
   ranges: "measure ranges" };
 
