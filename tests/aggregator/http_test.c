@@ -16,7 +16,7 @@
 #include "tests/support/scratch.h"
 #include "tests/test.h"
 
-enum { ANSWER_CAP = 256 * 1024, ROUNDS = 30, PATIENCE_MS = 8000 };
+enum { ANSWER_CAP = 256 * 1024, ROUNDS = 30, PATIENCE_MS = 60000 };
 
 static char folder[FL_SCRATCH_CAP];
 static char answer[ANSWER_CAP];

@@ -69,9 +69,10 @@ start_doomed_client() {
     aggregator_url=$real_url
 }
 
-# wait_until SECONDS COMMAND...: tries twenty times a second.
+# wait_until SECONDS COMMAND...: tries twenty times a second. Where programs are
+# slower than usual TEST_PATIENCE says how many times as long they may take.
 wait_until() {
-    tries=$(($1 * 20))
+    tries=$(($1 * 20 * ${TEST_PATIENCE:-1}))
     shift
     while ! "$@" 2>/dev/null; do
         tries=$((tries - 1))
