@@ -10,7 +10,7 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 pictures=idx:$scratch/pictures
-make_pictures "$scratch/pictures" 3000 1000
+make_pictures "$scratch/pictures" 3000 $((1000 / patience))
 raw=$((80202 * 4)) # LeNet in float32
 
 start() {
@@ -49,7 +49,7 @@ last_bytes() {
 
 # A federation of three, in which everybody is new.
 start_aggregator "$state" --model lenet --dataset "$pictures" \
-    --rounds 100000 --cohort 3 --quorum 3 --deadline 2 --json
+    --rounds 100000 --cohort 3 --quorum 3 --deadline $((2 * patience)) --json
 for client in 0 1 2; do
     start $client
 done

@@ -45,10 +45,7 @@ model_of() {
 }
 
 # Some seconds of training.
-case $B in
-*asan*) epochs=150 ;;
-*) epochs=1200 ;;
-esac
+is_slow && epochs=$((150 / patience)) || epochs=1200
 make_table "$scratch/table.csv" 4000
 set_sensors cool 45
 set_sensors hot 85

@@ -26,7 +26,7 @@ says() {
 }
 
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 100000 --cohort 2 --gather 0 --deadline 5 --aggregation clear \
+    --rounds 100000 --cohort 2 --gather 0 --deadline $((5 * patience)) --aggregation clear \
     --codec none --json
 start_board
 start_client "$scratch/other" --dataset "csv:$scratch/table.csv" \

@@ -9,15 +9,16 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 readonly rounds=8
+choose_pictures 30000 500
 
-start_aggregator "$state" --model lenet --dataset fashion-mnist \
+start_aggregator "$state" --model lenet --dataset "$pictures" \
     --rounds $rounds --cohort 5 --json
 "$B/fedge-aggregator" status --state "$state" --json >"$scratch/status" ||
     fail "status of a running aggregator: exit code $?"
 grep -q '"running":true' "$scratch/status" || fail "it runs: $(cat "$scratch/status")"
 
 for slice in 0 1 2 3 4; do
-    start_client "$scratch/client-$slice" --dataset fashion-mnist \
+    start_client "$scratch/client-$slice" --dataset "$pictures" \
         --partition dirichlet:0.3:100 --slice "$slice"
 done
 wait_until 20 test -f "$scratch/client-0/status.json" || fail "no client status"

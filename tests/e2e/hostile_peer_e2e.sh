@@ -12,7 +12,7 @@ make_table "$scratch/table.csv" 400
 
 # 90 % of 400 rows are for training, 120 of them for each of three clients.
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 40 --cohort 3 --quorum 3 --deadline 10 --gather 0 --json
+    --rounds 40 --cohort 3 --quorum 3 --deadline $((10 * patience)) --gather 0 --json
 tests/e2e/hostile_peer.py "$port" 200 "$scratch/door" >"$scratch/hostile.log" \
     2>&1 &
 hostile=$!

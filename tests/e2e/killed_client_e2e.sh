@@ -17,7 +17,7 @@ start() {
 }
 
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 1000000 --cohort 3 --quorum 2 --gather 0 --deadline 1 --json
+    --rounds 1000000 --cohort 3 --quorum 2 --gather 0 --deadline $((1 * patience)) --json
 for slice in 0 1 2; do
     start $slice
 done

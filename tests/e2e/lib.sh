@@ -3,6 +3,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
 
+# Where programs are instrumented or emulated they take longer: what waits for
+# them has TEST_PATIENCE times as long, and is_slow says to give them less to do.
+readonly patience=${TEST_PATIENCE:-1}
+is_slow() {
+    case $B in *asan*) return 0 ;; *) [ "$patience" -gt 1 ] ;; esac
+}
+
 # Most tests have two or three clients, which is few to hide among.
 export FEDGE_SUM_MIN_SURVIVORS=2 FEDGE_CLIENT_MIN_SURVIVORS=2
 
@@ -69,10 +76,9 @@ start_doomed_client() {
     aggregator_url=$real_url
 }
 
-# wait_until SECONDS COMMAND...: tries twenty times a second. Where programs are
-# slower than usual TEST_PATIENCE says how many times as long they may take.
+# wait_until SECONDS COMMAND...: tries twenty times a second.
 wait_until() {
-    tries=$(($1 * 20 * ${TEST_PATIENCE:-1}))
+    tries=$(($1 * 20 * patience))
     shift
     while ! "$@" 2>/dev/null; do
         tries=$((tries - 1))
@@ -84,7 +90,7 @@ wait_until() {
 # await_text LOG REGEX: returns as soon as a line has it, for moments that are
 # short ones.
 await_text() {
-    tries=6000
+    tries=$((6000 * patience))
     until grep -q -e "$2" "$1" 2>/dev/null; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || fail "no \"$2\" in $1"
@@ -168,6 +174,15 @@ for name in os.listdir(source):
         out.write(data[:4] + struct.pack(">I", rows) +
                   data[8:head + rows * each])
 PYTHON
+}
+
+# choose_pictures TRAIN TEST: $pictures is Fashion-MNIST; where programs are
+# emulated so many of its rows.
+choose_pictures() {
+    pictures=fashion-mnist
+    [ "$patience" -gt 1 ] || return 0
+    make_pictures "$scratch/pictures" "$@"
+    pictures=idx:$scratch/pictures
 }
 
 # json_values KEY FILE...: the values of a key, one a line.

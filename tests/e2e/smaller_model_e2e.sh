@@ -10,7 +10,7 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 pictures=idx:$scratch/pictures
-make_pictures "$scratch/pictures" 3000 1000
+make_pictures "$scratch/pictures" 3000 $((1000 / patience))
 boards='0 1 2 3 4 5'
 kills=0 hits=0
 
@@ -19,9 +19,9 @@ readonly STORY='T T M I T M I T M R M T T R M'
 # Whoever was there before a kill is there again when the rounds go on.
 start() {
     start_aggregator "$state" --model lenet --dataset "$pictures" \
-        --rounds 15 --cohort 3 --quorum 3 --gather 1 --deadline 20 \
+        --rounds 15 --cohort 3 --quorum 3 --gather 1 --deadline $((20 * patience)) \
         --prune 0.4 --prune-step 0.2 --prune-start 2 --prune-recover 1 \
-        --int8 --max-drop 100 --farewell 8 --out "$scratch/final.onnx" --json
+        --int8 --max-drop 100 --farewell $((8 * patience)) --out "$scratch/final.onnx" --json
 }
 
 board() {

@@ -7,14 +7,15 @@ B=${B:-build/release}
 . tests/e2e/lib.sh
 make_scratch
 state=$scratch/aggregator
+choose_pictures 10000 500
 
 # Rounds in which clients train for minutes: every stop comes in the middle.
 start_slow_aggregator() {
-    start_aggregator "$state" --model lenet --dataset fashion-mnist \
+    start_aggregator "$state" --model lenet --dataset "$pictures" \
         --rounds 2 --cohort 2 --local-epochs 2000 --batch 8 --gather 0 --json
 }
 start_slow_client() {
-    start_client "$scratch/client-$1" --dataset fashion-mnist \
+    start_client "$scratch/client-$1" --dataset "$pictures" \
         --partition dirichlet:0.3:100 --slice "$1"
 }
 is_training() {
@@ -43,17 +44,17 @@ expect_exit 3 "$B/fedge-aggregator" status --state "$state" --json
 expect_said '"round":0'
 
 # The folders are good for a federation that has time to finish.
-start_aggregator "$state" --model lenet --dataset fashion-mnist \
+start_aggregator "$state" --model lenet --dataset "$pictures" \
     --rounds 2 --cohort 2 --gather 0 --json
 for slice in 0 1; do
-    start_client "$scratch/client-$slice" --dataset fashion-mnist \
+    start_client "$scratch/client-$slice" --dataset "$pictures" \
         --partition dirichlet:0.3:100 --slice "$slice" --until-finished
 done
 wait_for_all || fail "the folders are not good after a stop"
 [ "$(rounds_of "$state.out" | wc -l)" -eq 2 ] || fail "not two rounds"
 
 # A simulation that is stopped writes what is finished.
-"$B/fedge-sim" --rounds 100000 --samples 100 --quiet \
+"$B/fedge-sim" --dataset "$pictures" --rounds 100000 --samples 100 --quiet \
     --csv "$scratch/run.csv" --json "$scratch/run.jsonl" \
     --out "$scratch/model.onnx" >"$scratch/sim.log" 2>&1 &
 client_pids=$!

@@ -60,7 +60,7 @@ sed -n 's/.*trainer_done.*measured_before=\([^ ]*\) measured_after=\([^ ]*\).*/\
 aggregator_url=''
 start_aggregator "$scratch/patient" --model mlp \
     --dataset "csv:$scratch/table.csv" --rounds 3 --cohort 10 --quorum 2 \
-    --gather 0 --deadline 60 --lr 0.1 --batch 8 --json
+    --gather 0 --deadline $((60 * patience)) --lr 0.1 --batch 8 --json
 start_bad hang 2 'not done after 2.0 s'
 start_bad exits 3 'it said last: Traceback: no CUDA'
 start_bad crashes 4 'signal 11'
