@@ -10,22 +10,17 @@
 #include "model/ops/op.h"
 #include "model/place.h"
 
-#define NONE UINT32_MAX  // no such node
-
 enum { FUSED_POOL_MAX = 256 };
 
 // What is known of a value, one a node. Views and nodes fused into a step
 // have no memory of their own: `root` is the value that holds them.
 typedef struct {
     uint32_t root;
-    uint32_t maker;  // of a root: the node of the step that writes it
-    uint32_t step;   // of a root: that step's number
-    uint32_t consumer_count;
-    bool is_used;                      // the logits depend on it
-    bool wants_grad;                   // parameters upstream
-    uint32_t first, last;              // ticks of the data
-    uint32_t again_first, again_last;  // ticks of the data computed again
-    uint32_t grad_first, grad_last;    // ticks of the gradient
+    uint32_t maker;   // of a root: the node of the step that writes it
+    uint32_t step;    // of a root: that step's number
+    bool wants_grad;  // parameters upstream
+    // Of the data, of the data computed again, of the gradient.
+    fl_span data_used, again_used, grad_used;
     fl_block *data, *again, *grad;
 } value;
 
@@ -35,7 +30,7 @@ typedef struct {
     bool has_backward;
     bool is_frozen;  // its parameters and statistics stay as they are
     bool is_rerun;   // forgets its output and makes it again in backward ...
-    uint32_t rerun_before;              // ... before this step's
+    uint32_t rerun_before;              // ... before this step's; FL_SPAN_NEVER
     bool is_fresh[FL_NODE_INPUTS_MAX];  // of backward, see fl_task
     fl_task task;                       // what all lanes share
     fl_task_memory memory;
@@ -54,11 +49,11 @@ struct fl_plan {
     const fl_kernels *kernels;
     fl_plan_options options;
     uint32_t lane_count, lane_cap;  // lane_cap: examples of one lane
+    fl_readers *readers;            // one a value
     value *values;
     step *steps;
     uint32_t step_count;
     fl_block *blocks;
-    uint32_t *block_nodes;  // for messages: whose block it is
     size_t block_count;
     float *common;  // of all lanes: packed weights and shared sums
     size_t common_floats;
@@ -74,19 +69,6 @@ static uint32_t last_node(const fl_plan *plan)
 }
 
 /* ---- values ---- */
-
-static void mark_used(fl_plan *plan)
-{
-    plan->values[last_node(plan)].is_used = true;
-    for (uint32_t i = plan->graph.node_count; i-- > 0;) {
-        const fl_node *node = &plan->graph.nodes[i];
-        if (!plan->values[i].is_used) continue;
-        for (uint32_t k = 0; k < node->input_count; k++) {
-            plan->values[node->inputs[k]].is_used = true;
-            plan->values[node->inputs[k]].consumer_count++;
-        }
-    }
-}
 
 static bool is_frozen(const fl_plan *plan, uint32_t i)
 {
@@ -108,20 +90,6 @@ static void mark_wanted_grads(fl_plan *plan)
 }
 
 /* ---- steps ---- */
-
-// The node that is the only reader of value i, or NONE.
-static uint32_t only_consumer(const fl_plan *plan, uint32_t i)
-{
-    if (plan->values[i].consumer_count != 1) return NONE;
-    for (uint32_t k = i + 1; k < plan->graph.node_count; k++) {
-        const fl_node *node = &plan->graph.nodes[k];
-        for (uint32_t j = 0; plan->values[k].is_used && j < node->input_count;
-             j++) {
-            if (node->inputs[j] == i) return k;
-        }
-    }
-    return NONE;
-}
 
 // Windows side by side, whole, and with room for the winner in one byte.
 static bool is_simple_pool(const fl_node *node)
@@ -155,8 +123,8 @@ static void fuse(fl_plan *plan, step *s)
     fl_task *task = &s->task;
     if (plan->options.is_unfused) return;
     for (;;) {
-        const uint32_t next = only_consumer(plan, s->output);
-        if (next == NONE) return;
+        const uint32_t next = plan->readers[s->output].only;
+        if (next == FL_GRAPH_NONE) return;
         const fl_node *node = &plan->graph.nodes[next];
         if (can_fuse_act(plan, s, fl_op_get(node->op))) {
             task->act = node;
@@ -176,7 +144,8 @@ static void add_step(fl_plan *plan, uint32_t i, const fl_op *op)
     const fl_node *node = &plan->graph.nodes[i];
     value *made;
     step *s = &plan->steps[plan->step_count];
-    *s = (step){.op = op, .node = i, .output = i, .rerun_before = NONE};
+    *s =
+        (step){.op = op, .node = i, .output = i, .rerun_before = FL_SPAN_NEVER};
     s->task.kernels = plan->kernels;
     s->task.node = node;
     s->task.node_number = i;
@@ -201,15 +170,15 @@ static void make_steps(fl_plan *plan)
 {
     plan->values[0].root = 0;
     for (uint32_t i = 1; i < plan->graph.node_count; i++) {
-        plan->values[i].root = NONE;
+        plan->values[i].root = FL_GRAPH_NONE;
     }
     for (uint32_t i = 1; i < plan->graph.node_count; i++) {
         const fl_node *node = &plan->graph.nodes[i];
         const fl_op *op = fl_op_get(node->op);
         assert(op);  // fl_graph_add knew it
         value *v = &plan->values[i];
-        if (!v->is_used || v->root != NONE) continue;
         // A node fused into an earlier step has a root already.
+        if (!plan->readers[i].count || v->root != FL_GRAPH_NONE) continue;
         if (op->is_view) {
             v->root = plan->values[node->inputs[0]].root;
         } else {
@@ -223,12 +192,6 @@ static void make_steps(fl_plan *plan)
 static uint32_t backward_tick(const fl_plan *plan, uint32_t step_index)
 {
     return 2 * plan->step_count - step_index;
-}
-
-static void widen(uint32_t *first, uint32_t *last, uint32_t tick)
-{
-    if (tick < *first) *first = tick;
-    if (tick > *last) *last = tick;
 }
 
 static value *root_of(const fl_plan *plan, uint32_t i)
@@ -245,9 +208,9 @@ static bool is_rerun(const fl_plan *plan, const value *v)
 static void use_in_backward(fl_plan *plan, value *v, uint32_t tick)
 {
     if (is_rerun(plan, v)) {
-        widen(&v->again_first, &v->again_last, tick);
+        fl_span_widen(&v->again_used, tick);
     } else {
-        widen(&v->first, &v->last, tick);
+        fl_span_widen(&v->data_used, tick);
     }
 }
 
@@ -269,10 +232,9 @@ static void note_forward_uses(fl_plan *plan, uint32_t i)
     const step *s = &plan->steps[i];
     const fl_node *node = &plan->graph.nodes[s->node];
     value *y = root_of(plan, s->output);
-    widen(&y->first, &y->last, i);
+    fl_span_widen(&y->data_used, i);
     for (uint32_t k = 0; k < node->input_count; k++) {
-        value *x = root_of(plan, node->inputs[k]);
-        widen(&x->first, &x->last, i);
+        fl_span_widen(&root_of(plan, node->inputs[k])->data_used, i);
     }
 }
 
@@ -289,12 +251,12 @@ static void note_backward_uses(fl_plan *plan, uint32_t i)
     const uint32_t back = backward_tick(plan, i);
     value *y = root_of(plan, s->output);
     if (!s->has_backward) return;
-    widen(&y->grad_first, &y->grad_last, back);
+    fl_span_widen(&y->grad_used, back);
     if (reads_output(s)) use_in_backward(plan, y, back);
     for (uint32_t k = 0; k < node->input_count; k++) {
         value *x = root_of(plan, node->inputs[k]);
         if (s->op->reads_input) use_in_backward(plan, x, back);
-        if (x->wants_grad) widen(&x->grad_first, &x->grad_last, back);
+        if (x->wants_grad) fl_span_widen(&x->grad_used, back);
     }
 }
 
@@ -303,11 +265,11 @@ static void note_rerun(fl_plan *plan, step *s)
 {
     const value *y = root_of(plan, s->output);
     const fl_node *node = &plan->graph.nodes[s->node];
-    if (!s->is_rerun || y->again_first == NONE) return;
-    s->rerun_before = 2 * plan->step_count - y->again_first;
+    const uint32_t tick = y->again_used.first;
+    if (!s->is_rerun || tick == FL_SPAN_NEVER) return;
+    s->rerun_before = 2 * plan->step_count - tick;
     for (uint32_t k = 0; k < node->input_count; k++) {
-        value *x = root_of(plan, node->inputs[k]);
-        widen(&x->first, &x->last, y->again_first);
+        fl_span_widen(&root_of(plan, node->inputs[k])->data_used, tick);
     }
 }
 
@@ -315,9 +277,10 @@ static void note_uses(fl_plan *plan)
 {
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
         value *v = &plan->values[i];
-        v->first = v->again_first = v->grad_first = NONE;
+        v->data_used = v->again_used = v->grad_used =
+            (fl_span){.first = FL_SPAN_NEVER};
     }
-    widen(&plan->values[0].first, &plan->values[0].last, 0);
+    fl_span_widen(&plan->values[0].data_used, 0);
     for (uint32_t i = 0; i < plan->step_count; i++) {
         plan->steps[i].is_rerun = can_rerun(plan, &plan->steps[i]);
     }
@@ -329,9 +292,9 @@ static void note_uses(fl_plan *plan)
         note_rerun(plan, &plan->steps[i]);
     }
     value *logits = root_of(plan, last_node(plan));
-    widen(&logits->first, &logits->last, plan->step_count);
+    fl_span_widen(&logits->data_used, plan->step_count);
     if (plan->options.with_gradients) {
-        widen(&logits->grad_first, &logits->grad_last, plan->step_count);
+        fl_span_widen(&logits->grad_used, plan->step_count);
     }
 }
 
@@ -344,7 +307,7 @@ static void note_fresh(fl_plan *plan)
         for (uint32_t k = 0; s->has_backward && k < node->input_count; k++) {
             const value *x = root_of(plan, node->inputs[k]);
             bool is_first =
-                x->wants_grad && x->grad_first == backward_tick(plan, i);
+                x->wants_grad && x->grad_used.first == backward_tick(plan, i);
             for (uint32_t j = 0; j < k; j++) {
                 if (root_of(plan, node->inputs[j]) == x) is_first = false;
             }
@@ -356,32 +319,30 @@ static void note_fresh(fl_plan *plan)
 /* ---- memory ---- */
 
 static fl_err add_block(fl_plan *plan, fl_block **block, uint32_t node,
-                        size_t floats, size_t times, uint32_t first,
-                        uint32_t last)
+                        size_t floats, size_t times, fl_span used)
 {
-    plan->block_nodes[plan->block_count] = node;
     *block = &plan->blocks[plan->block_count++];
-    (*block)->first = first;
-    (*block)->last = last;
+    **block = (fl_block){.used = used, .node = node};
     return fl_size_mul(&(*block)->floats, floats, times);
+}
+
+// Of one of the arrays of a value, if it is in use at all.
+static fl_err add_value_block(fl_plan *plan, fl_block **block, uint32_t node,
+                              size_t size, fl_span used)
+{
+    if (used.first == FL_SPAN_NEVER) return FL_OK;
+    return add_block(plan, block, node, size, plan->lane_cap, used);
 }
 
 static fl_err add_value_blocks(fl_plan *plan)
 {
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
         value *v = &plan->values[i];
-        if (v->root != i || v->first == NONE) continue;
-        const size_t size = fl_shape_size(plan->graph.nodes[i].shape);
-        FL_TRY(add_block(plan, &v->data, v->maker, size, plan->lane_cap,
-                         v->first, v->last));
-        if (v->again_first != NONE) {
-            FL_TRY(add_block(plan, &v->again, v->maker, size, plan->lane_cap,
-                             v->again_first, v->again_last));
-        }
-        if (v->grad_first != NONE) {
-            FL_TRY(add_block(plan, &v->grad, v->maker, size, plan->lane_cap,
-                             v->grad_first, v->grad_last));
-        }
+        if (v->root != i) continue;
+        const size_t n = fl_shape_size(plan->graph.nodes[i].shape);
+        FL_TRY(add_value_block(plan, &v->data, v->maker, n, v->data_used));
+        FL_TRY(add_value_block(plan, &v->again, v->maker, n, v->again_used));
+        FL_TRY(add_value_block(plan, &v->grad, v->maker, n, v->grad_used));
     }
     return FL_OK;
 }
@@ -395,11 +356,12 @@ static fl_err add_step_blocks(fl_plan *plan, uint32_t i)
         FL_TRY(s->op->memory(&s->memory, &s->task, s->has_backward));
     }
     assert(!s->is_rerun || s->memory.scratch == 0);
-    FL_TRY(add_block(plan, &s->kept, s->node, s->memory.kept, plan->lane_cap, i,
-                     back));
-    FL_TRY(add_block(plan, &s->scratch, s->node, s->memory.scratch, 1, i, i));
+    FL_TRY(add_block(plan, &s->kept, s->node, s->memory.kept, plan->lane_cap,
+                     (fl_span){i, back}));
+    FL_TRY(add_block(plan, &s->scratch, s->node, s->memory.scratch, 1,
+                     (fl_span){i, i}));
     return add_block(plan, &s->back_scratch, s->node, s->memory.scratch, 1,
-                     back, back);
+                     (fl_span){back, back});
 }
 
 // What all lanes share lives as long as the plan: one area after the other.
@@ -430,22 +392,8 @@ static fl_err add_step_common(fl_plan *plan, step *s)
 
 static fl_err refuse_memory(const fl_plan *plan, fl_reason *why)
 {
-    size_t largest = 0, sum = plan->common_floats;
-    for (size_t i = 0; i < plan->block_count; i++) {
-        if (plan->blocks[i].floats > plan->blocks[largest].floats) largest = i;
-        if (fl_size_add(&sum, sum, plan->blocks[i].floats)) sum = SIZE_MAX;
-    }
-    const fl_node *node = &plan->graph.nodes[plan->block_nodes[largest]];
-    return fl_reason_set(why, FL_ERR_MEMORY,
-                         "a batch of %u needs more memory than there is: up "
-                         "to %zu bytes, %zu of them for node \"%s\" (%s); "
-                         "lower the batch",
-                         plan->options.batch_cap,
-                         sum > SIZE_MAX / 4 ? SIZE_MAX : sum * 4,
-                         plan->blocks[largest].floats > SIZE_MAX / 4
-                             ? SIZE_MAX
-                             : plan->blocks[largest].floats * 4,
-                         node->name, fl_op_name(node->op));
+    return fl_place_refuse(plan->blocks, plan->block_count, plan->common_floats,
+                           &plan->graph, plan->options.batch_cap, why);
 }
 
 static float *allocate(size_t floats, size_t times)
@@ -538,14 +486,14 @@ static void set_pointers(fl_plan *plan, uint32_t lane, uint32_t i)
 static fl_err allocate_tables(fl_plan *plan)
 {
     const size_t count = plan->graph.node_count;
+    plan->readers = calloc(count, sizeof *plan->readers);
     plan->values = calloc(count, sizeof *plan->values);
     plan->steps = calloc(count, sizeof *plan->steps);
     // A value has three blocks at most, and so has a step.
     plan->blocks = calloc(6 * count, sizeof *plan->blocks);
-    plan->block_nodes = calloc(6 * count, sizeof *plan->block_nodes);
     plan->tasks = calloc(count * plan->lane_count, sizeof *plan->tasks);
-    const bool is_whole = plan->values && plan->steps && plan->blocks &&
-                          plan->block_nodes && plan->tasks;
+    const bool is_whole = plan->readers && plan->values && plan->steps &&
+                          plan->blocks && plan->tasks;
     return is_whole ? FL_OK : FL_ERR_MEMORY;
 }
 
@@ -553,7 +501,7 @@ static fl_err compile(fl_plan *plan, fl_reason *why)
 {
     const fl_err err = allocate_tables(plan);
     if (err) return fl_reason_set(why, err, "no memory for a plan");
-    mark_used(plan);
+    fl_graph_find_readers(plan->readers, &plan->graph);
     mark_wanted_grads(plan);
     make_steps(plan);
     note_uses(plan);
@@ -600,10 +548,10 @@ void fl_plan_free(fl_plan *plan)
 {
     if (!plan) return;
     fl_graph_fini(&plan->graph);
+    free(plan->readers);
     free(plan->values);
     free(plan->steps);
     free(plan->blocks);
-    free(plan->block_nodes);
     free(plan->tasks);
     free(plan->common);
     free(plan->arenas);

@@ -11,24 +11,21 @@
 #include "model/int8/sharing.h"
 #include "model/place.h"
 
-#define NONE UINT32_MAX  // no such node
-
 // What is known of a node's value. Views and what is fused into a step have
 // no memory of their own: `root` is the node whose value holds them.
 typedef struct {
     uint32_t root;
-    uint32_t consumer_count;
-    bool is_used;
     bool is_viewed;  // under another shape: it must lie without a border
     fl_qvalue place;
     fl_block *block;
-    uint32_t first, last;  // steps that use it
+    fl_span used;  // by steps
 } value;
 
 struct fl_qplan {
     fl_graph graph;
     fl_qcontext context;
     uint32_t batch_cap;
+    fl_readers *readers;  // one a value
     value *values;
     fl_qstep *steps;
     uint32_t step_count;
@@ -62,36 +59,6 @@ static fl_err refuse(const fl_node *node, fl_err err, fl_reason *why)
 {
     return fl_reason_prefix(why, err, "node \"%s\" (%s)", node->name,
                             fl_op_name(node->op));
-}
-
-/* ---- values ---- */
-
-static void mark_used(fl_qplan *plan)
-{
-    plan->values[last_node(plan)].is_used = true;
-    for (uint32_t i = plan->graph.node_count; i-- > 0;) {
-        const fl_node *node = &plan->graph.nodes[i];
-        plan->values[i].root = NONE;
-        for (uint32_t k = 0; plan->values[i].is_used && k < node->input_count;
-             k++) {
-            plan->values[node->inputs[k]].is_used = true;
-            plan->values[node->inputs[k]].consumer_count++;
-        }
-    }
-}
-
-// The node that is the only reader of value i, or NONE.
-static uint32_t only_consumer(const fl_qplan *plan, uint32_t i)
-{
-    if (plan->values[i].consumer_count != 1) return NONE;
-    for (uint32_t k = i + 1; k < plan->graph.node_count; k++) {
-        const fl_node *node = &plan->graph.nodes[k];
-        for (uint32_t j = 0; plan->values[k].is_used && j < node->input_count;
-             j++) {
-            if (node->inputs[j] == i) return k;
-        }
-    }
-    return NONE;
 }
 
 static value *root_of(const fl_qplan *plan, uint32_t i)
@@ -146,8 +113,8 @@ static void append_op(fl_qstep *s, fl_op_kind op)
 static void fuse(fl_qplan *plan, fl_qstep *s)
 {
     for (;;) {
-        const uint32_t next = only_consumer(plan, s->output);
-        if (next == NONE || !makes_sums(s->node.op)) return;
+        const uint32_t next = plan->readers[s->output].only;
+        if (next == FL_GRAPH_NONE || !makes_sums(s->node.op)) return;
         const fl_node *node = &plan->graph.nodes[next];
         const fl_quant quant = quants(plan)[next];
         if (!is_same_quant(quants(plan)[s->output], quant)) return;
@@ -177,8 +144,8 @@ static void follow_chain(fl_qplan *plan, fl_qstep *s)
 {
     s->is_chain = true;
     while (is_float(plan, s->output)) {
-        const uint32_t next = only_consumer(plan, s->output);
-        if (next == NONE) return;
+        const uint32_t next = plan->readers[s->output].only;
+        if (next == FL_GRAPH_NONE) return;
         const fl_op_kind op = plan->graph.nodes[next].op;
         if (!fl_sharing_follows(op) && !is_float_layer(plan, next)) return;
         append_op(s, op);
@@ -216,13 +183,17 @@ static bool is_in_front(const fl_qplan *plan, uint32_t i)
 static void make_steps(fl_qplan *plan)
 {
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
+        plan->values[i].root = FL_GRAPH_NONE;
+    }
+    for (uint32_t i = 0; i < plan->graph.node_count; i++) {
         const fl_node *node = &plan->graph.nodes[i];
         value *v = &plan->values[i];
-        if (!v->is_used || v->root != NONE || is_in_front(plan, i)) continue;
+        if (!plan->readers[i].count || is_in_front(plan, i)) continue;
+        if (v->root != FL_GRAPH_NONE) continue;
         if (node->op == FL_OP_FLATTEN) {
             const uint32_t root = plan->values[node->inputs[0]].root;
             v->root = root;
-            if (root != NONE) plan->values[root].is_viewed = true;
+            if (root != FL_GRAPH_NONE) plan->values[root].is_viewed = true;
         } else {
             add_step(plan, i);
         }
@@ -313,7 +284,7 @@ static fl_err check_step(const fl_qplan *plan, const fl_qstep *s,
 
 static fl_err check_steps(const fl_qplan *plan, fl_reason *why)
 {
-    if (plan->values[last_node(plan)].root == NONE) {
+    if (plan->values[last_node(plan)].root == FL_GRAPH_NONE) {
         return fl_reason_set(why, FL_ERR_UNSUPPORTED,
                              "the model computes nothing in 8 bits");
     }
@@ -384,7 +355,7 @@ static void connect_step(const fl_qplan *plan, fl_qstep *s)
 {
     for (uint32_t k = 0; k < s->node.input_count; k++) {
         const uint32_t input = s->node.inputs[k];
-        if (plan->values[input].root == NONE) continue;  // float, in front
+        if (plan->values[input].root == FL_GRAPH_NONE) continue;  // in front
         s->x[k] = seen(plan, input);
     }
     s->y = seen(plan, s->output);
@@ -412,32 +383,27 @@ static fl_err prepare_steps(fl_qplan *plan, fl_reason *why)
 
 /* ---- memory ---- */
 
-static void use_value(value *v, uint32_t step)
-{
-    if (v->first == NONE) v->first = step;
-    v->last = step;
-}
-
 static void note_uses(fl_qplan *plan)
 {
     for (uint32_t i = 0; i < plan->graph.node_count; i++) {
-        plan->values[i].first = NONE;
+        plan->values[i].used.first = FL_SPAN_NEVER;
     }
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const fl_qstep *s = &plan->steps[i];
         for (uint32_t k = 0; k < s->node.input_count; k++) {
             const uint32_t root = plan->values[s->node.inputs[k]].root;
-            if (root != NONE) use_value(&plan->values[root], i);
+            if (root == FL_GRAPH_NONE) continue;
+            fl_span_widen(&plan->values[root].used, i);
         }
-        use_value(root_of(plan, s->output), i);
+        fl_span_widen(&root_of(plan, s->output)->used, i);
     }
 }
 
 // Blocks are counted in floats.
-static fl_err add_block(fl_block *block, size_t bytes, size_t times,
-                        uint32_t first, uint32_t last)
+static fl_err add_block(fl_block *block, uint32_t node, size_t bytes,
+                        size_t times, fl_span used)
 {
-    *block = (fl_block){.first = first, .last = last};
+    *block = (fl_block){.used = used, .node = node};
     FL_TRY(fl_size_mul(&bytes, bytes, times));
     block->floats = bytes / sizeof(float) + 1;
     return FL_OK;
@@ -448,15 +414,17 @@ static fl_err add_blocks(fl_qplan *plan)
     fl_block *block = plan->blocks;
     for (uint32_t i = 0; i < plan->graph.node_count; i++, block++) {
         value *v = &plan->values[i];
-        if (v->root != i || v->first == NONE || is_float(plan, i)) continue;
-        FL_TRY(add_block(block, fl_qvalue_bytes(&v->place), plan->batch_cap,
-                         v->first, v->last));
+        if (v->root != i || is_float(plan, i)) continue;
+        if (v->used.first == FL_SPAN_NEVER) continue;
+        FL_TRY(add_block(block, i, fl_qvalue_bytes(&v->place), plan->batch_cap,
+                         v->used));
         v->block = block;
     }
     for (uint32_t i = 0; i < plan->step_count; i++, block++) {
         const fl_qstep *s = &plan->steps[i];
         if (s->scratch_bytes == 0) continue;
-        FL_TRY(add_block(block, s->scratch_bytes + FL_Q_SLACK, 1, i, i));
+        FL_TRY(add_block(block, s->index, s->scratch_bytes + FL_Q_SLACK, 1,
+                         (fl_span){i, i}));
     }
     return FL_OK;
 }
@@ -480,23 +448,8 @@ static fl_err allocate_memory(fl_qplan *plan)
 
 static fl_err refuse_memory(const fl_qplan *plan, fl_reason *why)
 {
-    size_t largest = 0, sum = 0;
-    for (size_t i = 0; i < block_count(plan); i++) {
-        if (plan->blocks[i].floats > plan->blocks[largest].floats) largest = i;
-        if (fl_size_add(&sum, sum, plan->blocks[i].floats)) sum = SIZE_MAX;
-    }
-    const uint32_t nodes = plan->graph.node_count;
-    const fl_node *node = largest < nodes ? &plan->graph.nodes[largest]
-                                          : &plan->steps[largest - nodes].node;
-    const size_t most = SIZE_MAX / sizeof(float);
-    const size_t part = plan->blocks[largest].floats;
-    return fl_reason_set(why, FL_ERR_MEMORY,
-                         "a batch of %u needs more memory than there is: up "
-                         "to %zu bytes, %zu of them for node \"%s\" (%s); "
-                         "lower the batch",
-                         plan->batch_cap, (sum < most ? sum : most) * 4,
-                         (part < most ? part : most) * 4, node->name,
-                         fl_op_name(node->op));
+    return fl_place_refuse(plan->blocks, block_count(plan), 0, &plan->graph,
+                           plan->batch_cap, why);
 }
 
 static uint8_t *address(const fl_qplan *plan, const fl_block *block)
@@ -515,7 +468,7 @@ static void set_addresses(fl_qplan *plan)
         fl_qstep *s = &plan->steps[i];
         for (uint32_t k = 0; k < s->node.input_count; k++) {
             const uint32_t root = plan->values[s->node.inputs[k]].root;
-            if (root != NONE) s->x[k].at = plan->values[root].place.at;
+            if (root != FL_GRAPH_NONE) s->x[k].at = plan->values[root].place.at;
         }
         s->y.at = root_of(plan, s->output)->place.at;
         s->scratch = address(plan, &plan->blocks[plan->graph.node_count + i]);
@@ -527,17 +480,20 @@ static void set_addresses(fl_qplan *plan)
 static fl_err allocate_tables(fl_qplan *plan)
 {
     const size_t count = (size_t)plan->graph.node_count + 1;
+    plan->readers = calloc(count, sizeof *plan->readers);
     plan->values = calloc(count, sizeof *plan->values);
     plan->steps = calloc(count, sizeof *plan->steps);
     plan->blocks = calloc(2 * count, sizeof *plan->blocks);
-    return plan->values && plan->steps && plan->blocks ? FL_OK : FL_ERR_MEMORY;
+    const bool is_whole =
+        plan->readers && plan->values && plan->steps && plan->blocks;
+    return is_whole ? FL_OK : FL_ERR_MEMORY;
 }
 
 static fl_err compile(fl_qplan *plan, fl_reason *why)
 {
     fl_err err = allocate_tables(plan);
     if (err) return fl_reason_set(why, err, "no memory for a plan");
-    mark_used(plan);
+    fl_graph_find_readers(plan->readers, &plan->graph);
     make_steps(plan);
     FL_TRY(check_steps(plan, why));
     err = lay_out_values(plan);
@@ -583,6 +539,7 @@ void fl_qplan_free(fl_qplan *plan)
     }
     fl_graph_fini(&plan->graph);
     fl_arena_fini(&plan->context.keep);
+    free(plan->readers);
     free(plan->values);
     free(plan->steps);
     free(plan->blocks);
