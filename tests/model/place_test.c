@@ -68,8 +68,21 @@ TEST(place_refuses_sizes_that_overflow)
     assert_err(fl_place_blocks(&most, 1, &floats), FL_ERR_LIMIT);
 }
 
+TEST(place_says_whose_block_is_the_largest)
+{
+    fl_reason why = {""};
+    fl_node nodes[] = {{.name = "small"}, {.op = FL_OP_CONV, .name = "large"}};
+    const fl_graph graph = {.nodes = nodes, .node_count = 2};
+    const fl_block blocks[] = {{.floats = 16}, {.floats = 48, .node = 1}};
+    assert_err(fl_place_refuse(blocks, 2, 36, &graph, 7, &why), FL_ERR_MEMORY);
+    assert_reason_names(why, "batch of 7");
+    assert_reason_names(why, "up to 400 bytes, 192 of them");
+    assert_reason_names(why, "\"large\" (Conv)");
+}
+
 RUN_TESTS(
     cmocka_unit_test(place_keeps_blocks_apart_that_live_at_the_same_time),
     cmocka_unit_test(place_shares_memory_between_blocks_of_different_times),
     cmocka_unit_test(place_takes_no_blocks_and_empty_ones),
-    cmocka_unit_test(place_refuses_sizes_that_overflow))
+    cmocka_unit_test(place_refuses_sizes_that_overflow),
+    cmocka_unit_test(place_says_whose_block_is_the_largest))
