@@ -13,19 +13,10 @@
 #include "aggregator/store_round.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 
-#define LOCK_NAME     "lock"
 #define DATABASE_NAME "fedge.sqlite"
 #define MODELS_NAME   "models"
-
-static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
-                    fl_reason *why)
-{
-    if (!fl_path_join(path, PATH_MAX, folder, name)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM,
-                         "%s: the name of the state folder is too long",
-                         folder);
-}
 
 /* ---- open and close ---- */
 
@@ -115,10 +106,8 @@ static fl_err check_not_lost(const fl_store *store, const char *database,
 static fl_err open_for_writing(fl_store *store, const char *folder,
                                const char *database, fl_reason *why)
 {
-    char lock[PATH_MAX];
-    FL_TRY(place(lock, folder, LOCK_NAME, why));
     FL_TRY(fl_folder_make(folder, 0700, why));
-    FL_TRY(fl_file_lock(&store->lock, lock, why));
+    FL_TRY(fl_folder_lock(&store->lock, folder, why));
     FL_TRY(fl_folder_make(store->models, 0700, why));
     FL_TRY(check_not_lost(store, database, why));
     FL_TRY(fl_store_db_open(&store->db, database, false, why));
@@ -144,8 +133,8 @@ static fl_err open_parts(fl_store *store, const char *folder, access_kind kind,
                          fl_reason *why)
 {
     char database[PATH_MAX];
-    FL_TRY(place(database, folder, DATABASE_NAME, why));
-    FL_TRY(place(store->models, folder, MODELS_NAME, why));
+    FL_TRY(fl_folder_place(database, folder, DATABASE_NAME, why));
+    FL_TRY(fl_folder_place(store->models, folder, MODELS_NAME, why));
     FL_TRY(open_database(store, folder, database, kind, why));
     FL_TRY(fl_store_db_count(&store->db, "SELECT count FROM start",
                              &store->start_count, why));
@@ -208,20 +197,12 @@ void fl_store_close(fl_store *store)
 
 bool fl_store_is_running(const char *folder)
 {
-    char lock[PATH_MAX];
-    return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
-           fl_file_is_locked(lock);
+    return fl_folder_is_locked(folder);
 }
 
 fl_err fl_store_ask_to_reload(const char *folder, fl_reason *why)
 {
-    char lock[PATH_MAX];
-    if (!fl_store_is_running(folder)) {
-        return fl_reason_set(why, FL_ERR_NOT_FOUND,
-                             "%s: no aggregator runs there", folder);
-    }
-    FL_TRY(place(lock, folder, LOCK_NAME, why));
-    return fl_file_signal_holder(lock, SIGHUP, why);
+    return fl_folder_ask_to_reload(folder, "aggregator", why);
 }
 
 uint64_t fl_store_start_count(const fl_store *store)

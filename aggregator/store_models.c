@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 
 #define CUT_ENDING ".tmp"  // what fl_file_write leaves when it is killed
 
@@ -32,12 +33,7 @@ static fl_err path_of(char path[PATH_MAX], const char *folder,
     fl_hex_encode(digits, sizeof digits, hash->bytes, FL_HASH_BYTES);
     snprintf(name, sizeof name, "%.*s%s", HASH_DIGITS, digits,
              kinds[kind].ending);
-    if (fl_path_join(path, PATH_MAX, folder, name)) {
-        return fl_reason_set(why, FL_ERR_SYSTEM,
-                             "%s: the name of the state folder is too long",
-                             folder);
-    }
-    return FL_OK;
+    return fl_folder_place(path, folder, name, why);
 }
 
 fl_err fl_store_models_write(const char *folder, fl_store_kind kind,

@@ -223,6 +223,22 @@ uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i)
     return node->op == FL_OP_DENSE ? node->weight_count : 0;
 }
 
+void fl_graph_find_readers(fl_readers *readers, const fl_graph *graph)
+{
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        readers[i] = (fl_readers){.count = 0, .only = FL_GRAPH_NONE};
+    }
+    readers[graph->node_count - 1].count = 1;
+    for (uint32_t i = graph->node_count; i-- > 0;) {
+        const fl_node *node = &graph->nodes[i];
+        for (uint32_t k = 0; readers[i].count && k < node->input_count; k++) {
+            fl_readers *of = &readers[node->inputs[k]];
+            of->only = of->count == 0 ? i : FL_GRAPH_NONE;
+            of->count++;
+        }
+    }
+}
+
 fl_err fl_graph_copy(fl_graph *copy, const fl_graph *graph)
 {
     *copy = *graph;

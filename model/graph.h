@@ -120,6 +120,14 @@ typedef struct {
     size_t constant_count;
 } fl_graph;
 
+/* Who reads a value, of the nodes that the last value depends on. */
+typedef struct {
+    uint32_t count;  // 0: nobody; the last value's one reader is outside
+    uint32_t only;   // the node, if it is the only reader; or FL_GRAPH_NONE
+} fl_readers;
+
+#define FL_GRAPH_NONE UINT32_MAX  // no such node
+
 struct fl_model {
     fl_graph graph;
     float *params;
@@ -150,6 +158,9 @@ uint64_t fl_graph_mac_count(const fl_graph *graph, uint32_t i);
 
 /* CONV and DENSE: a matrix of weights, a row an output. */
 bool fl_graph_has_weights(const fl_node *node);
+
+/* Fills readers[0..node_count), one a value. The graph has a node at least. */
+void fl_graph_find_readers(fl_readers *readers, const fl_graph *graph);
 
 /* "Conv", "Gemm", ...; never NULL. */
 const char *fl_op_name(fl_op_kind op);

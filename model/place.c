@@ -13,9 +13,15 @@ typedef struct {
     fl_block *block;
 } slot;
 
+void fl_span_widen(fl_span *span, uint32_t tick)
+{
+    if (tick < span->first) span->first = tick;
+    if (tick > span->last) span->last = tick;
+}
+
 static bool overlap_in_time(const fl_block *a, const fl_block *b)
 {
-    return a->first <= b->last && b->first <= a->last;
+    return a->used.first <= b->used.last && b->used.first <= a->used.last;
 }
 
 // The largest first; equal ones in the order given, so that a plan is a
@@ -87,4 +93,29 @@ fl_err fl_place_blocks(fl_block *blocks, size_t count, size_t *floats)
     }
     free(order);
     return FL_OK;
+}
+
+static size_t bytes_of(size_t floats)
+{
+    size_t bytes;
+    return fl_size_mul(&bytes, floats, sizeof(float)) ? SIZE_MAX : bytes;
+}
+
+fl_err fl_place_refuse(const fl_block *blocks, size_t count, size_t more,
+                       const fl_graph *graph, uint32_t batch_cap,
+                       fl_reason *why)
+{
+    const fl_block *largest = &blocks[0];
+    size_t sum = more;
+    for (size_t i = 0; i < count; i++) {
+        if (blocks[i].floats > largest->floats) largest = &blocks[i];
+        if (fl_size_add(&sum, sum, blocks[i].floats)) sum = SIZE_MAX;
+    }
+    const fl_node *node = &graph->nodes[largest->node];
+    return fl_reason_set(why, FL_ERR_MEMORY,
+                         "a batch of %u needs more memory than there is: up "
+                         "to %zu bytes, %zu of them for node \"%s\" (%s); "
+                         "lower the batch",
+                         batch_cap, bytes_of(sum), bytes_of(largest->floats),
+                         node->name, fl_op_name(node->op));
 }

@@ -83,14 +83,7 @@ static fl_err mem_dial(fl_net *net, const char *url, fl_conn *conn,
                        fl_reason *why)
 {
     fl_memend *end = (fl_memend *)net;
-    fl_url parsed;
-    FL_TRY(fl_url_parse(&parsed, url, why));
-    if (parsed.port == 0) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "%.100s: port 0 cannot be dialled; name the port "
-                             "that the peer listens on",
-                             url);
-    }
+    FL_TRY(fl_url_check_dial(url, why));
     const fl_err err =
         fl_memconn_dial(end, find_listener(end->memnet, url), conn);
     if (err) fl_reason_set(why, err, "%.100s: %s", url, fl_err_text(err));

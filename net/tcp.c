@@ -75,14 +75,7 @@ static fl_err tcp_dial(fl_net *net, const char *url, fl_conn *conn,
                        fl_reason *why)
 {
     fl_tcp *tcp = (fl_tcp *)net;
-    fl_url parsed;
-    FL_TRY(fl_url_parse(&parsed, url, why));
-    if (parsed.port == 0) {
-        return fl_reason_set(why, FL_ERR_RANGE,
-                             "%.100s: port 0 cannot be dialled; name the port "
-                             "that the peer listens on",
-                             url);
-    }
+    FL_TRY(fl_url_check_dial(url, why));
     const fl_err err = start_dial(tcp, url, conn);
     if (err == FL_ERR_LIMIT) {
         return fl_reason_set(why, err,

@@ -70,3 +70,14 @@ fl_err fl_url_parse(fl_url *url, const char *text, fl_reason *why)
     url->host[host_len] = '\0';
     return FL_OK;
 }
+
+fl_err fl_url_check_dial(const char *text, fl_reason *why)
+{
+    fl_url url = {.port = 0};
+    FL_TRY(fl_url_parse(&url, text, why));
+    if (url.port != 0) return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "%.100s: port 0 cannot be dialled; name the port "
+                         "that the peer listens on",
+                         text);
+}

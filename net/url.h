@@ -24,4 +24,7 @@ typedef struct {
 /* FL_ERR_RANGE: not of that form; *why says what is wrong with it. */
 FL_CHECK fl_err fl_url_parse(fl_url *url, const char *text, fl_reason *why);
 
+/* Whether it can be dialled. FL_ERR_RANGE: as above, or its port is 0. */
+FL_CHECK fl_err fl_url_check_dial(const char *text, fl_reason *why);
+
 #endif

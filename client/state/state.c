@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "client/state/state_int8.h"
 #include "client/state/state_objects.h"
 #include "client/state/state_pin.h"
@@ -20,7 +21,6 @@
 #define UPDATE_KIND   "FEDGEup2"
 #define RESIDUAL_KIND "FEDGEre1"
 
-#define LOCK_NAME     "lock"
 #define STATUS_NAME   "status.json"
 #define CLASSES_NAME  "classes"
 
@@ -43,15 +43,6 @@ struct fl_state {
     char status[PATH_MAX], classes[PATH_MAX];
     fl_state_int8 int8;
 };
-
-static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
-                    fl_reason *why)
-{
-    if (!fl_path_join(path, PATH_MAX, folder, name)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM,
-                         "%s: the name of the state folder is too long",
-                         folder);
-}
 
 /* ---- open and close ---- */
 
@@ -98,28 +89,29 @@ static fl_err count_start(fl_state *state, fl_reason *why)
 
 static fl_err place_files(fl_state *state, const char *folder, fl_reason *why)
 {
-    FL_TRY(place(state->starts, folder, "starts", why));
-    FL_TRY(place(state->session, folder, "session", why));
-    FL_TRY(place(state->aggregator.path, folder, "aggregator.pub", why));
-    FL_TRY(place(state->authority.path, folder, "authority.pub", why));
+    FL_TRY(fl_folder_place(state->starts, folder, "starts", why));
+    FL_TRY(fl_folder_place(state->session, folder, "session", why));
+    FL_TRY(
+        fl_folder_place(state->aggregator.path, folder, "aggregator.pub", why));
+    FL_TRY(
+        fl_folder_place(state->authority.path, folder, "authority.pub", why));
     state->aggregator.owner = "aggregator";
     state->authority.owner = "authority";
-    FL_TRY(place(state->update, folder, "update", why));
-    FL_TRY(place(state->update_bytes, folder, "update.bytes", why));
-    FL_TRY(place(state->residual, folder, "residual", why));
+    FL_TRY(fl_folder_place(state->update, folder, "update", why));
+    FL_TRY(fl_folder_place(state->update_bytes, folder, "update.bytes", why));
+    FL_TRY(fl_folder_place(state->residual, folder, "residual", why));
     FL_TRY(fl_state_int8_place(&state->int8, folder, why));
-    FL_TRY(place(state->classes, folder, CLASSES_NAME, why));
-    return place(state->status, folder, STATUS_NAME, why);
+    FL_TRY(fl_folder_place(state->classes, folder, CLASSES_NAME, why));
+    return fl_folder_place(state->status, folder, STATUS_NAME, why);
 }
 
 static fl_err open_parts(fl_state *state, const char *folder, fl_reason *why)
 {
-    char lock[PATH_MAX], objects[PATH_MAX];
-    FL_TRY(place(lock, folder, LOCK_NAME, why));
-    FL_TRY(place(objects, folder, "objects", why));
+    char objects[PATH_MAX];
+    FL_TRY(fl_folder_place(objects, folder, "objects", why));
     FL_TRY(place_files(state, folder, why));
     FL_TRY(fl_folder_make(folder, 0700, why));
-    FL_TRY(fl_file_lock(&state->lock, lock, why));
+    FL_TRY(fl_folder_lock(&state->lock, folder, why));
     FL_TRY(count_start(state, why));
     return fl_state_objects_open(&state->objects, objects, &state->warning,
                                  why);
@@ -150,20 +142,12 @@ void fl_state_close(fl_state *state)
 
 bool fl_state_is_running(const char *folder)
 {
-    char lock[PATH_MAX];
-    return !fl_path_join(lock, sizeof lock, folder, LOCK_NAME) &&
-           fl_file_is_locked(lock);
+    return fl_folder_is_locked(folder);
 }
 
 fl_err fl_state_ask_to_reload(const char *folder, fl_reason *why)
 {
-    char lock[PATH_MAX];
-    if (!fl_state_is_running(folder)) {
-        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no client runs there",
-                             folder);
-    }
-    FL_TRY(place(lock, folder, LOCK_NAME, why));
-    return fl_file_signal_holder(lock, SIGHUP, why);
+    return fl_folder_ask_to_reload(folder, "client", why);
 }
 
 uint32_t fl_state_start_count(const fl_state *state)
@@ -498,7 +482,7 @@ fl_err fl_state_classes_write(fl_state *state, const char *text, fl_reason *why)
 fl_err fl_state_classes_read(char **text, const char *folder, fl_reason *why)
 {
     char path[PATH_MAX];
-    FL_TRY(place(path, folder, CLASSES_NAME, why));
+    FL_TRY(fl_folder_place(path, folder, CLASSES_NAME, why));
     uint8_t *bytes = NULL;
     size_t len = 0;
     FL_TRY(fl_file_read(&bytes, &len, path, CLASSES_CAP, why));
@@ -527,7 +511,7 @@ fl_err fl_state_status_write(fl_state *state, const char *text, fl_reason *why)
 fl_err fl_state_status_read(char **text, const char *folder, fl_reason *why)
 {
     char path[PATH_MAX];
-    FL_TRY(place(path, folder, STATUS_NAME, why));
+    FL_TRY(fl_folder_place(path, folder, STATUS_NAME, why));
     uint8_t *bytes = NULL;
     size_t len = 0;
     const fl_err err =

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "client/state/state_record.h"
 
 #define NAME  "aggregator.address"
@@ -15,14 +16,6 @@
 #define HEAD  TITLE "1\n"
 
 enum { FILE_CAP = FL_ADDRESS_CAP + sizeof HEAD };
-
-static fl_err place(char path[PATH_MAX], const char *folder, fl_reason *why)
-{
-    if (!fl_path_join(path, PATH_MAX, folder, NAME)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM,
-                         "%s: the name of the state folder is too long",
-                         folder);
-}
 
 // Takes the second line; NULL: not what we write.
 static const char *address_in(char *text)
@@ -56,7 +49,7 @@ fl_err fl_state_address_get(char url[FL_ADDRESS_CAP], const char *folder,
     char path[PATH_MAX];
     uint8_t *text = NULL;
     size_t len = 0;
-    FL_TRY(place(path, folder, why));
+    FL_TRY(fl_folder_place(path, folder, NAME, why));
     const fl_err err = fl_file_read(&text, &len, path, FILE_CAP, why);
     if (err == FL_ERR_NOT_FOUND) return err;
     if (err) return err == FL_ERR_LIMIT ? refuse(path, NULL, why) : err;
@@ -71,7 +64,7 @@ fl_err fl_state_address_get(char url[FL_ADDRESS_CAP], const char *folder,
 fl_err fl_state_address_set(const char *folder, const char *url, fl_reason *why)
 {
     char path[PATH_MAX], text[FILE_CAP];
-    FL_TRY(place(path, folder, why));
+    FL_TRY(fl_folder_place(path, folder, NAME, why));
     if (strlen(url) >= FL_ADDRESS_CAP) {
         return fl_reason_set(why, FL_ERR_RANGE, "too long an address: %s", url);
     }

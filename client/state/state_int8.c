@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "client/state/state_record.h"
 #include "model/model.h"
 
@@ -19,14 +20,9 @@ enum { PAYLOAD_BYTES = 3 * FL_HASH_BYTES + 3 * 4 + 8 };
 fl_err fl_state_int8_place(fl_state_int8 *int8, const char *folder,
                            fl_reason *why)
 {
-    if (!fl_path_join(int8->model, PATH_MAX, folder, "int8.onnx") &&
-        !fl_path_join(int8->previous, PATH_MAX, folder, "int8.previous.onnx") &&
-        !fl_path_join(int8->record, PATH_MAX, folder, "int8")) {
-        return FL_OK;
-    }
-    return fl_reason_set(why, FL_ERR_SYSTEM,
-                         "%s: the name of the state folder is too long",
-                         folder);
+    FL_TRY(fl_folder_place(int8->model, folder, "int8.onnx", why));
+    FL_TRY(fl_folder_place(int8->previous, folder, "int8.previous.onnx", why));
+    return fl_folder_place(int8->record, folder, "int8", why);
 }
 
 /* ---- the record ---- */

@@ -14,13 +14,7 @@
 #include <limits.h>
 
 #include "client/state/state.h"
-
-typedef struct {
-    uint8_t name[FL_HASH_BYTES];
-    uint64_t serial;  // 0: no object
-    fl_object_kind kind;
-    bool is_complete;
-} fl_state_entry;
+#include "client/state/state_table.h"
 
 /* The object being downloaded. */
 typedef struct {
@@ -31,11 +25,9 @@ typedef struct {
     uint8_t bitmap[FL_PROTO_CHUNKS_MAX / 8];
 } fl_state_download;
 
-enum { FL_STATE_ENTRIES = FL_STATE_OBJECTS_KEPT + 2 };
-
 typedef struct {
     char folder[PATH_MAX];
-    fl_state_entry entries[FL_STATE_ENTRIES];
+    fl_state_table table;
     fl_state_download download;
 } fl_state_objects;
 

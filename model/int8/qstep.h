@@ -1,7 +1,7 @@
 /*
- * One step of an INT8 plan, and where values lie. Private to qplan.c and the
- * files that prepare and run steps: qconv.c, qmove.c, qpool.c, qfloat.c,
- * qchain.c.
+ * One step of an INT8 plan, and where values lie. Private to the plan
+ * (qplan_core.h) and the files that prepare and run steps: qconv.c, qmove.c,
+ * qpool.c, qpair.c, qfloat.c, qchain.c.
  *
  * A step is prepared twice: `prepare` works out what it needs and packs its
  * weights while values have no addresses yet, then `run` may use them.

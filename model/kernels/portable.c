@@ -160,26 +160,4 @@ static inline void ivec_store_bytes(uint8_t *dst, ivec v)
 
 #include "model/kernels/tile.h"
 
-const fl_kernels fl_kernels_portable = {
-    .name = "portable",
-    .panel = 2 * LANES,
-    .lanes = LANES,
-    .product = product,
-    .outer = outer,
-    .depthwise = depthwise,
-    .depthwise_outer = depthwise_outer,
-    .update = update,
-    .update_adam = update_adam,
-    .sum_squares = sum_squares,
-    .curve = curve,
-    .curve_grad = curve_grad,
-    .move_rows = move_rows,
-    .bias_sum = bias_sum,
-    .dot_rows = dot_rows,
-    .pool = pool,
-    .unpool = unpool,
-    .norm_moments = norm_moments,
-    .norm_apply = norm_apply,
-    .norm_grad_sums = norm_grad_sums,
-    .norm_grad = norm_grad,
-};
+const fl_kernels fl_kernels_portable = KERNELS("portable");

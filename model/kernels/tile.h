@@ -474,6 +474,20 @@ TARGET static void unpool(const fl_pool_row *r)
 #include "model/kernels/norm_rows.h"
 #include "model/kernels/rows.h"
 
+/* Every kernel of a set: what such a file defines at its end. */
+#define KERNELS(set_name)                                                 \
+    {                                                                     \
+        .name = (set_name), .panel = 2 * LANES, .lanes = LANES,           \
+        .product = product, .outer = outer, .depthwise = depthwise,       \
+        .depthwise_outer = depthwise_outer, .update = update,             \
+        .update_adam = update_adam, .sum_squares = sum_squares,           \
+        .curve = curve, .curve_grad = curve_grad, .move_rows = move_rows, \
+        .bias_sum = bias_sum, .dot_rows = dot_rows, .pool = pool,         \
+        .unpool = unpool, .norm_moments = norm_moments,                   \
+        .norm_apply = norm_apply, .norm_grad_sums = norm_grad_sums,       \
+        .norm_grad = norm_grad,                                           \
+    }
+
 #undef TILE
 #undef UNROLL
 #endif

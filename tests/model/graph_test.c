@@ -352,6 +352,31 @@ TEST(graph_refuses_constants_that_break_numbers)
     fl_graph_fini(&graph);
 }
 
+// 1 and 2 read the input, 3 reads 1 twice, nobody reads 2, 4 is the last.
+TEST(graph_finds_who_reads_a_value)
+{
+    fl_graph graph = graph_over(1, 1, 2);
+    fl_node add = node_of(FL_OP_ADD, 1);
+    add.inputs[1] = 1;
+    add.input_count = 2;
+    const fl_node nodes[] = {node_of(FL_OP_RELU, 0), node_of(FL_OP_RELU, 0),
+                             add, node_of(FL_OP_RELU, 3)};
+    for (size_t i = 0; i < 4; i++)
+        assert_ok(fl_graph_add(&graph, &nodes[i], false, NULL, NULL));
+    static const fl_readers expected[] = {{1, 1},
+                                          {2, FL_GRAPH_NONE},
+                                          {0, FL_GRAPH_NONE},
+                                          {1, 4},
+                                          {1, FL_GRAPH_NONE}};
+    fl_readers readers[5];
+    fl_graph_find_readers(readers, &graph);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(readers[i].count, expected[i].count);
+        assert_int_equal(readers[i].only, expected[i].only);
+    }
+    fl_graph_fini(&graph);
+}
+
 TEST(graph_names_every_operator)
 {
     assert_string_equal(fl_op_name(FL_OP_CONV), "Conv");
@@ -377,4 +402,5 @@ RUN_TESTS(
     cmocka_unit_test(graph_refuses_slices_outside_the_channels),
     cmocka_unit_test(graph_refuses_groups_that_do_not_divide_the_channels),
     cmocka_unit_test(graph_refuses_constants_that_break_numbers),
+    cmocka_unit_test(graph_finds_who_reads_a_value),
     cmocka_unit_test(graph_names_every_operator))

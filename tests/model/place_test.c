@@ -10,7 +10,7 @@ enum { COUNT = 60 };
 
 static bool collide(const fl_block *a, const fl_block *b)
 {
-    return a->first <= b->last && b->first <= a->last &&
+    return a->used.first <= b->used.last && b->used.first <= a->used.last &&
            a->at < b->at + b->floats && b->at < a->at + a->floats;
 }
 
@@ -23,8 +23,9 @@ TEST(place_keeps_blocks_apart_that_live_at_the_same_time)
         size_t sum = 0, floats;
         for (size_t i = 0; i < COUNT; i++) {
             blocks[i].floats = fl_random_below(&random, 100);
-            blocks[i].first = fl_random_below(&random, 40);
-            blocks[i].last = blocks[i].first + fl_random_below(&random, 9);
+            fl_span *used = &blocks[i].used;
+            used->first = fl_random_below(&random, 40);
+            used->last = used->first + fl_random_below(&random, 9);
         }
         assert_ok(fl_place_blocks(blocks, COUNT, &floats));
         for (size_t i = 0; i < COUNT; i++) {
@@ -40,9 +41,9 @@ TEST(place_keeps_blocks_apart_that_live_at_the_same_time)
 
 TEST(place_shares_memory_between_blocks_of_different_times)
 {
-    fl_block blocks[] = {{.floats = 64, .first = 0, .last = 1},
-                         {.floats = 64, .first = 1, .last = 2},
-                         {.floats = 64, .first = 2, .last = 3}};
+    fl_block blocks[] = {{.floats = 64, .used = {0, 1}},
+                         {.floats = 64, .used = {1, 2}},
+                         {.floats = 64, .used = {2, 3}}};
     size_t floats;
     assert_ok(fl_place_blocks(blocks, 3, &floats));
     assert_int_equal(floats, 128);
@@ -67,8 +68,21 @@ TEST(place_refuses_sizes_that_overflow)
     assert_err(fl_place_blocks(&most, 1, &floats), FL_ERR_LIMIT);
 }
 
+TEST(place_says_whose_block_is_the_largest)
+{
+    fl_reason why = {""};
+    fl_node nodes[] = {{.name = "small"}, {.op = FL_OP_CONV, .name = "large"}};
+    const fl_graph graph = {.nodes = nodes, .node_count = 2};
+    const fl_block blocks[] = {{.floats = 16}, {.floats = 48, .node = 1}};
+    assert_err(fl_place_refuse(blocks, 2, 36, &graph, 7, &why), FL_ERR_MEMORY);
+    assert_reason_names(why, "batch of 7");
+    assert_reason_names(why, "up to 400 bytes, 192 of them");
+    assert_reason_names(why, "\"large\" (Conv)");
+}
+
 RUN_TESTS(
     cmocka_unit_test(place_keeps_blocks_apart_that_live_at_the_same_time),
     cmocka_unit_test(place_shares_memory_between_blocks_of_different_times),
     cmocka_unit_test(place_takes_no_blocks_and_empty_ones),
-    cmocka_unit_test(place_refuses_sizes_that_overflow))
+    cmocka_unit_test(place_refuses_sizes_that_overflow),
+    cmocka_unit_test(place_says_whose_block_is_the_largest))
