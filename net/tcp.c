@@ -13,6 +13,7 @@ enum {
     ACCEPT_MS = 60 * 1000,  // then it starts anew: no wait is for ever
     CANCEL_AGAIN_MS = 50,
     ACCEPT_AGAIN_MS = 100,
+    LINGER_MS = 20,
 };
 
 /* ---- listening and dialling ---- */
@@ -316,6 +317,7 @@ static void set_defaults(fl_tcp *tcp)
     times->connect_ms = or_default(times->connect_ms, CONNECT_MS);
     times->progress_ms = or_default(times->progress_ms, PROGRESS_MS);
     times->flush_ms = or_default(times->flush_ms, FL_NET_FLUSH_MS);
+    times->linger_ms = or_default(times->linger_ms, LINGER_MS);
 }
 
 fl_err fl_tcp_new(fl_net **net, const fl_net_tcp_options *options,

@@ -59,11 +59,12 @@ enum {
     (2 * ((size_t)(connection_cap) + FL_TCP_LISTENER_CAP) + \
      (size_t)FL_TCP_POST_CAP)
 
-/* Shorter in tests; 0 is the default. */
+/* Others in tests; 0 is the default. */
 typedef struct {
     int32_t connect_ms;   // 10 s: until a dial fails
     int32_t progress_ms;  // 30 s: a frame once begun must move on
     int32_t flush_ms;     // FL_NET_FLUSH_MS
+    int32_t linger_ms;    // 20 ms: so long a peer has said nothing at the end
 } fl_tcp_times;
 
 /* As fl_net_tcp_new. */

@@ -9,7 +9,6 @@
 
 enum {
     CANCEL_AGAIN_MS = 50,
-    LINGER_MS = 20,
     RETRY_MS = 100,
 };
 
@@ -193,7 +192,8 @@ fl_err fl_tcp_conn_send(fl_tcp_conn *conn, const uint8_t *bytes, size_t len)
  */
 static void linger(fl_tcp_conn *conn)
 {
-    const int64_t until_ms = fl_clock_monotonic_ms() + LINGER_MS;
+    const int64_t until_ms =
+        fl_clock_monotonic_ms() + conn->tcp->times.linger_ms;
     if (until_ms >= conn->flush_until_ms) {
         fl_tcp_conn_stop(conn, FL_OK);
         return;
