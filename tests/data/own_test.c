@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/random.h"
@@ -128,6 +129,19 @@ TEST(own_pictures_have_the_size_of_most)
     assert_loads(root, 2, 1);
     assert_int_equal(fl_dataset_shape(dataset).width, SIDE);
     assert_told("a/0.png: is 6x3");
+}
+
+TEST(own_pictures_are_files)
+{
+    char path[DATA_PATH_CAP + 16];
+    put_picture("cat/1.png", 1);
+    snprintf(path, sizeof path, "%s/cat/pipe.png", root);
+    assert_int_equal(mkfifo(path, 0600), 0);  // to open it would wait for ever
+    snprintf(path, sizeof path, "%s/cat/zero.png", root);
+    assert_int_equal(symlink("/dev/zero", path), 0);
+    assert_loads(root, 1, 2);
+    assert_told("cat/pipe.png: is not a file");
+    assert_told("cat/zero.png: is not a file");
 }
 
 TEST(own_pictures_out_of_place_are_named)
@@ -464,6 +478,7 @@ RUN_TESTS(
     WITH_FILES(own_pictures_are_all_there_and_bad_ones_are_named),
     WITH_FILES(own_pictures_are_tried_again),
     WITH_FILES(own_pictures_have_the_size_of_most),
+    WITH_FILES(own_pictures_are_files),
     WITH_FILES(own_pictures_out_of_place_are_named),
     WITH_FILES(own_pictures_may_be_links),
     WITH_FILES(own_folders_that_are_numbers_are_the_classes),
