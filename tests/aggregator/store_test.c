@@ -1116,6 +1116,10 @@ TEST(store_deletes_no_models_because_the_database_is_lost)
     refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");
     refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");  // nor the second time
     assert_true(has_model(3));
+    // As a full disk or a loss of power can leave it.
+    assert_ok(fl_file_write(inside("fedge.sqlite"), "", 0, 0600, &why));
+    refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite: empty");
+    assert_true(has_model(3));
 }
 
 static void assert_last_refused(fl_store *store, const char *word)
