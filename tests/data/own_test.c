@@ -235,6 +235,13 @@ TEST(own_table_goes_on_behind_a_quote_out_of_place)
     assert_int_equal(fl_dataset_record_count(dataset), 3);
 }
 
+TEST(own_table_names_a_quote_that_stays_open)
+{
+    assert_loads(put_table("a,label\n1,x\n2,\"y\n3,x\n4,y\n5,x\n"), 1, 1);
+    assert_told("line 3: a quote is not closed; nothing behind");
+    assert_loads(put_table("a,label\n1,x\n2,\"y"), 1, 0);
+}
+
 // A class is not made of what a power cut has left of a line.
 TEST(own_table_takes_no_class_from_a_bad_line)
 {
@@ -487,6 +494,7 @@ RUN_TESTS(
     WITH_FILES(own_table_leaves_the_line_that_is_being_written),
     WITH_FILES(own_table_passes_over_bad_lines),
     WITH_FILES(own_table_goes_on_behind_a_quote_out_of_place),
+    WITH_FILES(own_table_names_a_quote_that_stays_open),
     WITH_FILES(own_table_takes_no_class_from_a_bad_line),
     WITH_FILES(own_table_stays_with_numbers_when_one_label_is_mistyped),
     WITH_FILES(own_table_with_a_wrong_header_is_refused),
