@@ -25,6 +25,12 @@ static fl_err system_error(fl_reason *why, const char *path, const char *doing)
                          strerror(errno));
 }
 
+static fl_err say_too_long(const char *path, size_t cap, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_LIMIT,
+                         "%s: longer than the %zu bytes allowed", path, cap);
+}
+
 // Up to dst_cap bytes; fewer only at the end of the file.
 static fl_err read_fully(int fd, uint8_t *dst, size_t dst_cap, size_t *len)
 {
@@ -70,11 +76,7 @@ static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
         }
         used += got;
         if (used <= room) break;
-        if (room == cap) {
-            return fl_reason_set(why, FL_ERR_LIMIT,
-                                 "%s: longer than the %zu bytes allowed", path,
-                                 cap);
-        }
+        if (room == cap) return say_too_long(path, cap, why);
         room = room < cap / 2 ? room * 2 : cap;
     }
     (*bytes)[used] = 0;
@@ -126,6 +128,10 @@ fl_err fl_file_read_plain(uint8_t **bytes, size_t *len, const char *path,
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
         close(fd);
         return fl_reason_set(why, FL_ERR_RANGE, "%s: is not a file", path);
+    }
+    if (about.st_size > 0 && (uintmax_t)about.st_size > cap) {
+        close(fd);
+        return say_too_long(path, cap, why);
     }
     return read_and_close(bytes, len, fd, path, cap, why);
 }
