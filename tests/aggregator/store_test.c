@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "aggregator/backup.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "tests/support/scratch.h"
@@ -1168,6 +1169,17 @@ TEST(store_refuses_a_master_that_is_damaged)
                    "master model of round 3 is lost");
 }
 
+TEST(store_leaves_nothing_of_a_backup_that_fails)
+{
+    make_rounds();
+    char path[PATH_MAX];
+    model_path(path, 3);
+    assert_int_equal(unlink(path), 0);
+    assert_err(fl_backup_write(folder, inside("copy"), &why), FL_ERR_FORMAT);
+    assert_int_not_equal(access(inside("copy.part"), F_OK), 0);
+    assert_int_not_equal(access(inside("copy"), F_OK), 0);
+}
+
 TEST(store_refuses_a_master_of_another_length)
 {
     make_rounds();
@@ -1370,6 +1382,7 @@ RUN_TESTS(
     IN_FOLDER(store_deletes_no_models_because_the_database_is_lost),
     IN_FOLDER(store_refuses_a_model_that_is_damaged),
     IN_FOLDER(store_refuses_a_master_that_is_damaged),
+    IN_FOLDER(store_leaves_nothing_of_a_backup_that_fails),
     IN_FOLDER(store_refuses_a_master_of_another_length),
     IN_FOLDER(store_changes_nothing_when_the_disk_is_full),
     IN_FOLDER(store_does_not_open_on_a_full_disk),
