@@ -150,6 +150,7 @@ typedef struct {
     uint64_t start_count;     // of this state; mail numbers are built from it
     bool is_copy;             // of a state whose enrolment list is older than
                               // what clients have; start_count says how much
+    uint64_t serial_floor;    // of enrolment lists that are lost; 0: none is
     uint32_t client_cap;      // clients known at once
     uint32_t known_count;     // clients of earlier starts: they may come back
     size_t upload_bytes_cap;  // memory for updates on their way

@@ -163,6 +163,31 @@ static fl_err copy_folder(const char *from, const char *to, fl_reason *why)
     return err;
 }
 
+static void remove_files(const char *folder)
+{
+    char path[PATH_MAX];
+    DIR *names = opendir(folder);
+    if (!names) return;
+    for (struct dirent *entry; (entry = readdir(names));) {
+        if (!fl_path_join(path, sizeof path, folder, entry->d_name)) {
+            (void)unlink(path);
+        }
+    }
+    closedir(names);
+    (void)rmdir(folder);
+}
+
+// What is left of a backup would keep the disk full that has ended it, and has
+// keys in it.
+static void remove_part(const char *part)
+{
+    char models[PATH_MAX];
+    if (!fl_path_join(models, sizeof models, part, "models")) {
+        remove_files(models);
+    }
+    remove_files(part);
+}
+
 fl_err fl_backup_write(const char *folder, const char *path, fl_reason *why)
 {
     char part[PATH_MAX];
@@ -174,6 +199,9 @@ fl_err fl_backup_write(const char *folder, const char *path, fl_reason *why)
         return fl_reason_set(why, FL_ERR_RANGE,
                              "%s: exists; name a folder that does not", path);
     }
-    FL_TRY(copy_folder(folder, part, why));
-    return fl_folder_publish(part, path, why);
+    const bool is_new = access(part, F_OK) != 0;
+    fl_err err = copy_folder(folder, part, why);
+    if (!err) err = fl_folder_publish(part, path, why);
+    if (err && is_new) remove_part(part);
+    return err;
 }

@@ -20,9 +20,9 @@
 
 /*
  * Makes the folder `path` (0700), which must not exist; until it is whole it is
- * called PATH.part. FL_ERR_RANGE: it exists. FL_ERR_STATE: rounds finish faster
- * than they can be copied. FL_ERR_SYSTEM: not writable, disk full. Errors of
- * fl_store_open.
+ * called PATH.part, of which an error leaves nothing. FL_ERR_RANGE: it exists.
+ * FL_ERR_STATE: rounds finish faster than they can be copied. FL_ERR_SYSTEM:
+ * not writable, disk full. Errors of fl_store_open.
  */
 FL_CHECK fl_err fl_backup_write(const char *folder, const char *path,
                                 fl_reason *why);

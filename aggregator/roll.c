@@ -79,8 +79,9 @@ fl_err fl_roll_init(fl_aggregator *aggregator, fl_reason *why)
         memcmp(options->authority->public_key, aggregator->enrolment->authority,
                FL_KEY_BYTES) != 0) {
         return fl_reason_set(why, FL_ERR_AUTH,
-                             "the enrolment list is signed by another "
-                             "authority than the one held here");
+                             "enrolment.list is signed by another authority "
+                             "than the one held here; restore authority.key "
+                             "in the state folder from a backup");
     }
     return FL_OK;
 }
@@ -157,10 +158,10 @@ static fl_err add_new(const fl_aggregator *aggregator, fl_device *devices,
 // a second.
 static uint64_t next_serial(const fl_aggregator *aggregator)
 {
+    const fl_aggregator_options *options = &aggregator->options;
     const fl_enrolment *old = fl_roll_newest(aggregator);
-    const uint64_t next = old ? old->serial + 1 : 1;
-    return aggregator->options.is_copy ? next + aggregator->options.start_count
-                                       : next;
+    const uint64_t next = (old ? old->serial : options->serial_floor) + 1;
+    return options->is_copy ? next + options->start_count : next;
 }
 
 // Takes over the list of these devices, which it puts in order.

@@ -187,6 +187,7 @@ static fl_err check_options(void *self, fl_reason *why)
     FL_TRY(fl_federation_check(&options->federation, why));
     FL_TRY(fl_join_mode_parse(&mode, options->join, options->enrolment != NULL,
                               why));
+    if (options->address) FL_TRY(fl_net_tcp_check(options->address, why));
     return options->http ? fl_http_check(options->http, why) : FL_OK;
 }
 
@@ -328,6 +329,23 @@ static fl_err start_keeper(server *s, const fl_model *model, fl_reason *why)
     return fl_keeper_init(&s->keeper, &keeper, why);
 }
 
+// Clients take no list with a lower serial than that of the last one, which is
+// lost if there have been rounds without one here now. Not more than ten a
+// second were signed.
+static uint64_t lost_serials(const server *s, const fl_heritage *heritage,
+                             fl_aggregation aggregation)
+{
+    const fl_roll_file *roll = &s->home.roll;
+    if (aggregation != FL_AGGREGATION_SECURE || !roll->holds_authority ||
+        roll->list || heritage->rounds_done == 0) {
+        return 0;
+    }
+    fl_log(FL_LOG_WARN, "enrolment_lost", "meaning=%s",
+           "enrolment.list is missing in the state folder, though there have "
+           "been rounds; it is signed anew");
+    return (uint64_t)fl_clock_wall_ms() / 100;
+}
+
 // Takes the heritage's model when the result is FL_OK.
 static fl_err make_machine(server *s, fl_heritage *heritage, fl_reason *why)
 {
@@ -352,6 +370,7 @@ static fl_err make_machine(server *s, fl_heritage *heritage, fl_reason *why)
         .master_len = heritage->master_len,
     };
     fl_federation_apply(&options->federation, &machine);
+    machine.serial_floor = lost_serials(s, heritage, machine.aggregation);
     if (!s->test) machine.evaluate_every = 0;
     const fl_err err = fl_aggregator_new(
         &s->aggregator, &machine, heritage->rounds_done, heritage->model, why);

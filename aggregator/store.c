@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aggregator/store_core.h"
@@ -90,17 +91,21 @@ static fl_err count_start(fl_store *store, fl_reason *why)
 }
 
 // Models without a database mean that it was lost: going on with a new one
-// would delete them all.
+// would delete them all. SQLite takes an empty file for a new one.
 static fl_err check_not_lost(const fl_store *store, const char *database,
                              fl_reason *why)
 {
-    const bool is_there = access(database, F_OK) == 0;
-    if (is_there || !fl_store_models_exist(store->models)) return FL_OK;
+    struct stat file;
+    const bool is_there = stat(database, &file) == 0;
+    if ((is_there && file.st_size > 0) ||
+        !fl_store_models_exist(store->models)) {
+        return FL_OK;
+    }
     return fl_reason_set(why, FL_ERR_FORMAT,
-                         "%s: missing, though there are models beside it; "
+                         "%s: %s, though there are models beside it; "
                          "restore it from a backup, or move the state folder "
                          "away to start anew",
-                         database);
+                         database, is_there ? "empty" : "missing");
 }
 
 static fl_err open_for_writing(fl_store *store, const char *folder,

@@ -25,6 +25,12 @@ static fl_err system_error(fl_reason *why, const char *path, const char *doing)
                          strerror(errno));
 }
 
+static fl_err say_too_long(const char *path, size_t cap, fl_reason *why)
+{
+    return fl_reason_set(why, FL_ERR_LIMIT,
+                         "%s: longer than the %zu bytes allowed", path, cap);
+}
+
 // Up to dst_cap bytes; fewer only at the end of the file.
 static fl_err read_fully(int fd, uint8_t *dst, size_t dst_cap, size_t *len)
 {
@@ -70,11 +76,7 @@ static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
         }
         used += got;
         if (used <= room) break;
-        if (room == cap) {
-            return fl_reason_set(why, FL_ERR_LIMIT,
-                                 "%s: longer than the %zu bytes allowed", path,
-                                 cap);
-        }
+        if (room == cap) return say_too_long(path, cap, why);
         room = room < cap / 2 ? room * 2 : cap;
     }
     (*bytes)[used] = 0;
@@ -82,15 +84,11 @@ static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
     return FL_OK;
 }
 
-fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
-                    fl_reason *why)
+// Takes the descriptor.
+static fl_err read_and_close(uint8_t **bytes, size_t *len, int fd,
+                             const char *path, size_t cap, fl_reason *why)
 {
     if (cap > SIZE_MAX / 2) cap = SIZE_MAX / 2;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
-    }
-    if (fd < 0) return system_error(why, path, "open");
     uint8_t *content = NULL;
     const fl_err err = read_growing(&content, len, fd, path, cap, why);
     close(fd);
@@ -100,6 +98,42 @@ fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
     }
     *bytes = content;
     return FL_OK;
+}
+
+static fl_err open_to_read(int *fd, const char *path, int flags, fl_reason *why)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    if (*fd >= 0) return FL_OK;
+    if (errno == ENOENT || errno == ENOTDIR) {
+        return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
+    }
+    return system_error(why, path, "open");
+}
+
+fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
+                    fl_reason *why)
+{
+    int fd;
+    FL_TRY(open_to_read(&fd, path, 0, why));
+    return read_and_close(bytes, len, fd, path, cap, why);
+}
+
+fl_err fl_file_read_plain(uint8_t **bytes, size_t *len, const char *path,
+                          size_t cap, fl_reason *why)
+{
+    int fd;
+    struct stat about;
+    // A pipe would have to wait for a writer, to be opened otherwise.
+    FL_TRY(open_to_read(&fd, path, O_NONBLOCK, why));
+    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
+        close(fd);
+        return fl_reason_set(why, FL_ERR_RANGE, "%s: is not a file", path);
+    }
+    if (about.st_size > 0 && (uintmax_t)about.st_size > cap) {
+        close(fd);
+        return say_too_long(path, cap, why);
+    }
+    return read_and_close(bytes, len, fd, path, cap, why);
 }
 
 static fl_err write_fully(int fd, const uint8_t *src, size_t src_len)

@@ -23,6 +23,14 @@ FL_CHECK fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path,
                              size_t cap, fl_reason *why);
 
 /*
+ * The same for a name that others have chosen: a pipe would be waited for, a
+ * device read without end. FL_ERR_RANGE: it is no plain file.
+ */
+FL_CHECK fl_err fl_file_read_plain(uint8_t **bytes, size_t *len,
+                                   const char *path, size_t cap,
+                                   fl_reason *why);
+
+/*
  * Replaces `path`: temporary name in the same folder, fsync, rename, fsync of
  * the folder. `mode` as in open(2). FL_ERR_SYSTEM: *why says what failed (disk
  * full, not writable); the old file is whole and the temporary one gone.

@@ -188,6 +188,9 @@ fl_err fl_activity_write(fl_state *state, const fl_activity *activity,
     fl_json_count_set(line, "refused", status->refused_count);
     fl_json_count_set(line, "sessions", status->session_count);
     fl_json_count_set(line, "faults", status->fault_count);
+    if (status->declined.text[0]) {
+        fl_json_text_set(line, "declined_why", status->declined.text);
+    }
     add_data(line, activity->feed);
     fl_json_count_set(line, "bytes_up", status->bytes_up);
     fl_json_count_set(line, "bytes_down", status->bytes_down);

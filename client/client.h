@@ -342,6 +342,9 @@ typedef struct {
     fl_step step;                   // of a session, said last; 0: none
     uint32_t session_count;         // sessions that this client saw to the end
     uint32_t fault_count;           // and refused, for a fault of the other
+    // Why a round was declined or its training failed; "": an update has been
+    // committed since, or neither has happened.
+    fl_reason declined;
 } fl_client_status;
 
 fl_client_status fl_client_get_status(const fl_client *client);

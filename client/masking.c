@@ -64,6 +64,8 @@ static void refuse(fl_client *client)
                 "round=%u session=%llu fault=%s meaning=%s", task->plan.round,
                 (unsigned long long)task->plan.number, fl_fault_name(fault),
                 fl_fault_meaning(fault));
+    fl_reason_set(&client->status.declined, FL_ERR_STATE, "%s",
+                  fl_fault_meaning(fault));
     fl_task_decline(client);
 }
 

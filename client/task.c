@@ -180,6 +180,7 @@ static void take_answer(fl_client *client, const fl_client_event *event)
         fl_emit_log(client, FL_LOG_ERROR, "training_failed",
                     "round=%u err=%s why=%s", task->plan.round,
                     fl_err_text(event->err), event->why);
+        fl_reason_set(&client->status.declined, event->err, "%s", event->why);
         fl_task_decline(client);
         return;
     }
@@ -340,6 +341,7 @@ static void planned(fl_client *client, const fl_plan *plan)
     if (check_plan(client, plan, &why)) {
         fl_emit_log(client, FL_LOG_ERROR, "plan_refused", "round=%u why=%s",
                     plan->round, why.text);
+        client->status.declined = why;
         fl_task_drop(client);
         say_no(client, plan->round);
         return;

@@ -359,6 +359,7 @@ void fl_upload_granted(fl_client *client, const fl_grant *grant)
 static void committed(fl_client *client)
 {
     client->status.update_count++;
+    client->status.declined = (fl_reason){""};
     fl_residual_commit(client);
     fl_emit_log(client, FL_LOG_INFO, "update_committed", "round=%u bytes=%zu",
                 client->task.plan.round, client->task.upload_len);

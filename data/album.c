@@ -196,7 +196,7 @@ static fl_err read_picture(uint8_t *pixels, fl_shape *shape,
     if (fl_path_join(path, sizeof path, album->root, name)) {
         return fl_album_say_too_long(album->root, name, why);
     }
-    FL_TRY(fl_file_read(&bytes, &len, path, FILE_LEN_MAX, why));
+    FL_TRY(fl_file_read_plain(&bytes, &len, path, FILE_LEN_MAX, why));
     const fl_err err = fl_picture_decode(pixels, shape, bytes, len, why);
     free(bytes);
     return err ? fl_reason_prefix(why, err, "%s", path) : FL_OK;

@@ -86,6 +86,23 @@ static fl_err feed_chunk(fl_csv_table *table, struct csv_parser *parser,
     return FL_OK;
 }
 
+// Who writes a table that grows may be in the middle of its last line. But a
+// quote that has been open for lines keeps out whatever comes behind it.
+static fl_err end_growing(fl_csv_table *table, const struct csv_parser *parser)
+{
+    uint64_t breaks = 0;
+    for (size_t i = 0; parser->quoted && i < parser->entry_pos; i++) {
+        breaks += parser->entry_buf[i] == '\n';
+    }
+    if (breaks == 0) return FL_OK;
+    const fl_err err = fl_reason_set(table->why, FL_ERR_FORMAT,
+                                     "%s: line %" PRIu64
+                                     ": a quote is not closed; nothing behind "
+                                     "it is read",
+                                     table->path, table->line - breaks);
+    return fl_source_pass_over(table->source, err, table->why);
+}
+
 static fl_err feed_file(fl_csv_table *table, struct csv_parser *parser,
                         fl_stream *stream)
 {
@@ -105,8 +122,7 @@ static fl_err feed_file(fl_csv_table *table, struct csv_parser *parser,
                 : 0;
         FL_TRY(feed_chunk(table, parser, chunk + skipped, len - skipped));
     }
-    // Who writes it may be in the middle of its last line.
-    if (table->source->is_growing) return FL_OK;
+    if (table->source->is_growing) return end_growing(table, parser);
     if (csv_fini(parser, fl_csv_take_field, fl_csv_take_row, table) != 0) {
         return say_libcsv(table, parser);
     }

@@ -7,7 +7,7 @@
  * depends on what is there, not on when it came.
  *
  * Where pictures lie: ROOT/CLASS/NAME, no deeper. Names that begin with a dot
- * are not looked at, symbolic links are followed.
+ * are not looked at, symbolic links are followed; pipes and devices are bad.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

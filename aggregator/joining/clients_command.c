@@ -255,7 +255,7 @@ fl_err fl_office_clients(FILE *out, const fl_office_options *options,
     fl_office office;
     const verb *found = find_verb(words, word_count, why);
     if (!found) return FL_ERR_STATE;
-    fl_err err = fl_office_open(&office, options, why);
+    fl_err err = fl_office_open(&office, options, false, why);
     if (!err) err = found->run(out, &office, words + 1, word_count - 1, why);
     fl_office_close(&office);
     return err;

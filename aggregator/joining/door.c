@@ -144,10 +144,15 @@ static fl_err import_own(fl_door *door, const uint8_t *list, size_t len,
 {
     bool changed;
     fl_enrolment *enrolment = NULL;
-    FL_TRY(fl_enrolment_decode(&enrolment, list, len, why));
-    const fl_err err =
-        fl_registry_import(door->store, &changed, enrolment->devices,
-                           enrolment->device_count, fl_clock_wall_ms(), why);
+    fl_err err = fl_enrolment_decode(&enrolment, list, len, why);
+    if (err) {
+        return fl_reason_prefix(why, err,
+                                "enrolment.list in the state folder (restore "
+                                "it from a backup, or delete it: it is signed "
+                                "anew)");
+    }
+    err = fl_registry_import(door->store, &changed, enrolment->devices,
+                             enrolment->device_count, fl_clock_wall_ms(), why);
     fl_enrolment_free(enrolment);
     return err;
 }
@@ -159,9 +164,11 @@ fl_err fl_door_init(fl_door *door, fl_store *store, fl_join_mode mode,
     struct stat file;
     *door = (fl_door){.store = store, .mode = mode, .list_path = list_path};
     if (list_path && stat(list_path, &file) == 0) remember_file(door, &file);
-    if (list) {
-        FL_TRY(list_path ? follow_list(door, list, list_len, why)
-                         : import_own(door, list, list_len, why));
+    if (list && list_path) {
+        const fl_err err = follow_list(door, list, list_len, why);
+        if (err) return fl_reason_prefix(why, err, "%s", list_path);
+    } else if (list) {
+        FL_TRY(import_own(door, list, list_len, why));
     }
     FL_TRY(fl_registry_set_note(store, "join", fl_join_mode_name(mode), why));
     return read_registry(door, why);

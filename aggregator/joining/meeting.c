@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/net.h"
+
 #define SCHEME "tcp://"
 
 enum { HOST_CAP = 256 };
@@ -75,8 +77,10 @@ fl_err fl_meeting_find(char url[FL_MEETING_CAP], const fl_meeting_place *place,
                        fl_reason *why)
 {
     const int len = write_url(url, place);
-    if (len > 0 && len < FL_MEETING_CAP) return FL_OK;
-    return fl_reason_set(why, FL_ERR_RANGE, "too long an address");
+    if (len < 0 || len >= FL_MEETING_CAP) {
+        return fl_reason_set(why, FL_ERR_RANGE, "too long an address");
+    }
+    return place->address ? fl_net_tcp_check(url, why) : FL_OK;
 }
 
 bool fl_meeting_is_local(const char *url)

@@ -19,7 +19,8 @@ typedef struct {
 /*
  * The address for a join line: what a person has said, else where it listens,
  * for "any address" that of the interface that leads to other networks, else
- * this machine's name. FL_ERR_RANGE: too long.
+ * this machine's name. FL_ERR_RANGE: too long, or what a person has said is no
+ * address.
  */
 FL_CHECK fl_err fl_meeting_find(char url[FL_MEETING_CAP],
                                 const fl_meeting_place *place, fl_reason *why);

@@ -34,13 +34,24 @@ static fl_err find_address(fl_office *office, fl_reason *why)
                            why);
 }
 
+// Who mistypes --state is told so, instead of being shown an empty folder that
+// has just been made.
+static fl_err check_is_there(const char *folder, fl_reason *why)
+{
+    fl_store *store = NULL;
+    const fl_err err = fl_store_open(&store, folder, true, why);
+    fl_store_close(store);
+    return err == FL_ERR_NOT_FOUND ? err : FL_OK;
+}
+
 fl_err fl_office_open(fl_office *office, const fl_office_options *options,
-                      fl_reason *why)
+                      bool may_make, fl_reason *why)
 {
     *office = (fl_office){.options = options};
     if (fl_secure_start()) {
         return fl_reason_set(why, FL_ERR_SYSTEM, "libsodium cannot start");
     }
+    if (!may_make) FL_TRY(check_is_there(options->state, why));
     office->is_running = fl_store_is_running(options->state);
     FL_TRY(fl_store_open_beside(&office->store, options->state, why));
     FL_TRY(find_mode(office, why));

@@ -30,10 +30,11 @@ typedef struct {
     bool is_running;
 } fl_office;
 
-/* Errors of fl_store_open_beside and fl_join_mode_parse. fl_office_close, also
- * after an error. */
+/* Errors of fl_store_open_beside and fl_join_mode_parse; FL_ERR_NOT_FOUND:
+ * there is no such state, and none is to be made. fl_office_close, also after
+ * an error. */
 FL_CHECK fl_err fl_office_open(fl_office *office,
-                               const fl_office_options *options,
+                               const fl_office_options *options, bool may_make,
                                fl_reason *why);
 
 /* Accepts one that is all zeros. */

@@ -263,7 +263,9 @@ fl_err fl_office_token(FILE *out, const fl_office_options *options,
                        fl_reason *why)
 {
     fl_office office;
-    fl_err err = fl_office_open(&office, options, why);
+    // A token may be made before the aggregator runs for the first time.
+    const bool may_make = !options->revoke && !options->lists_tokens;
+    fl_err err = fl_office_open(&office, options, may_make, why);
     if (!err && options->revoke) {
         err = revoke_token(out, &office, why);
     } else if (!err) {

@@ -243,6 +243,8 @@ TEST(door_takes_over_its_own_list)
     assert_err(fl_door_init(&door, store, FL_JOIN_TOKEN, NULL,
                             (const uint8_t *)"junk", 4, &why),
                FL_ERR_FORMAT);
+    assert_reason_names(why, "enrolment.list");
+    assert_reason_names(why, "backup");
 }
 
 TEST(door_follows_a_newer_list_and_tells_it_once)

@@ -60,6 +60,20 @@ TEST(meeting_refuses_an_address_that_no_line_holds)
     assert_reason_names(why, "too long");
 }
 
+// The line with it is for a shell.
+TEST(meeting_refuses_what_is_no_address)
+{
+    const char *bad[] = {"", "farm.example", "tcp://farm.example",
+                         "tcp://a;reboot:7443", "tcp://$(reboot):7443"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char url[FL_MEETING_CAP];
+        const fl_meeting_place place = {.address = bad[i]};
+        assert_err(fl_meeting_find(url, &place, &why), FL_ERR_RANGE);
+        assert_reason_names(why, "tcp://");
+        why.text[0] = 0;
+    }
+}
+
 TEST(meeting_knows_what_other_machines_cannot_reach)
 {
     assert_true(fl_meeting_is_local("tcp://127.0.0.1:7443"));
@@ -75,4 +89,5 @@ RUN_TESTS(cmocka_unit_test(meeting_is_where_a_person_says),
           cmocka_unit_test(meeting_is_where_the_aggregator_listens),
           cmocka_unit_test(meeting_is_never_at_any_address),
           cmocka_unit_test(meeting_refuses_an_address_that_no_line_holds),
+          cmocka_unit_test(meeting_refuses_what_is_no_address),
           cmocka_unit_test(meeting_knows_what_other_machines_cannot_reach))

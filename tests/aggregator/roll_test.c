@@ -105,6 +105,28 @@ TEST(roll_that_is_full_leaves_out_who_is_new)
     free(list);
 }
 
+// Clients that know a list refuse one with a lower serial.
+TEST(roll_signs_beyond_the_lists_that_are_lost)
+{
+    fl_lab *lab = calloc(1, sizeof *lab);
+    fl_enrolment *signed_list = NULL;
+    assert_non_null(lab);
+    assert_ok(fl_secure_start());
+    fl_aggregator_options options = fl_lab_secure_options(3);
+    options.serial_floor = 70;
+    fl_lab_init(lab, &options);
+    for (uint8_t i = 0; i < 3; i++) {
+        fl_lab_join(lab, i, i + 1);
+    }
+    assert_ok(
+        fl_enrolment_decode(&signed_list, lab->list, lab->list_len, NULL));
+    assert_int_equal(signed_list->serial, 71);
+    fl_enrolment_free(signed_list);
+    fl_lab_fini(lab);
+    free(lab);
+}
+
 RUN_TESTS(cmocka_unit_test(
               roll_keeps_one_of_two_identities_with_the_same_channel_key),
-          cmocka_unit_test(roll_that_is_full_leaves_out_who_is_new))
+          cmocka_unit_test(roll_that_is_full_leaves_out_who_is_new),
+          cmocka_unit_test(roll_signs_beyond_the_lists_that_are_lost))

@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "aggregator/backup.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "tests/support/scratch.h"
@@ -1116,6 +1117,10 @@ TEST(store_deletes_no_models_because_the_database_is_lost)
     refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");
     refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite");  // nor the second time
     assert_true(has_model(3));
+    // As a full disk or a loss of power can leave it.
+    assert_ok(fl_file_write(inside("fedge.sqlite"), "", 0, 0600, &why));
+    refuse_store(false, FL_ERR_FORMAT, "fedge.sqlite: empty");
+    assert_true(has_model(3));
 }
 
 static void assert_last_refused(fl_store *store, const char *word)
@@ -1162,6 +1167,17 @@ TEST(store_refuses_a_master_that_is_damaged)
     master_path(path, 3);
     refuse_damaged(path, MASTER_LEN, ".master",
                    "master model of round 3 is lost");
+}
+
+TEST(store_leaves_nothing_of_a_backup_that_fails)
+{
+    make_rounds();
+    char path[PATH_MAX];
+    model_path(path, 3);
+    assert_int_equal(unlink(path), 0);
+    assert_err(fl_backup_write(folder, inside("copy"), &why), FL_ERR_FORMAT);
+    assert_int_not_equal(access(inside("copy.part"), F_OK), 0);
+    assert_int_not_equal(access(inside("copy"), F_OK), 0);
 }
 
 TEST(store_refuses_a_master_of_another_length)
@@ -1366,6 +1382,7 @@ RUN_TESTS(
     IN_FOLDER(store_deletes_no_models_because_the_database_is_lost),
     IN_FOLDER(store_refuses_a_model_that_is_damaged),
     IN_FOLDER(store_refuses_a_master_that_is_damaged),
+    IN_FOLDER(store_leaves_nothing_of_a_backup_that_fails),
     IN_FOLDER(store_refuses_a_master_of_another_length),
     IN_FOLDER(store_changes_nothing_when_the_disk_is_full),
     IN_FOLDER(store_does_not_open_on_a_full_disk),

@@ -47,6 +47,7 @@ static fl_watch watch;  // nothing keeps it from working, unless a test says so
 static const char *trouble = "";
 static fl_feed feed = {.stock = {.row_count = 600}};
 static fl_external trainer;  // the engine
+static fl_reason declined;
 
 static fl_state *train(uint32_t round)
 {
@@ -61,6 +62,7 @@ static fl_state *train(uint32_t round)
         .refused_count = 1,
         .session_count = 3,
         .fault_count = 2,
+        .declined = declined,
     };
     const fl_activity activity = {
         .aggregator = "tcp://host:7443",
@@ -201,6 +203,17 @@ TEST(activity_says_why_the_trainer_of_the_owner_fails)
     trainer = (fl_external){.state = NULL};
 }
 
+TEST(activity_says_why_a_round_was_declined)
+{
+    declined = (fl_reason){"2 classes here (cat, ...), the model has 3"};
+    fl_state *kept = train(12);
+    assert_ok(show(false));
+    assert_shows(
+        "declined_why     2 classes here (cat, ...), the model has 3\n");
+    fl_state_close(kept);
+    declined = (fl_reason){""};
+}
+
 TEST(activity_says_when_quiet_hours_end)
 {
     fl_eligibility_options options = {.min_samples = 0};
@@ -259,6 +272,7 @@ RUN_TESTS(IN_FOLDER(activity_tells_a_person_what_the_client_does),
           IN_FOLDER(activity_says_why_the_client_may_not_work),
           IN_FOLDER(activity_fits_on_a_line),
           IN_FOLDER(activity_says_why_the_trainer_of_the_owner_fails),
+          IN_FOLDER(activity_says_why_a_round_was_declined),
           IN_FOLDER(activity_says_when_quiet_hours_end),
           IN_FOLDER(activity_of_a_client_that_has_gone),
           IN_FOLDER(activity_of_a_folder_where_no_client_ever_ran),

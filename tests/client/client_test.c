@@ -1164,7 +1164,11 @@ TEST(client_reports_a_training_that_failed_and_takes_the_next_plan)
     const fl_message *said = fl_host_next(host);  // nobody waits for it
     assert_int_equal(said->type, FL_MESSAGE_STEP);
     assert_int_equal(said->step.step, FL_STEP_DECLINE);
-    fl_host_bring_to_open(host, 2, 1);
+    assert_string_equal(status_of(host).declined.text, "a reason");
+    fl_host_grant(host, fl_host_bring_to_open(host, 2, 1), 1, 1);
+    fl_host_ack(host, fl_host_take(host, FL_MESSAGE_COMMIT));
+    assert_int_equal(status_of(host).update_count, 1);
+    assert_string_equal(status_of(host).declined.text, "");
     free_host(host);
 }
 

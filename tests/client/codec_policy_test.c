@@ -101,6 +101,8 @@ static void assert_refused_by(fl_host *host, fl_plan *plan, const char *word)
     assert_int_equal(host->counts[FL_CLIENT_FIND], 0);
     assert_int_equal(host->counts[FL_CLIENT_TRAIN], 0);
     assert_string_equal(fl_client_activity(host->client), "idle");
+    const fl_client_status status = fl_client_get_status(host->client);
+    assert_non_null(strstr(status.declined.text, word));
 
     fl_plan honest = sketch_plan(host);
     honest.number = honest.round = plan->round + 1;

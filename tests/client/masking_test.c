@@ -488,6 +488,7 @@ TEST(masking_refuses_an_invite_to_anything_but_its_plan)
         fl_host_mail_step(host, 3, step, chorus.message, len);
         assert_declined(host, cases[i].fault);
         assert_int_equal(status_of(host).fault_count, 1);
+        assert_string_not_equal(status_of(host).declined.text, "");
         fl_chorus_fini(&chorus);
         free_host(host);
     }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/random.h"
@@ -130,6 +131,19 @@ TEST(own_pictures_have_the_size_of_most)
     assert_told("a/0.png: is 6x3");
 }
 
+TEST(own_pictures_are_files)
+{
+    char path[DATA_PATH_CAP + 16];
+    put_picture("cat/1.png", 1);
+    snprintf(path, sizeof path, "%s/cat/pipe.png", root);
+    assert_int_equal(mkfifo(path, 0600), 0);  // to open it would wait for ever
+    snprintf(path, sizeof path, "%s/cat/zero.png", root);
+    assert_int_equal(symlink("/dev/zero", path), 0);
+    assert_loads(root, 1, 2);
+    assert_told("cat/pipe.png: is not a file");
+    assert_told("cat/zero.png: is not a file");
+}
+
 TEST(own_pictures_out_of_place_are_named)
 {
     put_picture("cat/1.png", 1);
@@ -219,6 +233,13 @@ TEST(own_table_goes_on_behind_a_quote_out_of_place)
     assert_loads(put_table("a,label\n1,x\n\"2\"2,y\n3,y\n"), 2, 1);
     assert_told("line 3: a quote is out of place");
     assert_int_equal(fl_dataset_record_count(dataset), 3);
+}
+
+TEST(own_table_names_a_quote_that_stays_open)
+{
+    assert_loads(put_table("a,label\n1,x\n2,\"y\n3,x\n4,y\n5,x\n"), 1, 1);
+    assert_told("line 3: a quote is not closed; nothing behind");
+    assert_loads(put_table("a,label\n1,x\n2,\"y"), 1, 0);
 }
 
 // A class is not made of what a power cut has left of a line.
@@ -464,6 +485,7 @@ RUN_TESTS(
     WITH_FILES(own_pictures_are_all_there_and_bad_ones_are_named),
     WITH_FILES(own_pictures_are_tried_again),
     WITH_FILES(own_pictures_have_the_size_of_most),
+    WITH_FILES(own_pictures_are_files),
     WITH_FILES(own_pictures_out_of_place_are_named),
     WITH_FILES(own_pictures_may_be_links),
     WITH_FILES(own_folders_that_are_numbers_are_the_classes),
@@ -472,6 +494,7 @@ RUN_TESTS(
     WITH_FILES(own_table_leaves_the_line_that_is_being_written),
     WITH_FILES(own_table_passes_over_bad_lines),
     WITH_FILES(own_table_goes_on_behind_a_quote_out_of_place),
+    WITH_FILES(own_table_names_a_quote_that_stays_open),
     WITH_FILES(own_table_takes_no_class_from_a_bad_line),
     WITH_FILES(own_table_stays_with_numbers_when_one_label_is_mistyped),
     WITH_FILES(own_table_with_a_wrong_header_is_refused),

@@ -50,6 +50,14 @@ start_rounds() {
         --cohort 2 --batch 60 --quiet
 }
 
+# ---- who looks at a folder that is not there makes none
+for command in "clients list" "clients revoke x" "token --list"; do
+    # shellcheck disable=SC2086  # words
+    expect_exit $CONFIG aggregator $command --state "$state"
+    expect_said "no aggregator has kept anything here yet"
+    [ ! -e "$state" ] || fail "$command has made $state"
+done
+
 # ---- before there is an aggregator: a token made beforehand is good
 early=$(token --name early)
 pin=$(aggregator token --state "$state" --json --ttl 1s | json_values pin)
