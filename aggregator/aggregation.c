@@ -424,6 +424,7 @@ static void decline(fl_aggregator *aggregator, fl_peer *peer, fl_member *member,
         aggregator->ready_count--;
     }
     member->has_declined = true;  // its session drops it, now or later
+    member->declined_round = fl_round_number(aggregator);
     if (member->part == FL_PART_READY || member->part == FL_PART_SELECTED) {
         fl_object_drop(aggregator, member);
         member->part = FL_PART_REFUSED;

@@ -81,8 +81,9 @@ typedef struct {
     int64_t lost_ms;   // when the connection went
     fl_away away;      // what it said last of why it cannot work
     fl_part part;
-    uint32_t seat;      // in the cohort
-    bool has_declined;  // the round that is on
+    uint32_t seat;            // in the cohort
+    bool has_declined;        // the round that is on
+    uint32_t declined_round;  // the last that it would not do; 0: none
     fl_upload *upload;
     uint8_t committed[FL_HASH_BYTES];  // the last update that went into a sum
     uint32_t committed_round;          // and of which round; 0: none

@@ -103,6 +103,23 @@ static size_t list_candidates(fl_aggregator *aggregator, uint32_t *slots)
     return count;
 }
 
+// Who has said no in this round will hardly say yes at the next attempt, and
+// with the same ones asked again and again it would never end.
+static void put_decliners_last(const fl_aggregator *aggregator, uint32_t *slots,
+                               size_t count)
+{
+    const uint32_t round = fl_round_number(aggregator);
+    for (size_t i = 0; i < count;) {
+        const uint32_t slot = slots[i];
+        if (aggregator->members[slot].declined_round != round) {
+            i++;
+        } else {
+            slots[i] = slots[--count];
+            slots[count] = slot;
+        }
+    }
+}
+
 static bool pick_cohort(fl_aggregator *aggregator)
 {
     const fl_aggregator_options *options = &aggregator->options;
@@ -117,6 +134,7 @@ static bool pick_cohort(fl_aggregator *aggregator)
                    (uint64_t)aggregator->attempt << 32 |
                        fl_round_number(aggregator));
     fl_random_shuffle(&random, slots, count);
+    put_decliners_last(aggregator, slots, count);
     aggregator->cohort_len = count < wanted ? (uint32_t)count : wanted;
     return aggregator->cohort_len >= options->quorum;
 }

@@ -301,6 +301,23 @@ TEST(aggregation_waits_for_nobody_who_has_declined)
     free_bench(b);
 }
 
+TEST(aggregation_asks_others_first_when_some_have_said_no)
+{
+    bench *b = new_bench(3);
+    for (uint8_t i = 3; i < 6; i++)
+        join(b, i);
+    for (uint8_t i = 0; i < 3; i++)
+        assert_acknowledged(decline(b, i));
+    assert_activity(b, "gathering");
+    fl_lab_wait(&b->lab, 5000);
+    for (uint8_t i = 3; i < 6; i++)
+        fl_partner_plan(&b->partners[i]);
+    all_ready(b, 3, 6);
+    run_to(b, 3, 6, 0);
+    assert_int_equal(b->lab.round.update_count, 3);
+    free_bench(b);
+}
+
 TEST(aggregation_takes_back_a_ready_that_is_followed_by_a_no)
 {
     bench *b = new_bench(3);
@@ -756,6 +773,7 @@ RUN_TESTS(
         aggregation_opens_a_session_at_the_deadline_with_those_who_are_ready),
     cmocka_unit_test(aggregation_fails_a_round_with_too_few_who_are_ready),
     cmocka_unit_test(aggregation_waits_for_nobody_who_has_declined),
+    cmocka_unit_test(aggregation_asks_others_first_when_some_have_said_no),
     cmocka_unit_test(aggregation_takes_back_a_ready_that_is_followed_by_a_no),
     cmocka_unit_test(
         aggregation_takes_a_no_from_who_was_not_asked_for_what_it_is),
