@@ -13,6 +13,7 @@
 #include "client/board/traffic.h"
 #include "client/doctor/finding.h"
 #include "client/state/state.h"
+#include "client/state/state_address.h"
 
 enum { SCHEMA = 1, OTHERS = 077 };
 
@@ -33,6 +34,19 @@ void fl_finding_add(fl_findings *findings, fl_severity severity,
 
 /* ---- configuration, state folder, keys ---- */
 
+// Who has joined has it in the state folder.
+static void find_no_aggregator(fl_findings *all)
+{
+    char address[FL_ADDRESS_CAP];
+    fl_reason why = {""};
+    const fl_err err = fl_state_address_get(address, all->options->state, &why);
+    fl_finding_add(
+        all, FL_FINDING_ERROR, "configuration",
+        "join one with fedge-client join, or say --aggregator "
+        "tcp://ADDRESS:PORT",
+        "%s", err == FL_ERR_NOT_FOUND ? "no aggregator is named" : why.text);
+}
+
 static void check_configuration(fl_findings *all)
 {
     fl_eligibility_options rules;
@@ -40,10 +54,7 @@ static void check_configuration(fl_findings *all)
     fl_reason why;
     const fl_service_options *o = all->options;
     if (!o->aggregator) {
-        fl_finding_add(all, FL_FINDING_ERROR, "configuration",
-                       "join one with fedge-client join, or say --aggregator "
-                       "tcp://ADDRESS:PORT",
-                       "no aggregator is named");
+        find_no_aggregator(all);
     } else if (fl_rules_read(&rules, &metered, &o->rules, &why)) {
         fl_finding_add(all, FL_FINDING_ERROR, "configuration",
                        "correct it in section [eligibility]", "%s", why.text);

@@ -141,6 +141,9 @@ TEST(doctor_finds_options_that_make_no_sense)
     options.aggregator = NULL;
     check(&options, false);
     assert_line("error", "configuration", "no aggregator is named");
+    data_files_put_text(&files, "state/aggregator.address", "fedge addr");
+    check(&options, false);
+    assert_line("error", "configuration", "aggregator.address");
     options.aggregator = "host:1";
     check(&options, false);
     assert_line("error", "name", "tcp://");
