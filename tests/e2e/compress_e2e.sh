@@ -10,7 +10,7 @@ make_scratch
 readonly USAGE=2 CONFIG=78
 compress() { "$B/fedge-compress" "$@"; }
 is_slow && train=6000 test=500 || train=12000 test=2000
-make_pictures "$scratch/pictures" $train $test
+make_pictures "$scratch/pictures" "$train" "$test"
 data=idx:$scratch/pictures
 
 # accuracy_of FILE: on the test part, in hundredths of a percent.
@@ -51,7 +51,7 @@ int8=$(accuracy_of "$scratch/trt.onnx")
 
 # Trained on in INT8: at least what it was, and the file says what was printed.
 # Half of the rows are enough.
-make_pictures "$scratch/half" $((train / 2)) $test
+make_pictures "$scratch/half" $((train / 2)) "$test"
 for profile in plain tensorrt; do
     compress qat "$model" --dataset "idx:$scratch/half" --profile $profile \
         --rows 512 --batch 250 --out "$scratch/qat.onnx" >"$scratch/said"

@@ -51,7 +51,7 @@ set_sensors cool 45
 set_sensors hot 85
 
 # 1. Hot from the start: there, but not chosen, and it says why.
-start_leader "$scratch/leader" --rounds 1 --local-epochs $epochs --log-level debug
+start_leader "$scratch/leader" --rounds 1 --local-epochs "$epochs" --log-level debug
 start_board cool 0
 start_board hot 1
 wait_until 10 says hot '"away":"hot"' || fail "it does not say that it is hot"
@@ -103,7 +103,7 @@ for board in cool hot; do
     mv "$scratch/$board.root" "$scratch/again-$board.root"
 done
 aggregator_url=''
-start_leader "$scratch/again" --rounds 1 --local-epochs $epochs
+start_leader "$scratch/again" --rounds 1 --local-epochs "$epochs"
 start_board again-cool 0
 start_board again-hot 1
 wait "$aggregator_pid" || fail "the aggregator ended with $?"

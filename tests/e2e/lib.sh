@@ -5,7 +5,7 @@
 
 # Where programs are instrumented or emulated they take longer: what waits for
 # them has TEST_PATIENCE times as long, and is_slow says to give them less to do.
-readonly patience=${TEST_PATIENCE:-1}
+readonly patience="${TEST_PATIENCE:-1}"
 is_slow() {
     case $B in *asan*) return 0 ;; *) [ "$patience" -gt 1 ] ;; esac
 }
@@ -182,6 +182,7 @@ choose_pictures() {
     pictures=fashion-mnist
     [ "$patience" -gt 1 ] || return 0
     make_pictures "$scratch/pictures" "$@"
+    # shellcheck disable=SC2034  # its caller uses it
     pictures=idx:$scratch/pictures
 }
 
