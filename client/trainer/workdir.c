@@ -171,8 +171,9 @@ fl_err fl_workdir_read(uint8_t **bytes, size_t *len, const fl_workdir *dir,
     if (fd < 0 && errno == ENOENT) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "there is no %s", name);
     }
-    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) {
-        return fl_reason_set(why, FL_ERR_FORMAT, "%s is no plain file", name);
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO || errno == EACCES)) {
+        return fl_reason_set(why, FL_ERR_FORMAT,
+                             "%s is no plain file that can be read", name);
     }
     if (fd < 0) return refuse(why, name);
     const fl_err err = read_open(bytes, len, fd, name, cap, why);
