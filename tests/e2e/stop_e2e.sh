@@ -54,7 +54,7 @@ wait_for_all || fail "the folders are not good after a stop"
 [ "$(rounds_of "$state.out" | wc -l)" -eq 2 ] || fail "not two rounds"
 
 # A simulation that is stopped writes what is finished.
-"$B/fedge-sim" --dataset "$pictures" --rounds 100000 --samples 100 --quiet \
+"$B/fedge-sim" --dataset "$pictures" --rounds 100000 --samples $((100 / patience)) --quiet \
     --csv "$scratch/run.csv" --json "$scratch/run.jsonl" \
     --out "$scratch/model.onnx" >"$scratch/sim.log" 2>&1 &
 client_pids=$!
@@ -71,4 +71,4 @@ tail -n 1 "$scratch/run.jsonl" | grep -q '"event":"summary"' ||
     fail "no summary: $(tail -n 1 "$scratch/run.jsonl")"
 # What was written is a model that one can go on with.
 expect_exit 0 "$B/fedge-sim" --model "$scratch/model.onnx" --rounds 1 \
-    --samples 100
+    --samples $((100 / patience))
