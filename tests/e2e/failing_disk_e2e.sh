@@ -26,8 +26,8 @@ says() {
 }
 
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 100000 --cohort 2 --gather 0 --deadline $((5 * patience)) --aggregation clear \
-    --codec none --json
+    --rounds 100000 --cohort 2 --gather 0 --deadline $((5 * patience)) \
+    --aggregation clear --codec none --json
 start_board
 start_client "$scratch/other" --dataset "csv:$scratch/table.csv" \
     --partition iid:2 --slice 1 --aggregation clear

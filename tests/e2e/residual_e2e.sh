@@ -14,7 +14,8 @@ kills=6 pid_0='' pid_1='' pid_2=''
 start_all() {
     start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
         --aggregation clear --codec topk --rounds "$1" --cohort 3 --quorum 3 \
-        --gather 0 --deadline $((2 * patience)) --json || fail "it does not start again"
+        --gather 0 --deadline $((2 * patience)) --json ||
+        fail "it does not start again"
 }
 
 start() {

@@ -11,8 +11,8 @@ state=$scratch/aggregator
 make_table "$scratch/table.csv" 2000
 
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 2 --cohort 16 --min-clients 16 --min-survivors 8 --phase $((20 * patience)) \
-    --deadline $((15 * patience)) --json
+    --rounds 2 --cohort 16 --min-clients 16 --min-survivors 8 \
+    --phase $((20 * patience)) --deadline $((15 * patience)) --json
 real_url=$aggregator_url
 slice=0
 for step in advertise shares masked confirm unmask; do

@@ -12,8 +12,8 @@ make_table "$scratch/table.csv" 300
 # Wherever the board freezes, while it trains or in the session, the round
 # waits for it once.
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 20 --cohort 3 --quorum 2 --deadline $((2 * patience)) --phase $((2 * patience)) --gather 0 \
-    --local-epochs 300 --json
+    --rounds 20 --cohort 3 --quorum 2 --deadline $((2 * patience)) \
+    --phase $((2 * patience)) --gather 0 --local-epochs 300 --json
 for slice in 0 1 2; do
     start_client "$scratch/client-$slice" --dataset "csv:$scratch/table.csv" \
         --partition iid:3 --slice "$slice" --until-finished

@@ -19,9 +19,10 @@ readonly STORY='T T M I T M I T M R M T T R M'
 # Whoever was there before a kill is there again when the rounds go on.
 start() {
     start_aggregator "$state" --model lenet --dataset "$pictures" \
-        --rounds 15 --cohort 3 --quorum 3 --gather 1 --deadline $((20 * patience)) \
-        --prune 0.4 --prune-step 0.2 --prune-start 2 --prune-recover 1 \
-        --int8 --max-drop 100 --farewell $((8 * patience)) --out "$scratch/final.onnx" --json
+        --rounds 15 --cohort 3 --quorum 3 --gather 1 \
+        --deadline $((20 * patience)) --prune 0.4 --prune-step 0.2 --prune-start 2 --prune-recover 1 \
+        --int8 --max-drop 100 --farewell $((8 * patience)) \
+        --out "$scratch/final.onnx" --json
 }
 
 board() {

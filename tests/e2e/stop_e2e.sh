@@ -54,8 +54,8 @@ wait_for_all || fail "the folders are not good after a stop"
 [ "$(rounds_of "$state.out" | wc -l)" -eq 2 ] || fail "not two rounds"
 
 # A simulation that is stopped writes what is finished.
-"$B/fedge-sim" --dataset "$pictures" --rounds 100000 --samples $((100 / patience)) --quiet \
-    --csv "$scratch/run.csv" --json "$scratch/run.jsonl" \
+"$B/fedge-sim" --dataset "$pictures" --rounds 100000 \
+    --samples $((100 / patience)) --quiet --csv "$scratch/run.csv" --json "$scratch/run.jsonl" \
     --out "$scratch/model.onnx" >"$scratch/sim.log" 2>&1 &
 client_pids=$!
 wait_until 20 grep -q '"round":2,' "$scratch/run.jsonl" || fail "no second round"
