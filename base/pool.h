@@ -23,6 +23,7 @@ typedef struct fl_pool fl_pool;
 typedef struct fl_job {
     void (*run)(struct fl_job *job);   // on a worker thread
     void (*done)(struct fl_job *job);  // after run, same thread; or NULL
+    void *owner;                       // whose it is: for `done`
     struct fl_job *next;               // the pool's
     int state;                         // the pool's
 } fl_job;

@@ -17,8 +17,7 @@
 #include "client/state/state.h"
 
 typedef struct {
-    fl_job job;  // first: the pool hands this address back
-    void *owner;
+    fl_job job;     // first: the pool hands this address back
     fl_gate *gate;  // to pass before work begins; NULL: none
     fl_install install;
     fl_state_installed record;      // of the new one

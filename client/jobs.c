@@ -29,7 +29,7 @@ fl_err fl_jobs_start(fl_jobs *jobs, fl_net *net)
 void fl_jobs_close(fl_jobs *jobs)
 {
     fl_pool_free(jobs->pool);
-    if (jobs->training.owner) fl_result_fini(&jobs->training.result);
+    fl_result_fini(&jobs->training.result);
     fl_gate_fini(&jobs->gate);
     fl_installer_fini(&jobs->installer);
     fl_external_fini(&jobs->external);
@@ -52,24 +52,28 @@ static fl_local_data data_of(const fl_jobs *jobs,
     return data;
 }
 
-/* ---- looking for data ---- */
-
-static void look_done(fl_job *job)
+static void post_done(fl_job *job)
 {
-    fl_feed *feed = (fl_feed *)(void *)job;
-    const fl_jobs *jobs = feed->owner;
-    (void)!fl_net_post(jobs->net, feed);
+    const fl_jobs *jobs = job->owner;
+    (void)!fl_net_post(jobs->net, job);
 }
+
+static void submit(fl_jobs *jobs, fl_job *job)
+{
+    job->owner = jobs;
+    job->done = post_done;
+    fl_pool_submit(jobs->pool, job);
+}
+
+/* ---- looking for data ---- */
 
 static void begin_look(fl_jobs *jobs)
 {
     const fl_local_data *data = &jobs->training.data;
     jobs->is_looking = true;
-    jobs->feed.owner = jobs;
-    jobs->feed.job.done = look_done;
     fl_feed_begin(&jobs->feed, jobs->awaits_data ? data->model : NULL,
                   jobs->awaits_data ? data->model_len : 0);
-    fl_pool_submit(jobs->pool, &jobs->feed.job);
+    submit(jobs, &jobs->feed.job);
 }
 
 void fl_jobs_seek(fl_jobs *jobs)
@@ -84,24 +88,15 @@ void fl_jobs_seek(fl_jobs *jobs)
 
 /* ---- training ---- */
 
-static void training_done(fl_job *job)
-{
-    fl_training *t = (fl_training *)(void *)job;
-    const fl_jobs *jobs = t->owner;
-    (void)!fl_net_post(jobs->net, t);
-}
-
 void fl_jobs_train(fl_jobs *jobs, const fl_client_effect *effect)
 {
     const fl_local_data data = data_of(jobs, effect);
     fl_training_begin(&jobs->training, &jobs->gate, effect, &data);
-    jobs->training.owner = jobs;
-    jobs->training.job.done = training_done;
     jobs->is_training = true;
     jobs->has_given_up = false;
     jobs->awaits_data = fl_feed_grows(&jobs->feed);
     if (!jobs->awaits_data) {
-        fl_pool_submit(jobs->pool, &jobs->training.job);
+        submit(jobs, &jobs->training.job);
     } else if (!jobs->is_looking) {
         begin_look(jobs);
     }
@@ -151,29 +146,20 @@ static bool end_look(fl_jobs *jobs, fl_client_event *event)
     }
     fl_feed_lend(&jobs->feed, &t->data);
     fl_feed_keep_classes(&jobs->feed, jobs->state);
-    fl_pool_submit(jobs->pool, &t->job);
+    submit(jobs, &t->job);
     return false;
 }
 
 /* ---- the INT8 form ---- */
-
-static void installer_done(fl_job *job)
-{
-    fl_installer *installer = (fl_installer *)(void *)job;
-    const fl_jobs *jobs = installer->owner;
-    (void)!fl_net_post(jobs->net, installer);
-}
 
 void fl_jobs_install(fl_jobs *jobs, const fl_client_effect *effect)
 {
     const fl_local_data data = data_of(jobs, effect);
     fl_installer_begin(&jobs->installer, jobs->options->state, effect, &data,
                        jobs->options->max_drop);
-    jobs->installer.owner = jobs;
     jobs->installer.gate = &jobs->gate;
-    jobs->installer.job.done = installer_done;
     jobs->is_installing = true;
-    fl_pool_submit(jobs->pool, &jobs->installer.job);
+    submit(jobs, &jobs->installer.job);
 }
 
 static bool end_install(fl_jobs *jobs, fl_client_event *event)

@@ -23,9 +23,8 @@
 enum { FL_TRAINING_STUCK_MS = 10 * 60 * 1000 };
 
 typedef struct {
-    fl_job job;   // first: the pool hands this address back; `done` is the
-                  // owner's
-    void *owner;  // the owner's, too
+    fl_job job;  // first: the pool hands this address back; `done` and `owner`
+                 // are the owner's
     fl_gate *gate;
     fl_plan plan;
     fl_local_data data;

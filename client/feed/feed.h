@@ -31,8 +31,7 @@ typedef struct {
 } fl_feed_look;
 
 typedef struct {
-    fl_job job;   // first: the pool hands this address back
-    void *owner;  // the owner's
+    fl_job job;  // first: the pool hands this address back
     const fl_service_options *options;
     fl_service_options
         seen;  // as they were at the begin: for the worker, since

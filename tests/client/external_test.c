@@ -346,7 +346,7 @@ typedef struct {
 
 static void job_done(fl_job *job)
 {
-    bench *b = ((fl_training *)(void *)job)->owner;
+    bench *b = job->owner;
     atomic_store(&b->is_done, true);
 }
 
@@ -362,7 +362,7 @@ static void begin(bench *b, const char *mode)
     assert_ok(fl_gate_init(&b->gate));
     assert_ok(fl_pool_new(&b->pool, 1));
     fl_training_begin(&b->training, &b->gate, &effect, &data);
-    b->training.owner = b;
+    b->training.job.owner = b;
     b->training.job.done = job_done;
     atomic_store(&b->is_done, false);
     fl_pool_submit(b->pool, &b->training.job);

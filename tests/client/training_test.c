@@ -20,7 +20,7 @@ typedef struct {
 
 static void job_done(fl_job *job)
 {
-    bench *b = ((fl_training *)(void *)job)->owner;
+    bench *b = job->owner;
     atomic_store(&b->is_done, true);
 }
 
@@ -40,7 +40,7 @@ static void begin(bench *b)
     const fl_local_data data = fl_board_kit_data(&b->kit, true);
     const fl_client_effect effect = {.plan = &b->kit.plan};
     fl_training_begin(&b->training, &b->gate, &effect, &data);
-    b->training.owner = b;
+    b->training.job.owner = b;
     b->training.job.done = job_done;
     atomic_store(&b->is_done, false);
     fl_pool_submit(b->pool, &b->training.job);
