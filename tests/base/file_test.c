@@ -187,6 +187,29 @@ TEST(file_check_finds_out_what_writing_would_meet)
     assert_err(fl_file_check(path, &why), FL_ERR_SYSTEM);
 }
 
+// Whoever fills a folder of pictures may put anything there.
+TEST(file_that_others_have_named_must_be_plain)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    write_text(inside("text"), "12345");
+    assert_ok(fl_file_read_plain(&bytes, &len, inside("text"), 5, &why));
+    assert_int_equal(len, 5);
+    free(bytes);
+    assert_err(fl_file_read_plain(&bytes, &len, inside("text"), 4, &why),
+               FL_ERR_LIMIT);
+    assert_reason_names(why, "longer than the 4 bytes");
+    assert_err(fl_file_read_plain(&bytes, &len, inside("none"), 4, &why),
+               FL_ERR_NOT_FOUND);
+    assert_int_equal(mkfifo(inside("pipe"), 0600), 0);
+    assert_err(fl_file_read_plain(&bytes, &len, inside("pipe"), 4, &why),
+               FL_ERR_RANGE);
+    assert_reason_names(why, "is not a file");
+    assert_err(fl_file_read_plain(&bytes, &len, "/dev/zero", 4, &why),
+               FL_ERR_RANGE);
+    assert_err(fl_file_read_plain(&bytes, &len, folder, 4, &why), FL_ERR_RANGE);
+}
+
 TEST(file_refuses_a_name_that_is_too_long)
 {
     static char path[PATH_MAX + 10];
@@ -542,4 +565,5 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_lock_follows_no_link),
           IN_FOLDER(file_of_root_belongs_to_the_owner_of_the_folder),
           IN_FOLDER(file_lock_needs_a_folder),
-          IN_FOLDER(file_joins_a_path_that_fits))
+          IN_FOLDER(file_joins_a_path_that_fits),
+          IN_FOLDER(file_that_others_have_named_must_be_plain))
