@@ -18,8 +18,8 @@ typedef struct {
 typedef struct {
     fl_job job;  // first: the pool hands this address back
     struct fl_evaluation *evaluation;
-    fl_trainer *trainer;
-    fl_runner *runner;  // while an INT8 form is measured; else NULL
+    fl_trainer *trainer;  // these two: NULL but while they measure
+    fl_runner *runner;    // an INT8 form
     unsigned number;
 } worker;
 
@@ -31,8 +31,6 @@ struct fl_evaluation {
     block blocks[BLOCKS];
     worker *workers;
     unsigned worker_count;
-    fl_tensor_info *tensors;  // of the model that the trainers are made for
-    size_t tensor_count;
 };
 
 static fl_err measure_block(worker *w, block *b)
@@ -94,62 +92,6 @@ static fl_err check_fit(const fl_dataset *dataset, const fl_model *model,
     return FL_OK;
 }
 
-/* ---- shapes ---- */
-
-static bool is_prepared(const fl_evaluation *evaluation, const fl_model *model)
-{
-    const size_t count = fl_model_tensor_count(model);
-    if (!evaluation->tensors || count != evaluation->tensor_count) return false;
-    for (size_t i = 0; i < count; i++) {
-        const fl_tensor_info is = fl_model_tensor(model, i);
-        const fl_tensor_info was = evaluation->tensors[i];
-        if (is.count != was.count || is.row_count != was.row_count) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void drop_trainers(fl_evaluation *evaluation)
-{
-    for (unsigned i = 0; i < evaluation->worker_count; i++) {
-        fl_trainer_free(evaluation->workers[i].trainer);
-        evaluation->workers[i].trainer = NULL;
-    }
-    free(evaluation->tensors);
-    evaluation->tensors = NULL;
-}
-
-static fl_err make_trainers(fl_evaluation *evaluation, const fl_model *model,
-                            fl_reason *why)
-{
-    for (unsigned i = 0; i < evaluation->worker_count; i++) {
-        FL_TRY(fl_trainer_new(&evaluation->workers[i].trainer, model,
-                              &(fl_trainer_options){.batch_cap = BATCH}, why));
-    }
-    const size_t count = fl_model_tensor_count(model);
-    evaluation->tensors = calloc(count + 1, sizeof *evaluation->tensors);
-    if (!evaluation->tensors) {
-        return fl_reason_set(why, FL_ERR_MEMORY, "no memory to evaluate");
-    }
-    for (size_t i = 0; i < count; i++) {
-        evaluation->tensors[i] = fl_model_tensor(model, i);
-    }
-    evaluation->tensor_count = count;
-    return FL_OK;
-}
-
-static fl_err prepare(fl_evaluation *evaluation, const fl_model *model,
-                      fl_reason *why)
-{
-    if (is_prepared(evaluation, model)) return FL_OK;
-    drop_trainers(evaluation);
-    FL_TRY(check_fit(evaluation->dataset, model, why));
-    const fl_err err = make_trainers(evaluation, model, why);
-    if (err) drop_trainers(evaluation);
-    return err;
-}
-
 /* ---- begin and end ---- */
 
 fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
@@ -177,10 +119,8 @@ fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
         new->workers[i] =
             (worker){.job = {.run = measure}, .evaluation = new, .number = i};
     }
-    err = prepare(new, model, why);
-    if (err) goto out;
     *evaluation = new;
-    new = NULL;
+    return FL_OK;
 
 out:
     fl_evaluation_free(new);
@@ -190,7 +130,6 @@ out:
 void fl_evaluation_free(fl_evaluation *evaluation)
 {
     if (!evaluation) return;
-    drop_trainers(evaluation);
     free(evaluation->workers);
     free(evaluation->rows);
     free(evaluation);
@@ -219,12 +158,29 @@ static fl_err run(fl_evaluation *evaluation, fl_metrics *metrics,
     return FL_OK;
 }
 
+// What measures takes memory, so it is gone between two models.
+static fl_err make_trainers(fl_evaluation *evaluation, const fl_model *model,
+                            fl_reason *why)
+{
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        FL_TRY(fl_trainer_new(&evaluation->workers[i].trainer, model,
+                              &(fl_trainer_options){.batch_cap = BATCH}, why));
+    }
+    return FL_OK;
+}
+
 fl_err fl_evaluation_run(fl_evaluation *evaluation, fl_metrics *metrics,
                          const fl_model *model, fl_reason *why)
 {
-    FL_TRY(prepare(evaluation, model, why));
+    FL_TRY(check_fit(evaluation->dataset, model, why));
     evaluation->params = fl_model_get_params(model);
-    return run(evaluation, metrics, why);
+    fl_err err = make_trainers(evaluation, model, why);
+    if (!err) err = run(evaluation, metrics, why);
+    for (unsigned i = 0; i < evaluation->worker_count; i++) {
+        fl_trainer_free(evaluation->workers[i].trainer);
+        evaluation->workers[i].trainer = NULL;
+    }
+    return err;
 }
 
 /* ---- INT8 ---- */

@@ -17,10 +17,10 @@
 typedef struct fl_evaluation fl_evaluation;
 
 /*
- * Pool and dataset are borrowed for its life, the model for the call. As many
- * trainers are made as `worker_count` (at least one), which costs memory. The
+ * Pool and dataset are borrowed for its life, the model for the call. Each of
+ * `worker_count` workers (at least one) takes memory while it measures. The
  * caller owns it: fl_evaluation_free. FL_ERR_RANGE: the model does not fit the
- * dataset.
+ * dataset. FL_ERR_MEMORY.
  */
 FL_CHECK fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
                                   unsigned worker_count,
@@ -31,8 +31,7 @@ FL_CHECK fl_err fl_evaluation_new(fl_evaluation **evaluation, fl_pool *pool,
 void fl_evaluation_free(fl_evaluation *evaluation);
 
 /*
- * Measures the model with its parameters; returns when all rows are done. A
- * model of another shape than before takes time and memory to prepare for.
+ * Measures the model with its parameters; returns when all rows are done.
  * FL_ERR_RANGE: a loss is no number, or the model does not fit the dataset.
  * FL_ERR_MEMORY.
  */

@@ -60,8 +60,9 @@ static fl_err apply_mean(fl_aggregator *aggregator, fl_update_metrics *metrics,
         fl_reduction_trained(aggregator->reduction,
                              fl_round_number(aggregator));
         fl_master_add(aggregator->master, aggregator->model, mean);
+        float *scratch = mean;  // which nobody needs any more
         *moved = fl_master_release(aggregator->master,
-                                   fl_model_params(aggregator->model));
+                                   fl_model_params(aggregator->model), scratch);
     }
     free(mean);
     return err;

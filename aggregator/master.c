@@ -20,7 +20,6 @@ struct fl_master {
     fl_grid *grid;  // NULL: published is the master
     fl_master_scale scale;
     float *params;
-    float *scratch;  // of fl_grid_release; or a step a tensor
 };
 
 void fl_master_free(fl_master *master)
@@ -28,7 +27,6 @@ void fl_master_free(fl_master *master)
     if (!master) return;
     fl_grid_free(master->grid);
     free(master->params);
-    free(master->scratch);
     free(master);
 }
 
@@ -45,14 +43,12 @@ static fl_err check_release(double release, fl_reason *why)
 static fl_master *make(const fl_model *model, double release)
 {
     const size_t count = fl_model_param_count(model);
-    const size_t scratch_count = count + fl_model_tensor_count(model);
     fl_master *master = calloc(1, sizeof *master);
     if (!master) return NULL;
     master->param_count = count;
     master->release = release;
     master->params = malloc(count * sizeof *master->params + 1);
-    master->scratch = malloc(scratch_count * sizeof *master->scratch + 1);
-    if (!master->params || !master->scratch) {
+    if (!master->params) {
         fl_master_free(master);
         return NULL;
     }
@@ -232,9 +228,11 @@ static fl_err read_grid(fl_master *master, const fl_model *model, size_t count,
                         fl_reader *in, fl_reason *why)
 {
     if (count == 0) return FL_OK;
-    float *steps = master->scratch;
+    float *steps = malloc(count * sizeof *steps);
+    if (!steps) return no_memory(model, why);
     (void)read_floats(steps, count, in);  // NaN is no step, either
     const fl_err err = fl_grid_restore(&master->grid, model, steps, count, why);
+    free(steps);
     return err == FL_ERR_RANGE ? malformed(why, "its steps") : err;
 }
 
@@ -307,13 +305,14 @@ static size_t copy_all(const fl_master *master, float *published)
     return moved;
 }
 
-size_t fl_master_release(fl_master *master, float *published)
+size_t fl_master_release(const fl_master *master, float *published,
+                         float *scratch)
 {
     if (!master->grid) return copy_all(master, published);
     const double share = master->release * (double)master->param_count;
     const size_t count = share < 1 ? 1 : (size_t)lround(share);
     return fl_grid_release(master->grid, published, master->params, count,
-                           master->scratch);
+                           scratch);
 }
 
 fl_err fl_master_shrink(fl_master **shrunk, const fl_master *master,

@@ -93,9 +93,11 @@ void fl_master_add(fl_master *master, const fl_model *model, const float *mean);
  * Moves `published`, which is on the grid, towards the master: the share of
  * coordinates that was asked for, at least one, of those furthest away, and
  * all statistics. Without a grid published becomes the master. Returns how
- * many coordinates have moved, with a grid without statistics.
+ * many coordinates have moved, with a grid without statistics. `scratch` has a
+ * float a parameter.
  */
-size_t fl_master_release(fl_master *master, float *published);
+size_t fl_master_release(const fl_master *master, float *published,
+                         float *scratch);
 
 /*
  * The master of `smaller`, whose parameter i is the master's from[i]: on the
