@@ -373,6 +373,7 @@ static fl_err prepare(fl_store_db *db, bool read_only, fl_reason *why)
                            "PRAGMA trusted_schema = OFF;"
                            "PRAGMA cell_size_check = ON;"
                            "PRAGMA foreign_keys = ON;"
+                           "PRAGMA cache_size = -256;"  // KiB
                            "PRAGMA synchronous = FULL;",
                            why));
     if (read_only) return check_version(db, true, why);

@@ -119,6 +119,8 @@ fl_err fl_queue_pop(fl_queue *queue, void **item, int64_t wait_ms)
         *item = queue->items[queue->first];
         queue->first = (queue->first + 1) % queue->cap;
         queue->len--;
+        // An empty one begins anew, to touch no more memory than it needs.
+        if (queue->len == 0) queue->first = 0;
     } else {
         err = FL_ERR_TIMEOUT;
     }
