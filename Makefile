@@ -64,8 +64,8 @@ CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
-            -linih -lmicrohttpd -lqrencode -lpng -ljpeg -lcsv -lz -lzstd \
-            -llapacke -lopenblas -lm -pthread
+            -linih -lqrencode -lpng -ljpeg -lcsv -lz -lzstd -llapacke \
+            -lopenblas -l:libmicrohttpd.a $(LIB) -lm -pthread
 # Shared libraries bring these along by themselves. The linker would warn of
 # getaddrinfo, which looks in files and in the DNS all the same.
 LDLIBS_static = -Wl,--no-warnings $(filter-out -lqrencode,$(LDLIBS)) \
@@ -107,7 +107,7 @@ run = $(if $(V),,@echo "  $(1) $@";) $(2)
 
 .PHONY: all programs set-up demo test unit e2e interop bench fuzz fuzz-run lint
 .PHONY: arm64 arm64-suite arm64-programs bench-train bench-infer bench-secure
-.PHONY: bench-compression bench-compress-model bench-run
+.PHONY: bench-footprint bench-compression bench-compress-model bench-run
 .PHONY: dashboard-test dashboard-uplot boot-test operating-test trainer-test soak
 .PHONY: install deb static static-programs package-test
 .PHONY: layers format help clean generated tool-tests constant-time
@@ -175,6 +175,10 @@ bench-infer:              ## inference: ratios against ONNX Runtime and XNNPACK
 bench-secure:             ## secure aggregation: masks and sessions against bounds
 	@tools/install-packages build test
 	@$(MAKE) --no-print-directory bench-run PURPOSE=.secure
+bench-footprint:          ## memory and idle CPU time of the real programs
+	@tools/install-packages build demo
+	@$(MAKE) --no-print-directory programs
+	@B=$B tests/bench/run tests/bench/figures.footprint
 bench-compression:        ## accuracy against bytes, every codec (WHICH=settings)
 	@tools/install-packages build demo test
 	@$(MAKE) --no-print-directory programs
