@@ -5,7 +5,7 @@
 
 #include "compress/compress.h"
 
-enum { BLOCKS = 16, BATCH = 32 };
+enum { BLOCKS = 16, BATCH = 16 };
 
 typedef struct {
     uint32_t first, count;  // rows

@@ -7,8 +7,9 @@
 # them has TEST_PATIENCE times as long, and is_slow says to give them less to do.
 readonly patience="${TEST_PATIENCE:-1}"
 is_slow() {
-    case $B in *asan*) return 0 ;; *) [ "$patience" -gt 1 ] ;; esac
+    case $B in *asan*) return 0 ;; *) is_emulated ;; esac
 }
+is_emulated() { [ "$patience" -gt 1 ]; }
 
 # Most tests have two or three clients, which is few to hide among.
 export FEDGE_SUM_MIN_SURVIVORS=2 FEDGE_CLIENT_MIN_SURVIVORS=2
@@ -180,7 +181,7 @@ PYTHON
 # emulated so many of its rows.
 choose_pictures() {
     pictures=fashion-mnist
-    [ "$patience" -gt 1 ] || return 0
+    is_emulated || return 0
     make_pictures "$scratch/pictures" "$@"
     # shellcheck disable=SC2034  # its caller uses it
     pictures=idx:$scratch/pictures

@@ -9,8 +9,9 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 pictures=idx:$scratch/pictures
-make_pictures "$scratch/pictures" 6400 1000
-boards='0 1 2 3'
+boards='0 1 2 3' each=1600
+is_emulated && each=400
+make_pictures "$scratch/pictures" $((4 * each)) $((each / 2 + 200))
 
 # It learns in the first round and stands still after it, so that nothing makes
 # up for 95 % of the parameters.
@@ -25,7 +26,7 @@ start() {
 
 start
 for i in $boards; do
-    start_client "$scratch/board-$i" --dataset "$pictures" --samples 1600 \
+    start_client "$scratch/board-$i" --dataset "$pictures" --samples $each \
         --partition iid:4 --slice "$i" --until-finished
 done
 for text in 'round_opened round=4 ' 'step_measured round=5 '; do

@@ -8,12 +8,15 @@ B=${B:-build/release}
 make_scratch
 state=$scratch/aggregator
 make_table "$scratch/table.csv" 300
+# A client that is chosen trains for a moment, in which it can be frozen.
+epochs=300 deadline_s=$((2 * patience))
+is_emulated && epochs=30
 
 # Wherever the board freezes, while it trains or in the session, the round
 # waits for it once.
 start_aggregator "$state" --model mlp --dataset "csv:$scratch/table.csv" \
-    --rounds 20 --cohort 3 --quorum 2 --deadline $((2 * patience)) \
-    --phase $((2 * patience)) --gather 0 --local-epochs 300 --json
+    --rounds 20 --cohort 3 --quorum 2 --deadline $deadline_s \
+    --phase $deadline_s --gather 0 --local-epochs $epochs --json
 for slice in 0 1 2; do
     start_client "$scratch/client-$slice" --dataset "csv:$scratch/table.csv" \
         --partition iid:3 --slice "$slice" --until-finished
@@ -33,7 +36,8 @@ wait_for_all || fail "not everybody ended well"
 rounds_of "$state.out" >"$scratch/rounds"
 [ "$(wc -l <"$scratch/rounds")" -eq 20 ] || fail "not twenty rounds"
 # Deadlines are kept to within a second.
-awk -F '"took_ms":' '{ if ($2 + 0 > 3000) exit 1 }' "$scratch/rounds" ||
+awk -F '"took_ms":' -v most=$((1000 * (deadline_s + 1))) \
+    '{ if ($2 + 0 > most) exit 1 }' "$scratch/rounds" ||
     fail "a round took longer than its deadline: $(cat "$scratch/rounds")"
 grep -q '"clients":2' "$scratch/rounds" || fail "no round with two clients"
 tail -n 1 "$scratch/rounds" | grep -q '"clients":3' ||
