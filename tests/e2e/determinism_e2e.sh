@@ -14,7 +14,7 @@ simulate() {
     name=$1
     shift
     "$B/fedge-sim" --dataset "$pictures" --clients 30 --cohort 8 \
-        --over-select 0.5 --rounds 4 --samples $samples --speed-spread 0.5 \
+        --over-select 0.5 --rounds 4 --samples "$samples" --speed-spread 0.5 \
         --link-spread 0.5 --loss 0.02 --dropout 0.1 --availability 0.8 --csv "$scratch/$name.csv" \
         --out "$scratch/$name.onnx" --quiet "$@" >"$scratch/$name.log" 2>&1 ||
         fail "simulation $name"
@@ -54,7 +54,7 @@ done
 # Masks come off without a trace: the same model as without them.
 for mode in secure clear; do
     "$B/fedge-sim" --dataset "$pictures" --clients 20 --cohort 10 \
-        --rounds 3 --samples $samples --aggregation $mode --codec sketch --json "$scratch/$mode.jsonl" \
+        --rounds 3 --samples "$samples" --aggregation $mode --codec sketch --json "$scratch/$mode.jsonl" \
         --out "$scratch/$mode.onnx" --quiet || fail "simulation $mode"
     rounds_of "$scratch/$mode.jsonl" | grep -q "\"aggregation\":\"$mode\"" ||
         fail "not $mode: $(cat "$scratch/$mode.jsonl")"

@@ -26,7 +26,7 @@ start() {
 
 start
 for i in $boards; do
-    start_client "$scratch/board-$i" --dataset "$pictures" --samples $each \
+    start_client "$scratch/board-$i" --dataset "$pictures" --samples "$each" \
         --partition iid:4 --slice "$i" --until-finished
 done
 for text in 'round_opened round=4 ' 'step_measured round=5 '; do
