@@ -2,6 +2,7 @@
 #include "aggregator/export.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,35 @@ fl_err fl_export_int8(uint8_t **bytes, size_t *len, const uint8_t *model,
     err = fl_int8_encode_new(bytes, len, quantized, FL_QDQ_PLAIN, why);
     fl_int8_free(quantized);
     return err;
+}
+
+// realpath of the folder that `path` is in.
+static bool find_parent(char parent[PATH_MAX], const char *path)
+{
+    char copy[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const int len = slash ? (int)(slash - path) + 1 : 2;
+    const int made =
+        snprintf(copy, sizeof copy, "%.*s", len, slash ? path : "./");
+    return made > 0 && made < PATH_MAX && realpath(copy, parent);
+}
+
+// Of the state folder's own files only those in models/ have the ending.
+fl_err fl_export_check(const char *path, const char *folder, fl_reason *why)
+{
+    static const char ENDING[] = ".onnx";
+    char own[PATH_MAX], parent[PATH_MAX];
+    FL_TRY(fl_file_check(path, why));
+    if (!realpath(folder, own) || !find_parent(parent, path)) return FL_OK;
+    const size_t len = strlen(own), path_len = strlen(path);
+    const bool is_model = path_len > strlen(ENDING) &&
+                          strcmp(path + path_len - strlen(ENDING), ENDING) == 0;
+    if (strncmp(parent, own, len) != 0) return FL_OK;
+    if (parent[len] == '\0' ? is_model : parent[len] != '/') return FL_OK;
+    return fl_reason_set(why, FL_ERR_RANGE,
+                         "--out %s: could take the place of a file that the "
+                         "aggregator keeps in %s; write to another folder",
+                         path, folder);
 }
 
 // "model.onnx" becomes "model-int8.onnx", "model" becomes "model-int8".
@@ -96,6 +126,7 @@ static fl_err export_last(fl_store *store, const char *path, fl_reason *why)
 fl_err fl_export_state(const char *folder, const char *path, fl_reason *why)
 {
     fl_store *store = NULL;
+    FL_TRY(fl_export_check(path, folder, why));
     FL_TRY(fl_store_open(&store, folder, true, why));
     const fl_err err = export_last(store, path, why);
     fl_store_close(store);

@@ -26,6 +26,13 @@ FL_CHECK fl_err fl_export_int8(uint8_t **bytes, size_t *len,
                                fl_reason *why);
 
 /*
+ * Whether a model may be written to `path` beside this state folder: errors of
+ * fl_file_check; FL_ERR_RANGE: it could be one of the folder's own files.
+ */
+FL_CHECK fl_err fl_export_check(const char *path, const char *folder,
+                                fl_reason *why);
+
+/*
  * Writes the ONNX file `model` to `path`, and with ranges (not NULL) the INT8
  * form beside it, of which *int8_len (unless NULL) is the length; 0: none.
  */
@@ -36,7 +43,7 @@ FL_CHECK fl_err fl_export_write(const char *path, const uint8_t *model,
 
 /*
  * The same with the last round of a state folder, running or not. Errors of
- * fl_store_open and fl_store_last_round.
+ * fl_export_check, fl_store_open and fl_store_last_round.
  */
 FL_CHECK fl_err fl_export_state(const char *folder, const char *path,
                                 fl_reason *why);

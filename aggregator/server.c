@@ -421,7 +421,9 @@ static fl_err start(server *s, fl_reason *why)
                              "libsodium cannot start, or core files cannot be "
                              "forbidden");
     }
-    if (s->options->out) FL_TRY(fl_file_check(s->options->out, why));
+    if (s->options->out) {
+        FL_TRY(fl_export_check(s->options->out, s->options->state, why));
+    }
     if (s->options->http) FL_TRY(fl_http_check(s->options->http, why));
     FL_TRY(open_home(s, why));
     FL_TRY(load_test(s, why));

@@ -109,7 +109,7 @@ fl_err fl_stream_read(size_t *got, void *dst, size_t len, fl_stream *stream,
         }
         // A cut gzip file reads as a short one; only gzerror tells.
         int cause = Z_OK;
-        const char *text = gzerror(stream->file, &cause);
+        (void)gzerror(stream->file, &cause);
         if (cause == Z_ERRNO) {
             return fl_reason_set(why, FL_ERR_SYSTEM, "%s: %s", stream->path,
                                  strerror(errno));
@@ -118,9 +118,9 @@ fl_err fl_stream_read(size_t *got, void *dst, size_t len, fl_stream *stream,
             return fl_reason_set(
                 why, FL_ERR_FORMAT,
                 "%s: the gzip data is %s after %" PRIu64
-                " unpacked bytes (%s); copy or download the file again",
+                " unpacked bytes; copy or download the file again",
                 stream->path, cause == Z_BUF_ERROR ? "cut short" : "damaged",
-                stream->offset, text);
+                stream->offset);
         }
         break;
     }

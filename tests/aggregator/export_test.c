@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aggregator/master.h"
@@ -121,6 +122,27 @@ TEST(export_refuses_ranges_of_another_model)
     fl_model_free(model);
 }
 
+TEST(export_does_not_take_the_place_of_what_the_aggregator_keeps)
+{
+    char *home = strdup(inside("state"));
+    assert_non_null(home);
+    assert_int_equal(mkdir(home, 0700), 0);
+    assert_int_equal(mkdir(inside("state/models"), 0700), 0);
+    assert_int_equal(mkdir(inside("state2"), 0700), 0);
+    static const char *const ALLOWED[] = {"m", "state2/m", "state/m.onnx"};
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(fl_export_check(inside(ALLOWED[i]), home, &why));
+    static const char *const REFUSED[] = {"state/fedge.sqlite",
+                                          "state/models/1.onnx",
+                                          "state2/../state/identity.key"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_err(fl_export_check(inside(REFUSED[i]), home, &why),
+                   FL_ERR_RANGE);
+        assert_reason_names(why, "another folder");
+    }
+    free(home);
+}
+
 // The master of round 1, and behind it a reduction that is done.
 static buffer make_state(fl_model *model, const buffer *ranges)
 {
@@ -193,7 +215,9 @@ static int remove_folder(void **state)
 #define IN_FOLDER(test) \
     cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
-RUN_TESTS(IN_FOLDER(export_writes_the_int8_form_beside_the_model),
-          IN_FOLDER(export_refuses_ranges_of_another_model),
-          IN_FOLDER(export_finds_both_in_a_state_folder),
-          IN_FOLDER(export_needs_a_state_folder))
+RUN_TESTS(
+    IN_FOLDER(export_writes_the_int8_form_beside_the_model),
+    IN_FOLDER(export_refuses_ranges_of_another_model),
+    IN_FOLDER(export_does_not_take_the_place_of_what_the_aggregator_keeps),
+    IN_FOLDER(export_finds_both_in_a_state_folder),
+    IN_FOLDER(export_needs_a_state_folder))

@@ -64,7 +64,19 @@ restore "$scratch/helped"
 start $((at + 8))
 wait "$aggregator_pid" || fail "a copy that was backed up"
 
+# A key that was lost is not made anew, since clients know the old one.
+mv "$state/identity.key" "$scratch/identity.key"
+expect_exit 78 "$B/fedge-aggregator" run --state "$state" --model mlp \
+    --dataset "csv:$scratch/table.csv" --listen tcp://127.0.0.1:0
+expect_said "identity.key: missing, and 5 clients trust no other key"
+[ ! -e "$state/identity.key" ] || fail "another key"
+mv "$scratch/identity.key" "$state/identity.key"
+
 # What is refused.
+expect_exit 78 "$B/fedge-aggregator" export --state "$state" \
+    --out "$state/fedge.sqlite"
+expect_said "could take the place of a file"
+[ "$(finished_rounds "$state" || :)" -eq $((at + 8)) ] || fail "rounds are gone"
 expect_exit 2 "$B/fedge-aggregator" backup --state "$state"
 expect_said "--out DIR"
 expect_exit 78 backup "$scratch/backup"
