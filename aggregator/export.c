@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "aggregator/master.h"
 #include "aggregator/reduction_state.h"
 #include "aggregator/store.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "compress/compress.h"
 
 fl_err fl_export_int8(uint8_t **bytes, size_t *len, const uint8_t *model,
@@ -29,29 +31,29 @@ fl_err fl_export_int8(uint8_t **bytes, size_t *len, const uint8_t *model,
     return err;
 }
 
-// realpath of the folder that `path` is in.
-static bool find_parent(char parent[PATH_MAX], const char *path)
+static bool is_same(const char *path, const char *other)
 {
-    char copy[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    const int len = slash ? (int)(slash - path) + 1 : 2;
-    const int made =
-        snprintf(copy, sizeof copy, "%.*s", len, slash ? path : "./");
-    return made > 0 && made < PATH_MAX && realpath(copy, parent);
+    struct stat a, b;
+    return stat(path, &a) == 0 && stat(other, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 // Of the state folder's own files only those in models/ have the ending.
 fl_err fl_export_check(const char *path, const char *folder, fl_reason *why)
 {
-    static const char ENDING[] = ".onnx";
-    char own[PATH_MAX], parent[PATH_MAX];
+    static const char ending[] = ".onnx";
+    char parent[PATH_MAX] = "./", models[PATH_MAX];
     FL_TRY(fl_file_check(path, why));
-    if (!realpath(folder, own) || !find_parent(parent, path)) return FL_OK;
-    const size_t len = strlen(own), path_len = strlen(path);
-    const bool is_model = path_len > strlen(ENDING) &&
-                          strcmp(path + path_len - strlen(ENDING), ENDING) == 0;
-    if (strncmp(parent, own, len) != 0) return FL_OK;
-    if (parent[len] == '\0' ? is_model : parent[len] != '/') return FL_OK;
+    FL_TRY(fl_folder_place(models, folder, "models", why));
+    const char *slash = strrchr(path, '/');
+    if (slash) {
+        snprintf(parent, sizeof parent, "%.*s", (int)(slash - path) + 1, path);
+    }
+    const size_t len = strlen(path), end = strlen(ending);
+    const bool is_model = len > end && strcmp(path + len - end, ending) == 0;
+    const bool is_own =
+        is_same(parent, models) || (!is_model && is_same(parent, folder));
+    if (!is_own) return FL_OK;
     return fl_reason_set(why, FL_ERR_RANGE,
                          "--out %s: could take the place of a file that the "
                          "aggregator keeps in %s; write to another folder",
