@@ -5,18 +5,22 @@
 set -eu
 B=$(cd "${B:-build/release}" && pwd)
 top=$PWD
-out=$(mktemp -d)
 . tests/e2e/lib.sh
-trap 'stop_everything; rm -rf "$out"' EXIT
+make_scratch
+out=$scratch samples=600
+choose_pictures 6000 200
+is_emulated && samples=60
 
 # block NAME: the commands of the README's fenced block ```sh NAME, on a port
-# of our own.
+# of our own; emulated, on fewer pictures.
 port=$((20000 + $$ % 20000))
 block() {
     awk -v name="$1" '
         $0 == "```sh " name { on = 1; next }
         /^```/ { on = 0 }
-        on' "$top/README.md" | sed "s/7443/$port/g" >"$out/$1.sh"
+        on' "$top/README.md" | sed -e "s/7443/$port/g" \
+        -e "s/--samples 600/--samples $samples/" \
+        -e "s|--dataset fashion-mnist|--dataset $pictures|" >"$out/$1.sh"
     [ -s "$out/$1.sh" ] || fail "README.md has no block $1"
 }
 
