@@ -1,52 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aggregator/home.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "aggregator/own_key.h"
 #include "base/clock.h"
-#include "base/file.h"
 
 /* ---- open and close ---- */
-
-static void count_client(void *self, const fl_client_record *client)
-{
-    size_t *count = self;
-    (void)client;
-    ++*count;
-}
-
-// Clients have pinned the key: with a new one they would all stay away.
-static fl_err check_key_not_lost(fl_store *store, const char *path,
-                                 fl_reason *why)
-{
-    size_t count = 0;
-    if (access(path, F_OK) == 0) return FL_OK;
-    FL_TRY(fl_store_each_client(store, count_client, &count, why));
-    if (count == 0) return FL_OK;
-    return fl_reason_set(why, FL_ERR_FORMAT,
-                         "%s: missing, and %zu clients trust no other key; "
-                         "restore it from a backup, or move the state folder "
-                         "away to start anew",
-                         path, count);
-}
 
 fl_err fl_home_open(fl_home *home, const fl_home_options *options,
                     fl_reason *why)
 {
-    char path[PATH_MAX];
     fl_join_mode mode;
     const char *folder = options->folder, *list = options->enrolment;
     *home = (fl_home){.options = *options};
     FL_TRY(fl_join_mode_parse(&mode, options->join, list != NULL, why));
     FL_TRY(fl_store_open(&home->store, folder, false, why));
-    if (fl_path_join(path, sizeof path, folder, "identity.key")) {
-        return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
-    }
-    FL_TRY(check_key_not_lost(home->store, path, why));
-    FL_TRY(fl_identity_open(&home->identity, path, why));
+    FL_TRY(fl_own_key_open(&home->identity, home->store, folder, why));
     FL_TRY(fl_roll_file_open(&home->roll, folder, list, why));
     return fl_door_init(&home->door, home->store, mode, list, home->roll.list,
                         home->roll.list_len, why);

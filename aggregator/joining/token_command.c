@@ -7,8 +7,8 @@
 
 #include "aggregator/joining/qr.h"
 #include "aggregator/joining/tokens.h"
+#include "aggregator/own_key.h"
 #include "base/clock.h"
-#include "base/file.h"
 
 enum { LINE_CAP = FL_MEETING_CAP + FL_TOKEN_CAP + FL_HEX_CAP + 64 };
 
@@ -87,17 +87,12 @@ static fl_err keep(fl_office *office, fl_token_record *record,
     return fl_tokens_add(office->store, record, record->made_ms, why);
 }
 
-// The aggregator's key, made when it has none yet.
 static fl_err read_pin(char pin[FL_HEX_CAP], const fl_office *office,
                        fl_reason *why)
 {
-    char path[4096];
     fl_identity identity;
-    if (fl_path_join(path, sizeof path, office->options->state,
-                     "identity.key")) {
-        return fl_reason_set(why, FL_ERR_RANGE, "--state: too long a path");
-    }
-    FL_TRY(fl_identity_open(&identity, path, why));
+    FL_TRY(
+        fl_own_key_open(&identity, office->store, office->options->state, why));
     fl_hex_encode(pin, FL_HEX_CAP, identity.public_key, FL_KEY_BYTES);
     fl_identity_fini(&identity);
     return FL_OK;

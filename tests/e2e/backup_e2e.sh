@@ -69,6 +69,9 @@ mv "$state/identity.key" "$scratch/identity.key"
 expect_exit 78 "$B/fedge-aggregator" run --state "$state" --model mlp \
     --dataset "csv:$scratch/table.csv" --listen tcp://127.0.0.1:0
 expect_said "identity.key: missing, and 5 clients trust no other key"
+expect_exit 78 "$B/fedge-aggregator" token --state "$state" \
+    --address tcp://127.0.0.1:7443
+expect_said "identity.key: missing"
 [ ! -e "$state/identity.key" ] || fail "another key"
 mv "$scratch/identity.key" "$state/identity.key"
 
