@@ -5,6 +5,10 @@
 
 #include "tests/test.h"
 
+// So many steps and seconds that a machine that stands still for a moment does
+// not change a digit.
+#define SECOND_US INT64_C(1000000)
+
 static char written[2000];
 
 // A file in memory, as if it were (not) a terminal.
@@ -30,29 +34,29 @@ static void read_written(fl_progress *progress)
 
 TEST(progress_prints_one_plain_line_a_step)
 {
-    fl_progress progress = start(false, 0, 4);
-    progress.start_us -= 8000000;
-    fl_progress_show(&progress, 1, "acc %.2f", 0.5);
-    fl_progress_show(&progress, 4, "acc %.2f", 0.75);
+    fl_progress progress = start(false, 0, 40);
+    progress.start_us -= 80 * SECOND_US;
+    fl_progress_show(&progress, 10, "acc %.2f", 0.5);
+    fl_progress_show(&progress, 40, "acc %.2f", 0.75);
     fl_progress_finish(&progress);
     read_written(&progress);
-    assert_string_equal(written, "round 1/4 acc 0.50 8.0 s/round ETA 24 s\n"
-                                 "round 4/4 acc 0.75 2.0 s/round\n");
+    assert_string_equal(written, "round 10/40 acc 0.50 8.0 s/round ETA 4m\n"
+                                 "round 40/40 acc 0.75 2.0 s/round\n");
 }
 
 TEST(progress_redraws_one_line_on_a_terminal)
 {
-    fl_progress progress = start(true, 0, 10);
-    progress.start_us -= 10000000;
-    fl_progress_show(&progress, 5, "a longer text");
+    fl_progress progress = start(true, 0, 100);
+    progress.start_us -= 100 * SECOND_US;
+    fl_progress_show(&progress, 50, "a longer text");
     progress.drawn_us -= 200000;
-    fl_progress_show(&progress, 10, "short");
+    fl_progress_show(&progress, 100, "short");
     fl_progress_finish(&progress);
     read_written(&progress);
     assert_string_equal(
         written,
-        "\rround 5/10 [#####-----] a longer text 2.0 s/round ETA 10 s"
-        "\rround 10/10 [##########] short 1.0 s/round                \n");
+        "\rround 50/100 [#####-----] a longer text 2.0 s/round ETA 2m"
+        "\rround 100/100 [##########] short 1.0 s/round              \n");
 }
 
 TEST(progress_redraws_at_most_ten_times_a_second)

@@ -173,7 +173,8 @@ TEST(external_trainer_need_not_end_when_it_is_done)
 {
     const int64_t begun_ms = fl_clock_monotonic_ms();
     assert_ok(train("lingers"));
-    assert_true(fl_clock_monotonic_ms() - begun_ms < 20 * 1000);
+    const int64_t most_s = getenv("EMULATED") ? 200 : 20;
+    assert_true(fl_clock_monotonic_ms() - begun_ms < most_s * 1000);
 }
 
 TEST(external_trainer_may_talk_but_not_fill_the_log)

@@ -50,7 +50,7 @@ look)  # what it has of the client's
     grep -c : /proc/net/dev | sed 's/^/interfaces /' >&2
     copy && say_done
     ;;
-lingers) copy && say_done && sleep 60 ;;
+lingers) copy && say_done && sleep 600 ;;
 hang)
     sleep 60 &
     echo $! >"$2/grandchild"
