@@ -10,7 +10,7 @@ make_scratch
 state=$scratch/aggregator
 pictures=idx:$scratch/pictures
 boards='0 1 2 3' each=1600
-is_emulated && each=400
+is_slow && each=400
 make_pictures "$scratch/pictures" $((4 * each)) $((each / 2 + 200))
 
 # It learns in the first round and stands still after it, so that nothing makes
