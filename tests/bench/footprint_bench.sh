@@ -2,8 +2,9 @@
 # What the programs take of a machine that has other things to do. A client has
 # joined and waits for others; with nine more it trains LeNet on 600 pictures of
 # Fashion-MNIST, masked, beside a dashboard, until the aggregator keeps as many
-# versions of the model as it ever does; then it waits again. Memory is what is resident, in MB of 10^6 bytes; the
-# aggregator's has its 10,000 held-out pictures in it, 7.8 MB.
+# versions of the model as it ever does; then it waits again. Memory is what is
+# resident, in MB of 10^6 bytes; the aggregator's has its 10,000 held-out pictures
+# in it, 7.8 MB.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 B=${B:-build/release}
