@@ -158,7 +158,9 @@ static fl_err read_file(fl_options *options, const char *path,
     uint8_t *bytes = NULL;
     size_t len;
     fl_reason read_why;
-    fl_err err = fl_file_read(&bytes, &len, path, FILE_BYTES_MAX, &read_why);
+    // A pipe has its content once, and a reload would wait for more of it.
+    fl_err err =
+        fl_file_read_plain(&bytes, &len, path, FILE_BYTES_MAX, &read_why);
     if (err == FL_ERR_NOT_FOUND && may_be_missing) return FL_OK;
     if (err != FL_OK) {
         err = err == FL_ERR_MEMORY ? err : FL_ERR_FORMAT;

@@ -10,7 +10,8 @@
 
 /*
  * Applies `path`, which may be missing if so told, and then path.d/NAME.conf
- * in the order of their names. FL_ERR_FORMAT: *why names file and line.
+ * in the order of their names. FL_ERR_FORMAT: *why names file and line, or
+ * says that it is no plain file.
  */
 FL_CHECK fl_err fl_config_read(fl_options *options, const char *path,
                                bool may_be_missing, fl_reason *why);

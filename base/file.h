@@ -23,8 +23,8 @@ FL_CHECK fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path,
                              size_t cap, fl_reason *why);
 
 /*
- * The same for a name that others have chosen: a pipe would be waited for, a
- * device read without end. FL_ERR_RANGE: it is no plain file.
+ * The same for who must not wait: others may have put a pipe there, or a
+ * device that never ends. FL_ERR_RANGE: it is no plain file.
  */
 FL_CHECK fl_err fl_file_read_plain(uint8_t **bytes, size_t *len,
                                    const char *path, size_t cap,

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -176,6 +177,16 @@ TEST(options_refuses_a_named_file_that_is_missing)
 {
     assert_err(READ(WORD("--config"), WORD("/none/such"), ), FL_ERR_FORMAT);
     assert_reason_names(why, "/none/such: no such file");
+}
+
+TEST(options_does_not_wait_for_a_pipe_in_place_of_a_file)
+{
+    char pipe[PATH_MAX];
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_err(READ(WORD("--config"), pipe, ), FL_ERR_FORMAT);
+    assert_reason_names(why, "pipe: is not a file");
+    assert_int_equal(unlink(pipe), 0);
 }
 
 TEST(options_refuses_an_unknown_flag_and_names_the_nearest)
@@ -416,6 +427,7 @@ RUN_TESTS(IN_FOLDER(options_keeps_the_defaults),
           IN_FOLDER(options_follows_its_order_of_precedence),
           IN_FOLDER(options_reads_another_file_when_told),
           IN_FOLDER(options_refuses_a_named_file_that_is_missing),
+          IN_FOLDER(options_does_not_wait_for_a_pipe_in_place_of_a_file),
           IN_FOLDER(options_refuses_an_unknown_flag_and_names_the_nearest),
           IN_FOLDER(options_refuses_words_that_are_no_options),
           IN_FOLDER(options_refuses_a_flag_without_its_value),
