@@ -18,7 +18,8 @@ make_pictures "$scratch/pictures" $((4 * each)) $((each / 2 + 200))
 start() {
     start_aggregator "$state" --model lenet --dataset "$pictures" \
         --rounds 7 --cohort 3 --quorum 3 --gather 0 \
-        --deadline $((20 * patience)) --codec dense:10 --release 1 --grid 0.1 --lr 0.02 --momentum 0.9 \
+        --deadline $((60 * patience)) --codec dense:10 --release 1 \
+        --grid 0.1 --lr 0.02 --momentum 0.9 \
         --local-epochs 4 --lr-decay 0.01 --prune 0.95 --prune-step 0.95 \
         --prune-start 1 --prune-recover 1 --max-drop 0 \
         --farewell $((8 * patience)) --out "$scratch/final.onnx" --json
