@@ -16,7 +16,12 @@
 
 #include "base/owner.h"
 
-enum { READ_MIN = 4096, TEMPORARY_ATTEMPTS = 100, LOCK_ATTEMPTS = 5 };
+enum {
+    READ_MIN = 4096,
+    TEMPORARY_ATTEMPTS = 100,
+    MAKER_NS = 1000 * 1000,  // from making a file to its lock, and some more
+    LOCK_ATTEMPTS = 5,
+};
 
 // `doing` is a word like "open"; errno says the rest.
 static fl_err system_error(fl_reason *why, const char *path, const char *doing)
@@ -166,11 +171,13 @@ static fl_err lock_file(int fd)
 }
 
 // A crash left `temporary` behind, or somebody is writing it: wait for the
-// latter, then remove what is still there.
+// latter, then remove what is still there. Who has just made it gets a moment
+// to lock it: two that remove each other's files would both come to nothing.
 static fl_err clear_temporary(const char *temporary)
 {
     const int fd = open(temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return errno == ENOENT ? FL_OK : FL_ERR_SYSTEM;
+    nanosleep(&(struct timespec){.tv_nsec = MAKER_NS}, NULL);
     fl_err err = lock_file(fd);
     if (!err && names_file(temporary, fd) && unlink(temporary)) {
         err = FL_ERR_SYSTEM;
@@ -191,9 +198,9 @@ static fl_err make_temporary(int *made, const char *temporary, unsigned mode)
             FL_TRY(clear_temporary(temporary));
             continue;
         }
-        fl_owner_follow(fd, temporary);
         const fl_err err = lock_file(fd);
         if (!err && names_file(temporary, fd)) {
+            fl_owner_follow(fd, temporary);
             *made = fd;
             return FL_OK;
         }

@@ -304,7 +304,7 @@ TEST(file_is_whole_whenever_the_writer_is_killed)
 
 static void *write_many(void *text)
 {
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 200; i++) {
         if (fl_file_write(inside("a"), text, 3, 0600, NULL)) return text;
     }
     return NULL;
