@@ -13,6 +13,7 @@ import base64
 import json
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -26,7 +27,8 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
 class Browser:
     def __init__(self, program, patience_s=20):
         self.patience_s = patience_s
-        self.folder = tempfile.TemporaryDirectory(prefix="fedge-browser.")
+        self.folder = tempfile.TemporaryDirectory(
+            prefix="fedge-browser.", ignore_cleanup_errors=True)
         ours, theirs = os.pipe(), os.pipe()  # 3: it reads, 4: it writes
 
         def place():
@@ -37,7 +39,8 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, f"--user-data-dir={self.folder.name}", *FLAGS],
-            preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL,
+            preexec_fn=place, close_fds=False, start_new_session=True,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(ours[0])
         os.close(theirs[1])
@@ -57,7 +60,9 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
+        # Its helpers, too: they go on writing into the folder, and one that is
+        # just making a file there must not fail the test.
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.folder.cleanup()
 
