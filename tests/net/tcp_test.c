@@ -319,7 +319,7 @@ TEST(tcp_lets_a_peer_finish_its_sentence_before_it_closes)
 {
     // Each silence is shorter than what ends it, all of them together longer.
     fl_net *net =
-        new_server((fl_net_tcp_options){0}, (fl_tcp_times){.linger_ms = 100});
+        new_server((fl_net_tcp_options){0}, (fl_tcp_times){.linger_ms = 400});
     const int fd = raw_connect(net);
     const fl_conn conn = next_opened(net);
     assert_ok(fl_net_send(net, conn, (const uint8_t *)"no", 2));
@@ -327,7 +327,7 @@ TEST(tcp_lets_a_peer_finish_its_sentence_before_it_closes)
     for (int i = 0; i < 30; i++) {
         raw_announce(fd, 4);
         raw_announce(fd, 0);
-        assert_quiet(net, 8);
+        assert_quiet(net, 20);
     }
     assert_closed(net, conn, FL_OK);
     // The refusal has arrived, and after it a goodbye instead of a reset.
