@@ -281,9 +281,8 @@ $B/tests/model/xnnpack_test: LDLIBS += -lXNNPACK
 # and in memory, which costs a store a product.
 ifeq ($(findstring clang,$(CC)),)
 $(call obj,$(wildcard model/int8/q*.c)): CFLAGS += -fno-tree-pre
-# The sums of a tile are in memory with redzones about them, too, and every use is
-# checked, unless its loops are unrolled before: a training takes four times as
-# long. Without redzones -fsanitize=bounds still checks every index.
+# Redzones keep the sums in memory, too, and each use of them is checked: training
+# takes four times as long. -fsanitize=bounds checks their indexes without.
 $(call obj,$(wildcard model/kernels/*.c)): CFLAGS_asan += -O2 --param asan-stack=0
 $(call obj,$(wildcard model/kernels/*.c)): CFLAGS_tsan += -O2
 endif
