@@ -11,6 +11,7 @@
 #include "aggregator/store.h"
 #include "aggregator/store_db.h"
 #include "base/file.h"
+#include "base/folder.h"
 
 // Of rounds that finish while their files are copied.
 enum { ATTEMPTS = 10 };
@@ -27,13 +28,6 @@ static const struct {
     {"enrolment.list", 0644},
 };
 
-static fl_err place(char path[PATH_MAX], const char *folder, const char *name,
-                    fl_reason *why)
-{
-    if (!fl_path_join(path, PATH_MAX, folder, name)) return FL_OK;
-    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: too long a path", folder);
-}
-
 // FL_OK, too, when there is no such file, or no longer.
 static fl_err copy_file(const char *from, const char *to, const char *name,
                         unsigned mode, fl_reason *why)
@@ -41,8 +35,8 @@ static fl_err copy_file(const char *from, const char *to, const char *name,
     char source[PATH_MAX], target[PATH_MAX];
     uint8_t *bytes = NULL;
     size_t len;
-    FL_TRY(place(source, from, name, why));
-    FL_TRY(place(target, to, name, why));
+    FL_TRY(fl_folder_place(source, from, name, why));
+    FL_TRY(fl_folder_place(target, to, name, why));
     fl_err err = fl_file_read(&bytes, &len, source, FILE_CAP, why);
     if (err == FL_ERR_NOT_FOUND) return FL_OK;
     if (err) return err;
@@ -78,8 +72,8 @@ static fl_err copy_models(const char *from, const char *to, const char *ending,
 static fl_err copy_all_models(const char *from, const char *to, fl_reason *why)
 {
     char source[PATH_MAX], target[PATH_MAX];
-    FL_TRY(place(source, from, "models", why));
-    FL_TRY(place(target, to, "models", why));
+    FL_TRY(fl_folder_place(source, from, "models", why));
+    FL_TRY(fl_folder_place(target, to, "models", why));
     FL_TRY(fl_folder_make(target, 0700, why));
     FL_TRY(copy_models(source, target, ".master", why));
     return copy_models(source, target, ".onnx", why);
@@ -111,7 +105,7 @@ static fl_err mark_as_copy(const char *path, fl_reason *why)
 static fl_err copy_database(fl_store *store, const char *to, fl_reason *why)
 {
     char path[PATH_MAX];
-    FL_TRY(place(path, to, "fedge.sqlite", why));
+    FL_TRY(fl_folder_place(path, to, "fedge.sqlite", why));
     (void)unlink(path);  // of an attempt before
     FL_TRY(vacuum_into(fl_store_database(store), path, why));
     return mark_as_copy(path, why);
@@ -201,7 +195,7 @@ fl_err fl_backup_write(const char *folder, const char *path, fl_reason *why)
     }
     const bool is_new = access(part, F_OK) != 0;
     fl_err err = copy_folder(folder, part, why);
-    if (!err) err = fl_folder_publish(part, path, why);
+    if (!err) err = fl_file_publish(part, path, why);
     if (err && is_new) remove_part(part);
     return err;
 }

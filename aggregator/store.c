@@ -13,8 +13,8 @@
 #include "aggregator/store_models.h"
 #include "aggregator/store_round.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/folder.h"
+#include "base/lock.h"
 
 #define DATABASE_NAME "fedge.sqlite"
 #define MODELS_NAME   "models"
@@ -196,7 +196,7 @@ void fl_store_close(fl_store *store)
     if (!store) return;
     fl_store_db_close(&store->db);
     // Last: whoever gets the lock finds everything closed.
-    if (store->lock != FL_STORE_NO_LOCK) fl_file_unlock(store->lock);
+    if (store->lock != FL_STORE_NO_LOCK) fl_lock_release(store->lock);
     free(store);
 }
 

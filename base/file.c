@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,6 @@ enum {
     READ_MIN = 4096,
     TEMPORARY_ATTEMPTS = 100,
     MAKER_NS = 1000 * 1000,  // from making a file to its lock, and some more
-    LOCK_ATTEMPTS = 5,
 };
 
 // `doing` is a word like "open"; errno says the rest.
@@ -364,149 +363,11 @@ fl_err fl_file_check(const char *path, fl_reason *why)
     return err;
 }
 
-static fl_err make_one(const char *path, unsigned mode)
-{
-    if (mkdir(path, (mode_t)mode) == 0) return FL_OK;
-    struct stat about;
-    const int number = errno;  // a read-only parent hides that it is there
-    if (stat(path, &about) == 0) {
-        if (S_ISDIR(about.st_mode)) return FL_OK;
-        errno = ENOTDIR;
-        return FL_ERR_SYSTEM;
-    }
-    errno = number;
-    return FL_ERR_SYSTEM;
-}
-
-fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
-{
-    char part[PATH_MAX];
-    const size_t len = strlen(path);
-    if (len == 0 || len >= sizeof part) {
-        return fl_reason_set(why, FL_ERR_SYSTEM,
-                             "cannot make the folder \"%s\": the name is %s",
-                             path, len ? "too long" : "empty");
-    }
-    memcpy(part, path, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        const char here = part[i];
-        if ((here != '/' && here != 0) || part[i - 1] == '/') continue;
-        part[i] = 0;
-        if (make_one(part, mode)) {
-            return system_error(why, part, "make the folder");
-        }
-        part[i] = here;
-    }
-    return FL_OK;
-}
-
-fl_err fl_folder_publish(const char *made, const char *path, fl_reason *why)
+fl_err fl_file_publish(const char *made, const char *path, fl_reason *why)
 {
     if (rename(made, path)) return system_error(why, made, "rename");
     if (!sync_folder_of(path)) return FL_OK;
     return system_error(why, path, "sync the folder");
-}
-
-// For the person who reads a refusal, and fl_file_signal_holder.
-static void write_process_id(int fd)
-{
-    char text[32];
-    const int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0)) return;
-    (void)!write(fd, text, (size_t)len);
-}
-
-static long read_process_id(int fd)
-{
-    char text[32] = "";
-    size_t len;
-    if (read_fully(fd, (uint8_t *)text, sizeof text - 1, &len)) return 0;
-    return strtol(text, NULL, 10);
-}
-
-// Tries again for a moment: fl_file_is_locked holds the lock for an instant.
-static bool take_lock(int fd)
-{
-    for (int attempt = 1;; attempt++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-        if (errno != EWOULDBLOCK || attempt == LOCK_ATTEMPTS) return false;
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
-}
-
-fl_err fl_file_lock(int *lock, const char *path, fl_reason *why)
-{
-    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-    const int fd = open(path, flags, 0600);
-    if (fd < 0) return system_error(why, path, "open");
-    if (take_lock(fd)) {
-        write_process_id(fd);
-        *lock = fd;
-        return FL_OK;
-    }
-    fl_err err;
-    if (errno == EWOULDBLOCK) {
-        err = fl_reason_set(why, FL_ERR_STATE,
-                            "%s: in use by process %ld; stop it, or choose "
-                            "another state folder",
-                            path, read_process_id(fd));
-    } else {
-        err = system_error(why, path, "lock");
-    }
-    close(fd);
-    return err;
-}
-
-void fl_file_unlock(int lock)
-{
-    close(lock);
-}
-
-bool fl_file_is_locked(const char *path)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    const bool is_locked =
-        flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return is_locked;
-}
-
-// Root is not to signal whomever a file names. For others the kernel sees to
-// that, and a service may not see its own process in /proc.
-static bool is_owners_process(int fd, long process)
-{
-    char path[64];
-    struct stat of_file, of_process;
-    if (geteuid() != 0) return process > 1;
-    snprintf(path, sizeof path, "/proc/%ld", process);
-    return process > 1 && fstat(fd, &of_file) == 0 &&
-           stat(path, &of_process) == 0 && of_process.st_uid == of_file.st_uid;
-}
-
-fl_err fl_file_signal_holder(const char *path, int number, fl_reason *why)
-{
-    if (!fl_file_is_locked(path)) {
-        return fl_reason_set(why, FL_ERR_NOT_FOUND,
-                             "%s: no program holds this lock", path);
-    }
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return system_error(why, path, "open");
-    const long process = read_process_id(fd);
-    fl_err err = FL_OK;
-    if (!is_owners_process(fd, process)) {
-        err = fl_reason_set(why, FL_ERR_SYSTEM,
-                            "%s: names process %ld, which does not belong to "
-                            "the owner of the file",
-                            path, process);
-    } else if (kill((pid_t)process, number)) {
-        err = fl_reason_set(why, FL_ERR_SYSTEM,
-                            "%s: process %ld cannot be signalled: %s; be its "
-                            "user, or root",
-                            path, process, strerror(errno));
-    }
-    close(fd);
-    return err;
 }
 
 fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,

@@ -7,7 +7,6 @@
 #ifndef FL_BASE_FILE_H
 #define FL_BASE_FILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,34 +60,12 @@ FL_CHECK fl_err fl_file_overwrite(const char *path, const void *bytes,
  */
 FL_CHECK fl_err fl_file_check(const char *path, fl_reason *why);
 
-/* Makes a folder and its parents. FL_OK when it is there already. */
-FL_CHECK fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why);
-
 /*
- * Gives a folder that is complete its name, durably. FL_ERR_SYSTEM: *why says
- * what failed.
+ * Gives what is complete, a file or a folder, its name, durably.
+ * FL_ERR_SYSTEM: *why says what failed.
  */
-FL_CHECK fl_err fl_folder_publish(const char *made, const char *path,
-                                  fl_reason *why);
-
-/*
- * Holds `path` (made when missing) locked until the process ends or fl_file_
- * unlock: two daemons never share a state folder. FL_ERR_STATE: someone else
- * holds it.
- */
-FL_CHECK fl_err fl_file_lock(int *lock, const char *path, fl_reason *why);
-void fl_file_unlock(int lock);
-
-/* Whether somebody holds that lock now. Makes and changes nothing. */
-bool fl_file_is_locked(const char *path);
-
-/*
- * Sends a signal to who holds that lock. A file can say any number: it counts
- * only for a process of the file's owner. FL_ERR_NOT_FOUND: nobody holds it.
- * FL_ERR_SYSTEM: the process may not be signalled, *why says why.
- */
-FL_CHECK fl_err fl_file_signal_holder(const char *path, int number,
-                                      fl_reason *why);
+FL_CHECK fl_err fl_file_publish(const char *made, const char *path,
+                                fl_reason *why);
 
 /* dst = folder "/" name. FL_ERR_SPACE: does not fit. */
 FL_CHECK fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/lock.h"
 
 /* ---- begin ---- */
 
@@ -18,7 +19,7 @@ static fl_err lock_list(fl_edit *edit, fl_reason *why)
         return fl_reason_set(why, FL_ERR_SYSTEM, "%s: too long a name",
                              edit->path);
     }
-    const fl_err err = fl_file_lock(&edit->lock, path, why);
+    const fl_err err = fl_lock_take(&edit->lock, path, why);
     if (err != FL_ERR_STATE) return err;
     return fl_reason_set(why, err,
                          "%s: another fedge-keys changes this list now; try "
@@ -80,7 +81,7 @@ void fl_edit_fini(fl_edit *edit)
     fl_identity_fini(&edit->authority);
     fl_enrolment_free(edit->old);
     free(edit->devices);
-    if (edit->lock >= 0) fl_file_unlock(edit->lock);
+    if (edit->lock >= 0) fl_lock_release(edit->lock);
     *edit = FL_EDIT_NONE;
 }
 

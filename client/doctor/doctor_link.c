@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/arena.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "client/doctor/finding.h"
 #include "client/state/state_pin.h"
 #include "net/net.h"
@@ -134,8 +134,7 @@ static fl_err expected_key(uint8_t key[FL_KEY_BYTES],
         return fl_reason_set(why, FL_ERR_RANGE,
                              "--pin takes 64 hexadecimal digits");
     }
-    FL_TRY(fl_path_join(pin.path, sizeof pin.path, options->state,
-                        "aggregator.pub"));
+    FL_TRY(fl_folder_place(pin.path, options->state, "aggregator.pub", why));
     return fl_state_pin_read(key, &pin, why);
 }
 

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/lock.h"
 #include "client/state/state_int8.h"
 #include "client/state/state_objects.h"
 #include "client/state/state_pin.h"
@@ -136,7 +137,7 @@ void fl_state_close(fl_state *state)
 {
     if (!state) return;
     fl_state_objects_close(&state->objects);
-    if (state->lock != NO_LOCK) fl_file_unlock(state->lock);
+    if (state->lock != NO_LOCK) fl_lock_release(state->lock);
     free(state);
 }
 

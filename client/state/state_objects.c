@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "client/state/state_objects_core.h"
 
 #define CUT_ENDING ".map.tmp"  // what fl_file_write leaves when it is killed

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/folder.h"
 
 enum {
     WALK_FDS = 8,
@@ -55,10 +55,9 @@ static fl_err find_parent(char path[PATH_MAX], const char *state,
 {
     char *whole = realpath(state, NULL);
     if (!whole) return refuse(why, state);
-    const fl_err err = fl_path_join(path, PATH_MAX, whole, "trainer");
+    const fl_err err = fl_folder_place(path, whole, "trainer", why);
     free(whole);
-    if (err) return fl_reason_set(why, err, "%s: too long a path", state);
-    return FL_OK;
+    return err;
 }
 
 void fl_workdir_clear(const char *state)
@@ -74,9 +73,7 @@ fl_err fl_workdir_open(fl_workdir *dir, const char *state, fl_reason *why)
     fl_workdir_clear(state);
     FL_TRY(find_parent(parent, state, why));
     if (mkdir(parent, 0700) && errno != EEXIST) return refuse(why, parent);
-    if (fl_path_join(dir->path, sizeof dir->path, parent, "task.XXXXXX")) {
-        return fl_reason_set(why, FL_ERR_SYSTEM, "%s: too long a path", parent);
-    }
+    FL_TRY(fl_folder_place(dir->path, parent, "task.XXXXXX", why));
     if (!mkdtemp(dir->path)) return refuse(why, dir->path);
     dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return dir->fd < 0 ? refuse(why, dir->path) : FL_OK;

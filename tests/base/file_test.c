@@ -217,7 +217,6 @@ TEST(file_refuses_a_name_that_is_too_long)
     assert_err(fl_file_write(path, "x", 1, 0600, &why), FL_ERR_SYSTEM);
     path[PATH_MAX - 2] = 0;
     assert_err(fl_file_write(path, "x", 1, 0600, &why), FL_ERR_SYSTEM);
-    assert_err(fl_folder_make(path, 0700, &why), FL_ERR_SYSTEM);
 }
 
 TEST(file_keeps_the_old_content_when_the_disk_is_full)
@@ -384,125 +383,6 @@ TEST(file_replaces_what_a_link_points_to)
     assert_true(S_ISLNK(about.st_mode));
 }
 
-TEST(file_makes_a_folder_and_its_parents)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/a//b/c/", folder);
-    assert_ok(fl_folder_make(path, 0700, &why));
-    assert_ok(fl_folder_make(path, 0700, &why));
-    write_text(inside("a/b/c/file"), "x");
-    assert_ok(fl_folder_make("/", 0700, &why));
-    assert_err(fl_folder_make(inside("a/b/c/file"), 0700, &why), FL_ERR_SYSTEM);
-    assert_err(fl_folder_make(inside("a/b/c/file/d"), 0700, &why),
-               FL_ERR_SYSTEM);
-    assert_reason_names(why, "a/b/c/file");
-    assert_err(fl_folder_make("", 0700, &why), FL_ERR_SYSTEM);
-}
-
-TEST(file_lock_keeps_a_second_one_out)
-{
-    int first, second;
-    assert_ok(fl_file_lock(&first, inside("lock"), &why));
-    assert_err(fl_file_lock(&second, inside("lock"), &why), FL_ERR_STATE);
-    char number[24];
-    snprintf(number, sizeof number, "process %ld", (long)getpid());
-    assert_reason_names(why, number);
-    fl_file_unlock(first);
-    assert_ok(fl_file_lock(&second, inside("lock"), &why));
-    fl_file_unlock(second);
-}
-
-TEST(file_is_locked_looks_and_changes_nothing)
-{
-    assert_false(fl_file_is_locked(inside("lock")));
-    assert_int_equal(access(inside("lock"), F_OK), -1);
-    int lock;
-    assert_ok(fl_file_lock(&lock, inside("lock"), &why));
-    assert_true(fl_file_is_locked(inside("lock")));
-    assert_true(fl_file_is_locked(inside("lock")));
-    fl_file_unlock(lock);
-    assert_false(fl_file_is_locked(inside("lock")));
-}
-
-TEST(file_lock_ends_with_the_process)
-{
-    const char *path = inside("lock");
-    const pid_t child = fork();
-    if (child == 0) {
-        int lock;
-        _exit(fl_file_lock(&lock, path, NULL) == FL_OK ? 0 : 1);
-    }
-    int status = -1, lock;
-    waitpid(child, &status, 0);
-    assert_int_equal(status, 0);
-    assert_ok(fl_file_lock(&lock, inside("lock"), &why));
-    fl_file_unlock(lock);
-}
-
-// A child that holds the lock until a signal ends it.
-static pid_t hold_lock(const char *path)
-{
-    int ends[2], lock;
-    char ready;
-    assert_int_equal(pipe(ends), 0);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        alarm(10);
-        if (fl_file_lock(&lock, path, NULL)) _exit(1);
-        (void)!write(ends[1], "!", 1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ends[0], &ready, 1), 1);
-    close(ends[0]);
-    close(ends[1]);
-    return child;
-}
-
-TEST(file_signals_who_holds_a_lock)
-{
-    int status = 0;
-    const pid_t child = hold_lock(inside("lock"));
-    assert_ok(fl_file_signal_holder(inside("lock"), SIGHUP, &why));
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGHUP);
-    // The number is still in the file, and may be anybody's by now.
-    assert_err(fl_file_signal_holder(inside("lock"), SIGHUP, &why),
-               FL_ERR_NOT_FOUND);
-    assert_reason_names(why, "lock");
-}
-
-// Who owns the file writes what it likes into it, and root may be the caller.
-TEST(file_signals_nobody_but_a_process_of_the_owner)
-{
-    int lock;
-    if (geteuid() != 0) skip();
-    assert_ok(fl_file_lock(&lock, inside("lock"), &why));
-    assert_int_equal(chown(inside("lock"), 12345, 12345), 0);
-    assert_err(fl_file_signal_holder(inside("lock"), SIGKILL, &why),
-               FL_ERR_SYSTEM);
-    assert_reason_names(why, "does not belong");
-    assert_int_equal(chown(inside("lock"), 0, 0), 0);
-    FILE *file = fopen(inside("lock"), "w");
-    assert_non_null(file);
-    assert_true(fputs("1\n", file) >= 0);  // init
-    assert_int_equal(fclose(file), 0);
-    assert_err(fl_file_signal_holder(inside("lock"), SIGKILL, &why),
-               FL_ERR_SYSTEM);
-    fl_file_unlock(lock);
-}
-
-TEST(file_lock_follows_no_link)
-{
-    int lock;
-    assert_ok(fl_file_write(inside("precious"), "gold", 4, 0600, &why));
-    assert_int_equal(symlink("precious", inside("lock")), 0);
-    assert_err(fl_file_lock(&lock, inside("lock"), &why), FL_ERR_SYSTEM);
-    assert_content(inside("precious"), "gold");
-}
-
 // What root does to a service's state must not lock the service out.
 TEST(file_of_root_belongs_to_the_owner_of_the_folder)
 {
@@ -517,13 +397,6 @@ TEST(file_of_root_belongs_to_the_owner_of_the_folder)
     assert_int_equal(status.st_uid, 12345);
     assert_int_equal(status.st_gid, 12346);
     assert_int_equal(status.st_mode & 0777, 0600);
-}
-
-TEST(file_lock_needs_a_folder)
-{
-    int lock;
-    assert_err(fl_file_lock(&lock, inside("none/lock"), &why), FL_ERR_SYSTEM);
-    assert_reason_names(why, "none/lock");
 }
 
 TEST(file_joins_a_path_that_fits)
@@ -556,14 +429,6 @@ RUN_TESTS(IN_FOLDER(file_reads_what_it_wrote),
           IN_FOLDER(file_reports_a_pipe_that_takes_no_more),
           IN_FOLDER(file_refuses_to_replace_a_folder),
           IN_FOLDER(file_replaces_what_a_link_points_to),
-          IN_FOLDER(file_makes_a_folder_and_its_parents),
-          IN_FOLDER(file_lock_keeps_a_second_one_out),
-          IN_FOLDER(file_is_locked_looks_and_changes_nothing),
-          IN_FOLDER(file_lock_ends_with_the_process),
-          IN_FOLDER(file_signals_who_holds_a_lock),
-          IN_FOLDER(file_signals_nobody_but_a_process_of_the_owner),
-          IN_FOLDER(file_lock_follows_no_link),
           IN_FOLDER(file_of_root_belongs_to_the_owner_of_the_folder),
-          IN_FOLDER(file_lock_needs_a_folder),
           IN_FOLDER(file_joins_a_path_that_fits),
           IN_FOLDER(file_that_others_have_named_must_be_plain))
