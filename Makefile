@@ -42,6 +42,7 @@ FEW     := arm64/digest base/cpu_test $(addsuffix _test,$(addprefix model/, \
            secure/mask secure/addend)
 
 LIB     := $B/libfedge.a
+AIDS    := $B/libaids.a
 BIN     := $(subst fedge-secure,fedge-keys,$(MAIN:%/main.c=$B/fedge-%))
 TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
@@ -55,12 +56,13 @@ ABSENT  := packaging/static/absent.c
 STATIC  := $(BIN:$B/%=$B/static/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
+SANITIZER := $(call obj,tests/support/sanitizer.c)  # called by nobody of ours
 pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
 
 VERSION  := 0.1.0
 CPPFLAGS += -I. -I$(GEN) -D_POSIX_C_SOURCE=200809L -MMD -MP \
             -DFL_VERSION='"$(VERSION)"'
-CFLAGS   += -std=c11 -g -fno-common -ffp-contract=off $(WARN) \
+CFLAGS   += -std=c11 -g1 -fno-common -ffp-contract=off $(WARN) \
             $(CFLAGS_$(VARIANT))
 LDFLAGS  += $(LDFLAGS_$(VARIANT))
 LDLIBS   += -Wl,--as-needed -lnng -lsodium -lprotobuf-c -lsqlite3 -ljansson \
@@ -83,22 +85,22 @@ else
 WARN += -Wno-double-promotion -Wno-string-conversion
 endif
 
-CFLAGS_debug    := -O1
+# Lines are enough for who reads a backtrace: tables for a debugger take as long
+# to make as the code.
+CFLAGS_debug    := -O1 -g2
 CFLAGS_release  := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
-# Of these builds line numbers are enough: tables for a debugger take as long to
-# make as the code. Instrumented code makes gcc doubt pointers that it is sure of
-# elsewhere.
-CFLAGS_asan     := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+# Instrumented code makes gcc doubt pointers that it is sure of elsewhere.
+CFLAGS_asan     := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
                    -fno-omit-frame-pointer -Wno-null-dereference
 LDFLAGS_asan    := -fsanitize=address,undefined
-CFLAGS_arm64    := $(CFLAGS_release) -g1
+CFLAGS_arm64    := $(CFLAGS_release)
 LDFLAGS_arm64   := $(LDFLAGS_release)
-CFLAGS_tsan     := -O1 -g1 -fsanitize=thread -Wno-null-dereference
+CFLAGS_tsan     := -O1 -fsanitize=thread -Wno-null-dereference
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_cov      := -O0 --coverage
 LDFLAGS_cov     := --coverage
-CFLAGS_fuzz     := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined \
+CFLAGS_fuzz     := -O1 -fsanitize=fuzzer-no-link,address,undefined \
                    -fno-sanitize-recover=all
 LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 
@@ -244,6 +246,8 @@ clean:                    ## remove build/
 	rm -rf $(OUT)
 
 $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
+$(AIDS): $(filter-out $(SANITIZER),$(call obj,$(TESTLIB)))
+$(LIB) $(AIDS):
 	@rm -f $@
 	$(call run,AR,$(AR) rcs $@ $^)
 $(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
@@ -258,7 +262,7 @@ $(STATIC):
 	$(call run,LD,$(CC) $(filter-out -pie,$(LDFLAGS)) -static -o $@ $^ \
 	    $(LDLIBS_static))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
-    $(DRIVEN:%.c=$B/%): %: %.o $(call obj,$(TESTLIB)) $(LIB)
+    $(DRIVEN:%.c=$B/%): %: %.o $(SANITIZER) $(AIDS) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
 $(SHIM:%.c=$B/%.so): $(SHIM)
 	@mkdir -p $(@D)
