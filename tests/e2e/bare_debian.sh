@@ -31,6 +31,7 @@ inside() {
         PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+http_proxy="$http_proxy"} \
         ${https_proxy:+https_proxy="$https_proxy"} \
+        ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/etc/extra-ca.crt} \
         chroot ${login:+--userspec="$login"} "$root" "$@" </dev/null
 }
 
@@ -40,13 +41,15 @@ debian_sources() {
         'Created-By: Packages' | grep -E ' bookworm(-updates|-security)? main$'
 }
 
-# As this machine reaches the mirror, so does the bare one.
+# As this machine reaches the mirror and npm's registry, so does the bare one.
 copy_network() {
     debian_sources >"$root/etc/apt/sources.list"
     apt-config dump |
         grep -E '^Acquire::(.*Proxy|Check-Valid-Until|Check-Date|Languages)' \
             >"$root/etc/apt/apt.conf.d/90network" || true
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+    [ -z "${NODE_EXTRA_CA_CERTS:-}" ] ||
+        cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/extra-ca.crt"
 }
 
 make_base() {
