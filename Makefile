@@ -131,8 +131,9 @@ demo:                     ## set up, build, run a real federation, simulate one
 test:                     ## set up, build, pass the unit and end-to-end tests
 	@tools/install-packages build demo test
 	@$(MAKE) --no-print-directory programs unit tool-tests constant-time e2e
+# The longest comes first, for no core to wait for it in the end.
 unit: $(TESTS) $B/tests/secure/session_peer ## unit tests: make unit VARIANT=asan
-	@B=$B tools/run-tests $(TESTS) tests/secure/python_session_test.sh
+	@B=$B tools/run-tests tests/secure/python_session_test.sh $(TESTS)
 tool-tests:               ## tests of the scripts that check this tree
 	@tools/run-tests $(sort $(wildcard tests/tools/*_test.sh))
 constant-time: $B/tests/secure/constant_time ## nothing's time depends on a secret
