@@ -42,7 +42,7 @@ FEW     := arm64/digest base/cpu_test $(addsuffix _test,$(addprefix model/, \
            secure/mask secure/addend)
 
 LIB     := $B/libfedge.a
-AIDS    := $B/libaids.a
+SUPPORT := $B/libsupport.a
 BIN     := $(subst fedge-secure,fedge-keys,$(MAIN:%/main.c=$B/fedge-%))
 TESTS   := $(TEST:%.c=$B/%)
 FUZZS   := $(FUZZ:%.c=$B/%)
@@ -56,8 +56,9 @@ ABSENT  := packaging/static/absent.c
 STATIC  := $(BIN:$B/%=$B/static/%)
 PBC     := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 obj      = $(patsubst %.c,$B/%.o,$(1))
-SANITIZER := $(call obj,tests/support/sanitizer.c)  # called by nobody of ours
 pbobj   := $(PROTOS:%.proto=$B/%.pb-c.o)
+# Called by the sanitizers alone, so no linker would look for it in an archive.
+SANITIZER := $(call obj,tests/support/sanitizer.c)
 
 VERSION  := 0.1.0
 CPPFLAGS += -I. -I$(GEN) -D_POSIX_C_SOURCE=200809L -MMD -MP \
@@ -247,8 +248,8 @@ clean:                    ## remove build/
 	rm -rf $(OUT)
 
 $(LIB): $(call obj,$(filter-out $(MAIN),$(SRC))) $(pbobj)
-$(AIDS): $(filter-out $(SANITIZER),$(call obj,$(TESTLIB)))
-$(LIB) $(AIDS):
+$(SUPPORT): $(filter-out $(SANITIZER),$(call obj,$(TESTLIB)))
+$(LIB) $(SUPPORT):
 	@rm -f $@
 	$(call run,AR,$(AR) rcs $@ $^)
 $(filter-out %/fedge-keys,$(BIN)): $B/fedge-%: $B/%/main.o $(LIB)
@@ -263,7 +264,7 @@ $(STATIC):
 	$(call run,LD,$(CC) $(filter-out -pie,$(LDFLAGS)) -static -o $@ $^ \
 	    $(LDLIBS_static))
 $(TESTS) $(FUZZS) $(BENCHES) $(REWRITE) $(DIGEST:%.c=$B/%) \
-    $(DRIVEN:%.c=$B/%): %: %.o $(SANITIZER) $(AIDS) $(LIB)
+    $(DRIVEN:%.c=$B/%): %: %.o $(SANITIZER) $(SUPPORT) $(LIB)
 	$(call run,LD,$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka)
 $(SHIM:%.c=$B/%.so): $(SHIM)
 	@mkdir -p $(@D)
