@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -13,9 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/scratch.h"
 #include "tests/test.h"
 
-static char folder[64];
+static char folder[FL_SCRATCH_CAP];
 static fl_reason why;
 
 static const char *inside(const char *name)
@@ -28,28 +28,15 @@ static const char *inside(const char *name)
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/fl_file_test_XXXXXX");
     why = (fl_reason){""};
-    return mkdtemp(folder) ? 0 : -1;
+    return fl_scratch_make(folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);  // NOLINT(cert-env33-c): the path is ours
-}
-
-static int count_entries(void)
-{
-    int count = 0;
-    DIR *listing = opendir(folder);
-    assert_non_null(listing);
-    while (readdir(listing))
-        count++;
-    closedir(listing);
-    return count - 2;  // "." and ".."
+    fl_scratch_remove(folder);
+    return 0;
 }
 
 static void assert_content(const char *path, const char *expected)
@@ -85,7 +72,7 @@ TEST(file_reads_what_it_wrote)
     assert_content(inside("a"), "second, longer");
     write_text(inside("a"), "");
     assert_content(inside("a"), "");
-    assert_int_equal(count_entries(), 1);
+    assert_int_equal(fl_scratch_count(folder), 1);
 }
 
 TEST(file_replaces_the_content_without_a_trace)
@@ -97,7 +84,7 @@ TEST(file_replaces_the_content_without_a_trace)
         assert_content(inside("a"), "short");
         assert_int_equal(stat(inside("a"), &about), 0);
         assert_int_equal(about.st_mode & 07777, 0600);
-        assert_int_equal(count_entries(), 1);
+        assert_int_equal(fl_scratch_count(folder), 1);
         assert_err(WRITERS[i](inside("none/a"), "x", 1, 0600, &why),
                    FL_ERR_SYSTEM);
         assert_reason_names(why, "none/a");
@@ -167,16 +154,16 @@ TEST(file_cannot_be_written_into_a_missing_folder)
     assert_err(fl_file_write(inside("none/a"), "x", 1, 0600, &why),
                FL_ERR_SYSTEM);
     assert_reason_names(why, "none/a");
-    assert_int_equal(count_entries(), 0);
+    assert_int_equal(fl_scratch_count(folder), 0);
 }
 
 TEST(file_check_finds_out_what_writing_would_meet)
 {
     assert_ok(fl_file_check(inside("a"), &why));
-    assert_int_equal(count_entries(), 0);
+    assert_int_equal(fl_scratch_count(folder), 0);
     assert_ok(fl_file_write(inside("a"), "old", 3, 0600, &why));
     assert_ok(fl_file_check(inside("a"), &why));
-    assert_int_equal(count_entries(), 1);
+    assert_int_equal(fl_scratch_count(folder), 1);
     assert_err(fl_file_check(inside("none/a"), &why), FL_ERR_SYSTEM);
     assert_reason_names(why, "none/a");
     assert_err(fl_file_check(inside("."), &why), FL_ERR_SYSTEM);
@@ -236,7 +223,7 @@ TEST(file_keeps_the_old_content_when_the_disk_is_full)
         assert_err(err, FL_ERR_SYSTEM);
         assert_reason_names(why, "cannot write");
         assert_content(inside("a"), "old");
-        assert_int_equal(count_entries(), 1);
+        assert_int_equal(fl_scratch_count(folder), 1);
     }
 }
 
@@ -250,7 +237,7 @@ TEST(file_is_overwritten_in_place_at_its_own_length_only)
     assert_content(inside("a"), "new");
     assert_err(fl_file_overwrite(inside("b"), "new", 3, &why),
                FL_ERR_NOT_FOUND);
-    assert_int_equal(count_entries(), 1);
+    assert_int_equal(fl_scratch_count(folder), 1);
 }
 
 TEST(file_survives_a_crash_in_the_middle_of_writing)
@@ -266,7 +253,7 @@ TEST(file_survives_a_crash_in_the_middle_of_writing)
     struct stat about;
     assert_int_equal(stat(inside("a"), &about), 0);
     assert_int_equal(about.st_mode & 07777, 0600);
-    assert_int_equal(count_entries(), 1);
+    assert_int_equal(fl_scratch_count(folder), 1);
 }
 
 TEST(file_is_whole_whenever_the_writer_is_killed)
@@ -297,7 +284,8 @@ TEST(file_is_whole_whenever_the_writer_is_killed)
         for (size_t k = 1; k < len; k++)
             assert_int_equal(bytes[k], bytes[0]);
         free(bytes);
-        assert_true(count_entries() <= 2);  // never more than one leftover
+        assert_true(fl_scratch_count(folder) <=
+                    2);  // never more than one leftover
     }
 }
 
@@ -324,7 +312,7 @@ TEST(file_may_be_written_from_two_threads)
     assert_ok(fl_file_read(&bytes, &len, inside("a"), 3, &why));
     assert_true(memcmp(bytes, one, 3) == 0 || memcmp(bytes, two, 3) == 0);
     free(bytes);
-    assert_int_equal(count_entries(), 1);
+    assert_int_equal(fl_scratch_count(folder), 1);
 }
 
 // A pipe of our own stands for /dev/stdout and the like: were this broken, a

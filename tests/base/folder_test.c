@@ -2,32 +2,30 @@
 #include "base/folder.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/lock.h"
+#include "tests/support/scratch.h"
 #include "tests/test.h"
 
-static char folder[64];
+static char folder[FL_SCRATCH_CAP];
 static fl_reason why;
 static volatile sig_atomic_t hangup_count;
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/fl_folder_test_XXXXXX");
     why = (fl_reason){""};
-    return mkdtemp(folder) ? 0 : -1;
+    return fl_scratch_make(folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);  // NOLINT(cert-env33-c): the path is ours
+    fl_scratch_remove(folder);
+    return 0;
 }
 
 TEST(folder_is_made_with_its_parents)

@@ -9,27 +9,26 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "tests/support/scratch.h"
 #include "tests/test.h"
 
-static char folder[64];
+static char folder[FL_SCRATCH_CAP];
 static char path[PATH_MAX];
 static fl_reason why;
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/fl_lock_test_XXXXXX");
     why = (fl_reason){""};
-    if (!mkdtemp(folder)) return -1;
+    if (!fl_scratch_make(folder)) return -1;
     return fl_path_join(path, sizeof path, folder, "lock") ? -1 : 0;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);  // NOLINT(cert-env33-c): the path is ours
+    fl_scratch_remove(folder);
+    return 0;
 }
 
 TEST(lock_keeps_a_second_one_out)
