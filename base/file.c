@@ -22,13 +22,6 @@ enum {
     MAKER_NS = 1000 * 1000,  // from making a file to its lock, and some more
 };
 
-// `doing` is a word like "open"; errno says the rest.
-static fl_err system_error(fl_reason *why, const char *path, const char *doing)
-{
-    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot %s: %s", path, doing,
-                         strerror(errno));
-}
-
 static fl_err say_too_long(const char *path, size_t cap, fl_reason *why)
 {
     return fl_reason_set(why, FL_ERR_LIMIT,
@@ -76,7 +69,7 @@ static fl_err read_growing(uint8_t **bytes, size_t *len, int fd,
         *bytes = grown;
         size_t got;
         if (read_fully(fd, grown + used, room + 1 - used, &got)) {
-            return system_error(why, path, "read");
+            return fl_reason_system(why, path, "read");
         }
         used += got;
         if (used <= room) break;
@@ -111,7 +104,7 @@ static fl_err open_to_read(int *fd, const char *path, int flags, fl_reason *why)
     if (errno == ENOENT || errno == ENOTDIR) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
     }
-    return system_error(why, path, "open");
+    return fl_reason_system(why, path, "open");
 }
 
 fl_err fl_file_read(uint8_t **bytes, size_t *len, const char *path, size_t cap,
@@ -234,9 +227,9 @@ static fl_err write_in_place(const char *path, const void *bytes, size_t len,
                              fl_reason *why)
 {
     const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return system_error(why, path, "open");
+    if (fd < 0) return fl_reason_system(why, path, "open");
     fl_err err = write_fully(fd, bytes, len);
-    if (err) err = system_error(why, path, "write");
+    if (err) err = fl_reason_system(why, path, "write");
     close(fd);
     return err;
 }
@@ -247,7 +240,7 @@ static fl_err name_temporary(char temporary[PATH_MAX], const char *path,
     const int len = snprintf(temporary, PATH_MAX, "%s.tmp", path);
     if (len >= 0 && len < PATH_MAX) return FL_OK;
     errno = ENAMETOOLONG;
-    return system_error(why, path, "write");
+    return fl_reason_system(why, path, "write");
 }
 
 static fl_err replace(const char *path, const void *bytes, size_t len,
@@ -257,7 +250,7 @@ static fl_err replace(const char *path, const void *bytes, size_t len,
     FL_TRY(name_temporary(temporary, path, why));
     int fd;
     if (make_temporary(&fd, temporary, mode)) {
-        return system_error(why, temporary, "make");
+        return fl_reason_system(why, temporary, "make");
     }
 
     const char *failed = NULL;
@@ -270,10 +263,10 @@ static fl_err replace(const char *path, const void *bytes, size_t len,
     }
     fl_err err = FL_OK;
     if (failed) {
-        err = system_error(why, temporary, failed);
+        err = fl_reason_system(why, temporary, failed);
         unlink(temporary);
     } else if (is_durable && sync_folder_of(path)) {
-        err = system_error(why, path, "sync the folder");
+        err = fl_reason_system(why, path, "sync the folder");
     }
     close(fd);  // only now: the lock covers the removal
     return err;
@@ -312,13 +305,13 @@ static fl_err overwrite(int fd, const char *path, const void *bytes, size_t len,
                         fl_reason *why)
 {
     struct stat about;
-    if (fstat(fd, &about)) return system_error(why, path, "look at");
+    if (fstat(fd, &about)) return fl_reason_system(why, path, "look at");
     if (about.st_size < 0 || (size_t)about.st_size != len) {
         return fl_reason_set(why, FL_ERR_STATE, "%s: has not %zu bytes", path,
                              len);
     }
     if (pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd)) {
-        return system_error(why, path, "write");
+        return fl_reason_system(why, path, "write");
     }
     return FL_OK;
 }
@@ -330,7 +323,7 @@ fl_err fl_file_overwrite(const char *path, const void *bytes, size_t len,
     if (fd < 0 && errno == ENOENT) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such file", path);
     }
-    if (fd < 0) return system_error(why, path, "write");
+    if (fd < 0) return fl_reason_system(why, path, "write");
     const fl_err err = overwrite(fd, path, bytes, len, why);
     close(fd);
     return err;
@@ -345,18 +338,19 @@ fl_err fl_file_check(const char *path, fl_reason *why)
                              "%s: a folder; name a file in it", path);
     }
     if (exists && !S_ISREG(about.st_mode)) {
-        return access(path, W_OK) ? system_error(why, path, "write") : FL_OK;
+        return access(path, W_OK) ? fl_reason_system(why, path, "write")
+                                  : FL_OK;
     }
     char temporary[PATH_MAX];
     FL_TRY(name_temporary(temporary, path, why));
     int fd;
     if (make_temporary(&fd, temporary, 0600)) {
-        return system_error(why, path, "write");
+        return fl_reason_system(why, path, "write");
     }
     // A full disk has names left, and one that fails does so when it is used.
     fl_err err = FL_OK;
     if (write_fully(fd, (const uint8_t *)"", 1)) {
-        err = system_error(why, path, "write");
+        err = fl_reason_system(why, path, "write");
     }
     unlink(temporary);
     close(fd);
@@ -365,9 +359,9 @@ fl_err fl_file_check(const char *path, fl_reason *why)
 
 fl_err fl_file_publish(const char *made, const char *path, fl_reason *why)
 {
-    if (rename(made, path)) return system_error(why, made, "rename");
+    if (rename(made, path)) return fl_reason_system(why, made, "rename");
     if (!sync_folder_of(path)) return FL_OK;
-    return system_error(why, path, "sync the folder");
+    return fl_reason_system(why, path, "sync the folder");
 }
 
 fl_err fl_path_join(char *dst, size_t dst_cap, const char *folder,

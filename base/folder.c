@@ -40,9 +40,7 @@ fl_err fl_folder_make(const char *path, unsigned mode, fl_reason *why)
         if ((here != '/' && here != 0) || part[i - 1] == '/') continue;
         part[i] = 0;
         if (make_one(part, mode)) {
-            return fl_reason_set(why, FL_ERR_SYSTEM,
-                                 "%s: cannot make the folder: %s", part,
-                                 strerror(errno));
+            return fl_reason_system(why, part, "make the folder");
         }
         part[i] = here;
     }

@@ -14,13 +14,6 @@
 
 enum { LOCK_ATTEMPTS = 5 };
 
-// `doing` is a word like "open"; errno says the rest.
-static fl_err system_error(fl_reason *why, const char *path, const char *doing)
-{
-    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot %s: %s", path, doing,
-                         strerror(errno));
-}
-
 // For the person who reads a refusal, and fl_lock_signal_holder.
 static void write_process_id(int fd)
 {
@@ -51,7 +44,7 @@ fl_err fl_lock_take(int *lock, const char *path, fl_reason *why)
 {
     const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
     const int fd = open(path, flags, 0600);
-    if (fd < 0) return system_error(why, path, "open");
+    if (fd < 0) return fl_reason_system(why, path, "open");
     if (take_lock(fd)) {
         write_process_id(fd);
         *lock = fd;
@@ -64,7 +57,7 @@ fl_err fl_lock_take(int *lock, const char *path, fl_reason *why)
                             "another state folder",
                             path, read_process_id(fd));
     } else {
-        err = system_error(why, path, "lock");
+        err = fl_reason_system(why, path, "lock");
     }
     close(fd);
     return err;
@@ -136,7 +129,7 @@ fl_err fl_lock_signal_holder(const char *path, int number, fl_reason *why)
     if (fd < 0 && errno == ENOENT) {
         return fl_reason_set(why, FL_ERR_NOT_FOUND, "%s: no such lock", path);
     }
-    if (fd < 0) return system_error(why, path, "open");
+    if (fd < 0) return fl_reason_system(why, path, "open");
     const fl_err err = signal_holder(fd, path, number, why);
     close(fd);
     return err;

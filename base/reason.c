@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/reason.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,12 @@ fl_err fl_reason_set(fl_reason *why, fl_err err, const char *format, ...)
     va_end(args);
     replace_control_characters(why->text);
     return err;
+}
+
+fl_err fl_reason_system(fl_reason *why, const char *path, const char *doing)
+{
+    return fl_reason_set(why, FL_ERR_SYSTEM, "%s: cannot %s: %s", path, doing,
+                         strerror(errno));
 }
 
 static void append(fl_reason *why, const char *text)

@@ -30,6 +30,12 @@ typedef struct {
 fl_err fl_reason_set(fl_reason *why, fl_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * The sentence for a call of the system that failed: the path, "cannot" and
+ * what it was `doing`, a word like "open"; errno says the rest. FL_ERR_SYSTEM.
+ */
+fl_err fl_reason_system(fl_reason *why, const char *path, const char *doing);
+
 /* Puts "context: " in front of what is there; returns `err`. */
 fl_err fl_reason_prefix(fl_reason *why, fl_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

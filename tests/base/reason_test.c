@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/reason.h"
 
+#include <errno.h>
+
 #include "tests/test.h"
 
 static char long_text[1000];
@@ -18,6 +20,15 @@ TEST(reason_keeps_the_sentence_and_gives_the_code_back)
     assert_err(fl_reason_set(&why, FL_ERR_FORMAT, "%s: byte %d", "a.idx", 7),
                FL_ERR_FORMAT);
     assert_string_equal(why.text, "a.idx: byte 7");
+}
+
+TEST(reason_says_why_the_system_refused)
+{
+    fl_reason why;
+    errno = ENOSPC;
+    assert_err(fl_reason_system(&why, "a.idx", "write"), FL_ERR_SYSTEM);
+    assert_string_equal(why.text,
+                        "a.idx: cannot write: No space left on device");
 }
 
 TEST(reason_gets_a_context_in_front)
@@ -57,6 +68,7 @@ TEST(reason_is_cut_at_its_capacity)
 }
 
 RUN_TESTS(cmocka_unit_test(reason_keeps_the_sentence_and_gives_the_code_back),
+          cmocka_unit_test(reason_says_why_the_system_refused),
           cmocka_unit_test(reason_gets_a_context_in_front),
           cmocka_unit_test(reason_may_be_missing),
           cmocka_unit_test(reason_replaces_control_characters),
